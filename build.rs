@@ -1,0 +1,31 @@
+//! Compiles `proto/` without a system protoc and without a network (protox), and keeps the descriptor
+//! set beside the code, for reflection and for the tests that walk over every RPC.
+
+use std::{env, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const FILES: &[&str] = &[
+    "linkforty/v1/error_reason.proto",
+    "linkforty/v1/auth_service.proto",
+    "linkforty/v1/workspace_service.proto",
+    "linkforty/v1/api_key_service.proto",
+    "linkforty/v1/link_service.proto",
+    "linkforty/v1/analytics_service.proto",
+    "linkforty/internal/v1/page_token.proto",
+    "linkforty/internal/v1/click_record.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // tonic-prost-build does not name the files it read.
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build.rs");
+
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .bytes(".linkforty.internal.v1")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The generated contract: messages, services and the descriptor set of `proto/`.
+#![allow(missing_docs, clippy::pedantic, clippy::allow_attributes, reason = "generated: the words stand in proto/")]
+
+/// What people and servers speak.
+pub mod v1 {
+    tonic::include_proto!("linkforty.v1");
+}
+
+/// What linkforty says to itself: page tokens and spool records. Never served.
+pub mod internal {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("linkforty.internal.v1");
+    }
+}
+
+/// All of `proto/` as an encoded `FileDescriptorSet`, comments left out.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
