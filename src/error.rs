@@ -101,11 +101,12 @@ impl Kind {
 /// Returns the kind of failure a reason belongs to.
 pub const fn kind_of(reason: Reason) -> Kind {
     match reason {
-        Reason::InvalidFields
-        | Reason::PageTokenInvalid
-        | Reason::IdempotencyKeyReused
-        | Reason::NotGrpc => Kind::Invalid,
-        Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed => Kind::Unauthenticated,
+        Reason::InvalidFields | Reason::PageTokenInvalid | Reason::IdempotencyKeyReused | Reason::NotGrpc => {
+            Kind::Invalid
+        }
+        Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed => {
+            Kind::Unauthenticated
+        }
         Reason::PasswordChangeRequired => Kind::Precondition,
         Reason::PermissionMissing => Kind::Denied,
         Reason::NotFound => Kind::NotFound,

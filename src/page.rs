@@ -106,7 +106,8 @@ impl PageSeal {
 
     fn open(&self, token: &str, question: &[u8], now: Moment) -> Result<Cursor> {
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad_token())?;
-        let (content, tag) = bytes.split_at_checked(bytes.len().saturating_sub(TAG_BYTES)).ok_or_else(bad_token)?;
+        let (content, tag) =
+            bytes.split_at_checked(bytes.len().saturating_sub(TAG_BYTES)).ok_or_else(bad_token)?;
         let expected = hmac::sign(&self.0, content);
         if !bool::from(subtle::ConstantTimeEq::ct_eq(&expected.as_ref()[..TAG_BYTES], tag)) {
             return Err(bad_token());

@@ -1,5 +1,10 @@
 //! The generated contract: messages, services and the descriptor set of `proto/`.
-#![allow(missing_docs, clippy::pedantic, clippy::allow_attributes, reason = "generated: the words stand in proto/")]
+#![allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes,
+    reason = "generated: the words stand in proto/"
+)]
 
 /// What people and servers speak.
 pub mod v1 {

@@ -1,0 +1,16 @@
+//! The list of migrations, oldest first. `README.md` has the rules.
+
+use sea_orm_migration::prelude::*;
+
+mod m20261122_000001_first;
+mod sql;
+
+/// Knows every migration.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_first::Migration)]
+    }
+}

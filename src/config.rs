@@ -1,0 +1,658 @@
+//! Settings: read once, checked once, typed.
+//!
+//! They come from environment variables through a lookup that is passed in, so tests need no environment. Every
+//! problem is reported at once, each with what to do. A secret `NAME` may also be given as a file through `NAME_FILE`.
+
+use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whether this is production, where nothing is made up and nothing weak is accepted.
+    pub stage: Stage,
+    /// Where the spool, the embedded database and the embedded secrets live.
+    pub data_dir: PathBuf,
+    /// The addresses to listen on.
+    pub listen: Listen,
+    /// How the public reaches the links listener; short URLs start with it.
+    pub links_url: Url,
+    /// Where the dashboard is served from: the origins that browsers may call the API from.
+    pub frontend_urls: Vec<Url>,
+    /// The Postgres database; `None` means embedded mode, on SQLite in `data_dir`.
+    pub database: Option<Database>,
+    /// Pool sizes and timeouts, for either database.
+    pub pools: Pools,
+    /// The Redis server; `None` means in-process cache, limits and fan-out.
+    pub redis: Option<Redis>,
+    /// The secrets; `None` only outside production, where they are made at first start and kept in `data_dir`.
+    pub secrets: Option<Secrets>,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
+    pub tls: Option<Tls>,
+    /// Logging.
+    pub log: Log,
+    /// The spool.
+    pub spool: Spool,
+    /// The cache of links.
+    pub cache: Cache,
+    /// Stopping.
+    pub shutdown: Shutdown,
+    /// The first owner's e-mail.
+    pub owner_email: String,
+    /// Every setting with its effective value, secrets masked, for `linkforty config`.
+    pub entries: Vec<Entry>,
+}
+
+/// Whether this is production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Real users: everything must be set and strong.
+    Production,
+    /// Somebody's own machine, a demonstration, a test.
+    Development,
+}
+
+/// The three listeners.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Redirects and what visitors' devices call.
+    pub links: SocketAddr,
+    /// gRPC and grpc-web for people and services.
+    pub api: SocketAddr,
+    /// Metrics, verbose health, reflection. Loopback or a private network.
+    pub ops: SocketAddr,
+    /// How many connections each listener holds at the most.
+    pub max_connections: usize,
+}
+
+/// Where Postgres is.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `postgres://user:password@host/database`.
+    pub url: SecretString,
+}
+
+/// Pool sizes and timeouts.
+#[derive(Debug, Clone)]
+pub struct Pools {
+    /// Connections kept open.
+    pub min: u32,
+    /// Connections at the most, for the API.
+    pub max: u32,
+    /// Connections at the most, for redirect look-ups alone, so that slow API queries cannot starve them.
+    pub lookup_max: u32,
+    /// How long an API call waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long a statement of an API call may run.
+    pub statement_timeout: Duration,
+}
+
+/// Where Redis is.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// `redis://`, `rediss://`, `redis-sentinel://` or `redis-cluster://`.
+    pub url: SecretString,
+    /// What every key and channel starts with.
+    pub prefix: String,
+    /// How long a cache look-up may take.
+    pub timeout: Duration,
+}
+
+/// The secrets that everything else is derived from.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// Signs access tokens.
+    pub jwt: SecretString,
+    /// Seals page tokens, hashes visitors.
+    pub session: SecretString,
+}
+
+/// Rate limits.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Whether callers are limited at all.
+    pub enabled: bool,
+    /// Calls each API key, person or address may make in a minute.
+    pub per_minute: u32,
+    /// Sign-in attempts each address may make in a minute.
+    pub sign_in_per_minute: u32,
+}
+
+/// Certificate files.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// How logs look.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a tracing filter.
+    pub level: String,
+    /// JSON or text.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For eyes.
+    Text,
+    /// Text on a terminal, else JSON.
+    Auto,
+}
+
+/// Bounds of the spool.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// Bytes it may hold.
+    pub max_bytes: u64,
+    /// Bytes it leaves free on its disk.
+    pub min_free_bytes: u64,
+    /// Bytes of one segment file.
+    pub segment_bytes: u64,
+    /// What to do with a visitor whose click cannot be recorded.
+    pub full_policy: FullPolicy,
+}
+
+/// What to do with a visitor whose click cannot be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FullPolicy {
+    /// Send them on and count the click as unrecorded.
+    RedirectUnrecorded,
+    /// Answer 503.
+    Refuse,
+}
+
+/// How long a link is believed.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// Links held in the process.
+    pub entries: usize,
+    /// After this a hit refreshes the entry in the background.
+    pub soft_ttl: Duration,
+    /// After this a hit waits for a fresh answer.
+    pub max_stale: Duration,
+    /// Until then an entry is still used while no store answers.
+    pub max_stale_if_error: Duration,
+    /// How long an unknown code is remembered as unknown.
+    pub negative_ttl: Duration,
+    /// How long Redis keeps an entry.
+    pub shared_ttl: Duration,
+}
+
+/// How a node stops.
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    /// How long it goes on accepting after it has said that it is leaving, for the balancer to notice.
+    pub delay: Duration,
+    /// After this, counted from the signal, everything still open is cut.
+    pub deadline: Duration,
+}
+
+/// One line of `linkforty config`.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The variable.
+    pub name: &'static str,
+    /// Its effective value; `***` for a secret that is set.
+    pub value: String,
+    /// Where the value comes from: `environment`, `file` or `default`.
+    pub origin: &'static str,
+}
+
+/// Why the settings cannot be used: every problem, each with what to do.
+#[derive(Debug)]
+pub struct Problems(pub Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.0 {
+            writeln!(f, "  - {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Texts that stand in examples, images and tutorials. A secret that contains one is no secret.
+const SAMPLES: &[&str] = &[
+    "changeme",
+    "change-me",
+    "change_me",
+    "secret",
+    "password",
+    "example",
+    "your-",
+    "your_",
+    "sample",
+    "default",
+    "12345678",
+    "test",
+];
+const MIN_SECRET_CHARACTERS: usize = 32;
+const MIN_DIFFERENT_CHARACTERS: usize = 12;
+const MAKE_ONE: &str = "make one with: openssl rand -base64 48";
+
+impl Config {
+    /// Reads the settings from the process's environment.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn from_env() -> Result<Self, Problems> {
+        Self::from_lookup(&|name| std::env::var(name).ok())
+    }
+
+    /// Reads the settings through `lookup`.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
+        let mut read = Reader { lookup, entries: Vec::new(), problems: Vec::new() };
+
+        let database = read.secret("DATABASE_URL").map(|url| Database { url });
+        let default_stage = if database.is_some() { "production" } else { "development" };
+        let stage_name =
+            lookup("APP_ENV").or_else(|| lookup("NODE_ENV")).unwrap_or_else(|| default_stage.into());
+        read.note("APP_ENV", &stage_name, lookup("APP_ENV").is_some() || lookup("NODE_ENV").is_some());
+        let stage = match stage_name.as_str() {
+            "production" => Stage::Production,
+            "development" | "test" | "staging" => Stage::Development,
+            other => {
+                read.problem(format!("APP_ENV is {other:?}: it must be production or development"));
+                Stage::Production
+            }
+        };
+        let production = stage == Stage::Production;
+
+        let data_dir = PathBuf::from(read.text("DATA_DIR", "./data"));
+        let listen = Listen {
+            links: read.parse("LINKS_ADDR", "0.0.0.0:8080", "an address such as 0.0.0.0:8080"),
+            api: read.parse("API_ADDR", "0.0.0.0:8081", "an address such as 0.0.0.0:8081"),
+            ops: read.parse("OPS_ADDR", "127.0.0.1:9464", "an address such as 127.0.0.1:9464"),
+            max_connections: read.parse("MAX_CONNECTIONS", "10000", "a number"),
+        };
+        let links_url = read.url("LINKS_URL", &format!("http://localhost:{}", listen.links.port()));
+        let frontend = read.text("FRONTEND_URL", if production { "" } else { "http://localhost:8081" });
+        let frontend_urls = read.urls("FRONTEND_URL", &frontend);
+        let pools = Pools {
+            min: read.parse("DATABASE_POOL_MIN", "2", "a number"),
+            max: read.parse("DATABASE_POOL_MAX", "10", "a number"),
+            lookup_max: read.parse("DATABASE_POOL_LOOKUP_MAX", "4", "a number"),
+            acquire_timeout: read.millis("DATABASE_ACQUIRE_TIMEOUT_MS", "2000"),
+            statement_timeout: read.millis("DATABASE_STATEMENT_TIMEOUT_MS", "10000"),
+        };
+        let redis_url = read.secret("REDIS_URL");
+        let redis_prefix = read.text("REDIS_PREFIX", "linkforty");
+        let redis_timeout = read.millis("REDIS_TIMEOUT_MS", "20");
+        let redis = redis_url.map(|url| Redis { url, prefix: redis_prefix, timeout: redis_timeout });
+        let limits = Limits {
+            enabled: read.flag("RATE_LIMIT_ENABLED", production),
+            per_minute: read.parse("RATE_LIMIT_MAX", "100", "a number of calls a minute"),
+            sign_in_per_minute: read.parse("RATE_LIMIT_SIGN_IN_MAX", "10", "a number of attempts a minute"),
+        };
+        let proxies = read.text("TRUSTED_PROXIES", "");
+        let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
+        let tls = read.tls();
+        let log = Log {
+            level: read.text("LOG_LEVEL", "info"),
+            format: match read.text("LOG_FORMAT", "auto").as_str() {
+                "json" => LogFormat::Json,
+                "text" => LogFormat::Text,
+                "auto" => LogFormat::Auto,
+                other => {
+                    read.problem(format!("LOG_FORMAT is {other:?}: it must be json, text or auto"));
+                    LogFormat::Auto
+                }
+            },
+        };
+        let spool = Spool {
+            max_bytes: read.parse("SPOOL_MAX_BYTES", "8589934592", "a number of bytes"),
+            min_free_bytes: read.parse("SPOOL_MIN_FREE_BYTES", "1073741824", "a number of bytes"),
+            segment_bytes: read.parse("SPOOL_SEGMENT_BYTES", "67108864", "a number of bytes"),
+            full_policy: match read.text("SPOOL_FULL_POLICY", "redirect_unrecorded").as_str() {
+                "redirect_unrecorded" => FullPolicy::RedirectUnrecorded,
+                "refuse_503" => FullPolicy::Refuse,
+                other => {
+                    read.problem(format!(
+                        "SPOOL_FULL_POLICY is {other:?}: it must be redirect_unrecorded or refuse_503"
+                    ));
+                    FullPolicy::RedirectUnrecorded
+                }
+            },
+        };
+        let cache = Cache {
+            entries: read.parse("CACHE_ENTRIES", "100000", "a number of links"),
+            soft_ttl: read.seconds("CACHE_SOFT_TTL_SECONDS", "30"),
+            max_stale: read.seconds("CACHE_MAX_STALE_SECONDS", "900"),
+            max_stale_if_error: read.seconds("CACHE_MAX_STALE_IF_ERROR_SECONDS", "86400"),
+            negative_ttl: read.seconds("CACHE_NEGATIVE_TTL_SECONDS", "10"),
+            shared_ttl: read.seconds("CACHE_SHARED_TTL_SECONDS", "600"),
+        };
+        let shutdown = Shutdown {
+            delay: read.millis("SHUTDOWN_DELAY_MS", if production { "5000" } else { "0" }),
+            deadline: read.seconds("SHUTDOWN_DEADLINE_SECONDS", "28"),
+        };
+        let owner_email = read.text("OWNER_EMAIL", "owner@localhost");
+        let secrets = read.secrets(production);
+
+        if pools.min > pools.max || pools.max == 0 || pools.lookup_max == 0 {
+            read.problem("DATABASE_POOL_MIN must not exceed DATABASE_POOL_MAX, and no pool may be empty");
+        }
+        if limits.enabled && (limits.per_minute == 0 || limits.sign_in_per_minute == 0) {
+            read.problem("RATE_LIMIT_MAX and RATE_LIMIT_SIGN_IN_MAX must be at least 1; to limit nothing set RATE_LIMIT_ENABLED=false");
+        }
+        if shutdown.deadline <= shutdown.delay {
+            read.problem("SHUTDOWN_DEADLINE_SECONDS must be longer than SHUTDOWN_DELAY_MS");
+        }
+        if production {
+            if database.is_none() {
+                read.problem("DATABASE_URL is not set: production runs on Postgres; set it, or APP_ENV=development for embedded mode");
+            }
+            if frontend_urls.is_empty() {
+                read.problem("FRONTEND_URL is not set: name the origins that the dashboard is served from, such as https://dash.example.com");
+            }
+        }
+        if let Some(database) = &database
+            && !matches!(
+                Url::parse(database.url.expose_secret()).as_ref().map(Url::scheme),
+                Ok("postgres" | "postgresql")
+            )
+        {
+            read.problem("DATABASE_URL is not a postgres:// URL; leave it unset for embedded mode on SQLite");
+        }
+
+        let Reader { entries, problems, .. } = read;
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        Ok(Self {
+            stage,
+            data_dir,
+            listen,
+            links_url,
+            frontend_urls,
+            database,
+            pools,
+            redis,
+            secrets,
+            limits,
+            trusted_proxies,
+            tls,
+            log,
+            spool,
+            cache,
+            shutdown,
+            owner_email,
+            entries,
+        })
+    }
+
+    /// Returns the file of the embedded database.
+    pub fn sqlite_file(&self) -> PathBuf {
+        self.data_dir.join("linkforty.db")
+    }
+
+    /// Returns the host of short URLs, with its port when it is not the scheme's own.
+    pub fn links_host(&self) -> String {
+        let host = self.links_url.host_str().unwrap_or("localhost");
+        self.links_url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+/// Reads settings, remembers what they came to, and collects problems.
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    entries: Vec<Entry>,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
+    fn note(&mut self, name: &'static str, value: &str, set: bool) {
+        let origin = if set { "environment" } else { "default" };
+        self.entries.push(Entry { name, value: value.to_owned(), origin });
+    }
+
+    /// An empty variable counts as unset: that is what compose files and unit files make of a missing one.
+    fn find(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn text(&mut self, name: &'static str, default: &str) -> String {
+        let found = self.find(name);
+        let value = found.clone().unwrap_or_else(|| default.to_owned());
+        self.note(name, &value, found.is_some());
+        value
+    }
+
+    fn parse<T: FromStr>(&mut self, name: &'static str, default: &str, form: &str) -> T {
+        let value = self.text(name, default);
+        value.parse().unwrap_or_else(|_| {
+            self.problem(format!("{name} is {value:?}: it must be {form}"));
+            default.parse().unwrap_or_else(|_| unreachable!("the default of {name} has the right form"))
+        })
+    }
+
+    fn millis(&mut self, name: &'static str, default: &str) -> Duration {
+        Duration::from_millis(self.parse(name, default, "a number of milliseconds"))
+    }
+
+    fn seconds(&mut self, name: &'static str, default: &str) -> Duration {
+        Duration::from_secs(self.parse(name, default, "a number of seconds"))
+    }
+
+    fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        match self.text(name, if default { "true" } else { "false" }).as_str() {
+            "true" | "1" => true,
+            "false" | "0" => false,
+            other => {
+                self.problem(format!("{name} is {other:?}: it must be true or false"));
+                default
+            }
+        }
+    }
+
+    fn list<T: FromStr>(&mut self, name: &'static str, value: &str, form: &str) -> Vec<T> {
+        let mut list = Vec::new();
+        for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            match item.parse() {
+                Ok(parsed) => list.push(parsed),
+                Err(_) => self.problem(format!("{name} holds {item:?}: it must be {form}")),
+            }
+        }
+        list
+    }
+
+    fn url(&mut self, name: &'static str, default: &str) -> Url {
+        let value = self.text(name, default);
+        self.urls(name, &value).into_iter().next().unwrap_or_else(|| {
+            Url::parse("http://localhost").unwrap_or_else(|_| unreachable!("a constant URL"))
+        })
+    }
+
+    fn urls(&mut self, name: &'static str, value: &str) -> Vec<Url> {
+        let urls: Vec<Url> = self.list(name, value, "an address such as https://go.example.com");
+        for url in &urls {
+            let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+            if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !bare {
+                self.problem(format!(
+                    "{name} holds {url}: it must be http(s)://host[:port] and nothing more"
+                ));
+            }
+        }
+        urls
+    }
+
+    /// Reads a secret from the variable itself or from the file that `NAME_FILE` names.
+    fn secret(&mut self, name: &'static str) -> Option<SecretString> {
+        let direct = self.find(name);
+        let file = self.find(&format!("{name}_FILE"));
+        let (value, origin) = match (direct, file) {
+            (Some(_), Some(_)) => {
+                self.problem(format!("{name} and {name}_FILE are both set: keep one"));
+                (None, "file")
+            }
+            (Some(value), None) => (Some(value), "environment"),
+            (None, Some(file)) => match fs::read_to_string(&file) {
+                Ok(text) => (Some(text.trim().to_owned()), "file"),
+                Err(error) => {
+                    self.problem(format!("{name}_FILE names {file}, which cannot be read: {error}"));
+                    (None, "file")
+                }
+            },
+            (None, None) => (None, "default"),
+        };
+        let shown = if value.is_some() { "***" } else { "" };
+        self.entries.push(Entry { name, value: shown.to_owned(), origin });
+        value.map(SecretString::from)
+    }
+
+    fn secrets(&mut self, production: bool) -> Option<Secrets> {
+        let jwt = self.secret("JWT_SECRET");
+        let session = self.secret("SESSION_SECRET");
+        for (name, secret) in [("JWT_SECRET", &jwt), ("SESSION_SECRET", &session)] {
+            match secret {
+                Some(secret) => {
+                    if let Some(weakness) = weakness(secret.expose_secret())
+                        && production
+                    {
+                        self.problem(format!("{name} {weakness}: {MAKE_ONE}"));
+                    }
+                }
+                None if production => self.problem(format!("{name} is not set: {MAKE_ONE}")),
+                None => {}
+            }
+        }
+        let (jwt, session) = (jwt?, session?);
+        if production && jwt.expose_secret() == session.expose_secret() {
+            self.problem(format!("SESSION_SECRET repeats JWT_SECRET: {MAKE_ONE}"));
+        }
+        Some(Secrets { jwt, session })
+    }
+
+    fn tls(&mut self) -> Option<Tls> {
+        let certificate = self.text("TLS_CERTIFICATE_FILE", "");
+        let key = self.text("TLS_KEY_FILE", "");
+        match (certificate.is_empty(), key.is_empty()) {
+            (true, true) => None,
+            (false, false) => Some(Tls { certificate: certificate.into(), key: key.into() }),
+            _ => {
+                self.problem("TLS_CERTIFICATE_FILE and TLS_KEY_FILE go together: set both or neither");
+                None
+            }
+        }
+    }
+}
+
+/// Says what is weak about a secret, if anything is.
+fn weakness(secret: &str) -> Option<String> {
+    let lower = secret.to_lowercase();
+    if secret.chars().count() < MIN_SECRET_CHARACTERS {
+        return Some(format!("is shorter than {MIN_SECRET_CHARACTERS} characters"));
+    }
+    if let Some(sample) = SAMPLES.iter().find(|sample| lower.contains(**sample)) {
+        return Some(format!("looks like a sample value (it contains {sample:?})"));
+    }
+    let mut different: Vec<char> = secret.chars().collect();
+    different.sort_unstable();
+    different.dedup();
+    if different.len() < MIN_DIFFERENT_CHARACTERS {
+        return Some(format!("repeats itself (fewer than {MIN_DIFFERENT_CHARACTERS} different characters)"));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const JWT: &str = "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO";
+    const SESSION: &str = "Zx9CvBn2MqWe4RtYu6IoPl8KjHg0FdSa";
+
+    fn load(pairs: &[(&str, &str)]) -> Result<Config, Problems> {
+        let map: HashMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_lookup(&|name| map.get(name).cloned())
+    }
+
+    fn production(changes: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
+        let mut pairs = vec![
+            ("DATABASE_URL", "postgres://app:pw@db/linkforty"),
+            ("JWT_SECRET", JWT),
+            ("SESSION_SECRET", SESSION),
+            ("FRONTEND_URL", "https://dash.example.com"),
+        ];
+        for change in changes {
+            pairs.retain(|pair| pair.0 != change.0);
+            pairs.push(*change);
+        }
+        load(&pairs)
+    }
+
+    #[test]
+    fn nothing_set_means_embedded() {
+        let config = load(&[]).expect("the defaults are valid");
+        assert_eq!(config.stage, Stage::Development);
+        assert!(config.database.is_none() && config.redis.is_none() && config.secrets.is_none());
+        assert_eq!(config.links_url.as_str(), "http://localhost:8080/");
+    }
+
+    #[test]
+    fn a_database_means_production_with_limits_on() {
+        let config = production(&[]).expect("valid");
+        assert_eq!(config.stage, Stage::Production);
+        assert!(config.limits.enabled);
+    }
+
+    #[test]
+    fn production_refuses_weak_secrets_and_names_each() {
+        for (name, value, says) in [
+            ("JWT_SECRET", "", "JWT_SECRET is not set"),
+            ("JWT_SECRET", "short", "shorter than 32"),
+            ("SESSION_SECRET", "changeme-changeme-changeme-changeme", "sample value"),
+            ("SESSION_SECRET", "abababababababababababababababababab", "repeats itself"),
+            ("SESSION_SECRET", JWT, "repeats JWT_SECRET"),
+            ("FRONTEND_URL", "", "FRONTEND_URL is not set"),
+            ("FRONTEND_URL", "*", "FRONTEND_URL holds"),
+            ("DATABASE_URL", "mysql://x/y", "not a postgres:// URL"),
+            ("DATABASE_POOL_MAX", "1", "DATABASE_POOL_MIN must not exceed"),
+            ("RATE_LIMIT_MAX", "many", "RATE_LIMIT_MAX is \"many\""),
+            ("NODE_ENV", "prod", "APP_ENV is \"prod\""),
+        ] {
+            let problems = production(&[(name, value)]).expect_err(says).to_string();
+            assert!(problems.contains(says), "{name}={value}: {problems}");
+        }
+        let all = load(&[("APP_ENV", "production")]).expect_err("nothing is set").0;
+        assert_eq!(all.len(), 4, "{all:?}");
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file_and_is_masked() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        fs::write(file.path(), format!("{JWT}\n")).expect("writable");
+        let path: &'static str = Box::leak(file.path().display().to_string().into_boxed_str());
+        let config = production(&[("JWT_SECRET", ""), ("JWT_SECRET_FILE", path)]).expect("valid");
+        assert_eq!(
+            config.secrets.as_ref().map(|secrets| secrets.jwt.expose_secret().to_owned()),
+            Some(JWT.to_owned())
+        );
+        assert!(config.entries.iter().all(|entry| !entry.value.contains(JWT)));
+        assert!(!format!("{config:?}").contains(JWT));
+        let both = production(&[("JWT_SECRET_FILE", path)]).expect_err("set twice").to_string();
+        assert!(both.contains("both set"));
+    }
+}

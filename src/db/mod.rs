@@ -1,0 +1,148 @@
+//! The database: Postgres in production, an SQLite file in embedded mode, one set of entities for both.
+//!
+//! Three pools of their own, so that none can starve another: `api` for calls, `lookup` for redirect misses, `drain` for the
+//! spool. Connections to Postgres are made when first needed: a node starts, and redirects what it remembers, while
+//! its database is away.
+
+mod fault;
+mod migrate;
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
+};
+use secrecy::ExposeSecret as _;
+
+pub use self::fault::{Fault, fault};
+pub use self::migrate::{Migration, migrate, status, verify};
+use crate::config::Config;
+
+/// The pools.
+#[derive(Debug, Clone)]
+pub struct Db {
+    /// For calls.
+    pub api: DatabaseConnection,
+    /// For redirect look-ups that no cache could answer.
+    pub lookup: DatabaseConnection,
+    /// For the spool's drain.
+    pub drain: DatabaseConnection,
+}
+
+/// Which database this is, for the few statements that differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Production.
+    Postgres,
+    /// Embedded mode.
+    Sqlite,
+}
+
+/// How long a redirect look-up waits for a connection, and how long its statement may run.
+const LOOKUP_ACQUIRE: Duration = Duration::from_millis(100);
+const LOOKUP_STATEMENT: Duration = Duration::from_millis(200);
+/// A drain batch may be large; nobody waits for it.
+const DRAIN_STATEMENT: Duration = Duration::from_secs(30);
+const DRAIN_CONNECTIONS: u32 = 2;
+/// A connection idle for longer than this is tried before it is used.
+const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(10);
+const MAX_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// How long an SQLite writer waits for the one before it.
+const SQLITE_BUSY: Duration = Duration::from_secs(5);
+
+impl Db {
+    /// Opens the pools. Only a wrong URL and an SQLite file that cannot be opened fail.
+    pub async fn open(config: &Config) -> Result<Self, DbErr> {
+        let pools = &config.pools;
+        let (api, lookup, drain) = (
+            Pool {
+                min: pools.min,
+                max: pools.max,
+                acquire: pools.acquire_timeout,
+                statement: pools.statement_timeout,
+            },
+            Pool { min: 0, max: pools.lookup_max, acquire: LOOKUP_ACQUIRE, statement: LOOKUP_STATEMENT },
+            Pool {
+                min: 0,
+                max: DRAIN_CONNECTIONS,
+                acquire: pools.acquire_timeout,
+                statement: DRAIN_STATEMENT,
+            },
+        );
+        Ok(Self {
+            api: connect(config, "api", api).await?,
+            lookup: connect(config, "lookup", lookup).await?,
+            drain: connect(config, "drain", drain).await?,
+        })
+    }
+
+    /// Says which database this is.
+    pub fn dialect(&self) -> Dialect {
+        dialect(self.api.get_database_backend())
+    }
+
+    /// Begins a transaction that will write. Nothing else than statements happens until its commit.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        begin(&self.api).await
+    }
+}
+
+/// Names a backend as we call it.
+pub fn dialect(backend: DbBackend) -> Dialect {
+    if backend == DbBackend::Postgres { Dialect::Postgres } else { Dialect::Sqlite }
+}
+
+/// Begins a transaction that will write. On SQLite it takes the write lock at once: a reader that becomes a writer half-way
+/// fails at once when another came first, whatever the busy timeout says.
+pub async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    pool.begin_with_options(TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    })
+    .await
+}
+
+struct Pool {
+    min: u32,
+    max: u32,
+    acquire: Duration,
+    statement: Duration,
+}
+
+async fn connect(config: &Config, name: &str, pool: Pool) -> Result<DatabaseConnection, DbErr> {
+    let mut options = match &config.database {
+        Some(database) => {
+            let mut options = ConnectOptions::new(database.url.expose_secret());
+            options
+                .set_application_name(format!("linkforty-{name}"))
+                .statement_timeout(pool.statement)
+                .test_before_acquire(false)
+                .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
+                .max_lifetime(MAX_LIFETIME)
+                .connect_lazy(true);
+            options
+        }
+        None => {
+            let mut options =
+                ConnectOptions::new(format!("sqlite://{}?mode=rwc", config.sqlite_file().display()));
+            options.test_before_acquire(false).map_sqlx_sqlite_opts(|options| {
+                use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+                options
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // The spool forgets what the database has confirmed, so a confirmation must survive a power cut.
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(SQLITE_BUSY)
+                    .foreign_keys(true)
+            });
+            options
+        }
+    };
+    options
+        .min_connections(pool.min.min(pool.max))
+        .max_connections(pool.max)
+        .acquire_timeout(pool.acquire)
+        .connect_timeout(pool.acquire)
+        .sqlx_logging(false);
+    sea_orm::Database::connect(options).await
+}

@@ -1,0 +1,42 @@
+//! The table `api_keys`.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{
+    clock::Moment,
+    ids::{ApiKeyId, WorkspaceId},
+};
+
+/// A credential of a program.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_keys")]
+pub struct Model {
+    /// The id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ApiKeyId,
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// What it is for.
+    pub name: String,
+    /// The first characters of the secret.
+    pub prefix: String,
+    /// SHA-256 of the secret, which has entropy enough to need no slow hash.
+    pub secret_hash: Vec<u8>,
+    /// The names of its scopes, an array of texts.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub scopes: Json,
+    /// When it was created.
+    pub create_time: Moment,
+    /// When it ends.
+    pub expire_time: Moment,
+    /// When it was revoked.
+    pub revoke_time: Option<Moment>,
+    /// When it was last used, to the minute.
+    pub last_use_time: Option<Moment>,
+}
+
+/// None: queries join by hand.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

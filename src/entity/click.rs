@@ -1,0 +1,42 @@
+//! The table `clicks`.
+
+use sea_orm::entity::prelude::*;
+
+use crate::ids::{ClickId, LinkId, WorkspaceId};
+
+/// One visit to a short link. On Postgres partitioned by day of its id.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "clicks")]
+pub struct Model {
+    /// Holds the moment of the visit.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ClickId,
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// Which link; it may be deleted since.
+    pub link_id: LinkId,
+    /// Keyed hash of address and user agent.
+    pub visitor: i64,
+    /// In the dictionary.
+    pub user_agent_id: i32,
+    /// In the dictionary.
+    pub referrer_id: i32,
+    /// In the dictionary.
+    pub language_id: i32,
+    /// 0 web, 1 iOS, 2 Android.
+    pub platform: i16,
+    /// 0 a person, else why not: `clicks::bots::Bot`.
+    pub bot: i16,
+    /// Which step of the destination chain fired.
+    pub step: i16,
+    /// IPv4 /24 in 3 bytes, IPv6 /48 in 6, or nothing.
+    pub network: Vec<u8>,
+    /// The query of the short URL.
+    pub query: Option<String>,
+}
+
+/// None: queries join by hand.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,16 @@
+//! One SeaORM entity for each table, with typed columns and no queries: those stand in the `store.rs` of the room that
+//! owns the table.
+
+pub mod api_key;
+pub mod click;
+pub mod click_rollup;
+pub mod dead_letter;
+pub mod dictionary;
+pub mod idempotency_key;
+pub mod link;
+pub mod link_total;
+pub mod member;
+pub mod session;
+pub mod spool_progress;
+pub mod user;
+pub mod workspace;

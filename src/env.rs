@@ -1,0 +1,84 @@
+//! The handles that everything needs, cheap to clone. Made once, at start; there are no globals.
+
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    cache::{Fanout, SharedCache},
+    clock::{Clock, Moment},
+    config::{Config, Secrets},
+    db::Db,
+    ids::Ids,
+    page::PageSeal,
+};
+
+/// The handles that everything needs.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and randomness.
+    pub ids: Arc<Ids>,
+    /// The database.
+    pub db: Db,
+    /// The cache that all nodes share.
+    pub cache: Arc<dyn SharedCache>,
+    /// The messages that all nodes hear.
+    pub fanout: Arc<dyn Fanout>,
+    /// The secrets that everything else is derived from.
+    pub secrets: Secrets,
+    /// Seals page tokens.
+    pub pages: PageSeal,
+}
+
+impl Env {
+    /// Puts the handles together.
+    pub fn new(
+        config: Arc<Config>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<Ids>,
+        db: Db,
+        (cache, fanout): (Arc<dyn SharedCache>, Arc<dyn Fanout>),
+        secrets: Secrets,
+    ) -> Self {
+        let pages = PageSeal::new(secrets.session.expose_secret().as_bytes());
+        Self { config, clock, ids, db, cache, fanout, secrets, pages }
+    }
+
+    /// Returns the present moment.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+}
+
+/// Returns the secrets of the settings, or those of the data directory, made on first start. Production always has
+/// the former: its settings do not load without.
+pub fn secrets(config: &Config, ids: &Ids) -> anyhow::Result<Secrets> {
+    match &config.secrets {
+        Some(secrets) => Ok(secrets.clone()),
+        None => Ok(Secrets {
+            jwt: kept_secret(&config.data_dir.join("jwt.secret"), ids)?,
+            session: kept_secret(&config.data_dir.join("session.secret"), ids)?,
+        }),
+    }
+}
+
+fn kept_secret(file: &Path, ids: &Ids) -> anyhow::Result<SecretString> {
+    if !file.exists() {
+        let secret = STANDARD.encode(ids.bytes::<48>());
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)
+            .and_then(|mut file| file.write_all(secret.as_bytes()))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let secret = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(SecretString::from(secret.trim().to_owned()))
+}

@@ -1,0 +1,58 @@
+//! Who is calling.
+
+use tonic::Request;
+use uuid::Uuid;
+
+use super::Permission;
+use crate::{
+    error::{Error, Reason, Result},
+    ids::{ApiKeyId, SessionId, UserId, WorkspaceId},
+};
+
+/// Who is calling, as the layer in `serve/` found out and put into the request's extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A signed-in person; what they may do depends on the workspace.
+    Person {
+        /// Who.
+        user: UserId,
+        /// In which session.
+        session: SessionId,
+        /// Their password was set by somebody else: until they change it they may do nothing else.
+        password_change_required: bool,
+    },
+    /// A program.
+    ApiKey {
+        /// Its key.
+        id: ApiKeyId,
+        /// The one workspace it belongs to.
+        workspace: WorkspaceId,
+        /// What it may do there.
+        scopes: Vec<Permission>,
+    },
+}
+
+impl Caller {
+    /// Returns the id that request ids, limits and logs are kept by.
+    pub fn principal(&self) -> Uuid {
+        match self {
+            Self::Person { user, .. } => user.0,
+            Self::ApiKey { id, .. } => id.0,
+        }
+    }
+}
+
+/// Returns who is calling, or the error that nobody said.
+pub fn caller<T>(request: &Request<T>) -> Result<Caller> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(|| {
+        Error::new(
+            Reason::CredentialsMissing,
+            "send an access token or an API key as `authorization: Bearer ...` metadata",
+        )
+    })
+}
+
+/// Opens a request: who calls and what they want.
+pub fn open<T>(request: Request<T>) -> Result<(Caller, T)> {
+    Ok((caller(&request)?, request.into_inner()))
+}

@@ -1,0 +1,9 @@
+//! What every RPC method shares: who calls, what they may do, and how an error leaves.
+
+mod caller;
+mod permission;
+mod status;
+
+pub use self::caller::{Caller, caller, open};
+pub use self::permission::Permission;
+pub use self::status::{answer, item_error, status};

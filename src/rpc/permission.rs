@@ -1,0 +1,73 @@
+//! The names of what a caller may do.
+
+use crate::pb::v1::Scope;
+
+/// One thing a caller may do in a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// See links.
+    LinksRead,
+    /// Create, change and delete links.
+    LinksWrite,
+    /// See analytics.
+    AnalyticsRead,
+    /// See the workspace itself.
+    WorkspacesRead,
+    /// See API keys.
+    ApiKeysRead,
+    /// Create and revoke API keys. Never given to an API key.
+    ApiKeysWrite,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 6] = [
+        Self::LinksRead,
+        Self::LinksWrite,
+        Self::AnalyticsRead,
+        Self::WorkspacesRead,
+        Self::ApiKeysRead,
+        Self::ApiKeysWrite,
+    ];
+
+    /// Returns the name callers and databases know it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LinksRead => "links.read",
+            Self::LinksWrite => "links.write",
+            Self::AnalyticsRead => "analytics.read",
+            Self::WorkspacesRead => "workspaces.read",
+            Self::ApiKeysRead => "api_keys.read",
+            Self::ApiKeysWrite => "api_keys.write",
+        }
+    }
+
+    /// Returns the permission of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.name() == name)
+    }
+
+    /// Returns what a scope of the contract allows; `None` for the unspecified one.
+    pub const fn of_scope(scope: Scope) -> Option<Self> {
+        match scope {
+            Scope::Unspecified => None,
+            Scope::LinksRead => Some(Self::LinksRead),
+            Scope::LinksWrite => Some(Self::LinksWrite),
+            Scope::AnalyticsRead => Some(Self::AnalyticsRead),
+            Scope::WorkspacesRead => Some(Self::WorkspacesRead),
+            Scope::ApiKeysRead => Some(Self::ApiKeysRead),
+        }
+    }
+
+    /// Returns the scope of the contract that allows it; the unspecified one where a key never may.
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::LinksRead => Scope::LinksRead,
+            Self::LinksWrite => Scope::LinksWrite,
+            Self::AnalyticsRead => Scope::AnalyticsRead,
+            Self::WorkspacesRead => Scope::WorkspacesRead,
+            Self::ApiKeysRead => Scope::ApiKeysRead,
+            Self::ApiKeysWrite => Scope::Unspecified,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The one place where an error becomes a gRPC status.
+
+use std::{collections::HashMap, future::Future};
+
+use tonic::{Code, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{
+    error::{Error, Kind, Result},
+    pb::v1,
+};
+
+/// The domain of every `ErrorInfo`.
+const DOMAIN: &str = "linkforty";
+
+/// Runs the inside of an RPC method and turns its outcome into what tonic wants.
+pub async fn answer<T>(work: impl Future<Output = Result<T>>) -> Result<Response<T>, Status> {
+    work.await.map(Response::new).map_err(|error| status(&error))
+}
+
+/// Turns an error into a status with its details, and logs it if somebody should look. The cause stays in the log.
+pub fn status(error: &Error) -> Status {
+    match error.kind() {
+        Kind::Internal => {
+            tracing::error!(reason = error.reason_name(), cause = %error.inward(), "a call failed by our fault")
+        }
+        Kind::Unavailable => {
+            tracing::warn!(reason = error.reason_name(), cause = %error.inward(), "a call was turned away")
+        }
+        _ => tracing::debug!(reason = error.reason_name(), message = error.message(), "a call was refused"),
+    }
+    let metadata: HashMap<String, String> =
+        error.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let mut details = ErrorDetails::with_error_info(error.reason_name(), DOMAIN, metadata);
+    for violation in error.violations() {
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+    if let Some(delay) = error.retry_delay() {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(Code::from_i32(error.kind().grpc_code()), error.message(), details)
+}
+
+/// Turns an error into what a batch says of one item.
+pub fn item_error(error: &Error) -> v1::ItemError {
+    v1::ItemError {
+        code: error.kind().grpc_code(),
+        reason: error.reason().into(),
+        message: error.message().to_owned(),
+        violations: error
+            .violations()
+            .iter()
+            .map(|violation| v1::FieldViolation {
+                field: violation.field.clone(),
+                description: violation.description.clone(),
+            })
+            .collect(),
+    }
+}
