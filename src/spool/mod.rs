@@ -33,7 +33,9 @@ mod sync;
 mod tidy;
 mod writer;
 
-#[cfg(all(test, feature = "failpoints"))]
+// Two attributes: clippy knows tests by the bare one.
+#[cfg(test)]
+#[cfg(feature = "failpoints")]
 mod fault_tests;
 #[cfg(test)]
 mod tests;
@@ -57,7 +59,7 @@ use shared::{Drained, Parts, Shared, lock};
 use writer::{State, refusal_of};
 
 /// How large a spool may become, and how fast it is synced.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct SpoolOptions {
     /// Size of a segment file; at most an eighth of `max_bytes`. Up to two segments are preallocated.
     pub segment_bytes: u64,

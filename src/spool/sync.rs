@@ -60,7 +60,7 @@ fn due_in(shared: &Shared, failures: u32) -> Option<Duration> {
 fn round(shared: &Shared, failures: &mut u32) -> bool {
     let (dirty, waiters, new_entries) = {
         let mut state = lock(&shared.state);
-        let dirty = shared.take_dirty(&mut state);
+        let dirty = state.take_dirty();
         (dirty, std::mem::take(&mut state.waiters), std::mem::take(&mut state.new_entries))
     };
     let mut failed = Vec::new();

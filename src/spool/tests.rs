@@ -305,7 +305,7 @@ async fn a_durable_append_waits_for_a_sync_and_shares_it() {
     let options = SpoolOptions {
         segment_bytes: 1 << 20,
         max_bytes: 64 << 20,
-        sync_interval: Duration::from_secs(3600),
+        sync_interval: Duration::from_hours(1),
         ..SMALL
     };
     let (spool, _reader) = open(dir.path(), options);
@@ -538,7 +538,7 @@ async fn lingering_fills_a_batch_and_a_cancelled_read_loses_nothing() {
     let dir = TempDir::new().unwrap();
     let (spool, mut reader) = open(dir.path(), SMALL);
     spool.append(RecordKind::Click, id(0), b"x").unwrap();
-    let cancelled = reader.next_batch(5, 1 << 20, Duration::from_secs(60));
+    let cancelled = reader.next_batch(5, 1 << 20, Duration::from_mins(1));
     assert!(tokio::time::timeout(Duration::from_millis(50), cancelled).await.is_err());
     let appender = spool.clone();
     let late = thread::spawn(move || {
@@ -547,7 +547,7 @@ async fn lingering_fills_a_batch_and_a_cancelled_read_loses_nothing() {
             appender.append(RecordKind::Click, id(n), b"x").unwrap();
         }
     });
-    let full = reader.next_batch(5, 1 << 20, Duration::from_secs(60));
+    let full = reader.next_batch(5, 1 << 20, Duration::from_mins(1));
     let batch =
         tokio::time::timeout(Duration::from_secs(5), full).await.expect("full before the linger ends");
     assert_eq!(batch.records.len(), 5);

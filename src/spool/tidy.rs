@@ -60,7 +60,6 @@ fn watch_space(shared: &Shared) {
             tracing::info!("the spool accepts appends again");
             shared.allow();
         }
-        Ok(()) => {}
         Err(error) if refused.is_none() => {
             tracing::warn!(%error, "the next spool segment could not be made ahead");
             // With a segment to write to there is still time.
@@ -68,7 +67,7 @@ fn watch_space(shared: &Shared) {
                 shared.refuse(refusal_of(&error));
             }
         }
-        Err(_) => {}
+        Ok(()) | Err(_) => {}
     }
 }
 

@@ -70,6 +70,19 @@ impl State {
             waiters: Vec::new(),
         }
     }
+
+    /// Takes everything that no sync has covered.
+    pub fn take_dirty(&mut self) -> Vec<Dirty> {
+        let mut taken = std::mem::take(&mut self.dirty);
+        if let Some(current) = &self.current
+            && !self.unsynced.is_empty()
+        {
+            let fresh = Kept { bytes: std::mem::take(&mut self.spare), overflowed: false };
+            taken.push(Dirty::new(current.clone(), std::mem::replace(&mut self.unsynced, fresh)));
+        }
+        self.dirty_since = None;
+        taken
+    }
 }
 
 impl Kept {
@@ -85,7 +98,7 @@ impl Kept {
         }
     }
 
-    fn append(&mut self, later: Kept) {
+    fn append(&mut self, later: &Kept) {
         self.bytes.extend_from_slice(&later.bytes);
         self.overflowed |= later.overflowed;
     }
@@ -230,19 +243,6 @@ impl Shared {
         state.current = Some(segment);
     }
 
-    /// Takes everything that no sync has covered.
-    pub fn take_dirty(&self, state: &mut State) -> Vec<Dirty> {
-        let mut taken = std::mem::take(&mut state.dirty);
-        if let Some(current) = &state.current
-            && !state.unsynced.is_empty()
-        {
-            let fresh = Kept { bytes: std::mem::take(&mut state.spare), overflowed: false };
-            taken.push(Dirty::new(current.clone(), std::mem::replace(&mut state.unsynced, fresh)));
-        }
-        state.dirty_since = None;
-        taken
-    }
-
     /// Gives up segments whose sync failed: writes their uncovered records again, elsewhere, then ends the failed
     /// segments where the last good sync did. Records are never taken out of reach before they are written again.
     pub fn rewrite(&self, failed: Vec<Dirty>) -> Result<(), Refused> {
@@ -255,7 +255,7 @@ impl Shared {
             }
             while let Some(at) = state.dirty.iter().position(|one| Arc::ptr_eq(&one.segment, &dirty.segment))
             {
-                dirty.kept.append(state.dirty.remove(at).kept);
+                dirty.kept.append(&state.dirty.remove(at).kept);
             }
             let synced = dirty.segment.synced.load(Ordering::SeqCst);
             if dirty.kept.overflowed {
