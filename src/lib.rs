@@ -4,7 +4,7 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`idempotency`], [`rpc`].
+//!   [`idempotency`], [`rpc`], [`spool`].
 
 pub mod clock;
 pub mod config;
@@ -21,3 +21,4 @@ pub mod idempotency;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod rpc;
+pub mod spool;
