@@ -19,12 +19,12 @@ help: ## Prints this list
 ##### everyday
 
 .PHONY: run
-run: ## Builds and starts the server, embedded mode, data in ./data (more arguments: ARGS='...')
+run: cc ## Builds and starts the server, embedded mode, data in ./data (more arguments: ARGS='...')
 	cargo build --locked
 	exec $(TARGET)/debug/linkforty serve $(ARGS)
 
 .PHONY: test
-test: ## All tests with private PostgreSQL and Redis (one name: T=redirect, which leaves out the clients)
+test: cc ## All tests with private PostgreSQL and Redis (one name: T=redirect, which leaves out the clients)
 # Built before the servers start, so that a compile error costs nothing. The clients come before the
 # server's own tests so that the last lines say how `cargo test` ended; both run even if one fails.
 	cargo test --features failpoints --no-run
@@ -34,7 +34,7 @@ test: ## All tests with private PostgreSQL and Redis (one name: T=redirect, whic
 	if [ -n "$$failed" ]; then echo "make test: failed: $$failed" >&2; exit 1; fi
 
 .PHONY: test-clients
-test-clients: $(NODE_MODULES) ## The TypeScript client's tests, against the server built here
+test-clients: cc $(NODE_MODULES) ## The TypeScript client's tests, against the server built here
 # The same build as for `make test`: `cargo build` would choose other features and compile half the tree again.
 	cargo test --features failpoints --no-run --quiet
 	LINKFORTY_BIN="$$(realpath $(TARGET)/debug/linkforty)" npm --prefix clients/ts test
@@ -73,7 +73,7 @@ fmt-check: ## Rust formatting
 	cargo fmt --check
 
 .PHONY: clippy
-clippy: ## Clippy: pedantic is advice, the list in Cargo.toml is law
+clippy: cc ## Clippy: pedantic is advice, the list in Cargo.toml is law
 	cargo clippy --all-targets --features failpoints
 
 .PHONY: proto-lint
@@ -103,6 +103,11 @@ clean-data: ## Removes ./data, after asking
 	du -sh data
 	read -r -p 'Delete ./data with every link and click in it? Type yes: ' answer </dev/tty
 	if [ "$$answer" = yes ]; then rm -rf data; else echo "kept"; exit 1; fi
+
+# rustup brings no linker, and SQLite and ring are C.
+.PHONY: cc
+cc:
+	@command -v cc >/dev/null || .ci/apt-install gcc libc6-dev
 
 # npm writes this file last, so it stands for "installed, and from this lock file".
 $(NODE_MODULES): clients/ts/package.json clients/ts/package-lock.json
