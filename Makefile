@@ -21,12 +21,14 @@ help: ## Prints this list
 .PHONY: run
 run: cc ## Builds and starts the server, embedded mode, data in ./data (more arguments: ARGS='...')
 	cargo build --locked
-	exec $(TARGET)/debug/linkforty serve $(ARGS)
+# Embedded whatever the shell has set: these two are what would make it a production node.
+	exec env -u DATABASE_URL -u REDIS_URL $(TARGET)/debug/linkforty serve $(ARGS)
 
 .PHONY: test
 test: cc ## All tests with private PostgreSQL and Redis (one name: T=redirect, which leaves out the clients)
 # Built before the servers start, so that a compile error costs nothing. The clients come before the
 # server's own tests so that the last lines say how `cargo test` ended; both run even if one fails.
+	@echo 'cargo test --features failpoints'
 	cargo test --features failpoints --no-run
 	failed=''
 	if [ -z '$(T)' ]; then $(MAKE) --no-print-directory test-clients || failed=clients; fi
@@ -87,7 +89,7 @@ deny: ## Dependencies: licences, bans, sources, advisories (installs cargo-deny,
 
 .PHONY: shellcheck
 shellcheck: ## Shell scripts, where shellcheck is installed
-	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
 	else echo "SKIPPED: shellcheck is not installed"; fi
 
 ##### cleaning
@@ -99,7 +101,7 @@ clean: ## Removes what was built; ./data stays
 
 .PHONY: clean-data
 clean-data: ## Removes ./data, after asking
-	if [ ! -e data ]; then echo "there is no ./data"; exit 0; fi
+	@if [ ! -e data ]; then echo "there is no ./data"; exit 0; fi
 	du -sh data
 	read -r -p 'Delete ./data with every link and click in it? Type yes: ' answer </dev/tty
 	if [ "$$answer" = yes ]; then rm -rf data; else echo "kept"; exit 1; fi
