@@ -430,11 +430,11 @@ fn metrics_have_their_names() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let dir = TempDir::new().unwrap();
-    let (spool, _reader) = metrics::with_local_recorder(&recorder, || open(dir.path(), SMALL));
+    let (spool, reader) = metrics::with_local_recorder(&recorder, || open(dir.path(), SMALL));
     spool.append(RecordKind::Click, id(1), b"x").unwrap();
     spool.append(RecordKind::Unknown(9), id(2), b"x").unwrap();
     spool.append(RecordKind::Click, id(3), &[0; 5000]).unwrap_err();
-    drop((spool, _reader));
+    drop((spool, reader));
     let text = handle.render();
     for line in [
         "linkforty_spool_append_total{kind=\"click\"} 1",
@@ -569,9 +569,34 @@ async fn seeking_goes_to_known_borders_only() {
     assert_eq!(reader.position(), again.end, "never before what was committed");
     assert!(reader.commit(Position { segment: again.end.segment, offset: again.end.offset + 1 }).is_err());
     assert_eq!(ids(&mut reader).await, (70..=100).collect::<Vec<_>>());
+    let unread = spool.append(RecordKind::Click, id(101), &[7; 50]).unwrap();
+    let unread_end = Position { offset: unread.offset + 76, ..unread };
+    assert!(reader.commit(unread_end).is_err(), "never handed out");
     // A border inside a batch can be committed too.
     reader.commit(places[75]).unwrap();
-    assert_eq!(spool.status().lag_records, 26);
+    assert_eq!(spool.status().lag_records, 27);
+}
+
+#[tokio::test]
+async fn a_position_in_a_segment_that_a_power_cut_took_never_means_other_records() {
+    let dir = TempDir::new().unwrap();
+    let (spool, reader) = open(dir.path(), SMALL);
+    let places: Vec<_> =
+        (0..100).map(|n| spool.append(RecordKind::Click, id(n), &[7; 50]).unwrap()).collect();
+    spool.close().await;
+    drop((spool, reader));
+    // The consumer had stored this; then the directory entry was lost.
+    let stored = places[99];
+    fs::remove_file(dir.path().join(format!("{:012}.seg", stored.segment))).unwrap();
+    for restart in 1..3 {
+        let (spool, mut reader) = open(dir.path(), SMALL);
+        let start = reader.position();
+        reader.seek(stored);
+        assert_eq!(reader.position(), start, "restart {restart}");
+        for n in 200..300 {
+            assert!(spool.append(RecordKind::Click, id(n), &[7; 50]).unwrap().segment > stored.segment);
+        }
+    }
 }
 
 #[tokio::test]
