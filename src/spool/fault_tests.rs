@@ -73,6 +73,7 @@ async fn one_fault() {
             let status = spool.status();
             assert_eq!(status.lag_records, 101, "rewritten, not doubled: {status:?}");
             let seen = ids(&mut reader).await;
+            assert_eq!(seen.len(), 101, "nothing read before the failure, nothing twice after it");
             assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), (0..100).chain([1000]).collect());
             // Hard: no goodbye, so that the parent sees what the files hold.
             std::process::exit(0);

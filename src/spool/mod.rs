@@ -291,6 +291,8 @@ impl Spool {
             quarantined: directory::count_quarantined(&dir.path),
             dir,
         }));
+        let (records, segments) = (shared.lag_records(), lock(&shared.segments).len());
+        tracing::info!(path = %shared.dir.path.display(), records, segments, "the spool is open");
         shared.meters.cut_bytes.increment(recovered.cut_bytes);
         shared.meters.quarantined.increment(recovered.quarantined);
         if let Err(error) = begin(&shared) {

@@ -341,10 +341,113 @@ async fn an_idle_interval_syncs_what_nobody_waits_for() {
     let (spool, _reader) = open(dir.path(), SMALL);
     let position = spool.append(RecordKind::Click, id(0), b"x").unwrap();
     let segment = spool.owner.shared.segment(position.segment).unwrap();
+    let started = std::time::Instant::now();
     until("the interval syncs", || segment.synced.load(Ordering::SeqCst) > position.offset).await;
+    assert!(started.elapsed() < Duration::from_millis(700), "woken by the append, not by chance");
     let syncs = spool.status().syncs;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(spool.status().syncs, syncs, "nothing new, no sync");
+}
+
+#[tokio::test]
+async fn a_sync_covers_the_segments_that_were_filled_before_it() {
+    let dir = TempDir::new().unwrap();
+    let options = SpoolOptions { sync_interval: Duration::from_hours(1), ..SMALL };
+    let (spool, _reader) = open(dir.path(), options);
+    for n in 0..200 {
+        spool.append(RecordKind::Click, id(n), &[7; 50]).unwrap();
+    }
+    spool.append_durable(RecordKind::Event, id(200), b"x").await.unwrap();
+    let segments = lock(&spool.owner.shared.segments);
+    assert!(segments.len() > 3);
+    for segment in &*segments {
+        assert_eq!(segment.synced.load(Ordering::SeqCst), segment.written(), "segment {}", segment.number);
+    }
+}
+
+/// What a power cut leaves of `dir`: any subset of the sectors that no sync has covered.
+fn power_cut(spool: &Spool, dir: &Path, mut survives: impl FnMut() -> bool) -> TempDir {
+    const SECTOR: u64 = 512;
+    let copy = crashed_copy(dir);
+    for segment in &*lock(&spool.owner.shared.segments) {
+        let path = copy.path().join(segment.path.file_name().unwrap());
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        let mut at = segment.synced.load(Ordering::SeqCst);
+        while at < segment.written() {
+            let end = (at / SECTOR + 1) * SECTOR;
+            if !survives() {
+                file.write_all_at(&vec![0; (end - at) as usize], at).unwrap();
+            }
+            at = end;
+        }
+    }
+    copy
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 48, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_power_cut_leaves_every_durable_record_and_no_phantom(
+        appends in proptest::collection::vec((0_usize..700, proptest::bool::weighted(0.15)), 1..60),
+        sectors in proptest::collection::vec(proptest::bool::ANY, 1..200),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let dir = TempDir::new().unwrap();
+            let options = SpoolOptions { sync_interval: Duration::from_hours(1), ..SMALL };
+            let (spool, _reader) = open(dir.path(), options);
+            let mut durable = 0;
+            for (n, (len, wait)) in appends.iter().enumerate() {
+                let payload = vec![n as u8; *len];
+                if *wait {
+                    spool.append_durable(RecordKind::Event, id(n as u128), &payload).await.unwrap();
+                    durable = n + 1;
+                } else {
+                    spool.append(RecordKind::Event, id(n as u128), &payload).unwrap();
+                }
+            }
+            let mut sectors = sectors.iter().cycle();
+            let left = power_cut(&spool, dir.path(), || *sectors.next().unwrap());
+            let (again, mut reader) = open(left.path(), SMALL);
+            let lag = again.status().lag_records as usize;
+            let mut found = Vec::new();
+            while found.len() < lag {
+                found.extend(reader.next_batch(1000, 1 << 20, Duration::ZERO).await.records);
+            }
+            let ids: Vec<_> = found.iter().map(|record| record.id.as_u128() as usize).collect();
+            assert!(ids.is_sorted() && ids[..durable].iter().copied().eq(0..durable), "{durable}: {ids:?}");
+            for record in found {
+                let n = record.id.as_u128() as usize;
+                assert_eq!(&record.payload[..], vec![n as u8; appends[n].0]);
+            }
+        });
+    }
+}
+
+#[test]
+fn metrics_have_their_names() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let dir = TempDir::new().unwrap();
+    let (spool, reader) = metrics::with_local_recorder(&recorder, || open(dir.path(), SMALL));
+    spool.append(RecordKind::Click, id(1), b"x").unwrap();
+    spool.append(RecordKind::Unknown(9), id(2), b"x").unwrap();
+    spool.append(RecordKind::Click, id(3), &[0; 5000]).unwrap_err();
+    drop((spool, reader));
+    let text = handle.render();
+    for line in [
+        "linkforty_spool_append_total{kind=\"click\"} 1",
+        "linkforty_spool_append_total{kind=\"other\"} 1",
+        "linkforty_spool_refused_total{reason=\"too_large\"} 1",
+        "linkforty_spool_lag_records 2",
+        "linkforty_spool_bytes 118",
+        "linkforty_spool_fsync_seconds_count",
+        "linkforty_spool_cut_bytes_total 0",
+        "linkforty_spool_quarantined_total 0",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
 }
 
 #[tokio::test]
@@ -466,9 +569,34 @@ async fn seeking_goes_to_known_borders_only() {
     assert_eq!(reader.position(), again.end, "never before what was committed");
     assert!(reader.commit(Position { segment: again.end.segment, offset: again.end.offset + 1 }).is_err());
     assert_eq!(ids(&mut reader).await, (70..=100).collect::<Vec<_>>());
+    let unread = spool.append(RecordKind::Click, id(101), &[7; 50]).unwrap();
+    let unread_end = Position { offset: unread.offset + 76, ..unread };
+    assert!(reader.commit(unread_end).is_err(), "never handed out");
     // A border inside a batch can be committed too.
     reader.commit(places[75]).unwrap();
-    assert_eq!(spool.status().lag_records, 26);
+    assert_eq!(spool.status().lag_records, 27);
+}
+
+#[tokio::test]
+async fn a_position_in_a_segment_that_a_power_cut_took_never_means_other_records() {
+    let dir = TempDir::new().unwrap();
+    let (spool, reader) = open(dir.path(), SMALL);
+    let places: Vec<_> =
+        (0..100).map(|n| spool.append(RecordKind::Click, id(n), &[7; 50]).unwrap()).collect();
+    spool.close().await;
+    drop((spool, reader));
+    // The consumer had stored this; then the directory entry was lost.
+    let stored = places[99];
+    fs::remove_file(dir.path().join(format!("{:012}.seg", stored.segment))).unwrap();
+    for restart in 1..3 {
+        let (spool, mut reader) = open(dir.path(), SMALL);
+        let start = reader.position();
+        reader.seek(stored);
+        assert_eq!(reader.position(), start, "restart {restart}");
+        for n in 200..300 {
+            assert!(spool.append(RecordKind::Click, id(n), &[7; 50]).unwrap().segment > stored.segment);
+        }
+    }
 }
 
 #[tokio::test]

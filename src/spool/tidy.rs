@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Refused;
 use super::shared::{Shared, lock};
 use super::writer::refusal_of;
+use super::{Level, Refused};
 use super::{Position, checkpoint};
 
 const TICK: Duration = Duration::from_millis(250);
@@ -20,12 +20,20 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(shared: &Arc<Shared>) {
     let mut last_checkpoint = None;
+    let mut level = Level::Normal;
     loop {
         let closing = shared.closed.load(Ordering::SeqCst);
         if !closing {
             watch_space(shared);
         }
         store_and_remove(shared, &mut last_checkpoint, closing);
+        let now = shared.level();
+        if now > level {
+            tracing::warn!(level = ?now, lag_records = shared.lag_records(), "the spool fills: is it being drained?");
+        } else if now == Level::Normal && level > now {
+            tracing::info!("the spool has room again");
+        }
+        level = now;
         shared.meters.bytes.set(shared.held.load(Ordering::Relaxed) as f64);
         shared.meters.lag_records.set(shared.lag_records() as f64);
         if closing {
