@@ -59,6 +59,11 @@ impl Breaker {
         self.with(|run| run.failed(now));
     }
 
+    /// Says whether calls are being refused.
+    pub fn is_open(&self) -> bool {
+        self.with(|run| run.next_try.is_some())
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Run) -> T) -> T {
         // A count that somebody panicked over is still a count.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))

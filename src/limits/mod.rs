@@ -55,7 +55,7 @@ impl Rate {
 
     /// Returns the time between two calls.
     fn interval(self) -> Duration {
-        Duration::from_secs(60) / self.per_minute.get()
+        Duration::from_mins(1) / self.per_minute.get()
     }
 
     /// A call that costs more than the bucket holds takes the whole bucket.

@@ -63,14 +63,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        cache::testing::{Server, client},
+        cache::testing::{Server, client, connected, settings},
         clock::SystemClock,
+        config,
         limits::{Rate, Rates},
     };
 
-    async fn node(server: &Server, per_minute: u32) -> SharedLimits {
+    fn local(per_minute: u32) -> ProcessLimits {
         let rates = Rates { calls: Rate::per_minute(per_minute), sign_in: Rate::per_minute(1) };
-        SharedLimits::new(ProcessLimits::new(rates, Arc::new(SystemClock)), client(server).await)
+        ProcessLimits::new(rates, Arc::new(SystemClock))
+    }
+
+    async fn node(server: &Server, per_minute: u32) -> SharedLimits {
+        SharedLimits::new(local(per_minute), client(server).await)
     }
 
     #[tokio::test]
@@ -95,6 +100,26 @@ mod tests {
         }
         assert!(two.check(LimitName::Caller, "other", 1).await.is_allowed());
         assert!(two.check(LimitName::SignIn, "key", 1).await.is_allowed());
+    }
+
+    #[tokio::test]
+    async fn a_shared_limit_is_exact_however_many_call_at_once() {
+        let Some(server) = Server::start() else { return };
+        // Nobody may fall back to counting alone here, however busy the machine is.
+        let patient = config::Redis { timeout: Duration::from_secs(5), ..settings(&server.url()) };
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            let redis = Redis::connect(&patient).await.expect("a valid URL");
+            connected(&redis).await;
+            nodes.push(SharedLimits::new(local(50), redis));
+        }
+        let calls = (0..200).map(|call| nodes[call % 2].check(LimitName::Caller, "key", 1));
+        let started = Instant::now();
+        let verdicts = futures::future::join_all(calls).await;
+        let allowed = verdicts.iter().filter(|verdict| verdict.is_allowed()).count();
+        // One call more each 1.2 s.
+        let filled = started.elapsed().as_millis() as usize / 1_200 + 1;
+        assert!((50..=50 + filled).contains(&allowed), "{allowed}");
     }
 
     #[tokio::test]

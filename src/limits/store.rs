@@ -38,11 +38,6 @@ impl Buckets {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
         }
     }
-
-    fn lock<'a>(&self, shard: &'a Mutex<Shard>) -> MutexGuard<'a, Shard> {
-        // Every state is a number, written whole.
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl StateStore for Buckets {
@@ -53,7 +48,7 @@ impl StateStore for Buckets {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let index = (self.hasher.hash_one(key) as usize) % SHARDS;
-        let mut shard = self.lock(&self.shards[index]);
+        let mut shard = lock(&self.shards[index]);
         let Shard { own, shared } = &mut *shard;
         if let Some(state) = own.get_mut(key) {
             let (outcome, next) = decide(Some(*state))?;
@@ -74,7 +69,7 @@ impl StateStore for Buckets {
 impl ShrinkableKeyedStateStore<String> for Buckets {
     fn retain_recent(&self, drop_below: Nanos) {
         for shard in &self.shards {
-            let mut shard = self.lock(shard);
+            let mut shard = lock(shard);
             shard.own.retain(|_, state| *state >= drop_below);
             // Gives back what a flood took.
             if shard.own.capacity() > 4 * shard.own.len().max(16) {
@@ -84,10 +79,15 @@ impl ShrinkableKeyedStateStore<String> for Buckets {
     }
 
     fn len(&self) -> usize {
-        self.shards.iter().map(|shard| self.lock(shard).own.len()).sum()
+        self.shards.iter().map(|shard| lock(shard).own.len()).sum()
     }
 
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // Every state is a number, written whole.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -48,7 +48,8 @@ impl Listener {
 
     /// Listens until `token` is cancelled. Each time it starts to hear, the first signal is a gap.
     pub async fn run(self, token: CancellationToken) {
-        token.run_until_cancelled(self.listen_forever()).await;
+        // fred's futures are large.
+        token.run_until_cancelled(Box::pin(self.listen_forever())).await;
         let _ = tokio::time::timeout(QUIT, self.client.quit()).await;
     }
 

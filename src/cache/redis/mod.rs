@@ -45,7 +45,7 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 /// Keys of one `DEL`.
 const KEYS_AT_ONCE: usize = 500;
 /// How often a refusal is logged.
-const SAY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+const SAY_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// How long a goodbye may take.
 const QUIT: Duration = Duration::from_millis(500);
 /// fred gives up on a server that it takes for a wrong setting; we do not.
@@ -136,6 +136,8 @@ impl Redis {
             let state = self.ping().await;
             let before = std::mem::replace(&mut *lock(&self.0.state), state);
             gauge!("linkforty_redis_up").set(if state.up { 1.0 } else { 0.0 });
+            let open = self.0.breaker.is_open();
+            gauge!("linkforty_redis_breaker_open").set(if open { 1.0 } else { 0.0 });
             match (before.up, state.up) {
                 (false, true) => tracing::info!("Redis answers"),
                 (true, false) => tracing::warn!("Redis does not answer; going on without it"),
@@ -187,17 +189,13 @@ impl Redis {
     async fn ping(&self) -> State {
         let options = Options { timeout: Some(PING_TIMEOUT), ..self.0.other.options().clone() };
         let started = Instant::now();
-        match self.0.client.with_options(&options).ping::<()>(None).await {
-            Ok(()) => {
-                let took = started.elapsed();
-                histogram!("linkforty_redis_latency_seconds", "command" => "ping").record(took.as_secs_f64());
-                State { up: true, latency: Some(took) }
-            }
-            Err(_) => {
-                counter!("linkforty_redis_errors_total", "command" => "ping").increment(1);
-                State { up: false, latency: None }
-            }
+        if self.0.client.with_options(&options).ping::<()>(None).await.is_err() {
+            counter!("linkforty_redis_errors_total", "command" => "ping").increment(1);
+            return State { up: false, latency: None };
         }
+        let took = started.elapsed();
+        histogram!("linkforty_redis_latency_seconds", "command" => "ping").record(took.as_secs_f64());
+        State { up: true, latency: Some(took) }
     }
 
     fn connect_again_if_given_up(&self) {
