@@ -18,6 +18,7 @@ pub mod db;
 pub mod entity;
 pub mod env;
 pub mod idempotency;
+pub mod limits;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod rpc;
