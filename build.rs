@@ -16,6 +16,7 @@ const FILES: &[&str] = &[
     "linkforty/internal/v1/click_record.proto",
 ];
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // tonic-prost-build does not name the files it read.
     println!("cargo:rerun-if-changed=proto");

@@ -401,6 +401,11 @@ impl Config {
         self.data_dir.join("linkforty.db")
     }
 
+    /// Returns the directory of this node's spool.
+    pub fn spool_dir(&self) -> PathBuf {
+        self.data_dir.join("spool")
+    }
+
     /// Returns the host of short URLs, with its port when it is not the scheme's own.
     pub fn links_host(&self) -> String {
         let host = self.links_url.host_str().unwrap_or("localhost");

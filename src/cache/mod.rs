@@ -50,8 +50,8 @@ pub trait SharedCache: Send + Sync + Debug {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, Away>;
     /// Stores `value` under `key` for `life`.
     async fn set(&self, key: &str, value: Bytes, life: Duration) -> Result<(), Away>;
-    /// Forgets what is stored under `keys`.
-    async fn remove(&self, keys: &[String]) -> Result<(), Away>;
+    /// Stores `value` under `key` for `life` unless something is stored there.
+    async fn add(&self, key: &str, value: Bytes, life: Duration) -> Result<(), Away>;
 }
 
 /// What a message is about.

@@ -26,7 +26,7 @@ impl SharedCache for NoSharedCache {
         Ok(())
     }
 
-    async fn remove(&self, _: &[String]) -> Result<(), Away> {
+    async fn add(&self, _: &str, _: Bytes, _: Duration) -> Result<(), Away> {
         Ok(())
     }
 }

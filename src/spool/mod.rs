@@ -264,6 +264,12 @@ pub struct Spool {
     owner: Arc<Owner>,
 }
 
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
 impl Spool {
     /// Opens or creates the spool in `dir`, takes it for this process, and recovers what a crash left.
     ///

@@ -4,7 +4,7 @@
 //! after five failures in a row only one call every 500 ms is made at all (`breaker.rs`). Two connections: one for commands,
 //! one that listens.
 //!
-//! Commands: `HELLO SELECT PING CLIENT|ID GET SET DEL EVALSHA EVAL TIME PUBLISH SUBSCRIBE`, in a cluster also `CLUSTER|SLOTS
+//! Commands: `HELLO SELECT PING CLIENT|ID GET SET EVALSHA EVAL TIME PUBLISH SUBSCRIBE`, in a cluster also `CLUSTER|SLOTS
 //! CLUSTER|INFO`, at Sentinels `SENTINEL`. An ACL user without `@dangerous` and `@admin` may call them all; fred also asks `INFO
 //! server` and can do without the answer. Keys are `{prefix}:c:*` and `{prefix}:l:*`, channels `{prefix}:f:*`:
 //! `ACL SETUSER linkforty on >… resetkeys ~linkforty:* resetchannels &linkforty:* +@all -@dangerous -@admin`.
@@ -28,7 +28,7 @@ use fred::{
     clients::{Client, WithOptions},
     error::{Error, ErrorKind},
     interfaces::{ClientLike as _, KeysInterface as _, LuaInterface as _, PubsubInterface as _},
-    types::{ConnectHandle, Expiration, Value, config::Options},
+    types::{ConnectHandle, Expiration, SetOptions, Value, config::Options},
 };
 use metrics::{counter, gauge, histogram};
 use tokio_util::sync::CancellationToken;
@@ -42,8 +42,6 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 /// How long the question whether it is there may take, and how often it is asked.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 const PING_EVERY: Duration = Duration::from_secs(1);
-/// Keys of one `DEL`.
-const KEYS_AT_ONCE: usize = 500;
 /// How often a refusal is logged.
 const SAY_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// How long a goodbye may take.
@@ -234,6 +232,21 @@ impl Redis {
         Err(Away)
     }
 
+    async fn store(
+        &self,
+        command: &'static str,
+        key: &str,
+        value: Bytes,
+        life: Duration,
+        condition: Option<SetOptions>,
+    ) -> Result<(), Away> {
+        let millis = i64::try_from(life.as_millis()).unwrap_or(i64::MAX).max(1);
+        let life = Some(Expiration::PX(millis));
+        let set = self.0.other.set::<Option<String>, _, _>(self.cached(key), Value::Bytes(value), life, condition, false);
+        // Nothing comes back when the condition did not hold, which is an answer as good as OK.
+        self.call(command, set).await.map(drop)
+    }
+
     fn say_refused(&self, command: &str, error: &Error) {
         let mut said = lock(&self.0.refusal);
         if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN_AFTER) {
@@ -250,20 +263,11 @@ impl SharedCache for Redis {
     }
 
     async fn set(&self, key: &str, value: Bytes, life: Duration) -> Result<(), Away> {
-        let millis = i64::try_from(life.as_millis()).unwrap_or(i64::MAX).max(1);
-        let life = Some(Expiration::PX(millis));
-        let set = self.0.other.set(self.cached(key), Value::Bytes(value), life, None, false);
-        self.call("set", set).await
+        self.store("set", key, value, life, None).await
     }
 
-    async fn remove(&self, keys: &[String]) -> Result<(), Away> {
-        // The keys of one command live on one node of a cluster.
-        let at_once = if self.0.config.server.is_clustered() { 1 } else { KEYS_AT_ONCE };
-        let removals = keys.chunks(at_once).map(|keys| {
-            let keys: Vec<String> = keys.iter().map(|key| self.cached(key)).collect();
-            self.call("del", self.0.other.del::<i64, _>(keys))
-        });
-        futures::future::join_all(removals).await.into_iter().try_for_each(|removed| removed.map(drop))
+    async fn add(&self, key: &str, value: Bytes, life: Duration) -> Result<(), Away> {
+        self.store("add", key, value, life, Some(SetOptions::NX)).await
     }
 }
 

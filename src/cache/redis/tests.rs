@@ -13,10 +13,6 @@ use crate::cache::{Fanout as _, Signal};
 
 const LIFE: Duration = Duration::from_mins(1);
 
-fn keys(keys: &[&str]) -> Vec<String> {
-    keys.iter().map(|key| (*key).to_owned()).collect()
-}
-
 /// Subscribes and listens.
 fn listening(redis: &Redis, token: &CancellationToken) -> ProcessFanout {
     let hub = ProcessFanout::default();
@@ -33,7 +29,7 @@ fn message(text: &'static str) -> Signal {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_read_until_it_is_removed_or_expires() {
+async fn what_is_stored_is_read_until_it_expires_and_added_only_where_nothing_stands() {
     let Some(server) = Server::start() else { return };
     let redis = client(&server).await;
     assert_eq!(redis.get("a").await, Ok(None));
@@ -44,10 +40,10 @@ async fn what_is_stored_is_read_until_it_is_removed_or_expires() {
     assert_eq!(server.cli(&["EXISTS", "linkforty:c:a"]), "1");
     let life: i64 = server.cli(&["PTTL", "linkforty:c:a"]).parse().unwrap();
     assert!((50_000..=60_000).contains(&life), "{life}");
-    redis.remove(&keys(&["a", "b"])).await.unwrap();
-    redis.remove(&[]).await.unwrap();
-    assert_eq!((redis.get("a").await, redis.get("b").await), (Ok(None), Ok(None)));
-    assert!(redis.get("c").await.unwrap().is_some());
+    redis.add("b", Bytes::from_static(b"new"), LIFE).await.unwrap();
+    redis.add("d", Bytes::from_static(b"new"), LIFE).await.unwrap();
+    assert_eq!(redis.get("b").await, Ok(Some(Bytes::from_static(&[0, 255, 10]))));
+    assert_eq!(redis.get("d").await, Ok(Some(Bytes::from_static(b"new"))));
     redis.set("c", Bytes::new(), Duration::from_millis(30)).await.unwrap();
     sleep(Duration::from_millis(60)).await;
     assert_eq!(redis.get("c").await, Ok(None));
@@ -177,7 +173,7 @@ async fn a_user_without_dangerous_commands_can_do_everything() {
     assert_eq!(next(&mut links).await, Signal::Gap);
     redis.set("a", Bytes::from_static(b"x"), LIFE).await.unwrap();
     assert!(redis.get("a").await.unwrap().is_some());
-    redis.remove(&keys(&["a"])).await.unwrap();
+    redis.add("b", Bytes::from_static(b"x"), LIFE).await.unwrap();
     let script = Script::new("limit", "return {redis.call('TIME')[1] * 0 + 7}");
     assert_eq!(redis.limit(&script, "k", &[]).await, Ok(vec![7]));
     redis.publish(Topic::Links, Bytes::from_static(b"m")).await.unwrap();
@@ -273,9 +269,8 @@ async fn a_cluster_of_three_takes_everything() {
     for name in &names {
         redis.set(name, Bytes::from_static(b"x"), LIFE).await.unwrap();
     }
-    redis.remove(&names).await.unwrap();
     for name in &names {
-        assert_eq!(redis.get(name).await, Ok(None));
+        assert!(redis.get(name).await.unwrap().is_some());
     }
     let script = Script::new("limit", "return {7}");
     for name in &names {

@@ -1,0 +1,83 @@
+//! `linkforty spool`: what waits to be stored, and storing it by hand.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use crate::{
+    cache,
+    clicks::drain,
+    clock::{Clock, SystemClock},
+    config::Config,
+    db::Db,
+    env::{self, Env},
+    ids::Ids,
+    spool::{self, Spool, SpoolOptions},
+};
+
+/// Looks at a spool, or stores what is left in it.
+#[derive(Debug, Args)]
+pub struct SpoolCommand {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Prints what the spool holds. Changes nothing; also while a server runs on it.
+    Status {
+        /// The spool's directory; default: the one of this node.
+        dir: Option<PathBuf>,
+    },
+    /// Stores everything the spool holds, for a node that will not come back. Fails while a server runs on it.
+    Drain {
+        /// The spool's directory; default: the one of this node.
+        dir: Option<PathBuf>,
+    },
+}
+
+impl SpoolCommand {
+    /// Runs the command.
+    pub async fn run(self, config: Config) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::Status { dir } => status(&dir.unwrap_or_else(|| config.spool_dir())),
+            Verb::Drain { dir } => {
+                let dir = dir.unwrap_or_else(|| config.spool_dir());
+                store(config, dir).await
+            }
+        }
+    }
+}
+
+fn status(dir: &std::path::Path) -> anyhow::Result<()> {
+    let status = spool::inspect(dir).with_context(|| format!("{} cannot be read as a spool", dir.display()))?;
+    let oldest = status.oldest_undrained.map_or_else(
+        || "-".to_owned(),
+        |time| chrono::DateTime::<chrono::Utc>::from(time).to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    );
+    println!("spool        {}", dir.display());
+    println!("identity     {}", status.id.map_or_else(|| "none yet".to_owned(), |id| id.to_string()));
+    println!("waiting      {} records, oldest {oldest}", status.lag_records);
+    println!("held         {} bytes in {} segments", status.bytes, status.segments);
+    println!("drained to   segment {}, offset {}", status.drained.segment, status.drained.offset);
+    println!("quarantined  {} files", status.quarantined);
+    println!("torn bytes   {}", status.cut_bytes);
+    Ok(())
+}
+
+async fn store(config: Config, dir: PathBuf) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let ids = Arc::new(Ids::from_os());
+    let secrets = env::secrets(&config, &ids)?;
+    let db = Db::open(&config).await.context("the database cannot be opened")?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let env = Env::new(config, clock, ids, db, cache::alone(), secrets);
+    // Nothing is appended here, so the bounds on appends do not matter.
+    let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
+    let (spool, mut reader) = Spool::open(&dir, options)?;
+    let stored = drain::once(&env, &spool, &mut reader).await.context("the database refused")?;
+    spool.close().await;
+    println!("stored {stored} records from {}", dir.display());
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Carries the spool into the database.
+//!
+//! A batch may be written any number of times: rows that are there change nothing. Progress is noted in the same
+//! transaction, then in the spool's own checkpoint; a crash between the two costs a repeated batch.
+
+use std::time::Duration;
+
+use fail::fail_point;
+use metrics::{counter, gauge, histogram};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    decode,
+    store::{self, Dictionary, Progress, Row},
+};
+use crate::{
+    db::{Fault, fault},
+    env::Env,
+    spool::{Batch, Position, Reader, Record, RecordKind, Spool},
+};
+
+/// Large enough to make a transaction worth its flush, small enough to stay a fraction of a second.
+const BATCH_RECORDS: usize = 5000;
+const BATCH_BYTES: usize = 4 << 20;
+/// How long a batch waits for company: what an operator sees as lag when little happens.
+const LINGER: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Drains the spool until `stop`; then whatever is still in it waits for the next start.
+pub async fn run(env: Env, spool: Spool, mut reader: Reader, stop: CancellationToken) {
+    let drain = Drain { env, dictionary: Dictionary::default(), spool };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = drain.forever(&mut reader) => {}
+    }
+}
+
+/// Drains what the spool holds now and returns how many records that were. Fails when the database does.
+pub async fn once(env: &Env, spool: &Spool, reader: &mut Reader) -> Result<u64, sea_orm::DbErr> {
+    let drain = Drain { env: env.clone(), dictionary: Dictionary::default(), spool: spool.clone() };
+    if let Some(position) = store::progress(&drain.env.db.drain, spool.id()).await? {
+        reader.seek(position);
+    }
+    let mut drained = 0;
+    while spool.status().lag_records > 0 {
+        let batch = reader.next_batch(BATCH_RECORDS, BATCH_BYTES, Duration::ZERO).await;
+        if batch.records.is_empty() {
+            break;
+        }
+        drain.store(&batch.records, batch.end).await?;
+        commit(reader, &batch);
+        drained += batch.records.len() as u64;
+    }
+    Ok(drained)
+}
+
+struct Drain {
+    env: Env,
+    dictionary: Dictionary,
+    spool: Spool,
+}
+
+impl Drain {
+    async fn forever(&self, reader: &mut Reader) {
+        let mut pauses = Pauses::default();
+        loop {
+            match store::progress(&self.env.db.drain, self.spool.id()).await {
+                Ok(position) => {
+                    if let Some(position) = position {
+                        reader.seek(position);
+                    }
+                    break;
+                }
+                Err(error) => pauses.pause(&self.env, &error).await,
+            }
+        }
+        loop {
+            let batch = reader.next_batch(BATCH_RECORDS, BATCH_BYTES, LINGER).await;
+            if batch.records.is_empty() {
+                return;
+            }
+            let started = std::time::Instant::now();
+            let mut pauses = Pauses::default();
+            while let Err(error) = self.store(&batch.records, batch.end).await {
+                pauses.pause(&self.env, &error).await;
+            }
+            fail_point!("drain.commit.after");
+            commit(reader, &batch);
+            histogram!("linkforty_drain_batch_seconds").record(started.elapsed().as_secs_f64());
+            counter!("linkforty_drain_records_total").increment(batch.records.len() as u64);
+            gauge!("linkforty_drain_batch_records").set(batch.records.len() as f64);
+        }
+    }
+
+    /// Writes records. When the database refuses the data, finds the records it refuses and sets them aside, halving the
+    /// batch each time; any other failure is the caller's to repeat.
+    async fn store(&self, records: &[Record], end: Position) -> Result<(), sea_orm::DbErr> {
+        let db = &self.env.db.drain;
+        let mut rows: Vec<Row> = Vec::with_capacity(records.len());
+        for record in records {
+            match (record.kind, decode(record.id, &record.payload)) {
+                (RecordKind::Click, Some(row)) => rows.push(row),
+                _ => self.bury(record, "this release cannot read it").await?,
+            }
+        }
+        let progress = Progress { spool: self.spool.id(), position: end, now: self.env.now() };
+        match store::write(db, &self.dictionary, &rows, progress).await {
+            Err(error) if fault(&error) == Fault::Refused => match records {
+                [] => Err(error),
+                [record] => self.bury(record, &error.to_string()).await,
+                many => {
+                    let (left, right) = many.split_at(many.len() / 2);
+                    // The end of a half is not safe to note before its records are: note where the half began.
+                    Box::pin(self.store(left, left[0].position)).await?;
+                    Box::pin(self.store(right, end)).await
+                }
+            },
+            done => done,
+        }
+    }
+
+    async fn bury(&self, record: &Record, why: &str) -> Result<(), sea_orm::DbErr> {
+        tracing::error!(record.id = %record.id, kind = u8::from(record.kind), why, "a spool record was set aside as a dead letter");
+        counter!("linkforty_dead_letters_total").increment(1);
+        let letter = (record.id, u8::from(record.kind), record.payload.as_ref());
+        store::bury(&self.env.db.drain, self.spool.id(), letter, why, self.env.now()).await
+    }
+}
+
+fn commit(reader: &mut Reader, batch: &Batch) {
+    if let Err(error) = reader.commit(batch.end) {
+        tracing::warn!(%error, "the spool's checkpoint could not be written; the batch would be repeated after a crash");
+    }
+}
+
+/// Waits longer after each failure, never at the same moments as other nodes (full jitter).
+#[derive(Default)]
+struct Pauses(u32);
+
+impl Pauses {
+    async fn pause(&mut self, env: &Env, error: &sea_orm::DbErr) {
+        let bound = longest_pause(self.0);
+        self.0 = self.0.saturating_add(1);
+        let pause = Duration::from_millis(u64::from(env.ids.below(bound.as_millis() as u32)) + 1);
+        tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the spool waits for the database");
+        counter!("linkforty_drain_failures_total").increment(1);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Returns the upper bound of the pause after `failures` failures: 50 ms, doubling, at most 5 s.
+fn longest_pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_five_seconds() {
+        let bounds: Vec<u64> = [0, 1, 2, 6, 7, 100].map(|n| longest_pause(n).as_millis() as u64).into();
+        assert_eq!(bounds, [50, 100, 200, 3200, 5000, 5000]);
+    }
+}

@@ -1,0 +1,199 @@
+//! Visits: captured before the answer leaves, counted exactly once.
+//!
+//! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
+//! and keeps the totals; [`bots`] tells people from programs; `store` holds the SQL of both databases.
+//!
+//! Guarantees: a click whose id was given out is in the spool (survives kill -9 of the process) and reaches the database
+//! once, however often its batch is repeated; totals count exactly the rows that were really inserted; a
+//! record the database refuses is set aside with its bytes and never blocks the ones behind it.
+
+pub mod bots;
+pub mod drain;
+mod network;
+mod store;
+
+use bytes::Bytes;
+use metrics::{Counter, counter};
+use prost::Message as _;
+use ring::hmac;
+use uuid::Uuid;
+
+use self::bots::Bot;
+pub use self::network::network_of;
+use crate::{
+    db::Dialect,
+    env::Env,
+    error::Result,
+    ids::{ClickId, LinkId, WorkspaceId},
+    pb::internal::v1::ClickRecord,
+    spool::{RecordKind, Refused, Spool},
+};
+
+/// The longest texts that are kept of a request, in bytes.
+const MAX_USER_AGENT: usize = 512;
+const MAX_LANGUAGE: usize = 35;
+const MAX_REFERRER_HOST: usize = 253;
+const MAX_QUERY: usize = 1024;
+
+/// One visit to a short link, as the redirect saw it.
+#[derive(Debug, Clone)]
+pub struct Click<'a> {
+    /// Whose link.
+    pub workspace: WorkspaceId,
+    /// Which link.
+    pub link: LinkId,
+    /// The number of the visitor's platform.
+    pub platform: i16,
+    /// What the request method says; the user agent is read once for each distinct one, by the drain.
+    pub bot: Bot,
+    /// The number of the step that named the destination.
+    pub step: i16,
+    /// Where the visitor called from.
+    pub client: Option<std::net::IpAddr>,
+    /// The User-Agent header.
+    pub user_agent: &'a str,
+    /// The Referer header.
+    pub referrer: &'a str,
+    /// The Accept-Language header.
+    pub languages: &'a str,
+    /// The query of the short URL.
+    pub query: &'a str,
+}
+
+/// Writes clicks into the spool.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    spool: Spool,
+    visitor_key: hmac::Key,
+    unrecorded: Counter,
+}
+
+impl Recorder {
+    /// Returns a recorder. `secret` keys the hashes that tell visitors apart.
+    pub fn new(spool: Spool, secret: &[u8]) -> Self {
+        let purpose = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        Self {
+            spool,
+            visitor_key: hmac::Key::new(
+                hmac::HMAC_SHA256,
+                hmac::sign(&purpose, b"linkforty visitor v1").as_ref(),
+            ),
+            unrecorded: counter!("linkforty_clicks_unrecorded_total"),
+        }
+    }
+
+    /// Records a click under `id`. When this returns without an error the click survives the death of the process.
+    pub fn record(&self, id: ClickId, click: &Click<'_>) -> Result<(), Refused> {
+        let record = self.encode(click);
+        match self.spool.append(RecordKind::Click, id.0, &record) {
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                self.unrecorded.increment(1);
+                Err(refused)
+            }
+        }
+    }
+
+    fn encode(&self, click: &Click<'_>) -> Vec<u8> {
+        let network = click.client.map(network_of).unwrap_or_default();
+        ClickRecord {
+            workspace_id: Bytes::copy_from_slice(click.workspace.0.as_bytes()),
+            link_id: Bytes::copy_from_slice(click.link.0.as_bytes()),
+            platform: u32::from(click.platform.unsigned_abs()),
+            bot: u32::from((click.bot as i16).unsigned_abs()),
+            step: u32::from(click.step.unsigned_abs()),
+            network: Bytes::from(network),
+            visitor: self.visitor(click),
+            user_agent: cut(click.user_agent, MAX_USER_AGENT).to_owned(),
+            referrer_host: cut(&referrer_host(click.referrer), MAX_REFERRER_HOST).to_owned(),
+            language: cut(first_language(click.languages), MAX_LANGUAGE).to_owned(),
+            query: cut(click.query, MAX_QUERY).to_owned(),
+        }
+        .encode_to_vec()
+    }
+
+    /// Tells visitors of one workspace apart without naming them, and cannot be compared across workspaces.
+    fn visitor(&self, click: &Click<'_>) -> u64 {
+        let mut hash = hmac::Context::with_key(&self.visitor_key);
+        hash.update(click.workspace.0.as_bytes());
+        match click.client {
+            Some(std::net::IpAddr::V4(address)) => hash.update(&address.octets()),
+            Some(std::net::IpAddr::V6(address)) => hash.update(&address.octets()[..8]),
+            None => {}
+        }
+        hash.update(click.user_agent.as_bytes());
+        let tag = hash.sign();
+        tag.as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    }
+}
+
+/// How many days of partitions are there before they are needed.
+const PARTITIONS_AHEAD: chrono::Days = chrono::Days::new(14);
+
+/// Makes the partitions of today and the two weeks to come, where the database has partitions, and returns how many were
+/// missing. Called at start and every hour; a click whose partition is missing all the same makes its own.
+pub async fn make_partitions_ahead(env: &Env) -> Result<i32> {
+    if env.db.dialect() == Dialect::Sqlite {
+        return Ok(0);
+    }
+    let today = env.now().date_naive();
+    Ok(store::make_partitions(&env.db.drain, today, today + PARTITIONS_AHEAD).await?)
+}
+
+/// Cuts a text to at most `bytes` bytes, between characters.
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// Returns the first tag of an Accept-Language header.
+fn first_language(header: &str) -> &str {
+    header.split([',', ';']).next().unwrap_or_default().trim()
+}
+
+/// Returns the host of a Referer header; paths and queries of strangers are not kept.
+fn referrer_host(referrer: &str) -> String {
+    if referrer.is_empty() {
+        return String::new();
+    }
+    url::Url::parse(referrer).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Reads what a spool record holds; `None` for bytes that are no click.
+fn decode(id: Uuid, payload: &[u8]) -> Option<store::Row> {
+    let record = ClickRecord::decode(payload).ok()?;
+    let uuid = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
+    Some(store::Row {
+        id: ClickId(id),
+        workspace: WorkspaceId(uuid(&record.workspace_id)?),
+        link: LinkId(uuid(&record.link_id)?),
+        platform: i16::try_from(record.platform).ok()?,
+        bot: i16::try_from(record.bot).ok()?,
+        step: i16::try_from(record.step).ok()?,
+        network: record.network.to_vec(),
+        visitor: record.visitor.cast_signed(),
+        user_agent: record.user_agent,
+        referrer_host: record.referrer_host,
+        language: record.language,
+        query: record.query,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("ab", 5), "ab");
+    }
+
+    #[test]
+    fn headers_are_read_for_their_first_and_least() {
+        assert_eq!(first_language("de-CH, en;q=0.5"), "de-CH");
+        assert_eq!(first_language(""), "");
+        assert_eq!(referrer_host("https://mail.example.com/inbox?secret=1"), "mail.example.com");
+        assert_eq!(referrer_host("android-app://com.example/"), "com.example");
+        assert_eq!(referrer_host("nonsense"), "");
+    }
+}

@@ -1,0 +1,280 @@
+//! Writes batches of clicks and keeps the totals that follow from them, in one transaction with the spool's progress.
+//!
+//! The SQL is sqlx's on SeaORM's own pools: UNNEST on Postgres writes several times what multi-row inserts do.
+
+mod postgres;
+mod sqlite;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use chrono::NaiveDate;
+use quick_cache::sync::Cache;
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
+use uuid::Uuid;
+
+use super::bots::{self, Bot};
+use crate::{
+    clock::Moment,
+    db::{Dialect, dialect},
+    ids::{ClickId, LinkId, WorkspaceId, time_of},
+    spool::Position,
+};
+
+/// One click as the spool holds it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub id: ClickId,
+    pub workspace: WorkspaceId,
+    pub link: LinkId,
+    pub platform: i16,
+    pub bot: i16,
+    pub step: i16,
+    pub network: Vec<u8>,
+    pub visitor: i64,
+    pub user_agent: String,
+    pub referrer_host: String,
+    pub language: String,
+    pub query: String,
+}
+
+/// The sorts of text in the dictionary. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i16)]
+pub enum Kind {
+    UserAgent = 1,
+    Referrer = 2,
+    Language = 3,
+}
+
+/// How far a spool has been drained, and when that was.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub spool: Uuid,
+    pub position: Position,
+    pub now: Moment,
+}
+
+/// A click with its texts replaced by their numbers.
+#[derive(Debug)]
+struct Coded<'a> {
+    row: &'a Row,
+    bot: i16,
+    user_agent: i32,
+    referrer: i32,
+    language: i32,
+}
+
+/// What the drain has to count: people and bots by workspace, link and hour. Sorted, so that two nodes lock the same rows in the
+/// same order.
+type Counts = BTreeMap<(WorkspaceId, LinkId, i32), (i64, i64)>;
+
+/// Texts whose numbers are known, and what their user agents say.
+#[derive(Debug)]
+pub struct Dictionary {
+    numbers: Cache<(Kind, Arc<str>), i32>,
+    bots: Cache<Arc<str>, Bot>,
+}
+
+const REMEMBERED_TEXTS: usize = 50_000;
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self { numbers: Cache::new(REMEMBERED_TEXTS), bots: Cache::new(REMEMBERED_TEXTS) }
+    }
+}
+
+impl Dictionary {
+    fn bot(&self, agent: &str) -> Bot {
+        if let Some(known) = self.bots.get(agent) {
+            return known;
+        }
+        let bot = bots::by_user_agent(agent);
+        self.bots.insert(Arc::from(agent), bot);
+        bot
+    }
+}
+
+/// Writes a batch and what follows from it, and notes how far the spool has been drained: all in one transaction. Rows that
+/// are there already change nothing.
+pub async fn write(
+    db: &DatabaseConnection,
+    dictionary: &Dictionary,
+    rows: &[Row],
+    progress: Progress,
+) -> Result<(), DbErr> {
+    let numbers = numbers(db, dictionary, rows).await?;
+    let number = |kind: Kind, text: &str| {
+        numbers.get(&(kind, text)).copied().ok_or_else(|| DbErr::Custom("a text got no number".to_owned()))
+    };
+    let coded = rows
+        .iter()
+        .map(|row| {
+            let bot =
+                if row.bot == Bot::No as i16 { dictionary.bot(&row.user_agent) as i16 } else { row.bot };
+            Ok(Coded {
+                row,
+                bot,
+                user_agent: number(Kind::UserAgent, &row.user_agent)?,
+                referrer: number(Kind::Referrer, &row.referrer_host)?,
+                language: number(Kind::Language, &row.language)?,
+            })
+        })
+        .collect::<Result<Vec<_>, DbErr>>()?;
+    match dialect(db.get_database_backend()) {
+        Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), &coded, progress).await,
+        Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), &coded, progress).await,
+    }
+    .map_err(sql)
+}
+
+/// Returns how far this database has drained a spool.
+pub async fn progress(db: &DatabaseConnection, spool: Uuid) -> Result<Option<Position>, DbErr> {
+    use sea_orm::EntityTrait as _;
+    let row = crate::entity::spool_progress::Entity::find_by_id(spool).one(db).await?;
+    Ok(row.map(|row| Position { segment: row.segment.cast_unsigned(), offset: row.position.cast_unsigned() }))
+}
+
+/// Makes the partitions of the days from `first` to `last` that are not there yet, and returns how many it made. For
+/// Postgres only.
+pub async fn make_partitions(
+    db: &DatabaseConnection,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Result<i32, DbErr> {
+    postgres::make_partitions(db.get_postgres_connection_pool(), first, last).await.map_err(sql)
+}
+
+/// Sets a record aside that this database refuses.
+pub async fn bury(
+    db: &DatabaseConnection,
+    spool: Uuid,
+    (id, kind, payload): (Uuid, u8, &[u8]),
+    error: &str,
+    now: Moment,
+) -> Result<(), DbErr> {
+    use crate::entity::dead_letter::{ActiveModel, Column, Entity};
+    use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
+    Entity::insert(ActiveModel {
+        id: Set(id),
+        spool_id: Set(spool),
+        kind: Set(i16::from(kind)),
+        payload: Set(payload.to_vec()),
+        error: Set(error.to_owned()),
+        create_time: Set(now),
+    })
+    .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+    .exec_without_returning(db)
+    .await
+    .map(drop)
+}
+
+/// Counts the rows that were really inserted, each once even when the batch held it twice.
+fn counts(rows: &[Coded<'_>], mut inserted: HashSet<Uuid>) -> Counts {
+    let mut counts = Counts::new();
+    for coded in rows {
+        if inserted.remove(&coded.row.id.0) {
+            let key = (coded.row.workspace, coded.row.link, hour_of(coded.row.id));
+            let (people, bots) = counts.entry(key).or_default();
+            if coded.bot == Bot::No as i16 { *people += 1 } else { *bots += 1 }
+        }
+    }
+    counts
+}
+
+/// Adds the hours up: what the totals of a link grow by.
+fn by_link(counts: &Counts) -> BTreeMap<(WorkspaceId, LinkId), (i64, i64)> {
+    let mut totals = BTreeMap::<_, (i64, i64)>::new();
+    for ((workspace, link, _), (people, bots)) in counts {
+        let total = totals.entry((*workspace, *link)).or_default();
+        total.0 += people;
+        total.1 += bots;
+    }
+    totals
+}
+
+/// Returns the hour of a click: whole hours since 1970.
+fn hour_of(id: ClickId) -> i32 {
+    i32::try_from(time_of(id.0).timestamp() / 3600).unwrap_or(i32::MAX)
+}
+
+/// Returns the numbers of all texts of a batch, giving new ones to new texts. Not part of the batch's transaction: a number
+/// that nobody uses harms nobody, and waiting for each other's new texts would.
+async fn numbers<'a>(
+    db: &DatabaseConnection,
+    dictionary: &Dictionary,
+    rows: &'a [Row],
+) -> Result<HashMap<(Kind, &'a str), i32>, DbErr> {
+    let mut wanted: HashSet<(Kind, &str)> = HashSet::new();
+    for row in rows {
+        wanted.insert((Kind::UserAgent, &row.user_agent));
+        wanted.insert((Kind::Referrer, &row.referrer_host));
+        wanted.insert((Kind::Language, &row.language));
+    }
+    let mut found = HashMap::with_capacity(wanted.len());
+    let mut missing = Vec::new();
+    for key in wanted {
+        match dictionary.numbers.get(&(key.0, Arc::from(key.1))) {
+            Some(number) => {
+                found.insert(key, number);
+            }
+            None => missing.push(key),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    missing.sort_unstable();
+    let stored = match dialect(db.get_database_backend()) {
+        Dialect::Postgres => postgres::name(db.get_postgres_connection_pool(), &missing).await,
+        Dialect::Sqlite => sqlite::name(db.get_sqlite_connection_pool(), &missing).await,
+    }
+    .map_err(sql)?;
+    for key in missing {
+        if let Some(number) = stored.get(&(key.0 as i16, key.1.to_owned())) {
+            dictionary.numbers.insert((key.0, Arc::from(key.1)), *number);
+            found.insert(key, *number);
+        }
+    }
+    Ok(found)
+}
+
+fn sql(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::from_micros, ids::Ids};
+
+    #[test]
+    fn only_inserted_rows_count_and_each_once() {
+        let ids = Ids::seeded(3);
+        let row = |bot| Row {
+            id: ClickId(ids.uuid(from_micros(7_200_000_000))),
+            workspace: WorkspaceId(Uuid::nil()),
+            link: LinkId(Uuid::nil()),
+            platform: 0,
+            bot,
+            step: 4,
+            network: Vec::new(),
+            visitor: 0,
+            user_agent: String::new(),
+            referrer_host: String::new(),
+            language: String::new(),
+            query: String::new(),
+        };
+        let rows = [row(0), row(1), row(0)];
+        let mut coded: Vec<Coded<'_>> = rows
+            .iter()
+            .map(|row| Coded { row, bot: row.bot, user_agent: 1, referrer: 1, language: 1 })
+            .collect();
+        coded.push(Coded { row: &rows[0], bot: 0, user_agent: 1, referrer: 1, language: 1 });
+        let inserted = HashSet::from([rows[0].id.0, rows[1].id.0]);
+        let counts = counts(&coded, inserted);
+        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [((rows[0].workspace, rows[0].link, 2), (1, 1))]);
+    }
+}

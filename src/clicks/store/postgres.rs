@@ -1,0 +1,155 @@
+//! The statements of Postgres.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgPool, Row as _};
+use uuid::Uuid;
+
+use super::{Coded, Counts, Kind, Progress, by_link, counts};
+use crate::ids::time_of;
+
+/// What Postgres says when no partition fits.
+const CHECK_VIOLATION: &str = "23514";
+
+pub(super) async fn write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Result<(), sqlx::Error> {
+    match try_write(pool, rows, progress).await {
+        Err(error) if code(&error).as_deref() == Some(CHECK_VIOLATION) => {
+            for day in days(rows) {
+                make_partitions(pool, day, day).await?;
+            }
+            try_write(pool, rows, progress).await
+        }
+        done => done,
+    }
+}
+
+async fn try_write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let inserted = insert(&mut tx, rows).await?;
+    let counts = counts(rows, inserted);
+    add_counts(&mut tx, &counts).await?;
+    sqlx::query(
+        "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (spool_id) DO UPDATE
+         SET segment = excluded.segment, position = excluded.position, update_time = excluded.update_time",
+    )
+    .bind(progress.spool)
+    .bind(progress.position.segment.cast_signed())
+    .bind(progress.position.offset.cast_signed())
+    .bind(progress.now)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    fn column<'a, T>(rows: &'a [Coded<'a>], of: impl Fn(&'a Coded<'a>) -> T) -> Vec<T> {
+        rows.iter().map(of).collect()
+    }
+    let found = sqlx::query(
+        "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
+                             platform, bot, step, network, query)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[],
+                              $7::integer[], $8::smallint[], $9::smallint[], $10::smallint[], $11::bytea[], $12::text[])
+         ON CONFLICT (id) DO NOTHING
+         RETURNING id",
+    )
+    .bind(column(rows, |row| row.row.id.0))
+    .bind(column(rows, |row| row.row.workspace.0))
+    .bind(column(rows, |row| row.row.link.0))
+    .bind(column(rows, |row| row.row.visitor))
+    .bind(column(rows, |row| row.user_agent))
+    .bind(column(rows, |row| row.referrer))
+    .bind(column(rows, |row| row.language))
+    .bind(column(rows, |row| row.row.platform))
+    .bind(column(rows, |row| row.bot))
+    .bind(column(rows, |row| row.row.step))
+    .bind(column(rows, |row| row.row.network.as_slice()))
+    .bind(column(rows, |row| if row.row.query.is_empty() { None } else { Some(row.row.query.as_str()) }))
+    .fetch_all(&mut *tx)
+    .await?;
+    found.iter().map(|row| row.try_get(0)).collect()
+}
+
+async fn add_counts(tx: &mut PgConnection, counts: &Counts) -> Result<(), sqlx::Error> {
+    if counts.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO click_rollups (workspace_id, link_id, hour, clicks, bot_clicks)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bigint[])
+         ON CONFLICT (workspace_id, link_id, hour) DO UPDATE
+         SET clicks = click_rollups.clicks + excluded.clicks, bot_clicks = click_rollups.bot_clicks + excluded.bot_clicks",
+    )
+    .bind(counts.keys().map(|key| key.0.0).collect::<Vec<_>>())
+    .bind(counts.keys().map(|key| key.1.0).collect::<Vec<_>>())
+    .bind(counts.keys().map(|key| key.2).collect::<Vec<_>>())
+    .bind(counts.values().map(|count| count.0).collect::<Vec<_>>())
+    .bind(counts.values().map(|count| count.1).collect::<Vec<_>>())
+    .execute(&mut *tx)
+    .await?;
+    let totals = by_link(counts);
+    sqlx::query(
+        "INSERT INTO link_totals (workspace_id, link_id, clicks, bot_clicks)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
+         ON CONFLICT (workspace_id, link_id) DO UPDATE
+         SET clicks = link_totals.clicks + excluded.clicks, bot_clicks = link_totals.bot_clicks + excluded.bot_clicks",
+    )
+    .bind(totals.keys().map(|key| key.0.0).collect::<Vec<_>>())
+    .bind(totals.keys().map(|key| key.1.0).collect::<Vec<_>>())
+    .bind(totals.values().map(|count| count.0).collect::<Vec<_>>())
+    .bind(totals.values().map(|count| count.1).collect::<Vec<_>>())
+    .execute(&mut *tx)
+    .await
+    .map(drop)
+}
+
+/// Gives numbers to the texts that have none and returns those of all.
+pub(super) async fn name(
+    pool: &PgPool,
+    texts: &[(Kind, &str)],
+) -> Result<HashMap<(i16, String), i32>, sqlx::Error> {
+    let kinds: Vec<i16> = texts.iter().map(|text| text.0 as i16).collect();
+    let values: Vec<&str> = texts.iter().map(|text| text.1).collect();
+    sqlx::query(
+        "INSERT INTO dictionary (kind, value) SELECT * FROM unnest($1::smallint[], $2::text[])
+         ON CONFLICT (kind, value) DO NOTHING",
+    )
+    .bind(&kinds)
+    .bind(&values)
+    .execute(pool)
+    .await?;
+    let rows = sqlx::query(
+        "SELECT kind, value, id FROM dictionary
+         JOIN unnest($1::smallint[], $2::text[]) AS wanted (kind, value) USING (kind, value)",
+    )
+    .bind(&kinds)
+    .bind(&values)
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
+}
+
+pub(super) async fn make_partitions(
+    pool: &PgPool,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT linkforty_make_click_partitions($1, $2)")
+        .bind(first)
+        .bind(last)
+        .fetch_one(pool)
+        .await
+}
+
+fn days(rows: &[Coded<'_>]) -> HashSet<NaiveDate> {
+    rows.iter().map(|row| time_of(row.row.id.0).date_naive()).collect()
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
+}

@@ -1,0 +1,128 @@
+//! The statements of SQLite.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use super::{Coded, Counts, Kind, Progress, by_link, counts};
+
+/// SQLite takes 32,766 values in a statement; twelve to a click.
+const ROWS_A_STATEMENT: usize = 2000;
+/// Two values to a text, and the statement should stay small.
+const TEXTS_A_STATEMENT: usize = 500;
+
+pub(super) async fn write(
+    pool: &SqlitePool,
+    rows: &[Coded<'_>],
+    progress: Progress,
+) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut inserted = HashSet::with_capacity(rows.len());
+    for chunk in rows.chunks(ROWS_A_STATEMENT) {
+        insert(&mut tx, chunk, &mut inserted).await?;
+    }
+    add_counts(&mut tx, &counts(rows, inserted)).await?;
+    sqlx::query(
+        "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES (?, ?, ?, ?)
+         ON CONFLICT (spool_id) DO UPDATE
+         SET segment = excluded.segment, position = excluded.position, update_time = excluded.update_time",
+    )
+    .bind(progress.spool)
+    .bind(progress.position.segment.cast_signed())
+    .bind(progress.position.offset.cast_signed())
+    .bind(progress.now)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+async fn insert(
+    tx: &mut SqliteConnection,
+    rows: &[Coded<'_>],
+    inserted: &mut HashSet<Uuid>,
+) -> Result<(), sqlx::Error> {
+    let mut insert = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
+                             platform, bot, step, network, query) ",
+    );
+    insert.push_values(rows, |mut values, coded| {
+        let row = coded.row;
+        values
+            .push_bind(row.id.0)
+            .push_bind(row.workspace.0)
+            .push_bind(row.link.0)
+            .push_bind(row.visitor)
+            .push_bind(coded.user_agent)
+            .push_bind(coded.referrer)
+            .push_bind(coded.language)
+            .push_bind(row.platform)
+            .push_bind(coded.bot)
+            .push_bind(row.step)
+            .push_bind(row.network.clone())
+            .push_bind(if row.query.is_empty() { None } else { Some(row.query.clone()) });
+    });
+    insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
+    for row in insert.build().fetch_all(tx).await? {
+        inserted.insert(row.try_get(0)?);
+    }
+    Ok(())
+}
+
+async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sqlx::Error> {
+    for ((workspace, link, hour), (people, bots)) in counts {
+        sqlx::query(
+            "INSERT INTO click_rollups (workspace_id, link_id, hour, clicks, bot_clicks) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (workspace_id, link_id, hour) DO UPDATE
+             SET clicks = clicks + excluded.clicks, bot_clicks = bot_clicks + excluded.bot_clicks",
+        )
+        .bind(workspace.0)
+        .bind(link.0)
+        .bind(hour)
+        .bind(people)
+        .bind(bots)
+        .execute(&mut *tx)
+        .await?;
+    }
+    for ((workspace, link), (people, bots)) in by_link(counts) {
+        sqlx::query(
+            "INSERT INTO link_totals (workspace_id, link_id, clicks, bot_clicks) VALUES (?, ?, ?, ?)
+             ON CONFLICT (workspace_id, link_id) DO UPDATE
+             SET clicks = clicks + excluded.clicks, bot_clicks = bot_clicks + excluded.bot_clicks",
+        )
+        .bind(workspace.0)
+        .bind(link.0)
+        .bind(people)
+        .bind(bots)
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Gives numbers to the texts that have none and returns those of all.
+pub(super) async fn name(
+    pool: &SqlitePool,
+    texts: &[(Kind, &str)],
+) -> Result<HashMap<(i16, String), i32>, sqlx::Error> {
+    let mut found = HashMap::with_capacity(texts.len());
+    for chunk in texts.chunks(TEXTS_A_STATEMENT) {
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO dictionary (kind, value) ");
+        insert.push_values(chunk, |mut values, text| {
+            values.push_bind(text.0 as i16).push_bind(text.1.to_owned());
+        });
+        insert.push(" ON CONFLICT (kind, value) DO NOTHING");
+        insert.build().execute(pool).await?;
+
+        let mut select =
+            QueryBuilder::<Sqlite>::new("SELECT kind, value, id FROM dictionary WHERE (kind, value) IN (");
+        select.push_values(chunk, |mut values, text| {
+            values.push_bind(text.0 as i16).push_bind(text.1.to_owned());
+        });
+        select.push(")");
+        for row in select.build().fetch_all(pool).await? {
+            found.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,163 @@
+//! Reads a visit and writes its answer. The warm path allocates little, waits for nothing and answers before any router.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
+use metrics::{Counter, counter};
+
+use super::{
+    destination::{Closed, Outcome, choose},
+    visitor::Visitor,
+};
+use crate::{
+    clicks::{Click, Recorder, bots},
+    config::FullPolicy,
+    env::Env,
+    ids::ClickId,
+    links::{
+        self, Target,
+        resolve::{Answer, Resolver},
+    },
+};
+
+/// The public door. A cheap clone.
+#[derive(Debug, Clone)]
+pub struct Redirects(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    env: Env,
+    resolver: Resolver,
+    recorder: Recorder,
+    redirected: Counter,
+    unknown: Counter,
+    closed: Counter,
+    away: Counter,
+    refused: Counter,
+}
+
+/// How long a visitor should wait when no store could say where the link goes.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+/// Visits differ by visitor and must be counted, so nobody may answer in our place.
+const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id");
+
+impl Redirects {
+    /// Returns the door over `resolver` and `recorder`.
+    pub fn new(env: Env, resolver: Resolver, recorder: Recorder) -> Self {
+        let count = |outcome: &'static str| counter!("linkforty_redirects_total", "outcome" => outcome);
+        Self(Arc::new(Inner {
+            env,
+            resolver,
+            recorder,
+            redirected: count("redirected"),
+            unknown: count("unknown"),
+            closed: count("closed"),
+            away: count("away"),
+            refused: count("refused"),
+        }))
+    }
+
+    /// Answers a visit to a short link; `None` for a path that cannot be one.
+    pub async fn follow(&self, request: &Parts, client: IpAddr) -> Option<Response<Full<Bytes>>> {
+        let code = request.uri.path().strip_prefix('/')?;
+        if !links::is_short_code(code) || !matches!(request.method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        let now = self.0.env.now();
+        let target = match self.0.resolver.resolve("", code, now).await {
+            Answer::Found(target) => target,
+            Answer::Unknown => {
+                self.0.unknown.increment(1);
+                return Some(not_found());
+            }
+            Answer::Away => {
+                self.0.away.increment(1);
+                return Some(unavailable());
+            }
+        };
+        let agent = text(request, &header::USER_AGENT);
+        let visitor = Visitor::of(agent);
+        match choose(&target, &visitor, now) {
+            Outcome::Go { url, step } => {
+                let click = Click {
+                    workspace: target.workspace_id,
+                    link: target.id,
+                    platform: visitor.platform as i16,
+                    bot: bots::by_method(&request.method),
+                    step: step as i16,
+                    client: Some(client),
+                    user_agent: agent,
+                    referrer: text(request, &header::REFERER),
+                    languages: text(request, &header::ACCEPT_LANGUAGE),
+                    query: request.uri.query().unwrap_or_default(),
+                };
+                Some(self.go(&target, url, &click, ClickId::mint(&self.0.env.ids, now)))
+            }
+            Outcome::NotFound(Closed::Inactive | Closed::NotStarted | Closed::Expired) => {
+                self.0.closed.increment(1);
+                Some(not_found())
+            }
+        }
+    }
+
+    /// Records the visit, then sends the visitor on. Only an answer to a recorded visit carries a click id.
+    fn go(&self, target: &Target, url: &str, click: &Click<'_>, id: ClickId) -> Response<Full<Bytes>> {
+        let Ok(location) = HeaderValue::from_str(url) else {
+            // What is saved is always a valid header; this is a row written by hand.
+            tracing::error!(link.id = %target.id, "a link's destination cannot stand in a header");
+            return not_found();
+        };
+        let recorded = self.0.recorder.record(id, click);
+        if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
+            self.0.refused.increment(1);
+            return unavailable();
+        }
+        self.0.redirected.increment(1);
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::FOUND;
+        let headers = response.headers_mut();
+        headers.insert(header::LOCATION, location);
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        if recorded.is_ok()
+            && let Ok(id) = HeaderValue::from_str(id.0.as_hyphenated().encode_lower(&mut [0; 36]))
+        {
+            headers.insert(CLICK_ID, id);
+        }
+        response
+    }
+}
+
+/// Returns a header as text; bytes that are none become nothing.
+fn text<'a>(request: &'a Parts, name: &header::HeaderName) -> &'a str {
+    request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    page(StatusCode::NOT_FOUND, include_bytes!("not_found.html"))
+}
+
+fn unavailable() -> Response<Full<Bytes>> {
+    let mut response = page(StatusCode::SERVICE_UNAVAILABLE, include_bytes!("unavailable.html"));
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+}
+
+fn page(status: StatusCode, html: &'static [u8]) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(html)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+    );
+    response
+}
