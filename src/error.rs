@@ -160,6 +160,11 @@ impl Error {
             .with("permission", permission)
     }
 
+    /// Says that a token or a key is no good, in the same words whatever is wrong with it.
+    pub fn credentials_invalid() -> Self {
+        Self::new(Reason::CredentialsInvalid, "the credentials are expired, revoked or forged")
+    }
+
     /// Says that the server has a defect. The source goes to the log and never to the caller.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Reason::Internal, "something went wrong here; quote the request id when you report it")

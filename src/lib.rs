@@ -4,7 +4,8 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`idempotency`], [`rpc`].
+//!   [`idempotency`], [`memory`], [`rpc`].
+//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`].
 
 pub mod clock;
 pub mod config;
@@ -18,6 +19,10 @@ pub mod db;
 pub mod entity;
 pub mod env;
 pub mod idempotency;
+pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod rpc;
+
+pub mod accounts;
+pub mod workspaces;

@@ -3,11 +3,15 @@
 //! Neither is ever the only holder of a fact, and nothing waits for either: a call has a timeout of its own and failing
 //! is an ordinary answer, [`Away`].
 
+mod beliefs;
+
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::broadcast;
+
+pub use self::beliefs::{Belief, Beliefs};
 
 /// The store does not answer, or not in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +36,8 @@ pub enum Topic {
     Links,
     /// Clicks as they are recorded: live feeds show them.
     Live,
+    /// Sessions and API keys that ended or changed: [`Beliefs`] drop them.
+    Credentials,
 }
 
 /// What a subscriber hears.
