@@ -18,6 +18,8 @@ pub mod password;
 pub mod people;
 pub mod refresh;
 mod store;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 
 use std::sync::Arc;
