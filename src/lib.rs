@@ -4,7 +4,7 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`idempotency`], [`memory`], [`rpc`].
+//!   [`idempotency`], [`memory`], [`rpc`], [`spool`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`].
 
 pub mod clock;
@@ -19,10 +19,12 @@ pub mod db;
 pub mod entity;
 pub mod env;
 pub mod idempotency;
+pub mod limits;
 pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod rpc;
+pub mod spool;
 
 pub mod accounts;
 pub mod workspaces;
