@@ -4,7 +4,8 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`idempotency`], [`rpc`].
+//!   [`idempotency`], [`rpc`], [`telemetry`].
+//! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
 pub mod config;
@@ -21,3 +22,7 @@ pub mod idempotency;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod rpc;
+
+pub mod cli;
+pub mod serve;
+pub mod telemetry;
