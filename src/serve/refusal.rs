@@ -123,6 +123,10 @@ fn unexplained(response: &Response) -> Option<Error> {
     match headers.get(GRPC_STATUS)?.as_bytes() {
         b"12" => Some(unknown_method()),
         // tonic's only OUT_OF_RANGE: a message over the size limit.
+        // What tonic calls internal of its own accord is a message that it cannot read.
+        b"13" => {
+            Some(Error::new(Reason::NotGrpc, "the request holds no message, or one that cannot be read"))
+        }
         b"11" => Some(Error::new(Reason::InvalidFields, "the message is larger than 1 MiB; split it up")),
         _ => None,
     }
