@@ -108,7 +108,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
             Kind::Unauthenticated
         }
         Reason::PasswordChangeRequired => Kind::Precondition,
-        Reason::PermissionMissing => Kind::Denied,
+        Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
         Reason::EtagMismatch => Kind::Aborted,
