@@ -9,6 +9,7 @@
 //! | Postgres alone | none | Postgres `NOTIFY` | Postgres `LISTEN` |
 //! | Postgres and Redis | Redis | Redis, or Postgres while Redis is away | both: a message may come twice |
 
+mod beliefs;
 mod breaker;
 mod fanout;
 mod notify;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 #[cfg(test)]
 pub use self::redis::testing;
 pub use self::{
+    beliefs::{Belief, Beliefs},
     fanout::Paths,
     notify::notify,
     process::{NoSharedCache, ProcessFanout},
@@ -59,7 +61,7 @@ pub trait SharedCache: Send + Sync + Debug {
 pub enum Topic {
     /// Links that changed: caches drop them.
     Links,
-    /// Sessions and API keys that were revoked: caches drop them.
+    /// Sessions and API keys that ended or changed: [`Beliefs`] drop them.
     Credentials,
     /// Clicks as they are recorded: live feeds show them. A loss is no harm: without Redis they stay in the process.
     Live,
