@@ -5,6 +5,7 @@
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
 //!   [`idempotency`], [`rpc`].
+//! - **Rooms**, one for each feature: [`workspaces`], [`links`], [`analytics`].
 
 pub mod clock;
 pub mod config;
@@ -21,3 +22,7 @@ pub mod idempotency;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod rpc;
+
+pub mod analytics;
+pub mod links;
+pub mod workspaces;
