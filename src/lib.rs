@@ -4,8 +4,8 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`idempotency`], [`memory`], [`rpc`], [`spool`], [`telemetry`].
-//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`].
+//!   [`idempotency`], [`limits`], [`memory`], [`rpc`], [`spool`], [`telemetry`].
+//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
@@ -29,6 +29,10 @@ pub mod spool;
 pub mod telemetry;
 
 pub mod accounts;
+pub mod analytics;
+pub mod clicks;
+pub mod links;
+pub mod redirect;
 pub mod workspaces;
 
 pub mod cli;

@@ -3,8 +3,13 @@
 //! Exit codes: 0 done, 1 failed, 2 called wrongly, 78 bad settings (`EX_CONFIG` of sysexits.h), each of them named on stderr.
 
 mod config;
+mod key;
 mod migrate;
+mod operator;
 mod serve;
+mod smoke;
+mod spool;
+mod user;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -47,6 +52,14 @@ enum Command {
     Migrate(migrate::Command),
     /// Lists the effective settings; secrets are masked
     Config(config::Arguments),
+    /// People: the first owner, others, new passwords
+    User(user::Arguments),
+    /// API keys: create, list, revoke
+    Key(key::Arguments),
+    /// What waits to be stored, and storing it by hand
+    Spool(spool::Arguments),
+    /// Checks a running deployment from outside: create, click, counted, deleted
+    Smoke(smoke::Smoke),
     /// Prints the version
     Version,
 }
@@ -57,6 +70,10 @@ pub fn run(cli: Cli) -> ExitCode {
         println!("linkforty {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
+    if let Some(Command::Smoke(smoke)) = cli.command {
+        // It talks to a deployment and reads none of this machine's settings.
+        return conclude(block_on(smoke.run()).map(|()| ExitCode::SUCCESS));
+    }
     let data_dir = cli.data_dir.map(|dir| dir.display().to_string());
     let config = match Config::from_env_and(&|name| data_dir.clone().filter(|_| name == "DATA_DIR")) {
         Ok(config) => config,
@@ -66,8 +83,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve => serve::run(config),
         Command::Migrate(command) => migrate::run(config, command),
         Command::Config(arguments) => config::run(&config, &arguments),
-        Command::Version => Ok(ExitCode::SUCCESS),
+        Command::User(arguments) => block_on(user::run(config, arguments)).map(|()| ExitCode::SUCCESS),
+        Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
+        Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
+        Command::Smoke(_) | Command::Version => Ok(ExitCode::SUCCESS),
     };
+    conclude(outcome)
+}
+
+fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         eprintln!("linkforty: {error:#}");
         ExitCode::FAILURE

@@ -23,8 +23,10 @@ use crate::pb::v1::{
 /// Checks a running deployment from outside: makes a link, follows it, waits until the click is counted, deletes the link
 /// and waits until it is gone. Exits 0 when all of it held.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  linkforty smoke --base-url https://go.example.com --api https://api.example.com --key lf_live_...")]
-pub struct Smoke {
+#[command(
+    after_help = "Example:\n  linkforty smoke --base-url https://go.example.com --api https://api.example.com --key lf_live_..."
+)]
+pub(super) struct Smoke {
     /// Where visitors follow links.
     #[arg(long, default_value = "http://localhost:8080", value_name = "URL")]
     base_url: url::Url,
@@ -48,7 +50,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 impl Smoke {
     /// Runs the check and prints each step.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         let patience = Duration::from_secs(self.patience);
         let mut links = self.connect(patience).await?;
         let http = http_client();
@@ -84,9 +86,17 @@ impl Smoke {
     ) -> anyhow::Result<()> {
         let url = self.base_url.join(&link.short_code).context("the short URL cannot be put together")?;
         let response = visit(http, &url, patience).await?;
-        ensure!(response.status() == StatusCode::FOUND, "GET {url} answered {} and not 302", response.status());
+        ensure!(
+            response.status() == StatusCode::FOUND,
+            "GET {url} answered {} and not 302",
+            response.status()
+        );
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        ensure!(location == Some(&self.destination), "GET {url} leads to {location:?} and not to {}", self.destination);
+        ensure!(
+            location == Some(&self.destination),
+            "GET {url} leads to {location:?} and not to {}",
+            self.destination
+        );
         let click = response.headers().get("x-click-id").and_then(|value| value.to_str().ok());
         let Some(click) = click else { bail!("GET {url} carries no click id: the click was not recorded") };
         println!("ok  clicked   {click}");
@@ -110,7 +120,10 @@ impl Smoke {
             if status == StatusCode::NOT_FOUND {
                 break;
             }
-            ensure!(started.elapsed() < patience, "the deleted link still answers {status} after {patience:?}");
+            ensure!(
+                started.elapsed() < patience,
+                "the deleted link still answers {status} after {patience:?}"
+            );
             tokio::time::sleep(PAUSE).await;
         }
         println!("ok  deleted   gone after {} ms", started.elapsed().as_millis());
@@ -165,7 +178,8 @@ async fn visit(
     url: &url::Url,
     patience: Duration,
 ) -> anyhow::Result<http::Response<hyper::body::Incoming>> {
-    let request = http::Request::get(url.as_str()).header(header::USER_AGENT, USER_AGENT).body(Empty::new())?;
+    let request =
+        http::Request::get(url.as_str()).header(header::USER_AGENT, USER_AGENT).body(Empty::new())?;
     tokio::time::timeout(patience, http.request(request))
         .await
         .with_context(|| format!("GET {url} did not answer within {patience:?}"))?

@@ -1,24 +1,20 @@
 //! `linkforty spool`: what waits to be stored, and storing it by hand.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use super::operator;
 use crate::{
-    cache,
     clicks::drain,
-    clock::{Clock, SystemClock},
     config::Config,
-    db::Db,
-    env::{self, Env},
-    ids::Ids,
     spool::{self, Spool, SpoolOptions},
 };
 
 /// Looks at a spool, or stores what is left in it.
 #[derive(Debug, Args)]
-pub struct SpoolCommand {
+pub(super) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -37,21 +33,19 @@ enum Verb {
     },
 }
 
-impl SpoolCommand {
-    /// Runs the command.
-    pub async fn run(self, config: Config) -> anyhow::Result<()> {
-        match self.verb {
-            Verb::Status { dir } => status(&dir.unwrap_or_else(|| config.spool_dir())),
-            Verb::Drain { dir } => {
-                let dir = dir.unwrap_or_else(|| config.spool_dir());
-                store(config, dir).await
-            }
+pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.verb {
+        Verb::Status { dir } => status(&dir.unwrap_or_else(|| config.spool_dir())),
+        Verb::Drain { dir } => {
+            let dir = dir.unwrap_or_else(|| config.spool_dir());
+            store(config, dir).await
         }
     }
 }
 
-fn status(dir: &std::path::Path) -> anyhow::Result<()> {
-    let status = spool::inspect(dir).with_context(|| format!("{} cannot be read as a spool", dir.display()))?;
+fn status(dir: &Path) -> anyhow::Result<()> {
+    let status =
+        spool::inspect(dir).with_context(|| format!("{} cannot be read as a spool", dir.display()))?;
     let oldest = status.oldest_undrained.map_or_else(
         || "-".to_owned(),
         |time| chrono::DateTime::<chrono::Utc>::from(time).to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -67,12 +61,7 @@ fn status(dir: &std::path::Path) -> anyhow::Result<()> {
 }
 
 async fn store(config: Config, dir: PathBuf) -> anyhow::Result<()> {
-    let config = Arc::new(config);
-    let ids = Arc::new(Ids::from_os());
-    let secrets = env::secrets(&config, &ids)?;
-    let db = Db::open(&config).await.context("the database cannot be opened")?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let env = Env::new(config, clock, ids, db, cache::alone(), secrets);
+    let env = operator::env(config).await?;
     // Nothing is appended here, so the bounds on appends do not matter.
     let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
     let (spool, mut reader) = Spool::open(&dir, options)?;

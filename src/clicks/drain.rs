@@ -28,11 +28,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Drains the spool until `stop`; then whatever is still in it waits for the next start.
-pub async fn run(env: Env, spool: Spool, mut reader: Reader, stop: CancellationToken) {
+pub async fn run(env: Env, spool: Spool, reader: &mut Reader, stop: CancellationToken) {
     let drain = Drain { env, dictionary: Dictionary::default(), spool };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = drain.forever(&mut reader) => {}
+        () = drain.forever(reader) => {}
     }
 }
 

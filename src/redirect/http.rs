@@ -16,10 +16,7 @@ use crate::{
     config::FullPolicy,
     env::Env,
     ids::ClickId,
-    links::{
-        self, Target,
-        resolve::{Answer, Resolver},
-    },
+    links::{Answer, OWN_DOMAIN, Resolver, Target, is_short_code},
 };
 
 /// The public door. A cheap clone.
@@ -63,11 +60,11 @@ impl Redirects {
     /// Answers a visit to a short link; `None` for a path that cannot be one.
     pub async fn follow(&self, request: &Parts, client: IpAddr) -> Option<Response<Full<Bytes>>> {
         let code = request.uri.path().strip_prefix('/')?;
-        if !links::is_short_code(code) || !matches!(request.method, Method::GET | Method::HEAD) {
+        if !is_short_code(code) || !matches!(request.method, Method::GET | Method::HEAD) {
             return None;
         }
         let now = self.0.env.now();
-        let target = match self.0.resolver.resolve("", code, now).await {
+        let target = match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
             Answer::Found(target) => target,
             Answer::Unknown => {
                 self.0.unknown.increment(1);

@@ -12,7 +12,18 @@ use super::{
     refusal::{is_method_path, refuse, unknown_method, unknown_path},
     shutdown::Life,
 };
-use crate::env::Env;
+use crate::{
+    accounts::grpc::AuthApi,
+    analytics::AnalyticsApi,
+    env::Env,
+    links::LinkApi,
+    pb::v1::{
+        analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
+        auth_service_server::AuthServiceServer, link_service_server::LinkServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
+    },
+    workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
+};
 
 /// The largest message a client may send.
 pub(super) const MOST_IN: usize = 1024 * 1024;
@@ -56,8 +67,14 @@ impl Services {
 }
 
 /// Lists the services of the contract, one line each.
-fn api_services(_env: &Env) -> Services {
+fn api_services(env: &Env) -> Services {
+    let env = || env.clone();
     Services { routes: Routes::default(), names: Vec::new() }
+        .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
+        .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
+        .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
+        .with(bounded!(LinkServiceServer::new(LinkApi { env: env() })))
+        .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }
 
 /// Returns the API listener's router.

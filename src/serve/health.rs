@@ -20,6 +20,7 @@ use crate::{
     clock::Moment,
     db::{Db, Dialect},
     env::Env,
+    spool,
 };
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -84,6 +85,18 @@ pub(super) struct Spool {
     pub level: &'static str,
 }
 
+impl From<spool::Status> for Spool {
+    fn from(status: spool::Status) -> Self {
+        let level = match status.level {
+            spool::Level::Normal => "normal",
+            spool::Level::Warn => "warn",
+            spool::Level::Critical => "critical",
+            spool::Level::Full => "full",
+        };
+        Self { lag: status.lag_records, level }
+    }
+}
+
 /// What `/health` says to everybody.
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -124,7 +137,6 @@ impl Health {
     }
 
     /// Asks `look` how the spool is whenever somebody asks for the health.
-    #[expect(dead_code, reason = "the spool's branch calls it")]
     pub(super) fn watch_spool(&self, look: impl Fn() -> Spool + Send + Sync + 'static) {
         let _ = self.0.spool.set(Box::new(look));
     }

@@ -19,11 +19,11 @@ use super::{
     layers::{self, Methods, Redirected, client_address, overloaded, panic_text},
     listen::{Peer, with_peer},
     refusal::{refuse, unknown_path},
-    seams::Redirects,
 };
 use crate::{
     env::Env,
     error::{Error, Reason},
+    redirect::Redirects,
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
@@ -45,11 +45,12 @@ struct Shared {
 pub(super) fn services(
     env: &Env,
     health: &Health,
+    redirects: Redirects,
 ) -> impl Fn(Peer) -> Visits + Send + Sync + 'static + use<> {
     let router = Router::new().merge(health.routes(Eyes::Public)).fallback(async || refuse(unknown_path()));
     let shared = Arc::new(Shared {
         env: env.clone(),
-        redirects: Redirects::new(env),
+        redirects,
         places: Semaphore::new(AT_ONCE),
         redirected: Redirected::new(),
         router: layers::common(router, "links", env, &Arc::new(Methods::of_the_contract())),

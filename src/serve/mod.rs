@@ -12,7 +12,6 @@ mod links;
 mod listen;
 mod ops;
 mod refusal;
-mod seams;
 mod shutdown;
 mod tls;
 mod work;
@@ -20,6 +19,7 @@ mod work;
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
 use self::{
@@ -29,11 +29,17 @@ use self::{
     work::{Work, Works},
 };
 use crate::{
+    accounts::{self, FirstSignIn},
+    cache,
+    clicks::Recorder,
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{self, Config},
     db::{self, Db, Dialect},
     env::{self, Env},
     ids::Ids,
+    links::Resolver,
+    redirect::Redirects,
+    spool::{Spool, SpoolOptions},
 };
 
 /// What a test replaces: the time and the dice.
@@ -65,18 +71,11 @@ pub struct Running {
     pub env: Env,
     /// The first owner's sign-in, when this start made it: shown once, stored nowhere.
     pub first_sign_in: Option<FirstSignIn>,
+    /// What was acknowledged and is not stored yet.
+    pub spool: Spool,
     life: Life,
     health: Health,
     work: Work,
-}
-
-/// What the first owner signs in with.
-#[derive(Debug, Clone)]
-pub struct FirstSignIn {
-    /// The e-mail.
-    pub email: String,
-    /// The password, to be changed at the first sign-in.
-    pub password: String,
 }
 
 /// Starts a server. Only what no retry would mend fails: bad files, addresses in use, a broken embedded database.
@@ -90,19 +89,22 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     make_data_dir(&config.data_dir)?;
     let db = Db::open(&config).await.context("cannot open the database")?;
     let secrets = env::secrets(&config, &ids)?;
-    let stores = seams::open_cache(&config).await;
-    let env = Env::new(config, clock, ids, db, stores, secrets);
+    let cache::Opened { cache, fanout, redis: _, tasks } = cache::open(&config, ids.clone()).await?;
+    let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
+    let (spool, reader) = Spool::open(&env.config.spool_dir(), spool_options(&env.config.spool))?;
     let first_sign_in = match env.db.dialect() {
         // Nobody else can have this file open in another version: it is safe to bring it up to date here.
         Dialect::Sqlite => {
             db::migrate(&env.db.api).await.context("cannot bring the embedded database up to date")?;
-            seams::bootstrap(&env).await?
+            accounts::bootstrap(&env).await?
         }
         Dialect::Postgres => None,
     };
 
     let life = Life::new();
     let health = Health::new(&env, &life);
+    let spooled = spool.clone();
+    health.watch_spool(move || spooled.status().into());
     let limits = layers::Limiters::new(&env.config.limits);
     let listen = &env.config.listen;
     let (links, api, ops) = (
@@ -113,10 +115,14 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
 
+    let (resolver, refreshes) = Resolver::new(env.clone());
+    let recorder = Recorder::new(spool.clone(), env.secrets.session.expose_secret().as_bytes());
+    let redirects = Redirects::new(env.clone(), resolver.clone(), recorder);
+
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    door("links", links, certificates.as_ref()).open(links::services(&env, &health));
+    door("links", links, certificates.as_ref()).open(links::services(&env, &health, redirects));
     door("api", api, certificates.as_ref()).open(listen::router_service(grpc::router(
         &env,
         &life,
@@ -125,11 +131,22 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     )));
     door("ops", ops, None).open(listen::router_service(ops::router(&env, &health)?));
 
-    let work = work::begin(Works { env: &env, health: &health, limits, certificates });
+    let drain = (spool.clone(), reader);
+    let works = Works { env: &env, health: &health, limits, certificates, tasks, resolver, refreshes, drain };
+    let work = work::begin(works);
     life.ready();
     let (links, api, ops) = addresses;
     tracing::info!(%links, %api, %ops, "linkforty {} is up", env!("CARGO_PKG_VERSION"));
-    Ok(Running { links, api, ops, env, first_sign_in, life, health, work })
+    Ok(Running { links, api, ops, env, first_sign_in, spool, life, health, work })
+}
+
+fn spool_options(settings: &config::Spool) -> SpoolOptions {
+    SpoolOptions {
+        segment_bytes: settings.segment_bytes,
+        max_bytes: settings.max_bytes,
+        min_free_bytes: settings.min_free_bytes,
+        ..SpoolOptions::default()
+    }
 }
 
 /// Makes the data directory, for its owner's eyes only: it holds secrets.

@@ -66,7 +66,7 @@ impl Life {
 impl Running {
     /// Stops gracefully, within the deadline of the settings and three seconds.
     pub async fn stop(self) {
-        let Self { env, life, health, work, .. } = self;
+        let Self { env, spool, life, health, work, .. } = self;
         let begun = Instant::now();
         let deadline = begun + env.config.shutdown.deadline;
         tracing::info!("stopping: telling the balancer, then finishing what is in flight");
@@ -82,6 +82,7 @@ impl Running {
             let _ = timeout(CUT_GRACE, life.tasks.wait()).await;
         }
         work.stop(WORK_GRACE).await;
+        spool.close().await;
         for pool in [env.db.api, env.db.lookup, env.db.drain] {
             // A pool that does not close in time holds nothing that was promised.
             let _ = timeout(CUT_GRACE, pool.close()).await;

@@ -3,10 +3,11 @@
 //! Only this file spawns them. A task that panics is logged and begun again a second later: a defect in one sweep must not
 //! end it for good.
 
-use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use tokio::{
+    sync::Mutex,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout_at},
 };
@@ -14,15 +15,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
+    cache::{self, Topic},
+    clicks::{self, drain},
     db::{self, Dialect},
     env::Env,
     idempotency,
+    links::{Refreshes, Resolver},
+    spool::{Reader, Spool},
+    workspaces::keys,
 };
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
 const LIMITS_EVERY: Duration = Duration::from_secs(60);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+/// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(10 * 60);
+const KEY_USES_EVERY: Duration = Duration::from_secs(60);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
@@ -32,6 +41,11 @@ pub(super) struct Works<'a> {
     pub health: &'a Health,
     pub limits: Option<Limiters>,
     pub certificates: Option<Certificates>,
+    /// What brings messages from other nodes in.
+    pub tasks: Vec<cache::Task>,
+    pub resolver: Resolver,
+    pub refreshes: Refreshes,
+    pub drain: (Spool, Reader),
 }
 
 /// The tasks that run.
@@ -43,9 +57,35 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates } = works;
+    let Works { env, health, limits, certificates, tasks, resolver, refreshes, drain } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
+    for task in tasks {
+        work.begin_once(task.name, |token| task.run(token));
+    }
+    let (draining, (spool, reader)) = (env.clone(), drain);
+    let reader = Arc::new(Mutex::new(reader));
+    work.begin("drain", move |token| {
+        let (env, spool, reader) = (draining.clone(), spool.clone(), reader.clone());
+        async move { drain::run(env, spool, &mut *reader.lock().await, token).await }
+    });
+    let (refreshing, refreshes) = (resolver.clone(), Arc::new(Mutex::new(refreshes)));
+    work.begin("link refreshes", move |token| {
+        let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());
+        async move { resolver.refresh(&mut *refreshes.lock().await, token).await }
+    });
+    let fanout = env.fanout.clone();
+    work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
+    let partitioned = env.clone();
+    work.begin("partitions", move |token| {
+        let env = partitioned.clone();
+        every(PARTITIONS_EVERY, token, move || make_partitions(env.clone()))
+    });
+    let used = env.clone();
+    work.begin("key uses", move |token| {
+        let env = used.clone();
+        every(KEY_USES_EVERY, token, move || write_key_uses(env.clone()))
+    });
     let watched = health.clone();
     work.begin("health", move |token| watched.clone().watch(token));
     work.begin("metrics", |token| every(METRICS_EVERY, token, || std::future::ready(ops::upkeep())));
@@ -92,6 +132,20 @@ impl Work {
         self.tasks.push((name, handle));
     }
 
+    /// Begins a task that cannot be begun again: a panic ends it, and what it did is missed until the next start.
+    fn begin_once<F>(&mut self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let work = AssertUnwindSafe(task(self.token.child_token())).catch_unwind();
+        let handle = tokio::spawn(async move {
+            if work.await.is_err() {
+                tracing::error!(task = name, "a task panicked and cannot be begun again; restart the node");
+            }
+        });
+        self.tasks.push((name, handle));
+    }
+
     /// Ends every task and awaits it, or cuts it after `grace`.
     pub(super) async fn stop(self, grace: Duration) {
         self.token.cancel();
@@ -117,6 +171,22 @@ pub(super) async fn every<F: Future<Output = ()>>(
         if token.run_until_cancelled(step()).await.is_none() {
             return;
         }
+    }
+}
+
+async fn make_partitions(env: Env) {
+    match clicks::make_partitions_ahead(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "made partitions for the days to come"),
+        Err(error) => {
+            tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later")
+        }
+    }
+}
+
+async fn write_key_uses(env: Env) {
+    if let Err(error) = keys::flush_last_use(&env).await {
+        tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
     }
 }
 

@@ -85,10 +85,20 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
     }
 }
 
-/// Lets the operator at the command line into a workspace. No call over the network may come here.
-pub async fn enter_as_operator(env: &Env, workspace_id: &str) -> Result<Tenant> {
-    let id = WorkspaceId::parse(workspace_id).ok_or_else(|| Error::not_found("workspace"))?;
-    let found = store::find(&env.db.api, id).await?.ok_or_else(|| Error::not_found("workspace"))?;
+/// Lets the operator at the command line into a workspace, or into the only one there is. No call over the network may
+/// come here.
+pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<Tenant> {
+    let found = if let Some(id) = workspace_id {
+        let id = WorkspaceId::parse(id).ok_or_else(|| Error::not_found("workspace"))?;
+        store::find(&env.db.api, id).await?
+    } else {
+        let mut first = store::first(&env.db.api, 2).await?;
+        if first.len() > 1 {
+            return Err(Error::invalid_field("workspace", "there are several: say which"));
+        }
+        first.pop()
+    };
+    let found = found.ok_or_else(|| Error::not_found("workspace"))?;
     Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, _made_here: () })
 }
 

@@ -76,3 +76,8 @@ pub async fn list_of(
 fn workspace_of_member() -> RelationDef {
     Members::belongs_to(Workspaces).from(member::Column::WorkspaceId).to(workspace::Column::Id).into()
 }
+
+/// Returns the oldest workspaces of all tenants. For the operator alone.
+pub async fn first(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Workspace>, DbErr> {
+    Workspaces::find().order_by_asc(workspace::Column::Id).limit(limit).all(db).await
+}

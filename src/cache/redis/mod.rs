@@ -242,7 +242,13 @@ impl Redis {
     ) -> Result<(), Away> {
         let millis = i64::try_from(life.as_millis()).unwrap_or(i64::MAX).max(1);
         let life = Some(Expiration::PX(millis));
-        let set = self.0.other.set::<Option<String>, _, _>(self.cached(key), Value::Bytes(value), life, condition, false);
+        let set = self.0.other.set::<Option<String>, _, _>(
+            self.cached(key),
+            Value::Bytes(value),
+            life,
+            condition,
+            false,
+        );
         // Nothing comes back when the condition did not hold, which is an answer as good as OK.
         self.call(command, set).await.map(drop)
     }

@@ -8,10 +8,12 @@ use axum::{
 use http::{HeaderValue, header::AUTHORIZATION};
 
 use crate::{
+    accounts,
     env::Env,
     error::{Error, Reason, Result},
     rpc::Caller,
-    serve::{refusal::refuse, seams},
+    serve::refusal::refuse,
+    workspaces::keys,
 };
 
 /// Methods that need no credentials. They ignore those that come along: a client whose access token has just ended
@@ -22,6 +24,9 @@ pub(super) const OPEN: &[&str] = &[
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
 ];
+
+/// What API keys begin with, and no access token does.
+const API_KEY_START: &str = "lf_";
 
 /// Puts the caller into the extensions. Bad credentials are refused here, for every method alike; whether there must be
 /// some is for the method to say.
@@ -45,7 +50,12 @@ async fn caller(env: &Env, authorization: Option<HeaderValue>) -> Result<Option<
     let bearer = value.to_str().ok().and_then(bearer).ok_or_else(|| {
         Error::new(Reason::CredentialsMissing, "the authorization must have the form `Bearer ...`")
     })?;
-    seams::authenticate(env, bearer).await.map(Some)
+    let caller = if bearer.starts_with(API_KEY_START) {
+        keys::authenticate(env, bearer).await
+    } else {
+        accounts::authenticate(env, bearer).await
+    };
+    caller.map(Some)
 }
 
 /// Returns what follows `Bearer`, in whatever case it is written (RFC 9110 11.1).

@@ -1,0 +1,89 @@
+//! `linkforty.v1.AnalyticsService`: who calls, may they, what do they want, do it, answer.
+
+use prost_types::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::{Overview, Span, span::date};
+use crate::{
+    analytics,
+    clock::Moment,
+    env::Env,
+    error::{Error, Result},
+    ids::LinkId,
+    links::{NOT_A_UUID, both, moment, timestamp},
+    pb::v1::{self, GetOverviewRequest, GetOverviewResponse, analytics_service_server::AnalyticsService},
+    rpc::{self, Permission},
+    workspaces,
+};
+
+/// Answers `AnalyticsService`.
+#[derive(Debug, Clone)]
+pub struct AnalyticsApi {
+    /// The handles.
+    pub env: Env,
+}
+
+#[tonic::async_trait]
+impl AnalyticsService for AnalyticsApi {
+    async fn get_overview(
+        &self,
+        request: Request<GetOverviewRequest>,
+    ) -> Result<Response<GetOverviewResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::AnalyticsRead).await?;
+            let (link, span) = read(&request, env.now())?;
+            let overview = analytics::overview(env, &tenant, link, span).await?;
+            Ok(response(overview, span))
+        })
+        .await
+    }
+}
+
+fn read(request: &GetOverviewRequest, now: Moment) -> Result<(Option<LinkId>, Span)> {
+    let start = read_time("start_time", request.start_time.as_ref());
+    let end = read_time("end_time", request.end_time.as_ref());
+    let span = both(start, end).and_then(|(start, end)| Span::new(start, end, now));
+    both(read_link(&request.link_id), span)
+}
+
+fn read_link(id: &str) -> Result<Option<LinkId>> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    LinkId::parse(id).map(Some).ok_or_else(|| Error::invalid_field("link_id", NOT_A_UUID))
+}
+
+fn read_time(field: &str, given: Option<&Timestamp>) -> Result<Option<Moment>> {
+    given.map(moment).transpose().map_err(|description| Error::invalid_field(field, description))
+}
+
+fn response(overview: Overview, span: Span) -> GetOverviewResponse {
+    GetOverviewResponse {
+        clicks: overview.total.people,
+        bot_clicks: overview.total.bots,
+        by_day: overview
+            .by_day
+            .into_iter()
+            .map(|(day, clicks)| v1::DayClicks {
+                date: date(day),
+                clicks: clicks.people,
+                bot_clicks: clicks.bots,
+            })
+            .collect(),
+        top_links: overview
+            .top_links
+            .into_iter()
+            .map(|top| v1::TopLink {
+                link_id: top.link_id.to_string(),
+                short_code: top.short_code.unwrap_or_default(),
+                title: top.title.unwrap_or_default(),
+                clicks: top.clicks,
+            })
+            .collect(),
+        start_time: Some(timestamp(span.start_time())),
+        end_time: Some(timestamp(span.end_time())),
+    }
+}

@@ -1,0 +1,33 @@
+//! The handles of a command that works on the stores itself, without a server.
+
+use std::{fs, sync::Arc};
+
+use anyhow::Context as _;
+
+use crate::{
+    cache::{self, Opened},
+    clock::{Clock, SystemClock},
+    config::Config,
+    db::{self, Db, Dialect},
+    env::{self, Env},
+    ids::Ids,
+};
+
+/// Opens the stores that the settings name. An embedded database is brought up to date, as `serve` does.
+pub(super) async fn env(config: Config) -> anyhow::Result<Env> {
+    let config = Arc::new(config);
+    let ids = Arc::new(Ids::from_os());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    if config.database.is_none() {
+        fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("cannot make {}", config.data_dir.display()))?;
+    }
+    let db = Db::open(&config).await.context("cannot open the database")?;
+    if db.dialect() == Dialect::Sqlite {
+        db::migrate(&db.api).await.context("cannot bring the embedded database up to date")?;
+    }
+    let secrets = env::secrets(&config, &ids)?;
+    // Its tasks only bring messages in; what this command has to tell goes out without them.
+    let Opened { cache, fanout, .. } = cache::open(&config, ids.clone()).await?;
+    Ok(Env::new(config, clock, ids, db, (cache, fanout), secrets))
+}

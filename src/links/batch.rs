@@ -1,0 +1,266 @@
+//! Many links in one transaction: items fail one by one and do not stop the others.
+//!
+//! Nothing here may make a statement fail, because Postgres would then refuse the rest of the transaction. A batch is
+//! a handful of statements, however many items it has.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::DatabaseTransaction;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Code, CountedLink, Draft, LinkChange, NewLink, Run, Shown, changes::Changes, code_taken, etag, insert,
+    store, unknown,
+};
+use crate::{
+    clock::Moment,
+    entity::link::Model,
+    env::Env,
+    error::{Error, Reason, Result, Violation},
+    idempotency::{self, Claim, Request},
+    ids::LinkId,
+    workspaces::Tenant,
+};
+
+/// What became of each item, in the order of the request.
+pub type Results = Vec<Result<Shown>>;
+
+/// Creates links. Of two items that want the same code the first wins.
+pub async fn batch_create(
+    env: &Env,
+    tenant: &Tenant,
+    items: Vec<Result<NewLink>>,
+    request: Option<Request>,
+    run: Run,
+) -> Result<Results> {
+    let now = env.now();
+    let mut drafts = Vec::with_capacity(items.len());
+    let mut items: Vec<Result<(LinkId, String)>> = items
+        .into_iter()
+        .map(|item| {
+            let draft = Draft::of(env, tenant, item?, now);
+            let key = (draft.link.id, draft.link.short_code.clone());
+            drafts.push(draft);
+            Ok(key)
+        })
+        .collect();
+    if run == Run::CheckOnly {
+        let mut would_be = would_be(env, drafts).await?;
+        return Ok(items
+            .drain(..)
+            .map(|item| {
+                let (id, code) = item?;
+                would_be.remove(&id).map(Shown::Draft).ok_or_else(|| code_taken(&code))
+            })
+            .collect());
+    }
+    let tx = env.db.begin().await?;
+    if let Claim::Made(outcome) = idempotency::claim(&tx, request.as_ref(), now).await? {
+        return replay(&tx, tenant, &outcome).await;
+    }
+    let mut stored = insert(env, &tx, drafts).await?;
+    let changes = Changes::of(stored.values());
+    let results = items
+        .drain(..)
+        .map(|item| {
+            let (id, code) = item?;
+            let link = stored.remove(&id).ok_or_else(|| code_taken(&code))?;
+            Ok(Shown::Link(CountedLink { link, clicks: 0 }))
+        })
+        .collect();
+    finish(env, tx, changes, request.as_ref(), results).await
+}
+
+/// Changes links.
+pub async fn batch_update(
+    env: &Env,
+    tenant: &Tenant,
+    items: Vec<Result<LinkChange>>,
+    request: Option<Request>,
+    run: Run,
+) -> Result<Results> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(outcome) = idempotency::claim(&tx, request.as_ref(), now).await? {
+        return replay(&tx, tenant, &outcome).await;
+    }
+    let ids: Vec<LinkId> = items.iter().flatten().map(|change| change.id).collect();
+    let stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
+    let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
+    let mut changed = Vec::new();
+    let mut results: Results = items
+        .into_iter()
+        .map(|item| {
+            let link = change(item?, &stored, &mut changed, now)?;
+            let clicks = clicks.get(&link.id).copied().unwrap_or(0);
+            Ok(Shown::Link(CountedLink { link, clicks }))
+        })
+        .collect();
+    if run == Run::CheckOnly {
+        tx.rollback().await?;
+        return Ok(results);
+    }
+    let saved = store::save(&tx, tenant.id, &changed).await?;
+    changed.retain(|link| {
+        let lost = !saved.contains(&link.id);
+        if lost {
+            refuse(&mut results, link.id);
+        }
+        !lost
+    });
+    finish(env, tx, Changes::of(&changed), request.as_ref(), results).await
+}
+
+/// Deletes links for good.
+pub async fn batch_delete(
+    env: &Env,
+    tenant: &Tenant,
+    items: Vec<Result<LinkId>>,
+    request: Option<Request>,
+    run: Run,
+) -> Result<Results> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(outcome) = idempotency::claim(&tx, request.as_ref(), now).await? {
+        return replay(&tx, tenant, &outcome).await;
+    }
+    let ids: Vec<LinkId> = items.iter().flatten().copied().collect();
+    let mut stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
+    let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
+    let changes = Changes::of(stored.values());
+    let going: Vec<LinkId> = stored.keys().copied().collect();
+    let results: Results = items
+        .into_iter()
+        .map(|item| {
+            let link = stored.remove(&item?).ok_or_else(unknown)?;
+            let clicks = clicks.get(&link.id).copied().unwrap_or(0);
+            Ok(Shown::Link(CountedLink { link, clicks }))
+        })
+        .collect();
+    if run == Run::CheckOnly {
+        tx.rollback().await?;
+        return Ok(results);
+    }
+    store::remove(&tx, tenant.id, going).await?;
+    // A repeat finds nothing any more, so it is told that they are gone.
+    let outcomes = outcomes(&results, Outcome::Gone);
+    finish_with(env, tx, changes, request.as_ref(), outcomes).await?;
+    Ok(results)
+}
+
+/// Returns the drafts that could be created, as they would be.
+async fn would_be(env: &Env, drafts: Vec<Draft>) -> Result<HashMap<LinkId, Model>> {
+    let asked = drafts.iter().filter(|draft| draft.code == Code::Asked);
+    let codes: HashSet<&str> = asked.map(|draft| draft.link.short_code.as_str()).collect();
+    let mut taken = store::taken(&env.db.api, super::OWN_DOMAIN, codes).await?;
+    let mut free = HashMap::new();
+    for mut draft in drafts {
+        if draft.code == Code::Made {
+            draft.link.short_code.clear();
+        } else if !taken.insert(draft.link.short_code.clone()) {
+            continue;
+        }
+        free.insert(draft.link.id, draft.link);
+    }
+    Ok(free)
+}
+
+fn change(
+    change: LinkChange,
+    stored: &HashMap<LinkId, Model>,
+    changed: &mut Vec<Model>,
+    now: Moment,
+) -> Result<Model> {
+    let stored = stored.get(&change.id).ok_or_else(unknown)?;
+    etag::require(&change.etag, stored)?;
+    let link = change.apply(stored, now)?;
+    if link.version != stored.version {
+        changed.push(link.clone());
+    }
+    Ok(link)
+}
+
+/// Takes back the good result of a link that somebody changed in between.
+fn refuse(results: &mut Results, id: LinkId) {
+    for result in results {
+        if matches!(result, Ok(Shown::Link(shown)) if shown.link.id == id) {
+            *result = Err(etag::mismatch());
+        }
+    }
+}
+
+async fn finish(
+    env: &Env,
+    tx: DatabaseTransaction,
+    changes: Changes,
+    request: Option<&Request>,
+    results: Results,
+) -> Result<Results> {
+    finish_with(env, tx, changes, request, outcomes(&results, Outcome::Done)).await?;
+    Ok(results)
+}
+
+async fn finish_with(
+    env: &Env,
+    tx: DatabaseTransaction,
+    changes: Changes,
+    request: Option<&Request>,
+    outcomes: Vec<Outcome>,
+) -> Result<()> {
+    let outcomes = serde_json::to_string(&outcomes).map_err(Error::internal)?;
+    idempotency::made(&tx, request, outcomes).await?;
+    changes.notify(&tx).await?;
+    changes.commit(env, tx).await
+}
+
+/// What is written down of an item, to answer a repeat.
+#[derive(Debug, Serialize, Deserialize)]
+enum Outcome {
+    /// The link is there: show it as it is now.
+    Done(LinkId),
+    /// The link was deleted.
+    Gone(LinkId),
+    /// The item failed: the number of the reason, the message, the wrong fields.
+    Failed(i32, String, Vec<(String, String)>),
+}
+
+fn outcomes(results: &Results, good: fn(LinkId) -> Outcome) -> Vec<Outcome> {
+    results
+        .iter()
+        .map(|result| match result {
+            Ok(Shown::Link(shown)) => good(shown.link.id),
+            Ok(Shown::Draft(link)) => good(link.id),
+            Ok(Shown::Gone(id)) => good(*id),
+            Err(error) => Outcome::Failed(
+                error.reason().into(),
+                error.message().to_owned(),
+                error
+                    .violations()
+                    .iter()
+                    .map(|wrong| (wrong.field.clone(), wrong.description.clone()))
+                    .collect(),
+            ),
+        })
+        .collect()
+}
+
+/// Answers a repeat: the same results, the links as they are now.
+async fn replay(tx: &DatabaseTransaction, tenant: &Tenant, outcome: &str) -> Result<Results> {
+    let outcomes: Vec<Outcome> = serde_json::from_str(outcome).map_err(Error::internal)?;
+    let ids =
+        outcomes.iter().filter_map(|outcome| if let Outcome::Done(id) = outcome { Some(*id) } else { None });
+    let mut links = store::find_many(tx, tenant.id, ids).await?;
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| match outcome {
+            Outcome::Done(id) => links.remove(&id).map(Shown::Link).ok_or_else(unknown),
+            Outcome::Gone(id) => Ok(Shown::Gone(id)),
+            Outcome::Failed(reason, message, wrong) if wrong.is_empty() => {
+                Err(Error::new(Reason::try_from(reason).unwrap_or_default(), message))
+            }
+            Outcome::Failed(_, _, wrong) => Err(Error::invalid(
+                wrong.into_iter().map(|(field, description)| Violation { field, description }).collect(),
+            )),
+        })
+        .collect())
+}

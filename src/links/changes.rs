@@ -1,0 +1,159 @@
+//! Tells every node which links changed, so that none redirects by what was.
+//!
+//! Two ways: a message after the commit, and on Postgres a NOTIFY inside it, which cannot be forgotten. The
+//! message is a list of lines, two for each link: its domain (empty for the server's own) and its code.
+
+use std::{str::Lines, time::Duration};
+
+use bytes::Bytes;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use tracing::Instrument as _;
+
+use crate::{
+    cache::{self, Topic},
+    entity::link,
+    env::Env,
+    error::{Error, Result},
+};
+
+/// Links of one message.
+const MESSAGE_LINKS: usize = 500;
+/// Bytes of one message: Postgres takes less than 8,000.
+const MESSAGE_BYTES: usize = 7900;
+/// What stands in the shared cache in place of a link that has just changed. No form of a target begins like this.
+const TOMBSTONE: &[u8] = &[0];
+/// How long it stands there: longer than a look-up that began before the change can take to end.
+const TOMBSTONE_LIFE: Duration = Duration::from_secs(5);
+
+/// The links a transaction changed, as messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    messages: Vec<String>,
+    keys: Vec<String>,
+}
+
+impl Changes {
+    /// Returns the changes of these links.
+    pub fn of<'a>(links: impl IntoIterator<Item = &'a link::Model>) -> Self {
+        let mut changes = Self::default();
+        let mut in_message = 0;
+        for link in links {
+            let lines = format!("{}\n{}", link.domain, link.short_code);
+            match changes.messages.last_mut() {
+                Some(last) if in_message < MESSAGE_LINKS && last.len() + 1 + lines.len() <= MESSAGE_BYTES => {
+                    last.push('\n');
+                    last.push_str(&lines);
+                    in_message += 1;
+                }
+                _ => {
+                    changes.messages.push(lines);
+                    in_message = 1;
+                }
+            }
+            changes.keys.push(shared_key(&link.domain, &link.short_code));
+        }
+        changes
+    }
+
+    /// Notifies through Postgres, when the transaction commits.
+    pub async fn notify(&self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+        for message in &self.messages {
+            cache::notify(tx, Topic::Links, message).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits and tells all nodes. Runs to its end even if the caller hangs up in between: a stored change that nobody
+    /// heard of would be redirected by for long.
+    pub async fn commit(self, env: &Env, tx: DatabaseTransaction) -> Result<()> {
+        let env = env.clone();
+        let work = async move {
+            let committed = tx.commit().await;
+            // Also after a failure: a commit whose answer was lost may have happened.
+            self.tell(&env).await;
+            committed
+        };
+        Ok(tokio::spawn(work.in_current_span()).await.map_err(Error::internal)??)
+    }
+
+    /// First the shared cache forgets, then the nodes: one that asks again must not find what was. A tombstone keeps out
+    /// what a slower node read before the change.
+    async fn tell(self, env: &Env) {
+        let buried =
+            self.keys.iter().map(|key| env.cache.set(key, Bytes::from_static(TOMBSTONE), TOMBSTONE_LIFE));
+        let failed = futures::future::join_all(buried).await.into_iter().filter(Result::is_err).count();
+        metrics::counter!("linkforty_invalidation_failed_total", "path" => "cache").increment(failed as u64);
+        for message in self.messages {
+            if env.fanout.publish(Topic::Links, Bytes::from(message)).await.is_err() {
+                metrics::counter!("linkforty_invalidation_failed_total", "path" => "fanout").increment(1);
+            }
+        }
+    }
+}
+
+/// Returns the key under which the shared cache keeps the target of a code.
+pub fn shared_key(domain: &str, short_code: &str) -> String {
+    format!("link:{domain}:{short_code}")
+}
+
+/// Reads a message: the domain and the code of each changed link.
+pub fn read(message: &str) -> impl Iterator<Item = (&str, &str)> {
+    struct Pairs<'a>(Lines<'a>);
+    impl<'a> Iterator for Pairs<'a> {
+        type Item = (&'a str, &'a str);
+        fn next(&mut self) -> Option<Self::Item> {
+            Some((self.0.next()?, self.0.next()?))
+        }
+    }
+    Pairs(message.lines())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::from_micros,
+        ids::{Ids, LinkId, WorkspaceId},
+    };
+
+    fn link(code: String) -> link::Model {
+        let (ids, now) = (Ids::seeded(3), from_micros(0));
+        link::Model {
+            id: LinkId::mint(&ids, now),
+            workspace_id: WorkspaceId::mint(&ids, now),
+            domain: String::new(),
+            short_code: code,
+            destination_url: String::new(),
+            title: String::new(),
+            description: String::new(),
+            ios_url: String::new(),
+            android_url: String::new(),
+            web_url: String::new(),
+            active: true,
+            start_time: None,
+            expire_time: None,
+            tags: serde_json::json!([]),
+            version: 1,
+            create_time: now,
+            update_time: now,
+        }
+    }
+
+    #[test]
+    fn messages_say_every_link_and_fit() {
+        for (count, length, messages) in [(0, 8, 0), (1, 8, 1), (500, 8, 1), (501, 8, 2), (1000, 128, 17)] {
+            let links: Vec<_> = (0..count).map(|number| link(format!("{number:0length$}"))).collect();
+            let changes = Changes::of(&links);
+            assert_eq!(changes.messages.len(), messages, "{count} of {length}");
+            assert!(changes.messages.iter().all(|message| message.len() <= MESSAGE_BYTES));
+            let read: Vec<_> = changes.messages.iter().flat_map(|message| read(message)).collect();
+            assert_eq!(read, links.iter().map(|link| ("", link.short_code.as_str())).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn domains_are_told_too() {
+        assert_eq!(read("a.example\nx\n\ny").collect::<Vec<_>>(), [("a.example", "x"), ("", "y")]);
+        assert_eq!(shared_key("", "x"), "link::x");
+    }
+}

@@ -1,0 +1,349 @@
+//! What clients send of a link, parsed once at the door: every violation is found, and after it the types are right.
+
+use std::{collections::BTreeSet, mem::take};
+
+use prost_types::{FieldMask, Timestamp};
+use url::Url;
+
+use super::{code, destination_url};
+use crate::{
+    clock::{Moment, cut},
+    entity::link,
+    error::{Error, Result, Violations},
+    ids::LinkId,
+    pb::v1,
+};
+
+/// What is said of an id that is none.
+pub const NOT_A_UUID: &str = "must be a UUID of 36 characters";
+/// How long a title may be.
+pub const MAX_TITLE: usize = 255;
+const MAX_DESCRIPTION: usize = 2000;
+const MAX_TAGS: usize = 50;
+const MAX_TAG: usize = 50;
+
+/// A link somebody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLink {
+    /// The code asked for; `None`: any.
+    pub short_code: Option<String>,
+    /// Everything that can change later.
+    pub content: Content,
+}
+
+/// What can change about a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the contract explains them")]
+pub struct Content {
+    pub destination_url: String,
+    pub title: String,
+    pub description: String,
+    pub ios_url: String,
+    pub android_url: String,
+    pub web_url: String,
+    pub active: bool,
+    pub start_time: Option<Moment>,
+    pub expire_time: Option<Moment>,
+    pub tags: Vec<String>,
+}
+
+/// What somebody wants changed about a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkChange {
+    /// Which link.
+    pub id: LinkId,
+    /// The etag it must have; empty: any.
+    pub etag: String,
+    /// The code it must have, because codes do not change; empty: any.
+    pub short_code: String,
+    /// Which fields change.
+    pub fields: BTreeSet<Field>,
+    /// What they change to; the other fields mean nothing.
+    pub content: Content,
+}
+
+/// A field that can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the contract explains them")]
+pub enum Field {
+    DestinationUrl,
+    Title,
+    Description,
+    IosUrl,
+    AndroidUrl,
+    WebUrl,
+    Active,
+    StartTime,
+    ExpireTime,
+    Tags,
+}
+
+impl Field {
+    const ALL: [Self; 10] = [
+        Self::DestinationUrl,
+        Self::Title,
+        Self::Description,
+        Self::IosUrl,
+        Self::AndroidUrl,
+        Self::WebUrl,
+        Self::Active,
+        Self::StartTime,
+        Self::ExpireTime,
+        Self::Tags,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::DestinationUrl => "destination_url",
+            Self::Title => "title",
+            Self::Description => "description",
+            Self::IosUrl => "ios_url",
+            Self::AndroidUrl => "android_url",
+            Self::WebUrl => "web_url",
+            Self::Active => "active",
+            Self::StartTime => "start_time",
+            Self::ExpireTime => "expire_time",
+            Self::Tags => "tags",
+        }
+    }
+
+    fn is_set(self, link: &v1::Link) -> bool {
+        match self {
+            Self::DestinationUrl => !link.destination_url.is_empty(),
+            Self::Title => !link.title.is_empty(),
+            Self::Description => !link.description.is_empty(),
+            Self::IosUrl => !link.ios_url.is_empty(),
+            Self::AndroidUrl => !link.android_url.is_empty(),
+            Self::WebUrl => !link.web_url.is_empty(),
+            Self::Active => link.active.is_some(),
+            Self::StartTime => link.start_time.is_some(),
+            Self::ExpireTime => link.expire_time.is_some(),
+            Self::Tags => !link.tags.is_empty(),
+        }
+    }
+}
+
+/// Fields of a link that clients may send and that change nothing.
+const OUTPUT_ONLY: [&str; 8] =
+    ["id", "workspace_id", "domain", "short_url", "click_count", "create_time", "update_time", "etag"];
+
+/// How the fields of one message are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Door<'a> {
+    /// Where this server's short URLs live.
+    pub own: &'a Url,
+    /// What the paths of violations begin with: empty, or ending in a dot.
+    pub path: &'static str,
+}
+
+impl Door<'_> {
+    /// Reads a new link.
+    pub fn new_link(&self, link: Option<v1::Link>) -> Result<NewLink> {
+        let link = link.ok_or_else(|| self.missing())?;
+        let mut wrong = Violations::default();
+        let short_code = wrong.take(&self.name("short_code"), asked_code(&link.short_code)).flatten();
+        let content = self.content(&Field::ALL.into(), link, &mut wrong);
+        check_order(content.start_time, content.expire_time, self.path, &mut wrong);
+        wrong.into_result(NewLink { short_code, content })
+    }
+
+    /// Reads the code asked for; `None`: any.
+    pub fn short_code(&self, code: &str) -> Result<Option<String>> {
+        asked_code(code).map_err(|description| Error::invalid_field(self.name("short_code"), description))
+    }
+
+    /// Reads a change.
+    pub fn change(&self, link: Option<v1::Link>, mask: Option<&FieldMask>) -> Result<LinkChange> {
+        let link = link.ok_or_else(|| self.missing())?;
+        let mut wrong = Violations::default();
+        let id = LinkId::parse(&link.id);
+        if id.is_none() {
+            wrong.add(self.name("id"), NOT_A_UUID);
+        }
+        let Mask { fields, whole } = read_mask(mask, &link, &mut wrong);
+        let etag = link.etag.clone();
+        let short_code = if whole { link.short_code.clone() } else { String::new() };
+        let content = self.content(&fields, link, &mut wrong);
+        wrong.into_result(())?;
+        let id = id.ok_or_else(|| Error::internal("an unreadable id passed as a good one"))?;
+        Ok(LinkChange { id, etag, short_code, fields, content })
+    }
+
+    fn missing(&self) -> Error {
+        Error::invalid_field(self.path.trim_end_matches('.'), "is required")
+    }
+
+    fn content(&self, fields: &BTreeSet<Field>, link: v1::Link, wrong: &mut Violations) -> Content {
+        let asked = |field| fields.contains(&field);
+        if asked(Field::DestinationUrl) && link.destination_url.is_empty() {
+            wrong.add(self.name("destination_url"), "is required");
+        }
+        let mut url = |field: Field, raw: String| {
+            if raw.is_empty() || !asked(field) {
+                return String::new();
+            }
+            wrong.take(&self.name(field.name()), destination_url::check(&raw, self.own)).unwrap_or_default()
+        };
+        let destination_url = url(Field::DestinationUrl, link.destination_url);
+        let ios_url = url(Field::IosUrl, link.ios_url);
+        let android_url = url(Field::AndroidUrl, link.android_url);
+        let web_url = url(Field::WebUrl, link.web_url);
+        if asked(Field::Title) {
+            self.text("title", &link.title, MAX_TITLE, &[], wrong);
+        }
+        if asked(Field::Description) {
+            self.text("description", &link.description, MAX_DESCRIPTION, &['\n', '\r', '\t'], wrong);
+        }
+        let mut time = |field: Field, given: Option<Timestamp>| {
+            let given = given.filter(|_| asked(field))?;
+            wrong.take(&self.name(field.name()), moment(&given)).map(cut)
+        };
+        let start_time = time(Field::StartTime, link.start_time);
+        let expire_time = time(Field::ExpireTime, link.expire_time);
+        let tags = if asked(Field::Tags) { self.tags(&link.tags, wrong) } else { Vec::new() };
+        Content {
+            destination_url,
+            title: link.title,
+            description: link.description,
+            ios_url,
+            android_url,
+            web_url,
+            active: link.active.unwrap_or(true),
+            start_time,
+            expire_time,
+            tags,
+        }
+    }
+
+    fn text(&self, field: &str, text: &str, max: usize, controls: &[char], wrong: &mut Violations) {
+        if text.chars().nth(max).is_some() {
+            wrong.add(self.name(field), format!("must have at most {max} characters"));
+        }
+        if text.chars().any(|character| character.is_control() && !controls.contains(&character)) {
+            wrong.add(self.name(field), "must not contain control characters");
+        }
+    }
+
+    fn tags(&self, given: &[String], wrong: &mut Violations) -> Vec<String> {
+        let mut tags: Vec<String> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (place, tag) in given.iter().enumerate() {
+            match check_tag(tag) {
+                Err(description) => wrong.add(self.name(&format!("tags[{place}]")), description),
+                Ok(tag) if seen.insert(tag) => tags.push(tag.to_owned()),
+                Ok(_) => {}
+            }
+        }
+        if tags.len() > MAX_TAGS {
+            wrong.add(self.name("tags"), "must be at most 50 different ones");
+        }
+        tags
+    }
+
+    fn name(&self, field: &str) -> String {
+        format!("{}{field}", self.path)
+    }
+}
+
+fn asked_code(code: &str) -> Result<Option<String>, &'static str> {
+    if code.is_empty() { Ok(None) } else { code::check(code).map(|()| Some(code.to_owned())) }
+}
+
+fn check_order(start: Option<Moment>, expire: Option<Moment>, path: &str, wrong: &mut Violations) {
+    if let (Some(start), Some(expire)) = (start, expire)
+        && expire <= start
+    {
+        wrong.add(format!("{path}expire_time"), "must be after start_time");
+    }
+}
+
+/// Returns a tag without the blanks around it, or what is wrong with it.
+pub fn check_tag(tag: &str) -> Result<&str, &'static str> {
+    let tag = tag.trim();
+    if tag.is_empty() || tag.chars().nth(MAX_TAG).is_some() {
+        return Err("must have 1 to 50 characters");
+    }
+    if tag.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    Ok(tag)
+}
+
+struct Mask {
+    fields: BTreeSet<Field>,
+    /// The mask names no fields one by one: the message as a whole is meant, so its code must be the stored one.
+    whole: bool,
+}
+
+fn read_mask(mask: Option<&FieldMask>, link: &v1::Link, wrong: &mut Violations) -> Mask {
+    let paths = mask.map_or(&[][..], |mask| &mask.paths);
+    if paths.is_empty() {
+        let fields = Field::ALL.into_iter().filter(|field| field.is_set(link)).collect();
+        return Mask { fields, whole: true };
+    }
+    let mut fields = BTreeSet::new();
+    for path in paths {
+        if path == "*" {
+            fields.extend(Field::ALL);
+        } else if let Some(field) = Field::ALL.into_iter().find(|field| field.name() == path) {
+            fields.insert(field);
+        } else if path == "short_code" {
+            wrong.add("update_mask", "short_code cannot change after creation");
+        } else if !OUTPUT_ONLY.contains(&path.as_str()) {
+            wrong.add("update_mask", format!("{path:?} is no field of a link"));
+        }
+    }
+    Mask { fields, whole: paths.iter().any(|path| path == "*") }
+}
+
+impl LinkChange {
+    /// Returns the link as the change leaves it.
+    pub fn apply(self, stored: &link::Model, now: Moment) -> Result<link::Model> {
+        if !self.short_code.is_empty() && self.short_code != stored.short_code {
+            return Err(Error::invalid_field(
+                "link.short_code",
+                "cannot change after creation: leave it out, or send the stored one",
+            ));
+        }
+        let mut link = stored.clone();
+        let mut content = self.content;
+        for field in self.fields {
+            match field {
+                Field::DestinationUrl => link.destination_url = take(&mut content.destination_url),
+                Field::Title => link.title = take(&mut content.title),
+                Field::Description => link.description = take(&mut content.description),
+                Field::IosUrl => link.ios_url = take(&mut content.ios_url),
+                Field::AndroidUrl => link.android_url = take(&mut content.android_url),
+                Field::WebUrl => link.web_url = take(&mut content.web_url),
+                Field::Active => link.active = content.active,
+                Field::StartTime => link.start_time = content.start_time,
+                Field::ExpireTime => link.expire_time = content.expire_time,
+                Field::Tags => link.tags = take(&mut content.tags).into(),
+            }
+        }
+        let mut wrong = Violations::default();
+        check_order(link.start_time, link.expire_time, "link.", &mut wrong);
+        // What changes nothing is no change: the etag stays good.
+        if link != *stored {
+            link.version += 1;
+            link.update_time = now;
+        }
+        wrong.into_result(link)
+    }
+}
+
+/// Reads a protobuf timestamp, which may hold numbers that no calendar has.
+pub fn moment(timestamp: &Timestamp) -> Result<Moment, &'static str> {
+    /// 0001-01-01 and the last second of 9999, as protobuf bounds them.
+    const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    u32::try_from(timestamp.nanos)
+        .ok()
+        .filter(|nanos| *nanos < 1_000_000_000 && SECONDS.contains(&timestamp.seconds))
+        .and_then(|nanos| Moment::from_timestamp(timestamp.seconds, nanos))
+        .ok_or("must be a moment of the years 1 to 9999")
+}
+
+/// Writes a protobuf timestamp.
+pub fn timestamp(moment: Moment) -> Timestamp {
+    Timestamp { seconds: moment.timestamp(), nanos: moment.timestamp_subsec_nanos() as i32 }
+}

@@ -1,0 +1,317 @@
+//! Short links: creating, changing, finding and deleting them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `fields.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `batch.rs` | many links in one transaction, each with its own fate |
+//! | `list.rs` `store.rs` | queries |
+//! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
+//! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
+//!
+//! Guarantees: a code belongs to one link of a domain, however many ask for it at once; a code that was asked for is never
+//! replaced by another. A change that is stored is told to every node. A call repeated under its `request_id` has one effect.
+
+mod batch;
+mod changes;
+mod code;
+mod destination_url;
+mod etag;
+mod fields;
+mod grpc;
+mod list;
+mod resolve;
+mod store;
+mod target;
+mod wire;
+
+use std::collections::HashMap;
+
+pub use self::{
+    batch::{batch_create, batch_delete, batch_update},
+    code::is_short_code,
+    fields::{Content, Door, Field, LinkChange, NOT_A_UUID, NewLink, moment, timestamp},
+    grpc::LinkApi,
+    list::{LinkOrder, LinkQuery},
+    resolve::{Answer, Refreshes, Resolver},
+    store::CountedLink,
+    target::Target,
+    wire::both,
+};
+use self::{changes::Changes, fields::MAX_TITLE};
+use crate::{
+    clock::Moment,
+    entity::link::Model,
+    env::Env,
+    error::{Error, Reason, Result},
+    idempotency::{self, Claim, Request},
+    ids::LinkId,
+    page::{Page, PageRequest},
+    workspaces::Tenant,
+};
+
+/// The domain of links that live on the server's own.
+pub const OWN_DOMAIN: &str = "";
+/// What the title of a copy ends with.
+const COPY: &str = " (Copy)";
+/// How often another code is made up when one is taken. With 10^14 codes the second is already a surprise.
+const CODE_ATTEMPTS: usize = 8;
+
+/// Whether a call stores what it does or only says what would become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// It does it.
+    Store,
+    /// It checks everything and stores nothing.
+    CheckOnly,
+}
+
+/// What a call shows of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// The link.
+    Link(CountedLink),
+    /// The link as it would be created; it has no id, and no code unless one was asked for.
+    Draft(Model),
+    /// A link that was deleted earlier, under the same request id.
+    Gone(LinkId),
+}
+
+/// Creates a link.
+pub async fn create(
+    env: &Env,
+    tenant: &Tenant,
+    new: NewLink,
+    request: Option<Request>,
+    run: Run,
+) -> Result<Shown> {
+    let now = env.now();
+    let draft = Draft::of(env, tenant, new, now);
+    if run == Run::CheckOnly {
+        return draft.check(env).await.map(Shown::Draft);
+    }
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
+        return made_earlier(&tx, tenant, &id).await;
+    }
+    let link = insert_one(env, &tx, draft).await?;
+    idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
+    let changes = Changes::of([&link]);
+    changes.notify(&tx).await?;
+    changes.commit(env, tx).await?;
+    Ok(Shown::Link(CountedLink { link, clicks: 0 }))
+}
+
+/// Returns a link.
+pub async fn get(env: &Env, tenant: &Tenant, id: LinkId) -> Result<CountedLink> {
+    store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)
+}
+
+/// Returns one page of links.
+pub async fn list(
+    env: &Env,
+    tenant: &Tenant,
+    query: &LinkQuery,
+    page: &PageRequest,
+) -> Result<Page<CountedLink>> {
+    Ok(list::list(&env.db.api, tenant.id, query, page).await?)
+}
+
+/// Changes a link.
+pub async fn update(
+    env: &Env,
+    tenant: &Tenant,
+    change: LinkChange,
+    request: Option<Request>,
+    run: Run,
+) -> Result<Shown> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
+        return made_earlier(&tx, tenant, &id).await;
+    }
+    let id = change.id;
+    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    etag::require(&change.etag, &stored)?;
+    let link = change.apply(&stored, now)?;
+    let clicks = store::clicks_of(&tx, tenant.id, [id]).await?.remove(&id).unwrap_or(0);
+    if run == Run::CheckOnly {
+        tx.rollback().await?;
+        return Ok(Shown::Link(CountedLink { link, clicks }));
+    }
+    let changed = if link.version == stored.version { Vec::new() } else { vec![link.clone()] };
+    if store::save(&tx, tenant.id, &changed).await?.len() != changed.len() {
+        return Err(etag::mismatch());
+    }
+    idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
+    let changes = Changes::of(&changed);
+    changes.notify(&tx).await?;
+    changes.commit(env, tx).await?;
+    Ok(Shown::Link(CountedLink { link, clicks }))
+}
+
+/// Deletes a link for good. Its clicks stay in the totals of the workspace.
+pub async fn delete(
+    env: &Env,
+    tenant: &Tenant,
+    id: LinkId,
+    etag: &str,
+    request: Option<Request>,
+) -> Result<()> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(_) = idempotency::claim(&tx, request.as_ref(), now).await? {
+        return Ok(());
+    }
+    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    etag::require(etag, &stored)?;
+    store::remove(&tx, tenant.id, [id]).await?;
+    idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
+    let changes = Changes::of([&stored]);
+    changes.notify(&tx).await?;
+    changes.commit(env, tx).await
+}
+
+/// Creates a copy of a link, active, with the code asked for or any.
+pub async fn duplicate(
+    env: &Env,
+    tenant: &Tenant,
+    id: LinkId,
+    short_code: Option<String>,
+    request: Option<Request>,
+) -> Result<Shown> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
+        return made_earlier(&tx, tenant, &id).await;
+    }
+    let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
+    let link = insert_one(env, &tx, Draft::copy(env, original, short_code, now)).await?;
+    idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
+    let changes = Changes::of([&link]);
+    changes.notify(&tx).await?;
+    changes.commit(env, tx).await?;
+    Ok(Shown::Link(CountedLink { link, clicks: 0 }))
+}
+
+/// A link that is not stored yet.
+struct Draft {
+    link: Model,
+    code: Code,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Code {
+    /// Somebody wants this one and no other.
+    Asked,
+    /// Any will do.
+    Made,
+}
+
+impl Draft {
+    fn of(env: &Env, tenant: &Tenant, new: NewLink, now: Moment) -> Self {
+        let content = new.content;
+        let (short_code, code) = Self::code(env, new.short_code);
+        let link = Model {
+            id: LinkId::mint(&env.ids, now),
+            workspace_id: tenant.id,
+            domain: OWN_DOMAIN.to_owned(),
+            short_code,
+            destination_url: content.destination_url,
+            title: content.title,
+            description: content.description,
+            ios_url: content.ios_url,
+            android_url: content.android_url,
+            web_url: content.web_url,
+            active: content.active,
+            start_time: content.start_time,
+            expire_time: content.expire_time,
+            tags: content.tags.into(),
+            version: 1,
+            create_time: now,
+            update_time: now,
+        };
+        Self { link, code }
+    }
+
+    fn copy(env: &Env, original: Model, asked: Option<String>, now: Moment) -> Self {
+        let (short_code, code) = Self::code(env, asked);
+        let title = if original.title.is_empty() {
+            String::new()
+        } else {
+            original.title.chars().take(MAX_TITLE - COPY.len()).chain(COPY.chars()).collect()
+        };
+        let id = LinkId::mint(&env.ids, now);
+        let link = Model {
+            id,
+            short_code,
+            title,
+            active: true,
+            version: 1,
+            create_time: now,
+            update_time: now,
+            ..original
+        };
+        Self { link, code }
+    }
+
+    fn code(env: &Env, asked: Option<String>) -> (String, Code) {
+        asked.map_or_else(|| (code::generate(&env.ids), Code::Made), |asked| (asked, Code::Asked))
+    }
+
+    /// Says whether the code asked for is free, and returns the link as it would be.
+    async fn check(mut self, env: &Env) -> Result<Model> {
+        match self.code {
+            Code::Made => self.link.short_code.clear(),
+            Code::Asked => {
+                let code = self.link.short_code.as_str();
+                if !store::taken(&env.db.api, &self.link.domain, [code]).await?.is_empty() {
+                    return Err(code_taken(code));
+                }
+            }
+        }
+        Ok(self.link)
+    }
+}
+
+async fn insert_one(env: &Env, tx: &sea_orm::DatabaseTransaction, draft: Draft) -> Result<Model> {
+    let (id, code) = (draft.link.id, draft.link.short_code.clone());
+    insert(env, tx, vec![draft]).await?.remove(&id).ok_or_else(|| code_taken(&code))
+}
+
+/// Stores new links and returns those that got their code; of those that are missing, the code asked for is taken.
+/// Nothing is asked beforehand: only the unique index knows, and it knows for all nodes.
+async fn insert(
+    env: &Env,
+    tx: &sea_orm::DatabaseTransaction,
+    mut drafts: Vec<Draft>,
+) -> Result<HashMap<LinkId, Model>> {
+    let mut stored = HashMap::with_capacity(drafts.len());
+    for _ in 0..CODE_ATTEMPTS {
+        let inserted = store::insert(tx, drafts.iter().map(|draft| draft.link.clone()).collect()).await?;
+        let (done, refused): (Vec<_>, Vec<_>) =
+            drafts.into_iter().partition(|draft| inserted.contains(&draft.link.id));
+        stored.extend(done.into_iter().map(|draft| (draft.link.id, draft.link)));
+        drafts = refused.into_iter().filter(|draft| draft.code == Code::Made).collect();
+        if drafts.is_empty() {
+            return Ok(stored);
+        }
+        for draft in &mut drafts {
+            draft.link.short_code = code::generate(&env.ids);
+        }
+    }
+    Err(Error::internal(format!("no generated code was free in {CODE_ATTEMPTS} attempts")))
+}
+
+/// Answers a repeat with the link as it is now.
+async fn made_earlier(tx: &sea_orm::DatabaseTransaction, tenant: &Tenant, id: &str) -> Result<Shown> {
+    let id = LinkId::parse(id).ok_or_else(|| Error::internal("what a request id led to is no link"))?;
+    store::find(tx, tenant.id, id).await?.map(Shown::Link).ok_or_else(unknown)
+}
+
+fn unknown() -> Error {
+    Error::not_found("link")
+}
+
+fn code_taken(code: &str) -> Error {
+    Error::new(Reason::ShortCodeTaken, format!("the short code {code} is in use")).with("short_code", code)
+}

@@ -1,0 +1,217 @@
+//! Queries of the tables `links` and `link_totals`. Everything but `find_target` starts with the tenant.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _,
+    FromQueryResult, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait, Select,
+    sea_query::{Alias, Condition, Expr, IntoIden as _, JoinType, OnConflict, Query, TableRef, ValueTuple},
+};
+
+use crate::{
+    entity::{
+        link::{ActiveModel, Column, Entity, Model},
+        link_total,
+    },
+    ids::{LinkId, WorkspaceId},
+};
+
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 17.
+const ROWS: usize = 500;
+
+/// A link and the clicks of people on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountedLink {
+    /// The link.
+    pub link: Model,
+    /// Clicks recorded so far, without bots.
+    pub clicks: i64,
+}
+
+impl FromQueryResult for CountedLink {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self { link: Model::from_query_result(row, prefix)?, clicks: row.try_get(prefix, CLICKS)? })
+    }
+}
+
+const CLICKS: &str = "clicks";
+
+/// Returns the clicks of a link in a select that came from [`counted`].
+pub(super) fn clicks() -> Expr {
+    Expr::col((link_total::Entity, link_total::Column::Clicks)).if_null(0_i64)
+}
+
+/// Selects the links of a workspace together with their clicks, in one query.
+pub(super) fn counted(workspace: WorkspaceId) -> Select<Entity> {
+    let mut select = Entity::find().expr_as(clicks(), CLICKS).filter(Column::WorkspaceId.eq(workspace));
+    let same_link = Condition::all()
+        .add(
+            Expr::col((link_total::Entity, link_total::Column::WorkspaceId))
+                .equals((Entity, Column::WorkspaceId)),
+        )
+        .add(Expr::col((link_total::Entity, link_total::Column::LinkId)).equals((Entity, Column::Id)));
+    QueryTrait::query(&mut select).join(JoinType::LeftJoin, link_total::Entity, same_link);
+    select
+}
+
+/// Returns a link.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    id: LinkId,
+) -> Result<Option<CountedLink>, DbErr> {
+    counted(workspace).filter(Column::Id.eq(id)).into_model::<CountedLink>().one(db).await
+}
+
+/// Returns those of the links that exist.
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = LinkId>,
+) -> Result<HashMap<LinkId, CountedLink>, DbErr> {
+    let found = counted(workspace).filter(Column::Id.is_in(ids)).into_model::<CountedLink>().all(db).await?;
+    Ok(found.into_iter().map(|counted| (counted.link.id, counted)).collect())
+}
+
+/// Returns those of the links that exist and keeps everybody else from changing them until the transaction ends. In
+/// the order of their ids, so that two callers never wait for each other.
+pub async fn lock(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = LinkId>,
+) -> Result<HashMap<LinkId, Model>, DbErr> {
+    let locked = Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Id.is_in(ids))
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    Ok(locked.into_iter().map(|link| (link.id, link)).collect())
+}
+
+/// Returns the clicks of those of the links that have any.
+pub async fn clicks_of(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = LinkId>,
+) -> Result<HashMap<LinkId, i64>, DbErr> {
+    let totals = link_total::Entity::find()
+        .filter(link_total::Column::WorkspaceId.eq(workspace))
+        .filter(link_total::Column::LinkId.is_in(ids))
+        .all(db)
+        .await?;
+    Ok(totals.into_iter().map(|total| (total.link_id, total.clicks)).collect())
+}
+
+/// Stores new links and returns the ids of those whose code was free. Codes are claimed in their own order, so
+/// that two callers who want the same ones never wait for each other.
+pub async fn insert(tx: &impl ConnectionTrait, mut links: Vec<Model>) -> Result<HashSet<LinkId>, DbErr> {
+    links.sort_by(|a, b| (&a.domain, &a.short_code).cmp(&(&b.domain, &b.short_code)));
+    let code_taken = OnConflict::columns([Column::Domain, Column::ShortCode]).do_nothing().to_owned();
+    let mut inserted = HashSet::with_capacity(links.len());
+    while !links.is_empty() {
+        let rest = links.split_off(links.len().min(ROWS));
+        let rows = links.into_iter().map(|link| ActiveModel::from(link).reset_all());
+        let mut insert = Entity::insert_many(rows).on_conflict(code_taken.clone());
+        insert.query().returning_col(Column::Id);
+        for row in tx.query_all(insert.query()).await? {
+            inserted.insert(row.try_get_by_index(0)?);
+        }
+        links = rest;
+    }
+    Ok(inserted)
+}
+
+/// Returns those of the codes that are taken, whoever has them.
+pub async fn taken(
+    db: &impl ConnectionTrait,
+    domain: &str,
+    codes: impl IntoIterator<Item = &str>,
+) -> Result<HashSet<String>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::ShortCode)
+        .filter(Column::Domain.eq(domain))
+        .filter(Column::ShortCode.is_in(codes))
+        .into_tuple::<String>()
+        .all(db)
+        .await
+        .map(HashSet::from_iter)
+}
+
+/// Stores changed links, each only if the stored version is the one just before, and returns the ids of those.
+pub async fn save(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    links: &[Model],
+) -> Result<HashSet<LinkId>, DbErr> {
+    let mut saved = HashSet::with_capacity(links.len());
+    for links in links.chunks(ROWS) {
+        let given = Alias::new("given");
+        // Both databases call the columns of a list of values column1, column2 and so on.
+        let column = |number: usize| Expr::col((Alias::new("given"), Alias::new(format!("column{number}"))));
+        let (id, version) = (column(1), column(2));
+        let mut update = Query::update();
+        update
+            .table(Entity)
+            .from(TableRef::ValuesList(links.iter().map(values).collect(), given.into_iden()))
+            .values(CHANGEABLE.into_iter().enumerate().map(|(place, name)| (name, column(place + 2))))
+            .and_where(Expr::col((Entity, Column::WorkspaceId)).eq(workspace))
+            .and_where(Expr::col((Entity, Column::Id)).eq(id))
+            .and_where(Expr::col((Entity, Column::Version)).eq(version.sub(1)))
+            .returning(Query::returning().column((Entity, Column::Id)));
+        for row in tx.query_all(&update).await? {
+            saved.insert(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(saved)
+}
+
+const CHANGEABLE: [Column; 12] = [
+    Column::Version,
+    Column::DestinationUrl,
+    Column::Title,
+    Column::Description,
+    Column::IosUrl,
+    Column::AndroidUrl,
+    Column::WebUrl,
+    Column::Active,
+    Column::StartTime,
+    Column::ExpireTime,
+    Column::Tags,
+    Column::UpdateTime,
+];
+
+/// Returns the id of a link and then what [`CHANGEABLE`] names.
+fn values(link: &Model) -> ValueTuple {
+    ValueTuple::Many(vec![
+        link.id.into(),
+        link.version.into(),
+        link.destination_url.as_str().into(),
+        link.title.as_str().into(),
+        link.description.as_str().into(),
+        link.ios_url.as_str().into(),
+        link.android_url.as_str().into(),
+        link.web_url.as_str().into(),
+        link.active.into(),
+        link.start_time.into(),
+        link.expire_time.into(),
+        link.tags.clone().into(),
+        link.update_time.into(),
+    ])
+}
+
+/// Deletes links for good. Their clicks stay.
+pub async fn remove(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = LinkId>,
+) -> Result<u64, DbErr> {
+    let removed = Entity::delete_many()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Id.is_in(ids))
+        .exec(tx)
+        .await?;
+    Ok(removed.rows_affected)
+}

@@ -1,0 +1,220 @@
+//! Between the messages of the contract and the types of this room.
+
+use std::collections::HashMap;
+
+use prost::Message;
+
+use super::{
+    CountedLink, Door, LinkOrder, LinkQuery, Run, Shown,
+    batch::Results,
+    etag,
+    fields::{NOT_A_UUID, check_tag, moment, timestamp},
+};
+use crate::{
+    clock::Moment,
+    config::Config,
+    entity::link::Model,
+    env::Env,
+    error::{Error, Reason, Result, Violations},
+    idempotency::Request,
+    ids::LinkId,
+    pb::v1,
+    rpc,
+    workspaces::Tenant,
+};
+
+const MAX_BATCH: usize = 1000;
+const MAX_FILTER_TAGS: usize = 10;
+const MAX_SEARCH: usize = 200;
+
+/// Returns what reads links whose fields have paths beginning with `path`.
+pub(super) fn door<'a>(env: &'a Env, path: &'static str) -> Door<'a> {
+    Door { own: &env.config.links_url, path }
+}
+
+/// Reads `validate_only`.
+pub(super) fn run(validate_only: bool) -> Run {
+    if validate_only { Run::CheckOnly } else { Run::Store }
+}
+
+/// Reads the request id of a call whose request, without it, is `content`. A call that stores nothing claims none.
+pub(super) fn once(
+    tenant: &Tenant,
+    method: &str,
+    request_id: &str,
+    content: &impl Message,
+    run: Run,
+) -> Result<Option<Request>> {
+    let request = Request::parse(request_id, tenant.id, tenant.principal, method, &content.encode_to_vec())?;
+    Ok(request.filter(|_| run == Run::Store))
+}
+
+/// Joins two readings of one request, so that the caller hears of all violations at once.
+pub fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) if is_invalid(&a) && is_invalid(&b) => {
+            Err(Error::invalid([a.violations(), b.violations()].concat()))
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
+fn is_invalid(error: &Error) -> bool {
+    error.reason() == Reason::InvalidFields
+}
+
+/// Reads the id of a link.
+pub(super) fn link_id(id: &str) -> Result<LinkId> {
+    LinkId::parse(id).ok_or_else(|| Error::invalid_field("link_id", NOT_A_UUID))
+}
+
+/// Makes sure that a batch is neither empty nor too large and names each link once. `ids` are those of its items as they
+/// were sent, and `path` says where in an item the id stands.
+pub(super) fn check_batch<'a>(field: &str, path: &str, ids: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut wrong = Violations::default();
+    let mut first = HashMap::new();
+    let mut count = 0;
+    for (place, id) in ids.enumerate() {
+        count += 1;
+        if let Some(id) = LinkId::parse(id)
+            && let Some(earlier) = first.insert(id, place)
+        {
+            wrong.add(format!("{field}[{place}]{path}"), format!("is the link of {field}[{earlier}] again"));
+        }
+    }
+    if count == 0 || count > MAX_BATCH {
+        wrong = Violations::default();
+        wrong.add(field, "must hold 1 to 1,000 items");
+    }
+    wrong.into_result(())
+}
+
+/// Reads what a list is asked for.
+pub(super) fn query(request: v1::ListLinksRequest) -> Result<LinkQuery> {
+    let mut wrong = Violations::default();
+    let order = match request.order() {
+        _ if v1::LinkOrder::try_from(request.order).is_err() => {
+            wrong.add("order", "is no order this server knows");
+            LinkOrder::default()
+        }
+        v1::LinkOrder::Unspecified | v1::LinkOrder::CreateTimeDesc => LinkOrder::Newest,
+        v1::LinkOrder::CreateTimeAsc => LinkOrder::Oldest,
+        v1::LinkOrder::ClickCountDesc => LinkOrder::MostClicked,
+        v1::LinkOrder::TitleAsc => LinkOrder::Title,
+    };
+    let filter = request.filter.unwrap_or_default();
+    let mut time = |field: &str, given: Option<prost_types::Timestamp>| {
+        wrong.take(field, given.map(|given| moment(&given)).transpose()).flatten()
+    };
+    let created_after = time("filter.created_after", filter.created_after);
+    let created_before = time("filter.created_before", filter.created_before);
+    if filter.tags.len() > MAX_FILTER_TAGS {
+        wrong.add("filter.tags", "must be at most 10");
+    }
+    let mut tags = Vec::new();
+    for (place, tag) in filter.tags.iter().enumerate() {
+        tags.extend(wrong.take(&format!("filter.tags[{place}]"), check_tag(tag)).map(str::to_owned));
+    }
+    if request.search.chars().nth(MAX_SEARCH).is_some() {
+        wrong.add("search", "must have at most 200 characters");
+    }
+    if request.search.chars().any(char::is_control) {
+        wrong.add("search", "must not contain control characters");
+    }
+    let query = LinkQuery {
+        active: filter.active,
+        created_after,
+        created_before,
+        tags,
+        search: request.search,
+        order,
+    };
+    wrong.into_result(query)
+}
+
+/// Returns everything about a list but its page: a page token is good for this and nothing else.
+pub(super) fn question(tenant: &Tenant, request: &v1::ListLinksRequest) -> Vec<u8> {
+    let rest = v1::ListLinksRequest {
+        workspace_id: tenant.id.to_string(),
+        page_size: 0,
+        page_token: String::new(),
+        ..request.clone()
+    };
+    let mut question = b"ListLinks\0".to_vec();
+    question.extend(rest.encode_to_vec());
+    question
+}
+
+/// Writes what a call shows of a link.
+pub(super) fn shown(config: &Config, shown: Shown) -> v1::Link {
+    match shown {
+        Shown::Link(counted) => link(config, counted),
+        Shown::Draft(draft) => {
+            let short_url = if draft.short_code.is_empty() {
+                String::new()
+            } else {
+                short_url(config, &draft.short_code)
+            };
+            v1::Link { short_url, ..content(config, draft) }
+        }
+        Shown::Gone(id) => v1::Link { id: id.to_string(), ..v1::Link::default() },
+    }
+}
+
+/// Writes a stored link.
+pub(super) fn link(config: &Config, CountedLink { link, clicks }: CountedLink) -> v1::Link {
+    v1::Link {
+        id: link.id.to_string(),
+        short_url: short_url(config, &link.short_code),
+        click_count: clicks,
+        create_time: Some(time(link.create_time)),
+        update_time: Some(time(link.update_time)),
+        etag: etag::of(&link),
+        ..content(config, link)
+    }
+}
+
+/// Writes what somebody decided about a link.
+fn content(config: &Config, link: Model) -> v1::Link {
+    v1::Link {
+        workspace_id: link.workspace_id.to_string(),
+        domain: if link.domain.is_empty() { config.links_host() } else { link.domain },
+        short_code: link.short_code,
+        destination_url: link.destination_url,
+        title: link.title,
+        description: link.description,
+        ios_url: link.ios_url,
+        android_url: link.android_url,
+        web_url: link.web_url,
+        active: Some(link.active),
+        start_time: link.start_time.map(time),
+        expire_time: link.expire_time.map(time),
+        tags: serde_json::from_value(link.tags).unwrap_or_default(),
+        ..v1::Link::default()
+    }
+}
+
+fn time(moment: Moment) -> prost_types::Timestamp {
+    timestamp(moment)
+}
+
+fn short_url(config: &Config, short_code: &str) -> String {
+    format!("{}/{short_code}", config.links_url.as_str().trim_end_matches('/'))
+}
+
+/// Writes the results of a batch, and how many were good and bad.
+pub(super) fn results(config: &Config, results: Results) -> (Vec<v1::BatchLinkResult>, i32, i32) {
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    let succeeded = results.len() - failed;
+    let results = results
+        .into_iter()
+        .map(|result| v1::BatchLinkResult {
+            result: Some(match result {
+                Ok(link) => v1::batch_link_result::Result::Link(shown(config, link)),
+                Err(error) => v1::batch_link_result::Result::Error(rpc::item_error(&error)),
+            }),
+        })
+        .collect();
+    (results, succeeded as i32, failed as i32)
+}
