@@ -1,5 +1,6 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
+mod cli;
 mod health;
 mod layers;
 mod rooms;
@@ -7,3 +8,4 @@ mod schema;
 mod shutdown;
 mod support;
 mod telemetry;
+mod tls;
