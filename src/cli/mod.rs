@@ -64,7 +64,7 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config),
-        Command::Migrate(command) => migrate::run(config, command),
+        Command::Migrate(command) => migrate::run(&config, &command),
         Command::Config(arguments) => config::run(&config, &arguments),
         Command::Version => Ok(ExitCode::SUCCESS),
     };

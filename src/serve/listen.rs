@@ -43,7 +43,7 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// theirs, or they would send into a connection that we are closing.
 const REST: Duration = Duration::from_secs(65);
 /// How old a connection may get, give or take a tenth, so that balancers spread them anew.
-const AGE: Duration = Duration::from_secs(30 * 60);
+const AGE: Duration = Duration::from_mins(30);
 /// How long an aged connection may finish what it has begun.
 const AGED_GRACE: Duration = Duration::from_secs(30);
 /// The part of all connections that one address may hold, unless it is a trusted proxy: a quarter.
@@ -160,8 +160,7 @@ fn concerns_one(error: &io::Error) -> bool {
 }
 
 fn jittered(age: Duration, env: &Env) -> Duration {
-    let tenth = age / 10;
-    age - tenth + (tenth * 2) * env.ids.below(1000) / 1000
+    age * (900 + env.ids.below(201)) / 1000
 }
 
 /// What hyper is told. tonic's own server would pass `None` for several of these, which means no limit.

@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn grpc_timeouts_are_read() {
         for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
+            ("1H", Some(Duration::from_hours(1))),
+            ("2M", Some(Duration::from_mins(2))),
             ("3S", Some(Duration::from_secs(3))),
             ("100m", Some(Duration::from_millis(100))),
             ("99999999u", Some(Duration::from_micros(99_999_999))),
