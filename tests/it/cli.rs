@@ -131,6 +131,33 @@ fn serving_needs_nothing_tells_where_and_ends_when_told() {
 }
 
 #[test]
+fn a_second_signal_ends_at_once() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data = dir.path().display().to_string();
+    let settings = [
+        ("LINKS_ADDR", "127.0.0.1:0"),
+        ("API_ADDR", "127.0.0.1:0"),
+        ("OPS_ADDR", "127.0.0.1:0"),
+        ("DATA_DIR", &data),
+        ("SHUTDOWN_DELAY_MS", "25000"),
+    ];
+    let mut server = linkforty(&settings).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines();
+    lines.next().expect("a greeting").expect("text");
+    let tell = |id: u32| {
+        let told = Command::new("kill").args(["-TERM", &id.to_string()]).status().expect("kill runs");
+        assert!(told.success());
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    tell(server.id());
+    assert!(server.try_wait().expect("it can be asked").is_none(), "the first signal is not the end");
+    tell(server.id());
+    let begun = std::time::Instant::now();
+    assert_eq!(server.wait().expect("it ends").code(), Some(1));
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
 fn an_address_in_use_is_named_and_ends_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();

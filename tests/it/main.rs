@@ -2,6 +2,7 @@
 
 mod cli;
 mod health;
+mod http2;
 mod layers;
 mod rooms;
 mod schema;
