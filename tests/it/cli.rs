@@ -141,7 +141,8 @@ fn a_second_signal_ends_at_once() {
         ("DATA_DIR", &data),
         ("SHUTDOWN_DELAY_MS", "25000"),
     ];
-    let mut server = linkforty(&settings).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut server =
+        linkforty(&settings).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
     let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines();
     lines.next().expect("a greeting").expect("text");
     let tell = |id: u32| {
