@@ -17,6 +17,8 @@ mod shutdown;
 mod tls;
 mod work;
 
+pub use self::shutdown::Signals;
+
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
