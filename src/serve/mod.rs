@@ -16,6 +16,8 @@ mod shutdown;
 mod tls;
 mod work;
 
+pub use self::shutdown::Signals;
+
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
@@ -122,14 +124,12 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    door("links", links, certificates.as_ref()).open(links::services(&env, &health, redirects));
-    door("api", api, certificates.as_ref()).open(listen::router_service(grpc::router(
-        &env,
-        &life,
-        &health,
-        limits.as_ref(),
-    )));
-    door("ops", ops, None).open(listen::router_service(ops::router(&env, &health)?));
+    let visits = links::Visits::new(&env, &health, redirects);
+    let calls = grpc::router(&env, &life, &health, limits.as_ref());
+    door("links", links, certificates.as_ref())
+        .open(move |peer, request| visits.clone().answer(peer, request));
+    door("api", api, certificates.as_ref()).open(listen::to_router(calls));
+    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health)?));
 
     let drain = (spool.clone(), reader);
     let works = Works { env: &env, health: &health, limits, certificates, tasks, resolver, refreshes, drain };

@@ -22,6 +22,7 @@ const TOOLS: &[&str] = &[
     "rpc",
     "geo",
     "telemetry",
+    "memory",
     "migrations",
 ];
 const ROOMS: &[&str] = &[

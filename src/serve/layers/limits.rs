@@ -73,7 +73,7 @@ fn config<K: KeyExtractor>(per_minute: u32, key: K) -> Option<Arc<GovernorConfig
     let per_minute = per_minute.max(1);
     GovernorConfigBuilder::default()
         .key_extractor(key)
-        .period(Duration::from_secs(60) / per_minute)
+        .period(Duration::from_mins(1) / per_minute)
         .burst_size(per_minute)
         .finish()
         .map(Arc::new)
@@ -143,5 +143,86 @@ impl KeyExtractor for Calling {
             Some(caller) => Ok(Share::Principal(caller.principal())),
             None => Address.extract(request).map(Share::Address),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        Extension, Router,
+        middleware::{from_fn, from_fn_with_state},
+        routing::post,
+    };
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{
+        ids::{SessionId, UserId},
+        serve::refusal,
+    };
+
+    fn limiters(per_minute: u32, sign_in_per_minute: u32) -> Limiters {
+        let limits = Limits { enabled: true, per_minute, sign_in_per_minute };
+        Limiters::new(&limits).expect("they are on")
+    }
+
+    fn from(address: &str) -> Extension<ClientAddress> {
+        Extension(ClientAddress(address.parse().expect("an address")))
+    }
+
+    /// Calls a method so many times and returns how many passed.
+    async fn passed(router: &Router, path: &str, calls: usize) -> usize {
+        let mut passed = 0;
+        for _ in 0..calls {
+            let request = Request::post(path).header("content-type", "application/grpc");
+            let request = request.body(Body::empty()).expect("a valid request");
+            let response = router.clone().oneshot(request).await.expect("infallible");
+            match response.headers().get("grpc-status") {
+                None => passed += 1,
+                Some(status) => assert_eq!(status, "8"),
+            }
+        }
+        passed
+    }
+
+    #[tokio::test]
+    async fn sign_ins_have_a_limit_of_their_own_for_each_household() {
+        let limits = limiters(1_000, 3);
+        let path = "/linkforty.v1.AuthService/SignIn";
+        let router = Router::new()
+            .route(path, post(async || ()))
+            .route("/linkforty.v1.AuthService/GetMe", post(async || ()))
+            .layer(from_fn_with_state(Some(limits), sign_ins))
+            .layer(from_fn(refusal::word));
+        let here = router.clone().layer(from("2001:db8:1:2::1"));
+        assert_eq!(passed(&here, path, 5).await, 3);
+        assert_eq!(passed(&here, "/linkforty.v1.AuthService/GetMe", 5).await, 5);
+        assert_eq!(passed(&router.clone().layer(from("2001:db8:1:2:ffff::9")), path, 5).await, 0);
+        assert_eq!(passed(&router.layer(from("2001:db8:1:3::1")), path, 5).await, 3);
+    }
+
+    #[tokio::test]
+    async fn callers_behind_one_address_have_a_share_each_and_the_address_an_end() {
+        let limits = limiters(4, 4);
+        let person = |n: u128| {
+            Extension(Caller::Person {
+                user: UserId(Uuid::from_u128(n)),
+                session: SessionId(Uuid::from_u128(n)),
+                password_change_required: false,
+            })
+        };
+        let router = Router::new().route("/x.Y/Z", post(async || ())).layer(limits.by_caller());
+        let as_person = |n| {
+            let outside = router.clone().layer(person(n)).layer(limits.by_address());
+            outside.layer(from_fn(refusal::word)).layer(from("198.51.100.7"))
+        };
+        let mut sum = 0;
+        for n in 0..12 {
+            sum += passed(&as_person(n), "/x.Y/Z", 6).await;
+        }
+        // Forty calls reach the second limit, and of each six of them four pass.
+        assert_eq!(sum, 6 * 4 + 4);
+        limits.forget_the_idle();
+        assert_eq!(passed(&as_person(99), "/x.Y/Z", 1).await, 0, "only the idle are forgotten");
     }
 }
