@@ -1,9 +1,12 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
+mod accounts;
 mod health;
+mod keys;
 mod layers;
 mod rooms;
 mod schema;
 mod shutdown;
 mod support;
 mod telemetry;
+mod workspaces;
