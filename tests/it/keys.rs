@@ -120,6 +120,7 @@ async fn revoked_expired_and_invented_keys_are_refused_alike() {
     on_every_store(async |app| {
         let (token, id) = settled_owner(app).await;
         let (revoked, revoked_secret) = create(app, &token, &id, &[Scope::WorkspacesRead]).await;
+        app.clock.advance(Duration::seconds(1));
         let mut short = request(&id, &[Scope::WorkspacesRead]);
         let expire_time = revoked.create_time.expect("set").seconds + 60;
         if let Some(key) = &mut short.api_key {

@@ -1,5 +1,6 @@
 //! Workspaces: made once, listed page by page, and shut to everybody else.
 
+use chrono::Duration;
 use linkforty::{
     accounts::people,
     pb::v1::{self, workspace_service_client::WorkspaceServiceClient},
@@ -71,6 +72,7 @@ async fn workspaces_are_listed_oldest_first_page_by_page() {
         let mut client = client(app, &token).await;
         let mut expected = vec![first];
         for name in ["b", "a", "c", "d"] {
+            app.clock.advance(Duration::milliseconds(1));
             let made = client.create_workspace(create(name, "")).await.expect("creates").into_inner();
             expected.push(made.workspace.expect("always there").id);
         }
