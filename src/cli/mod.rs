@@ -81,7 +81,7 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config),
-        Command::Migrate(command) => migrate::run(config, command),
+        Command::Migrate(command) => migrate::run(&config, &command),
         Command::User(command) => user::run(config, command),
         Command::Key(command) => key::run(config, command),
         Command::Config(arguments) => config::run(&config, &arguments),

@@ -108,14 +108,12 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    door("links", links, certificates.as_ref()).open(links::services(&env, &health));
-    door("api", api, certificates.as_ref()).open(listen::router_service(grpc::router(
-        &env,
-        &life,
-        &health,
-        limits.as_ref(),
-    )));
-    door("ops", ops, None).open(listen::router_service(ops::router(&env, &health)?));
+    let visits = links::Visits::new(&env, &health);
+    let calls = grpc::router(&env, &life, &health, limits.as_ref());
+    door("links", links, certificates.as_ref())
+        .open(move |peer, request| visits.clone().answer(peer, request));
+    door("api", api, certificates.as_ref()).open(listen::to_router(calls));
+    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health)?));
 
     let work = work::begin(Works { env: &env, health: &health, limits, certificates });
     life.ready();

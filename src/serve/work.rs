@@ -22,9 +22,9 @@ use crate::{
 };
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
-const LIMITS_EVERY: Duration = Duration::from_secs(60);
+const LIMITS_EVERY: Duration = Duration::from_mins(1);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
-const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+const SWEEP_EVERY: Duration = Duration::from_mins(10);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
@@ -51,17 +51,17 @@ pub(super) fn begin(works: Works<'_>) -> Work {
 
     let watched = health.clone();
     work.begin("health", move |token| watched.clone().watch(token));
-    work.begin("metrics", |token| every(METRICS_EVERY, token, || std::future::ready(ops::upkeep())));
+    work.begin("metrics", |token| every(METRICS_EVERY, token, now(ops::upkeep)));
     if let Some(limits) = limits {
         work.begin("limits", move |token| {
             let limits = limits.clone();
-            every(LIMITS_EVERY, token, move || std::future::ready(limits.forget_the_idle()))
+            every(LIMITS_EVERY, token, now(move || limits.forget_the_idle()))
         });
     }
     if let Some(certificates) = certificates {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
-            every(CERTIFICATES_EVERY, token, move || std::future::ready(certificates.refresh()))
+            every(CERTIFICATES_EVERY, token, now(move || certificates.refresh()))
         });
     }
     let sweeping = env.clone();
@@ -144,6 +144,14 @@ async fn forget_sessions(env: Env) {
 async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write which keys were used; trying again later");
+    }
+}
+
+/// Makes a step of something that waits for nothing.
+fn now(mut step: impl FnMut()) -> impl FnMut() -> std::future::Ready<()> {
+    move || {
+        step();
+        std::future::ready(())
     }
 }
 

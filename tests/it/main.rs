@@ -1,6 +1,7 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
 mod accounts;
+mod cli;
 mod health;
 mod keys;
 mod layers;
@@ -9,4 +10,5 @@ mod schema;
 mod shutdown;
 mod support;
 mod telemetry;
+mod tls;
 mod workspaces;

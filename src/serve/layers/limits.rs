@@ -73,7 +73,7 @@ fn config<K: KeyExtractor>(per_minute: u32, key: K) -> Option<Arc<GovernorConfig
     let per_minute = per_minute.max(1);
     GovernorConfigBuilder::default()
         .key_extractor(key)
-        .period(Duration::from_secs(60) / per_minute)
+        .period(Duration::from_mins(1) / per_minute)
         .burst_size(per_minute)
         .finish()
         .map(Arc::new)
