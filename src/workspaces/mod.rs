@@ -34,6 +34,10 @@ const MAX_NAME_CHARACTERS: usize = 100;
 const MAX_MEMBERSHIPS: u64 = 1000;
 
 /// A workspace that the caller may be in, for the permission that was asked for.
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "this is about other rooms; non_exhaustive is about other crates"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenant {
     /// Which workspace.
@@ -89,18 +93,15 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
 /// Lets the operator at the command line into a workspace; `None` means the only one there is. No call over the
 /// network may come here.
 pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<Tenant> {
-    let found = match workspace_id {
-        Some(text) => {
-            let id = WorkspaceId::parse(text).ok_or_else(|| Error::not_found("workspace"))?;
-            store::find(&env.db.api, id).await?
+    let found = if let Some(text) = workspace_id {
+        let id = WorkspaceId::parse(text).ok_or_else(|| Error::not_found("workspace"))?;
+        store::find(&env.db.api, id).await?
+    } else {
+        let mut some = store::oldest(&env.db.api, 2).await?;
+        if some.len() > 1 {
+            return Err(Error::invalid_field("workspace_id", "must be given: there are several"));
         }
-        None => {
-            let mut some = store::oldest(&env.db.api, 2).await?;
-            if some.len() > 1 {
-                return Err(Error::invalid_field("workspace_id", "must be given: there are several"));
-            }
-            some.pop()
-        }
+        some.pop()
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
     Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, _made_here: () })
