@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
+    accounts,
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
@@ -31,7 +32,7 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
-const KEY_USES_EVERY: Duration = Duration::from_mins(1);
+const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
@@ -80,6 +81,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("partitions", move |token| {
         let env = partitioned.clone();
         every(PARTITIONS_EVERY, token, move || make_partitions(env.clone()))
+    });
+    let sweeping = env.clone();
+    work.begin("sessions", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_sessions(env.clone()))
     });
     let used = env.clone();
     work.begin("key uses", move |token| {
@@ -181,6 +187,14 @@ async fn make_partitions(env: Env) {
         Err(error) => {
             tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later")
         }
+    }
+}
+
+async fn forget_sessions(env: Env) {
+    match accounts::sweep(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "forgot sessions that are over"),
+        Err(error) => tracing::warn!(%error, "cannot forget old sessions; trying again later"),
     }
 }
 

@@ -175,3 +175,36 @@ fn an_address_in_use_is_named_and_ends_with_1() {
     let said = text(&output.stderr);
     assert!(said.contains(&address) && said.contains("LINKS_ADDR"), "{said}");
 }
+
+#[test]
+fn people_and_keys_are_kept_by_the_operator() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data_dir = dir.path().join("data").display().to_string();
+    let linkforty = |arguments: &[&str]| run(&[], &[&["--data-dir", &data_dir], arguments].concat());
+    let said = |arguments: &[&str]| {
+        let output = linkforty(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let refused = |arguments: &[&str], code, why: &str| {
+        let output = linkforty(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    };
+    said(&["migrate", "up"]);
+    let first = said(&["user", "create", "Ann@example.com", "--name", "Ann"]);
+    assert!(first.contains("ann@example.com") && first.contains("Password"), "{first}");
+    refused(&["user", "create", "ann@example.com"], 1, "somebody has this e-mail already");
+    refused(&["user", "create", "ann"], 1, "email must be an e-mail");
+    refused(&["user", "create", "bob@example.com", "--role", "owner"], 2, "viewer, member or admin");
+    refused(&["user", "create", "bob@example.com", "--role", "viewer"], 1, "no such workspace");
+    let second = said(&["user", "reset-password", "ann@example.com"]);
+    assert!(second.contains("Password") && second != first);
+    refused(&["user", "reset-password", "bob@example.com"], 1, "no such person");
+    assert!(said(&["user", "list"]).ends_with("  ann@example.com  Ann\n"));
+
+    refused(&["key", "create", "--name", "ci", "--scopes", "api_keys.write"], 2, "links.read");
+    refused(&["key", "create", "--name", "", "--scopes", "links.read"], 2, "1 to 100 characters");
+    refused(&["key", "create", "--name", "ci", "--scopes", "links.read", "--days", "367"], 2, "366");
+    refused(&["key", "create", "--name", "ci", "--scopes", "links.read"], 1, "no such workspace");
+}

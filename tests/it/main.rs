@@ -1,8 +1,10 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
+mod accounts;
 mod cli;
 mod health;
 mod http2;
+mod keys;
 mod layers;
 mod rooms;
 mod schema;
@@ -10,3 +12,4 @@ mod shutdown;
 mod support;
 mod telemetry;
 mod tls;
+mod workspaces;
