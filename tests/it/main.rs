@@ -1,1 +1,6 @@
+//! The one integration binary.
 
+mod analytics;
+mod batches;
+mod direct;
+mod links;
