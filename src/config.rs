@@ -249,9 +249,14 @@ const MAKE_ONE: &str = "make one with: openssl rand -base64 48";
 
 impl Config {
     /// Reads the settings from the process's environment.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn from_env() -> Result<Self, Problems> {
-        Self::from_lookup(&|name| std::env::var(name).ok())
+        Self::from_env_and(&|_| None)
+    }
+
+    /// Reads the settings from the command line, as far as `first` knows them, and from the process's environment.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn from_env_and(first: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
+        Self::from_lookup(&|name| first(name).or_else(|| std::env::var(name).ok()))
     }
 
     /// Reads the settings through `lookup`.

@@ -12,6 +12,7 @@ use crate::{
     config::{Config, Secrets},
     db::Db,
     ids::Ids,
+    memory::Memory,
     page::PageSeal,
 };
 
@@ -34,6 +35,8 @@ pub struct Env {
     pub secrets: Secrets,
     /// Seals page tokens.
     pub pages: PageSeal,
+    /// What the rooms remember in this process.
+    pub memory: Memory,
 }
 
 impl Env {
@@ -47,7 +50,7 @@ impl Env {
         secrets: Secrets,
     ) -> Self {
         let pages = PageSeal::new(secrets.session.expose_secret().as_bytes());
-        Self { config, clock, ids, db, cache, fanout, secrets, pages }
+        Self { config, clock, ids, db, cache, fanout, secrets, pages, memory: Memory::default() }
     }
 
     /// Returns the present moment.

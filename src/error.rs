@@ -108,7 +108,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
             Kind::Unauthenticated
         }
         Reason::PasswordChangeRequired => Kind::Precondition,
-        Reason::PermissionMissing => Kind::Denied,
+        Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
         Reason::EtagMismatch => Kind::Aborted,
@@ -158,6 +158,11 @@ impl Error {
     pub fn denied(permission: &'static str) -> Self {
         Self::new(Reason::PermissionMissing, format!("this call needs the permission {permission}"))
             .with("permission", permission)
+    }
+
+    /// Says that a token or a key is no good, in the same words whatever is wrong with it.
+    pub fn credentials_invalid() -> Self {
+        Self::new(Reason::CredentialsInvalid, "the credentials are expired, revoked or forged")
     }
 
     /// Says that the server has a defect. The source goes to the log and never to the caller.

@@ -4,8 +4,9 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`idempotency`], [`rpc`].
-//! - **Rooms**, one for each feature: [`workspaces`], [`links`], [`analytics`].
+//!   [`idempotency`], [`memory`], [`rpc`], [`spool`], [`telemetry`].
+//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`links`], [`analytics`].
+//! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
 pub mod config;
@@ -19,10 +20,18 @@ pub mod db;
 pub mod entity;
 pub mod env;
 pub mod idempotency;
+pub mod limits;
+pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod rpc;
+pub mod spool;
+pub mod telemetry;
 
+pub mod accounts;
 pub mod analytics;
 pub mod links;
 pub mod workspaces;
+
+pub mod cli;
+pub mod serve;

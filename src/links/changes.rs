@@ -9,16 +9,13 @@ use bytes::Bytes;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use tracing::Instrument as _;
 
-use super::store;
 use crate::{
-    cache::Topic,
+    cache::{self, Topic},
     entity::link,
     env::Env,
     error::{Error, Result},
 };
 
-/// The Postgres channel of changed links.
-pub const CHANNEL: &str = "linkforty_links";
 /// Links of one message.
 const MESSAGE_LINKS: usize = 500;
 /// Bytes of one message: Postgres takes less than 8,000.
@@ -57,7 +54,7 @@ impl Changes {
     /// Notifies through Postgres, when the transaction commits.
     pub async fn notify(&self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
         for message in &self.messages {
-            store::notify(tx, CHANNEL, message).await?;
+            cache::notify(tx, Topic::Links, message).await?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use std::collections::HashMap;
 
 pub use self::{
     batch::{batch_create, batch_delete, batch_update},
-    changes::{CHANNEL, read as read_changes, shared_key},
+    changes::{read as read_changes, shared_key},
     code::{RESERVED, is_reserved},
     fields::{Content, Door, Field, LinkChange, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,

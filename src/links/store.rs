@@ -5,12 +5,10 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _,
     FromQueryResult, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait, Select,
-    Statement, Value,
     sea_query::{Alias, Condition, Expr, IntoIden as _, JoinType, OnConflict, Query, TableRef, ValueTuple},
 };
 
 use crate::{
-    db::{Dialect, dialect},
     entity::{
         link::{ActiveModel, Column, Entity, Model},
         link_total,
@@ -216,14 +214,4 @@ pub async fn remove(
         .exec(tx)
         .await?;
     Ok(removed.rows_affected)
-}
-
-/// Tells every node through Postgres, when the transaction commits; SQLite has no other nodes.
-pub async fn notify(tx: &impl ConnectionTrait, channel: &str, payload: &str) -> Result<(), DbErr> {
-    let backend = tx.get_database_backend();
-    if dialect(backend) == Dialect::Postgres {
-        let values = [Value::from(channel), Value::from(payload)];
-        tx.execute_raw(Statement::from_sql_and_values(backend, "SELECT pg_notify($1, $2)", values)).await?;
-    }
-    Ok(())
 }

@@ -1,52 +1,207 @@
-//! The one door through which every room enters a workspace.
+//! Workspaces, the tenants; who belongs to them; and the one door through which every room enters one.
+//!
+//! - [`roles`] the table of what each role may do
+//! - [`keys`]  API keys, the credentials of programs
+//! - `store`   queries of `workspaces` and `members`
+//! - [`grpc`]  `WorkspaceService`
+//!
+//! Guarantees: a [`Tenant`] exists only after the caller's right to it was checked, and only this room makes one. An
+//! unknown workspace, somebody else's and one that is no id at all answer the same. A role counts from the moment it
+//! is committed: memberships are read for every call and never cached.
 
-use sea_orm::EntityTrait as _;
+pub mod grpc;
+pub mod keys;
+pub mod roles;
+mod store;
+
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
+pub use self::roles::Role;
+pub use crate::entity::workspace::Model as Workspace;
 use crate::{
-    entity::member,
+    clock::Moment,
     env::Env,
     error::{Error, Reason, Result},
-    ids::WorkspaceId,
-    pb::v1::Role,
+    idempotency::{self, Claim},
+    ids::{UserId, WorkspaceId, parse},
+    page::{Cursor, Page, PageRequest},
     rpc::{Caller, Permission},
 };
+
+/// How many memberships of one person are told at once.
+const MAX_MEMBERSHIPS: u64 = 1000;
 
 /// A workspace that the caller may be in, for the permission that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenant {
     /// Which workspace.
     pub id: WorkspaceId,
-    /// Who is in it.
+    /// Who is in it: the id of the person or of the API key, all zero for the operator at the command line.
     pub principal: Uuid,
+    /// The person's role; `None` for API keys and the operator.
+    pub role: Option<Role>,
+    /// Keeps the other rooms from making one.
+    _made_here: (),
+}
+
+/// One workspace of a person and their role in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// The role.
+    pub role: Role,
 }
 
 /// Lets a caller into a workspace for one permission. An API key may leave `workspace_id` empty and enters its own.
+///
+/// Fails with NOT_FOUND for a workspace that the caller does not belong to, whether it exists or not; with
+/// PERMISSION_MISSING when the role or the scopes do not reach; with PASSWORD_CHANGE_REQUIRED before anything else.
 pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: Permission) -> Result<Tenant> {
-    let unknown = || Error::not_found("workspace");
-    let (id, may) = match caller {
-        Caller::ApiKey { workspace, scopes, .. } => {
+    match caller {
+        Caller::ApiKey { id, workspace, scopes } => {
             if !workspace_id.is_empty() && WorkspaceId::parse(workspace_id) != Some(*workspace) {
-                return Err(unknown());
+                return Err(Error::not_found("workspace"));
             }
-            (*workspace, scopes.contains(&permission))
+            if !scopes.contains(&permission) {
+                return Err(Error::denied(permission.name()));
+            }
+            Ok(Tenant { id: *workspace, principal: id.0, role: None, _made_here: () })
         }
-        Caller::Person { password_change_required: true, .. } => {
-            return Err(Error::new(Reason::PasswordChangeRequired, "change the password first"));
+        Caller::Person { .. } => {
+            let user = person(caller)?;
+            if workspace_id.is_empty() {
+                return Err(Error::invalid_field("workspace_id", "must be the UUID of a workspace"));
+            }
+            let id = WorkspaceId::parse(workspace_id).ok_or_else(|| Error::not_found("workspace"))?;
+            let member = store::find_member(&env.db.api, id, user).await?;
+            let role = role(member.ok_or_else(|| Error::not_found("workspace"))?.role)?;
+            if !role.may(permission) {
+                return Err(Error::denied(permission.name()));
+            }
+            Ok(Tenant { id, principal: user.0, role: Some(role), _made_here: () })
         }
-        Caller::Person { user, .. } => {
-            let id = WorkspaceId::parse(workspace_id).ok_or_else(unknown)?;
-            let member = member::Entity::find_by_id((id, *user)).one(&env.db.api).await?;
-            let role = member.ok_or_else(unknown)?.role;
-            let least = match permission {
-                Permission::LinksRead | Permission::AnalyticsRead | Permission::WorkspacesRead => {
-                    Role::Viewer
-                }
-                Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
-                Permission::ApiKeysWrite => Role::Admin,
-            };
-            (id, i32::from(role) >= i32::from(least))
-        }
-    };
-    if may { Ok(Tenant { id, principal: caller.principal() }) } else { Err(Error::denied(permission.name())) }
+    }
+}
+
+/// Lets the operator at the command line into a workspace. No call over the network may come here.
+pub async fn enter_as_operator(env: &Env, workspace_id: &str) -> Result<Tenant> {
+    let id = WorkspaceId::parse(workspace_id).ok_or_else(|| Error::not_found("workspace"))?;
+    let found = store::find(&env.db.api, id).await?.ok_or_else(|| Error::not_found("workspace"))?;
+    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, _made_here: () })
+}
+
+/// Returns the person who calls, or the error that only a person may, or that their password comes first.
+pub fn person(caller: &Caller) -> Result<UserId> {
+    match caller {
+        Caller::Person { user, password_change_required: false, .. } => Ok(*user),
+        Caller::Person { .. } => Err(Error::new(
+            Reason::PasswordChangeRequired,
+            "this password was set by somebody else: change it first, with AuthService.ChangePassword",
+        )),
+        Caller::ApiKey { .. } => Err(people_only()),
+    }
+}
+
+/// Returns the error for an API key that calls what only a person may.
+pub fn people_only() -> Error {
+    Error::new(Reason::PermissionMissing, "this call needs a signed-in person; an API key cannot make it")
+        .with("permission", "person")
+}
+
+/// Creates a workspace that `owner` owns. A repeat of `request` returns the workspace made the first time.
+pub async fn create(
+    env: &Env,
+    owner: UserId,
+    name: String,
+    request: Option<&idempotency::Request>,
+) -> Result<Membership> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
+        let id = WorkspaceId::parse(&id).ok_or_else(|| Error::internal("a request id led to no id"))?;
+        return membership(&tx, id, owner).await;
+    }
+    let made = found(env, &tx, owner, name, now).await?;
+    idempotency::made(&tx, request, made.workspace.id.to_string()).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// Creates a workspace inside somebody else's transaction.
+pub async fn found(
+    env: &Env,
+    tx: &impl ConnectionTrait,
+    owner: UserId,
+    name: String,
+    now: Moment,
+) -> Result<Membership> {
+    let workspace =
+        Workspace { id: WorkspaceId::mint(&env.ids, now), name, create_time: now, update_time: now };
+    store::insert(tx, &workspace).await?;
+    store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
+    Ok(Membership { workspace, role: Role::Owner })
+}
+
+/// Makes a person a member inside somebody else's transaction. There is one owner, made with the workspace.
+pub async fn join(
+    tx: &impl ConnectionTrait,
+    tenant: &Tenant,
+    user: UserId,
+    role: Role,
+    now: Moment,
+) -> Result<()> {
+    if role == Role::Owner {
+        return Err(Error::invalid_field(
+            "role",
+            "must be viewer, member or admin: a workspace has one owner",
+        ));
+    }
+    if store::insert_member(tx, tenant.id, user, role, now).await? {
+        Ok(())
+    } else {
+        Err(Error::new(Reason::AlreadyExists, "this person belongs to the workspace already")
+            .with("field", "user"))
+    }
+}
+
+/// Returns the workspace that was entered.
+pub async fn get(env: &Env, tenant: &Tenant) -> Result<Workspace> {
+    store::find(&env.db.api, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))
+}
+
+/// Lists the person's workspaces, oldest first.
+pub async fn list(env: &Env, user: UserId, page: &PageRequest) -> Result<Page<Membership>> {
+    let after = page.after.as_ref().and_then(|cursor| parse(&cursor.id));
+    let rows = store::list_of(&env.db.api, user, after, u64::from(page.size) + 1).await?;
+    let items = rows.into_iter().map(told).collect::<Result<_>>()?;
+    Ok(Page::of(items, page.size, |membership| Cursor {
+        key: String::new(),
+        id: membership.workspace.id.to_string(),
+    }))
+}
+
+/// Returns the person's workspaces by name: the oldest 1,000 if there are more.
+pub async fn memberships_of(env: &Env, user: UserId) -> Result<Vec<Membership>> {
+    let rows = store::list_of(&env.db.api, user, None, MAX_MEMBERSHIPS).await?;
+    let mut memberships = rows.into_iter().map(told).collect::<Result<Vec<_>>>()?;
+    memberships
+        .sort_by_cached_key(|membership| (membership.workspace.name.to_lowercase(), membership.workspace.id));
+    Ok(memberships)
+}
+
+async fn membership(db: &impl ConnectionTrait, id: WorkspaceId, user: UserId) -> Result<Membership> {
+    let member = store::find_member(db, id, user).await?.ok_or_else(|| Error::not_found("workspace"))?;
+    let workspace = store::find(db, id).await?.ok_or_else(|| Error::not_found("workspace"))?;
+    Ok(Membership { workspace, role: role(member.role)? })
+}
+
+fn told((member, workspace): (crate::entity::member::Model, Workspace)) -> Result<Membership> {
+    Ok(Membership { workspace, role: role(member.role)? })
+}
+
+/// A number no role has gives no rights at all.
+fn role(number: i16) -> Result<Role> {
+    Role::numbered(number).ok_or_else(|| Error::internal(format!("no role has the number {number}")))
 }

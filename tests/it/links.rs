@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use linkforty::{
     entity::link_total,
     ids::LinkId,
-    links::{CHANNEL, find_target, read_changes},
+    links::{find_target, read_changes},
     pb::v1::{
         CreateLinkRequest, DeleteLinkRequest, DuplicateLinkRequest, GetLinkRequest, Link, LinkFilter,
         LinkOrder, ListLinksRequest, UpdateLinkRequest,
@@ -681,7 +681,7 @@ fn a_change_is_notified_through_postgres_too() {
     on_every_store(|app| async move {
         let Some(database) = &app.env.config.database else { return };
         let mut listener = PgListener::connect(database.url.expose_secret()).await.expect("a connection");
-        listener.listen(CHANNEL).await.expect("it listens");
+        listener.listen("linkforty_links").await.expect("it listens");
         let mut tenant = app.tenant().await;
         tenant.create(coded("spring")).await.expect("created");
         tenant.create(coded("spring")).await.expect_err("taken");

@@ -1,6 +1,13 @@
-//! The one integration binary.
+//! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
 mod analytics;
 mod batches;
 mod direct;
+mod health;
+mod layers;
 mod links;
+mod rooms;
+mod schema;
+mod shutdown;
+mod support;
+mod telemetry;

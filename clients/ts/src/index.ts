@@ -1,0 +1,23 @@
+/**
+ * The TypeScript client of linkforty, for browsers and Node 20.
+ *
+ * `createLinkforty` is the way in. The rest of this module is what its methods take, return and throw; every message
+ * and enum of the contract is exported under its own name.
+ *
+ * @packageDocumentation
+ */
+
+export { createLinkforty, type Linkforty, type LinkfortyOptions } from "./linkforty.js";
+export { LinkfortyError, type Reason, type Violation } from "./error.js";
+export { memoryStore, webStore, type Session, type SessionStore } from "./session.js";
+export { pages } from "./pages.js";
+export { Code, type CallOptions } from "@connectrpc/connect";
+
+export * from "../gen/linkforty/v1/analytics_service_pb.js";
+export * from "../gen/linkforty/v1/api_key_service_pb.js";
+export * from "../gen/linkforty/v1/auth_service_pb.js";
+export * from "../gen/linkforty/v1/error_reason_pb.js";
+export * from "../gen/linkforty/v1/item_error_pb.js";
+export * from "../gen/linkforty/v1/link_pb.js";
+export * from "../gen/linkforty/v1/link_service_pb.js";
+export * from "../gen/linkforty/v1/workspace_service_pb.js";

@@ -1,0 +1,161 @@
+//! People as the operator sees them: the first owner at the first start, and the verbs of `linkforty user`.
+//!
+//! Nobody but the person knows their password for long: each one made here must be changed at the first sign-in.
+
+use super::{User, password, retract, store};
+use crate::{
+    clock::Moment,
+    env::Env,
+    error::{Error, Reason, Result, Violations},
+    ids::UserId,
+    page::{Cursor, Page, PageRequest},
+    workspaces::{self, Role, Tenant},
+};
+
+const MAX_EMAIL_CHARACTERS: usize = 254;
+const MAX_NAME_CHARACTERS: usize = 200;
+const FIRST_WORKSPACE: &str = "My workspace";
+
+/// What a person signs in with the first time: to be shown once, and changed by them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FirstSignIn {
+    /// The e-mail.
+    pub email: String,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for FirstSignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FirstSignIn").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+/// Makes the first owner and their workspace when there is nobody yet, and returns what to sign in with. However many
+/// nodes start at once, one of them makes it; the others get `None`.
+pub async fn bootstrap(env: &Env) -> Result<Option<FirstSignIn>> {
+    if store::is_anybody(&env.db.api).await? {
+        return Ok(None);
+    }
+    let email =
+        email(&env.config.owner_email).map_err(|fault| Error::internal(format!("OWNER_EMAIL {fault}")))?;
+    let (owner, sign_in) = new_user(env, email, String::new()).await?;
+    let now = owner.create_time;
+    let tx = env.db.begin().await?;
+    // Asked again inside: another node may have been here, under another e-mail perhaps. Under the same one the unique
+    // e-mail decides.
+    if store::is_anybody(&tx).await? || !store::insert_user(&tx, &owner).await? {
+        return Ok(None);
+    }
+    workspaces::found(env, &tx, owner.id, FIRST_WORKSPACE.to_owned(), now).await?;
+    tx.commit().await?;
+    tracing::info!(user.id = %owner.id, "the first owner was made");
+    Ok(Some(sign_in))
+}
+
+/// Adds a person, to a workspace too if one is given, and returns what they sign in with.
+pub async fn create(
+    env: &Env,
+    email_text: &str,
+    display_name: &str,
+    place: Option<(&Tenant, Role)>,
+) -> Result<FirstSignIn> {
+    let mut violations = Violations::default();
+    let email = violations.take("email", email(email_text)).unwrap_or_default();
+    let display_name = display_name.trim();
+    if display_name.chars().count() > MAX_NAME_CHARACTERS || display_name.chars().any(char::is_control) {
+        violations.add("display_name", "must have at most 200 characters, none of them a control character");
+    }
+    violations.into_result(())?;
+    let (user, sign_in) = new_user(env, email, display_name.to_owned()).await?;
+    let tx = env.db.begin().await?;
+    if !store::insert_user(&tx, &user).await? {
+        return Err(
+            Error::new(Reason::AlreadyExists, "somebody has this e-mail already").with("field", "email")
+        );
+    }
+    if let Some((tenant, role)) = place {
+        workspaces::join(&tx, tenant, user.id, role, user.create_time).await?;
+    }
+    tx.commit().await?;
+    tracing::info!(user.id = %user.id, "a person was added");
+    Ok(sign_in)
+}
+
+/// Gives a person a new password, ends all their sessions, and returns what they sign in with.
+pub async fn reset_password(env: &Env, email: &str) -> Result<FirstSignIn> {
+    let now = env.now();
+    let user = store::find_user_by_email(&env.db.api, &fold(email)).await?;
+    let user = user.ok_or_else(|| Error::not_found("person"))?;
+    let password = password::make(&env.ids);
+    let hash = password::hash(env, &password).await?;
+    let tx = env.db.begin().await?;
+    // Locked, so that no sign-in with the old password slips in between.
+    store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
+    store::set_password(&tx, user.id, hash, true, now).await?;
+    let ended = store::end_sessions(&tx, user.id, None, now).await?;
+    tx.commit().await?;
+    retract(env, &ended).await;
+    tracing::info!(user.id = %user.id, sessions = ended.len(), "a person's password was reset");
+    Ok(FirstSignIn { email: user.email, password })
+}
+
+/// Lists people by e-mail.
+pub async fn list(env: &Env, page: &PageRequest) -> Result<Page<User>> {
+    let after = page.after.as_ref().map(|cursor| cursor.key.as_str());
+    let rows = store::list_users(&env.db.api, after, u64::from(page.size) + 1).await?;
+    Ok(Page::of(rows, page.size, |user| Cursor { key: user.email.clone(), id: user.id.to_string() }))
+}
+
+/// Writes an e-mail the one way it is stored and looked up.
+pub fn fold(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// Reads the e-mail of a new person. Whether it reaches anybody only a message could tell.
+fn email(text: &str) -> Result<String, &'static str> {
+    let email = fold(text);
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    let fine = email.chars().count() <= MAX_EMAIL_CHARACTERS
+        && !email.chars().any(odd)
+        && email
+            .split_once('@')
+            .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'));
+    if fine { Ok(email) } else { Err("must be an e-mail of at most 254 characters") }
+}
+
+async fn new_user(env: &Env, email: String, display_name: String) -> Result<(User, FirstSignIn)> {
+    let now: Moment = env.now();
+    let password = password::make(&env.ids);
+    let user = User {
+        id: UserId::mint(&env.ids, now),
+        email: email.clone(),
+        display_name,
+        password_hash: password::hash(env, &password).await?,
+        password_change_required: true,
+        create_time: now,
+        update_time: now,
+    };
+    Ok((user, FirstSignIn { email, password }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_email_is_folded_and_looks_like_one() {
+        assert_eq!(email(" Someone@Example.COM ").as_deref(), Ok("someone@example.com"));
+        assert_eq!(email("owner@localhost").as_deref(), Ok("owner@localhost"));
+        let long = format!("{}@example.com", "a".repeat(243));
+        for wrong in ["", "someone", "@example.com", "someone@", "a@b@c", "a b@c", "a\u{7}@c", &long] {
+            assert!(email(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_password_to_be_shown_once_is_not_logged() {
+        let shown = format!("{:?}", FirstSignIn { email: "a@b".into(), password: "hush".into() });
+        assert!(shown.contains("a@b") && !shown.contains("hush"));
+    }
+}

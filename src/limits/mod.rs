@@ -1,0 +1,148 @@
+//! How often somebody may call. Never how much work there is: that is the listeners' and the pools' to bound.
+//!
+//! Each limit is a bucket for a key that holds a minute's calls and fills evenly, so a quiet caller may spend a minute's
+//! worth at once. The node's own bucket is asked first; where there is Redis, its bucket, which all nodes share, has the
+//! last word. While Redis is away each node counts alone: nodes then allow the limit each, and nothing waits.
+
+mod process;
+mod shared;
+mod store;
+
+use std::{fmt::Debug, num::NonZeroU32, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+pub use self::{process::ProcessLimits, shared::SharedLimits};
+use crate::{cache::Redis, clock::Clock, config};
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LimitName {
+    /// Calls of an API key or a person; the key is its id.
+    Caller,
+    /// Calls of an address that has no credential; the key is the address, of IPv6 its /64.
+    Address,
+    /// Attempts to sign in; the key is the address, of IPv6 its /64.
+    SignIn,
+}
+
+impl LimitName {
+    /// Returns the limit's name as keys and metrics carry it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Address => "address",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
+/// How fast a bucket fills, and how much it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls a minute, evenly spread.
+    pub per_minute: NonZeroU32,
+    /// Calls at once after a quiet time.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// Returns a rate whose bucket holds a minute's calls. Settings with a zero do not load; here it counts as one.
+    pub fn per_minute(calls: u32) -> Self {
+        let calls = NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN);
+        Self { per_minute: calls, burst: calls }
+    }
+
+    /// Returns the time between two calls.
+    fn interval(self) -> Duration {
+        Duration::from_mins(1) / self.per_minute.get()
+    }
+
+    /// A call that costs more than the bucket holds takes the whole bucket.
+    fn cost(self, cost: u32) -> NonZeroU32 {
+        NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN).min(self.burst)
+    }
+}
+
+/// Whether a call may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Allowed {
+        /// Calls the bucket holds when full.
+        limit: u32,
+        /// Calls left at this moment.
+        remaining: u32,
+    },
+    /// It may not.
+    Limited {
+        /// Calls the bucket holds when full.
+        limit: u32,
+        /// When the same call would be allowed, if nothing else comes in between. Never zero.
+        retry_after: Duration,
+    },
+}
+
+impl Verdict {
+    /// Says whether the call may go on.
+    pub const fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allowed { .. })
+    }
+}
+
+/// Counts calls against limits.
+#[async_trait]
+pub trait Limits: Send + Sync + Debug {
+    /// Takes `cost` calls from the bucket of `key`, if it holds them.
+    async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict;
+    /// Forgets buckets that are full again. `serve` calls it every few seconds.
+    fn sweep(&self);
+}
+
+/// Limits nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unlimited;
+
+#[async_trait]
+impl Limits for Unlimited {
+    async fn check(&self, _: LimitName, _: &str, _: u32) -> Verdict {
+        Verdict::Allowed { limit: u32::MAX, remaining: u32::MAX }
+    }
+
+    fn sweep(&self) {}
+}
+
+/// The rates of the settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// Of callers, and of addresses without a credential.
+    pub calls: Rate,
+    /// Of attempts to sign in.
+    pub sign_in: Rate,
+}
+
+impl Rates {
+    /// Returns the rate of a limit.
+    pub const fn of(&self, name: LimitName) -> Rate {
+        match name {
+            LimitName::Caller | LimitName::Address => self.calls,
+            LimitName::SignIn => self.sign_in,
+        }
+    }
+}
+
+/// Returns the limits that the settings ask for.
+pub fn open(config: &config::Limits, clock: Arc<dyn Clock>, redis: Option<Redis>) -> Arc<dyn Limits> {
+    if !config.enabled {
+        return Arc::new(Unlimited);
+    }
+    let rates = Rates {
+        calls: Rate::per_minute(config.per_minute),
+        sign_in: Rate::per_minute(config.sign_in_per_minute),
+    };
+    let local = ProcessLimits::new(rates, clock);
+    match redis {
+        Some(redis) => Arc::new(SharedLimits::new(local, redis)),
+        None => Arc::new(local),
+    }
+}

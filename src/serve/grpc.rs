@@ -1,0 +1,76 @@
+//! The API listener: the list of services, and what else answers there.
+
+use std::sync::Arc;
+
+use axum::Router;
+use tonic::{codec::CompressionEncoding::Gzip, server::NamedService, service::Routes};
+use tonic_health::{pb::health_server::HealthServer, server::HealthService};
+
+use super::{
+    health::{Eyes, Health},
+    layers::{self, Limiters, Methods},
+    refusal::{is_method_path, refuse, unknown_method, unknown_path},
+    shutdown::Life,
+};
+use crate::env::Env;
+
+/// The largest message a client may send.
+pub(super) const MOST_IN: usize = 1024 * 1024;
+/// The largest message it is sent; other stacks' clients accept no more.
+const MOST_OUT: usize = 4 * 1024 * 1024;
+
+/// Bounds a service. What is sent is compressed for clients that ask for it; small answers switch it off themselves
+/// (`rpc::answer`), since compressing them costs more than it saves.
+macro_rules! bounded {
+    ($service:expr) => {
+        $service
+            .accept_compressed(Gzip)
+            .send_compressed(Gzip)
+            .max_decoding_message_size(MOST_IN)
+            .max_encoding_message_size(MOST_OUT)
+    };
+}
+
+/// The services and their names.
+pub(super) struct Services {
+    routes: Routes,
+    names: Vec<&'static str>,
+}
+
+impl Services {
+    fn with<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<http::Request<tonic::body::Body>, Error = std::convert::Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: axum::response::IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.routes = self.routes.add_service(service);
+        self.names.push(S::NAME);
+        self
+    }
+}
+
+/// Lists the services of the contract, one line each.
+fn api_services(_env: &Env) -> Services {
+    Services { routes: Routes::default(), names: Vec::new() }
+}
+
+/// Returns the API listener's router.
+pub(super) fn router(env: &Env, life: &Life, health: &Health, limits: Option<&Limiters>) -> Router {
+    let services = api_services(env);
+    let reporter = health.reporter(services.names.clone());
+    let services = services.with(bounded!(HealthServer::new(HealthService::from_health_reporter(reporter))));
+    // tonic's own fallback would answer every unknown path; ours tells methods from pages.
+    let calls = services.routes.into_axum_router().reset_fallback();
+    let router = layers::calls(calls, env, life, limits).merge(health.routes(Eyes::Public)).fallback(
+        async |uri: http::Uri| {
+            refuse(if is_method_path(uri.path()) { unknown_method() } else { unknown_path() })
+        },
+    );
+    layers::common(router, "api", env, &Arc::new(Methods::of_the_contract()))
+}

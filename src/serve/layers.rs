@@ -1,0 +1,78 @@
+//! What stands between a connection and the rooms, one list for each kind of request, outermost first.
+//!
+//! A layer knows headers and extensions, not links. Whatever may refuse stands inside CORS and [`refusal::word`], or a browser would
+//! see a network error instead of a status.
+
+mod address;
+mod authenticate;
+mod bounds;
+mod cors;
+mod gate;
+mod identify;
+mod limits;
+mod measure;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    middleware::{from_fn, from_fn_with_state as with},
+};
+use tower::ServiceBuilder;
+
+pub(super) use self::{
+    address::{ClientAddress, client_address, network_of},
+    bounds::{overloaded, panic_text},
+    limits::Limiters,
+    measure::{Methods, Redirected},
+};
+use super::{refusal, shutdown::Life};
+use crate::env::Env;
+
+/// How many calls the API works on at once; what is more is refused at once rather than late.
+const API_AT_ONCE: usize = 512;
+
+/// What every request through a router passes, on each listener.
+pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods: &Arc<Methods>) -> Router {
+    router.layer(
+        ServiceBuilder::new()
+            // First: limits and logs go by it.
+            .layer(with(env.clone(), address::find))
+            // Everything from here on is logged with the ids.
+            .layer(with(env.clone(), identify::identify))
+            // Counts refusals too, so it stands outside of everything that refuses.
+            .layer(with(measure::Meter::new(listener, methods), measure::measure))
+            // Outside of refusals: a browser may only read an answer that carries these headers.
+            .layer(cors::layer(&env.config.frontend_urls))
+            // Puts refusals, those of a panic included, into the caller's words.
+            .layer(from_fn(refusal::word))
+            // A defect ends one call and not its connection.
+            .layer(from_fn(bounds::catch_panic)),
+    )
+}
+
+/// What every call of a method on the API listener passes after that.
+pub(super) fn calls(router: Router, env: &Env, life: &Life, limits: Option<&Limiters>) -> Router {
+    router.layer(
+        ServiceBuilder::new()
+            // Cheapest first, and before credentials are looked at: no browser page of others may use them.
+            .layer(with(env.clone(), gate::content_type_and_origin))
+            // Before anything costs: a full house says so at once.
+            .layer(with(bounds::Room::for_calls(API_AT_ONCE, life), bounds::shed))
+            // Everything after this is cut off when nobody waits for it any more.
+            .layer(from_fn(bounds::deadline))
+            // Before credentials: guessing them costs the guesser.
+            .option_layer(limits.map(Limiters::by_address))
+            // Passwords and refresh tokens can be guessed by anybody, so fewer tries.
+            .layer(with(limits.cloned(), limits::sign_ins))
+            // Who calls.
+            .layer(with(env.clone(), authenticate::authenticate))
+            // Fair shares, by key or person, or by address for those who are neither.
+            .option_layer(limits.map(Limiters::by_caller))
+            // tonic's body becomes axum's.
+            .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
+            // Innermost: the layers above see grpc-web and gRPC alike as they came.
+            .layer(tonic_web::GrpcWebLayer::new()),
+    )
+}

@@ -1,0 +1,75 @@
+//! Finds out who calls.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderValue, header::AUTHORIZATION};
+
+use crate::{
+    env::Env,
+    error::{Error, Reason, Result},
+    rpc::Caller,
+    serve::{refusal::refuse, seams},
+};
+
+/// Methods that need no credentials. They ignore those that come along: a client whose access token has just ended
+/// sends it with RefreshSession.
+pub(super) const OPEN: &[&str] = &[
+    "/linkforty.v1.AuthService/SignIn",
+    "/linkforty.v1.AuthService/RefreshSession",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+];
+
+/// Puts the caller into the extensions. Bad credentials are refused here, for every method alike; whether there must be
+/// some is for the method to say.
+pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+    if !OPEN.contains(&request.uri().path()) {
+        let authorization = request.headers().get(AUTHORIZATION).cloned();
+        match caller(&env, authorization).await {
+            Ok(Some(caller)) => {
+                tracing::Span::current().record("caller", tracing::field::display(caller.principal()));
+                request.extensions_mut().insert(caller);
+            }
+            Ok(None) => {}
+            Err(error) => return refuse(error),
+        }
+    }
+    next.run(request).await
+}
+
+async fn caller(env: &Env, authorization: Option<HeaderValue>) -> Result<Option<Caller>> {
+    let Some(value) = authorization else { return Ok(None) };
+    let bearer = value.to_str().ok().and_then(bearer).ok_or_else(|| {
+        Error::new(Reason::CredentialsMissing, "the authorization must have the form `Bearer ...`")
+    })?;
+    seams::authenticate(env, bearer).await.map(Some)
+}
+
+/// Returns what follows `Bearer`, in whatever case it is written (RFC 9110 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, credentials) = value.split_once(' ')?;
+    let credentials = credentials.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !credentials.is_empty()).then_some(credentials)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bearer_credentials_are_read() {
+        for (value, expected) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer  abc ", Some("abc")),
+            ("Basic abc", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(value), expected, "{value:?}");
+        }
+    }
+}

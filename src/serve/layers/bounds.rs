@@ -1,0 +1,180 @@
+//! How much at once, how long, and what happens when something breaks.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use futures::FutureExt as _;
+use http::HeaderMap;
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    error::{Error, Reason},
+    serve::{refusal::refuse, shutdown::Life},
+};
+
+/// The longest a call may take until its answer begins, whatever the client asks for.
+pub(in crate::serve) const LONGEST: Duration = Duration::from_secs(30);
+
+/// Room for so many requests at once. Clones share it.
+#[derive(Debug, Clone)]
+pub(in crate::serve) struct Room {
+    places: Arc<Semaphore>,
+    cutting: tokio_util::sync::CancellationToken,
+}
+
+impl Room {
+    /// Returns room for `most` calls.
+    pub(in crate::serve) fn for_calls(most: usize, life: &Life) -> Self {
+        Self { places: Arc::new(Semaphore::new(most)), cutting: life.cutting.clone() }
+    }
+}
+
+/// Answers a panic with an error. What panicked is in the log, with the request's ids; the caller learns nothing of it.
+pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => refuse(Error::internal(panic_text(&*panic))),
+    }
+}
+
+/// Returns what a panic said.
+pub(in crate::serve) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of an unknown kind");
+    format!("a panic: {text}")
+}
+
+/// Refuses what there is no room for, at once: a late answer helps nobody and a queue only moves the moment.
+pub(super) async fn shed(State(room): State<Room>, request: Request, next: Next) -> Response {
+    let Ok(_place) = room.places.try_acquire() else {
+        return refuse(overloaded());
+    };
+    tokio::select! {
+        response = next.run(request) => response,
+        () = room.cutting.cancelled() => refuse(
+            Error::new(Reason::ShuttingDown, "this node is shutting down; try again").retry_after(Duration::from_secs(1)),
+        ),
+    }
+}
+
+/// Says that there is more work than can be done in time.
+pub(in crate::serve) fn overloaded() -> Error {
+    Error::new(Reason::ServerOverloaded, "the server has more work than it can do in time; try again")
+        .retry_after(Duration::from_secs(1))
+}
+
+/// Ends calls that nobody waits for any more: after the client's `grpc-timeout`, at the latest after [`LONGEST`]. It covers
+/// the time until the answer begins; what a stream does afterwards is its own matter. The call's work is dropped where it stands, so a
+/// transaction that was open is rolled back.
+pub(super) async fn deadline(request: Request, next: Next) -> Response {
+    let allowed = asked(request.headers()).map_or(LONGEST, |asked| asked.min(LONGEST));
+    match timeout(allowed, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refuse(Error::new(Reason::DeadlineExceeded, "the call did not finish in time")),
+    }
+}
+
+/// Reads `grpc-timeout`: at most eight digits and a unit. What is malformed counts as not sent.
+fn asked(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, middleware::from_fn, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::serve::refusal;
+
+    #[test]
+    fn grpc_timeouts_are_read() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("3S", Some(Duration::from_secs(3))),
+            ("100m", Some(Duration::from_millis(100))),
+            ("99999999u", Some(Duration::from_micros(99_999_999))),
+            ("5n", Some(Duration::from_nanos(5))),
+            ("123456789S", None),
+            ("S", None),
+            ("", None),
+            ("-1S", None),
+            ("+1S", None),
+            ("1", None),
+            ("1s", None),
+            ("1é", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", http::HeaderValue::from_bytes(text.as_bytes()).expect("valid"));
+            assert_eq!(asked(&headers), expected, "{text}");
+        }
+    }
+
+    async fn call(router: Router, timeout: Option<&str>) -> Response {
+        let mut request = Request::post("/x.Y/Z").header("content-type", "application/grpc");
+        if let Some(timeout) = timeout {
+            request = request.header("grpc-timeout", timeout);
+        }
+        let request = request.body(Body::empty()).expect("a valid request");
+        router.layer(from_fn(refusal::word)).oneshot(request).await.expect("infallible")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_at_its_deadline_and_never_later_than_ours() {
+        for (timeout, expected) in
+            [(Some("50m"), Duration::from_millis(50)), (Some("9H"), LONGEST), (None, LONGEST)]
+        {
+            let router = Router::new()
+                .route("/x.Y/Z", axum::routing::post(std::future::pending::<()>))
+                .layer(from_fn(deadline));
+            let begun = tokio::time::Instant::now();
+            let response = call(router, timeout).await;
+            assert_eq!(response.headers()["grpc-status"], "4");
+            assert!(response.headers().contains_key("grpc-status-details-bin"));
+            let took = begun.elapsed();
+            assert!(took >= expected && took < expected + Duration::from_millis(10), "{took:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_without_its_text() {
+        let router = Router::new()
+            .route(
+                "/x.Y/Z",
+                get(|| async { panic!("the secret is 42") }).post(|| async { panic!("the secret is 42") }),
+            )
+            .layer(from_fn(catch_panic));
+        let response = call(router, None).await;
+        assert_eq!(response.headers()["grpc-status"], "13");
+        assert!(!format!("{response:?}").contains("42"));
+    }
+
+    #[tokio::test]
+    async fn a_full_house_refuses_at_once_and_says_when_to_come_back() {
+        let room = Room::for_calls(0, &Life::new());
+        let router = Router::new()
+            .route("/x.Y/Z", axum::routing::post(|| async {}))
+            .layer(axum::middleware::from_fn_with_state(room, shed));
+        let response = call(router, None).await;
+        assert_eq!(response.headers()["grpc-status"], "14");
+    }
+}

@@ -1,0 +1,47 @@
+//! Which browser pages may call.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use url::Url;
+
+/// Headers of an answer that a page may read.
+const EXPOSED: [HeaderName; 6] = [
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status-details-bin"),
+    HeaderName::from_static("grpc-encoding"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("retry-after"),
+];
+/// Headers of a request that a page may send.
+const ALLOWED: [HeaderName; 9] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("grpc-timeout"),
+    HeaderName::from_static("x-grpc-web"),
+    HeaderName::from_static("x-user-agent"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("connect-protocol-version"),
+];
+/// The longest that browsers accept is two hours; a changed setting should be felt sooner.
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+
+/// Lets the pages of the dashboard call, and no others. No credentials: tokens come in a header and there are no cookies.
+pub(super) fn layer(frontend_urls: &[Url]) -> CorsLayer {
+    let origins = frontend_urls.iter().filter_map(|url| HeaderValue::from_str(&origin(url)).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::POST, Method::GET])
+        .allow_headers(ALLOWED)
+        .expose_headers(EXPOSED)
+        .max_age(REMEMBERED_FOR)
+}
+
+/// Returns an origin as browsers write it.
+pub(super) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}

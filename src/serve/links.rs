@@ -1,0 +1,125 @@
+//! The links listener: a redirect is looked for before anything else, through as few layers as can be answered for; what is no
+//! short link goes on to a router with the usual ones.
+
+use std::{
+    convert::Infallible, future::Future, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant,
+};
+
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http_body_util::{Either, Full};
+use hyper::{body::Incoming, service::Service};
+use tokio::{sync::Semaphore, time::timeout};
+use tower::ServiceExt as _;
+
+use super::{
+    health::{Eyes, Health},
+    layers::{self, Methods, Redirected, client_address, overloaded, panic_text},
+    listen::{Peer, with_peer},
+    refusal::{refuse, unknown_path},
+    seams::Redirects,
+};
+use crate::{
+    env::Env,
+    error::{Error, Reason},
+};
+
+/// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
+/// the database.
+const AT_ONCE: usize = 4096;
+/// The longest a visitor is made to wait.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Everything the listener answers from. Shared by its connections.
+struct Shared {
+    env: Env,
+    redirects: Redirects,
+    places: Semaphore,
+    redirected: Redirected,
+    router: Router,
+}
+
+/// Returns what makes the service of one connection.
+pub(super) fn services(
+    env: &Env,
+    health: &Health,
+) -> impl Fn(Peer) -> Visits + Send + Sync + 'static + use<> {
+    let router = Router::new().merge(health.routes(Eyes::Public)).fallback(async || refuse(unknown_path()));
+    let shared = Arc::new(Shared {
+        env: env.clone(),
+        redirects: Redirects::new(env),
+        places: Semaphore::new(AT_ONCE),
+        redirected: Redirected::new(),
+        router: layers::common(router, "links", env, &Arc::new(Methods::of_the_contract())),
+    });
+    move |peer| Visits { shared: shared.clone(), peer }
+}
+
+/// Answers the requests of one connection.
+pub(super) struct Visits {
+    shared: Arc<Shared>,
+    peer: Peer,
+}
+
+/// A redirect's few bytes, or whatever the router makes.
+type Answer = Response<Either<Full<Bytes>, Body>>;
+
+impl Service<Request<Incoming>> for Visits {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        Box::pin(answer(self.shared.clone(), self.peer, request))
+    }
+}
+
+async fn answer(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let (parts, body) = request.into_parts();
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        let begun = Instant::now();
+        if let Some(response) = visit(&shared, peer, &parts).await {
+            shared.redirected.count(response.status().as_u16(), begun.elapsed());
+            return Ok(response.map(Either::Left));
+        }
+    }
+    let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
+    let response = shared.router.clone().oneshot(request).await?;
+    Ok(response.map(Either::Right))
+}
+
+/// Answers a visit to a short link; `None` for any other path.
+async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    let Ok(_place) = shared.places.try_acquire() else {
+        return Some(sorry(&overloaded()));
+    };
+    let client: IpAddr = client_address(peer.remote.ip(), &parts.headers, &shared.env.config.trusted_proxies);
+    let follow = AssertUnwindSafe(shared.redirects.follow(parts, client)).catch_unwind();
+    match timeout(LONGEST, follow).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            let error = Error::internal(panic_text(&*panic));
+            tracing::error!(cause = %error.inward(), path = parts.uri.path(), "a redirect failed by our fault");
+            Some(sorry(&error))
+        }
+        Err(_) => {
+            tracing::warn!(path = parts.uri.path(), "a redirect took too long");
+            Some(sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment")))
+        }
+    }
+}
+
+/// Asks a visitor to come back. Never a 404, which would be believed and remembered.
+fn sorry(error: &Error) -> Response<Full<Bytes>> {
+    let mut response =
+        Response::new(Full::from("This link cannot be opened at the moment. Please try again.\n"));
+    *response.status_mut() = http::StatusCode::from_u16(error.kind().http_status())
+        .unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}

@@ -1,0 +1,452 @@
+//! The accept loops. tonic's own server undoes hyper's HTTP/2 protections and cannot cut connections, so we hold them ourselves.
+//!
+//! Every bound here has a reason in the constant that states it. A loop never ends by itself: when the process runs out of
+//! files, it waits and tries again.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use http::Request;
+use http_body::Body as HttpBody;
+use hyper::{body::Incoming, service::Service};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use ipnet::IpNet;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tonic::transport::server::TcpConnectInfo;
+use tower::ServiceExt as _;
+
+use super::{layers::network_of, shutdown::Life, tls::Certificates};
+use crate::env::Env;
+
+/// How long a peer may take to begin: the TLS handshake, and then the first request head or HTTP/2 preface.
+const BEGIN: Duration = Duration::from_secs(5);
+/// How long an HTTP/1.1 connection may rest between requests, heads included. Longer than the 60 seconds that balancers keep
+/// theirs, or they would send into a connection that we are closing.
+const REST: Duration = Duration::from_secs(65);
+/// How old a connection may get, give or take a tenth, so that balancers spread them anew.
+const AGE: Duration = Duration::from_secs(30 * 60);
+/// How long an aged connection may finish what it has begun.
+const AGED_GRACE: Duration = Duration::from_secs(30);
+/// The part of all connections that one address may hold, unless it is a trusted proxy: a quarter.
+const SHARE_OF_ONE: usize = 4;
+/// How long to wait when the process cannot accept, doubled up to a second.
+const BACK_OFF: Duration = Duration::from_millis(20);
+
+/// One listener.
+pub(super) struct Door {
+    name: &'static str,
+    listener: TcpListener,
+    tls: Option<Certificates>,
+    env: Env,
+    life: Life,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    /// Their address, or that of the last proxy.
+    pub remote: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
+
+impl Door {
+    pub(super) fn new(
+        name: &'static str,
+        listener: TcpListener,
+        tls: Option<Certificates>,
+        env: &Env,
+        life: Life,
+    ) -> Self {
+        Self { name, listener, tls, env: env.clone(), life }
+    }
+
+    /// Begins to accept; `service` makes what answers one connection.
+    pub(super) fn open<F, S, B>(self, service: F)
+    where
+        F: Fn(Peer) -> S + Send + Sync + 'static,
+        S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let tasks = self.life.tasks.clone();
+        tasks.spawn(self.accept(service));
+    }
+
+    async fn accept<F, S, B>(self, service: F)
+    where
+        F: Fn(Peer) -> S + Send + Sync + 'static,
+        S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Self { name, listener, tls, env, life } = self;
+        let most = env.config.listen.max_connections;
+        let room = Arc::new(Semaphore::new(most));
+        let crowd = Crowd::new((most / SHARE_OF_ONE).max(1), env.config.trusted_proxies.clone());
+        let protocol = Arc::new(protocol());
+        let open = metrics::gauge!("linkforty_connections", "listener" => name);
+        let turned_away = metrics::counter!("linkforty_connections_refused_total", "listener" => name);
+        let mut back_off = BACK_OFF;
+        loop {
+            // Without room the rest waits in the kernel's queue.
+            let permit = tokio::select! {
+                () = life.closing.cancelled() => break,
+                permit = room.clone().acquire_owned() => permit,
+            };
+            let Ok(permit) = permit else { break };
+            let accepted = tokio::select! {
+                () = life.closing.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, remote) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) if concerns_one(&error) => continue,
+                Err(error) => {
+                    tracing::error!(%error, listener = name, "cannot accept connections; trying again");
+                    sleep(back_off).await;
+                    back_off = (back_off * 2).min(Duration::from_secs(1));
+                    continue;
+                }
+            };
+            back_off = BACK_OFF;
+            let (Some(place), Ok(local)) = (crowd.enter(remote.ip()), stream.local_addr()) else {
+                turned_away.increment(1);
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let service = service(Peer { remote, local });
+            let (protocol, tls, life, open) = (protocol.clone(), tls.clone(), life.clone(), open.clone());
+            let age = jittered(AGE, &env);
+            life.tasks.clone().spawn(async move {
+                open.increment(1.0);
+                converse(stream, tls, &protocol, service, &life, age).await;
+                open.decrement(1.0);
+                drop((permit, place));
+            });
+        }
+        tracing::debug!(listener = name, "accepts no more");
+    }
+}
+
+/// Says whether an accept error is about the one connection and not about us.
+fn concerns_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+fn jittered(age: Duration, env: &Env) -> Duration {
+    let tenth = age / 10;
+    age - tenth + (tenth * 2) * env.ids.below(1000) / 1000
+}
+
+/// What hyper is told. tonic's own server would pass `None` for several of these, which means no limit.
+fn protocol() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REST)
+        .max_headers(64)
+        .max_buf_size(16 * 1024)
+        .keep_alive(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .max_header_list_size(8 * 1024)
+        // Rapid reset: streams that the peer resets before we accept them, and that we reset for its errors.
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(256)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024);
+    builder
+}
+
+async fn converse<S, B>(
+    stream: TcpStream,
+    tls: Option<Certificates>,
+    protocol: &auto::Builder<TokioExecutor>,
+    service: S,
+    life: &Life,
+    age: Duration,
+) where
+    S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Some(tls) = tls else {
+        return speak(stream, protocol, service, life, age).await;
+    };
+    let handshake = tokio::select! {
+        () = life.cutting.cancelled() => return,
+        handshake = timeout(BEGIN, tls.acceptor().accept(stream)) => handshake,
+    };
+    match handshake {
+        Ok(Ok(stream)) => speak(stream, protocol, service, life, age).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn speak<I, S, B>(
+    stream: I,
+    protocol: &auto::Builder<TokioExecutor>,
+    service: S,
+    life: &Life,
+    age: Duration,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let begun = Arc::new(AtomicBool::new(false));
+    let service = Noting { inner: service, begun: begun.clone() };
+    let stream = Opening { inner: stream, begun: begun.clone(), seen: 0 };
+    let connection = protocol.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+
+    let opened = Instant::now();
+    let timer = sleep_until(opened + BEGIN);
+    tokio::pin!(timer);
+    let mut grace = false;
+    loop {
+        tokio::select! {
+            // How a connection ends is the peer's matter: resets and half requests are everyday.
+            outcome = connection.as_mut() => {
+                if let Err(error) = outcome {
+                    tracing::trace!(%error, "a connection ended in error");
+                }
+                return;
+            }
+            () = life.cutting.cancelled() => return,
+            () = life.closing.cancelled(), if !grace => {
+                grace = true;
+                connection.as_mut().graceful_shutdown();
+                timer.as_mut().reset(Instant::now() + AGE);
+            }
+            () = timer.as_mut() => {
+                if !begun.load(Ordering::Relaxed) || grace {
+                    return;
+                }
+                if opened.elapsed() >= age {
+                    grace = true;
+                    connection.as_mut().graceful_shutdown();
+                    timer.as_mut().reset(Instant::now() + AGED_GRACE);
+                } else {
+                    timer.as_mut().reset(opened + age);
+                }
+            }
+        }
+    }
+}
+
+/// Notes that a first request has come.
+struct Noting<S> {
+    inner: S,
+    begun: Arc<AtomicBool>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Noting<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.begun.store(true, Ordering::Relaxed);
+        self.inner.call(request)
+    }
+}
+
+/// Notes that the peer has sent an HTTP/2 preface: gRPC clients open connections before they have a call.
+struct Opening<I> {
+    inner: I,
+    begun: Arc<AtomicBool>,
+    seen: usize,
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+impl<I: AsyncRead + Unpin> AsyncRead for Opening<I> {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let outcome = std::pin::Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if self.seen < PREFACE.len() {
+            let fresh = &buffer.filled()[before..];
+            let wanted = &PREFACE[self.seen..];
+            let length = fresh.len().min(wanted.len());
+            if fresh[..length] == wanted[..length] {
+                self.seen += length;
+            } else {
+                self.seen = usize::MAX;
+            }
+            if self.seen == PREFACE.len() {
+                self.begun.store(true, Ordering::Relaxed);
+            }
+        }
+        outcome
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+/// Counts the connections of each address.
+#[derive(Clone)]
+struct Crowd {
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    most: usize,
+    trusted: Arc<[IpNet]>,
+}
+
+/// One connection's place in the crowd; leaving is dropping it.
+struct Place(Option<(Crowd, IpAddr)>);
+
+impl Crowd {
+    fn new(most: usize, trusted: Vec<IpNet>) -> Self {
+        Self { counts: Arc::default(), most, trusted: trusted.into() }
+    }
+
+    /// Lets an address in, unless it holds its share already. Proxies speak for many and are not counted.
+    fn enter(&self, address: IpAddr) -> Option<Place> {
+        if self.trusted.iter().any(|net| net.contains(&address.to_canonical())) {
+            return Some(Place(None));
+        }
+        let network = network_of(address);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(network).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Place(Some((self.clone(), network))))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((crowd, network)) = &self.0 else { return };
+        let mut counts = crowd.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(network);
+            }
+        }
+    }
+}
+
+/// Makes services that hand every request to a router, with the peer where axum and tonic look for it.
+pub(super) fn router_service(router: Router) -> impl Fn(Peer) -> RouterService + Send + Sync + 'static {
+    move |peer| RouterService { router: router.clone(), peer }
+}
+
+/// Hands requests of one connection to a router.
+#[derive(Clone)]
+pub(super) struct RouterService {
+    router: Router,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for RouterService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = tower::util::Oneshot<Router, Request<Body>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.router.clone().oneshot(with_peer(request.map(Body::new), self.peer))
+    }
+}
+
+/// Puts the peer where axum and tonic look for it.
+pub(super) fn with_peer(mut request: Request<Body>, peer: Peer) -> Request<Body> {
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(peer.remote));
+    extensions.insert(TcpConnectInfo { local_addr: Some(peer.local), remote_addr: Some(peer.remote) });
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_holds_its_share_and_no_more() {
+        let crowd = Crowd::new(2, vec!["10.0.0.0/8".parse().expect("a network")]);
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let first = crowd.enter(address("192.0.2.1"));
+        let second = crowd.enter(address("192.0.2.1"));
+        assert!(first.is_some() && second.is_some());
+        assert!(crowd.enter(address("192.0.2.1")).is_none());
+        assert!(crowd.enter(address("192.0.2.2")).is_some());
+        drop(first);
+        assert!(crowd.enter(address("192.0.2.1")).is_some());
+        let proxies: Vec<_> = (0..5).map(|_| crowd.enter(address("::ffff:10.1.1.1"))).collect();
+        assert!(proxies.iter().all(Option::is_some));
+        drop(second);
+        assert!(crowd.counts.lock().expect("nobody panicked").is_empty());
+    }
+}

@@ -1,0 +1,149 @@
+//! The doors and the process: the three listeners, what stands before the rooms on each, the work in the background, and the stop.
+//!
+//! [`start`] is the only way a server begins, in `linkforty serve` and in `tests/it` alike; only the [`Ground`] differs. It needs
+//! no store: a node starts, answers `/health` and redirects what it remembers while its database is away.
+//!
+//! Rooms plug in at one place each: [`grpc`] lists the services, [`links`] asks for redirects, [`work`] lists the tasks.
+
+mod grpc;
+mod health;
+mod layers;
+mod links;
+mod listen;
+mod ops;
+mod refusal;
+mod seams;
+mod shutdown;
+mod tls;
+mod work;
+
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use self::{
+    health::Health,
+    listen::Door,
+    shutdown::Life,
+    work::{Work, Works},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    db::{self, Db, Dialect},
+    env::{self, Env},
+    ids::Ids,
+};
+
+/// What a test replaces: the time and the dice.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and randomness.
+    pub ids: Arc<Ids>,
+}
+
+impl Ground {
+    /// Returns the machine's clock and dice seeded by the operating system.
+    pub fn real() -> Self {
+        Self { clock: Arc::new(SystemClock), ids: Arc::new(Ids::from_os()) }
+    }
+}
+
+/// A server that runs. Dropping it stops nothing: call [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    /// Where redirects are answered; the real port when the settings said 0.
+    pub links: SocketAddr,
+    /// Where gRPC is answered.
+    pub api: SocketAddr,
+    /// Where operators look.
+    pub ops: SocketAddr,
+    /// The handles the server was given.
+    pub env: Env,
+    /// The first owner's sign-in, when this start made it: shown once, stored nowhere.
+    pub first_sign_in: Option<FirstSignIn>,
+    life: Life,
+    health: Health,
+    work: Work,
+}
+
+/// What the first owner signs in with.
+#[derive(Debug, Clone)]
+pub struct FirstSignIn {
+    /// The e-mail.
+    pub email: String,
+    /// The password, to be changed at the first sign-in.
+    pub password: String,
+}
+
+/// Starts a server. Only what no retry would mend fails: bad files, addresses in use, a broken embedded database.
+pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
+    // A second call, as in tests, finds it installed: the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    ops::install_recorder();
+    let config = Arc::new(config);
+    let Ground { clock, ids } = ground;
+
+    make_data_dir(&config.data_dir)?;
+    let db = Db::open(&config).await.context("cannot open the database")?;
+    let secrets = env::secrets(&config, &ids)?;
+    let stores = seams::open_cache(&config).await;
+    let env = Env::new(config, clock, ids, db, stores, secrets);
+    let first_sign_in = match env.db.dialect() {
+        // Nobody else can have this file open in another version: it is safe to bring it up to date here.
+        Dialect::Sqlite => {
+            db::migrate(&env.db.api).await.context("cannot bring the embedded database up to date")?;
+            seams::bootstrap(&env).await?
+        }
+        Dialect::Postgres => None,
+    };
+
+    let life = Life::new();
+    let health = Health::new(&env, &life);
+    let limits = layers::Limiters::new(&env.config.limits);
+    let listen = &env.config.listen;
+    let (links, api, ops) = (
+        bind("links", "LINKS_ADDR", listen.links).await?,
+        bind("API", "API_ADDR", listen.api).await?,
+        bind("ops", "OPS_ADDR", listen.ops).await?,
+    );
+    let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
+    let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
+
+    let door = |name, listener, tls: Option<&tls::Certificates>| {
+        Door::new(name, listener, tls.cloned(), &env, life.clone())
+    };
+    door("links", links, certificates.as_ref()).open(links::services(&env, &health));
+    door("api", api, certificates.as_ref()).open(listen::router_service(grpc::router(
+        &env,
+        &life,
+        &health,
+        limits.as_ref(),
+    )));
+    door("ops", ops, None).open(listen::router_service(ops::router(&env, &health)?));
+
+    let work = work::begin(Works { env: &env, health: &health, limits, certificates });
+    life.ready();
+    let (links, api, ops) = addresses;
+    tracing::info!(%links, %api, %ops, "linkforty {} is up", env!("CARGO_PKG_VERSION"));
+    Ok(Running { links, api, ops, env, first_sign_in, life, health, work })
+}
+
+/// Makes the data directory, for its owner's eyes only: it holds secrets.
+fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
+    if !dir.exists() {
+        fs::create_dir_all(dir)
+            .and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(0o700)))
+            .with_context(|| format!("cannot make the data directory {} (DATA_DIR)", dir.display()))?;
+    }
+    Ok(())
+}
+
+async fn bind(name: &str, setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for the {name} listener ({setting})"))
+}

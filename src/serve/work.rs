@@ -1,0 +1,149 @@
+//! The work in the background: a list of tasks, each with a name, a token that ends it, and [`Work`] that awaits it.
+//!
+//! Only this file spawns them. A task that panics is logged and begun again a second later: a defect in one sweep must not
+//! end it for good.
+
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+
+use futures::FutureExt as _;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{health::Health, layers::Limiters, ops, tls::Certificates};
+use crate::{
+    db::{self, Dialect},
+    env::Env,
+    idempotency,
+};
+
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
+const LIMITS_EVERY: Duration = Duration::from_secs(60);
+const METRICS_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+const SCHEMA_EVERY: Duration = Duration::from_secs(10);
+const AFTER_A_PANIC: Duration = Duration::from_secs(1);
+
+/// What the tasks need.
+pub(super) struct Works<'a> {
+    pub env: &'a Env,
+    pub health: &'a Health,
+    pub limits: Option<Limiters>,
+    pub certificates: Option<Certificates>,
+}
+
+/// The tasks that run.
+#[derive(Debug)]
+pub(super) struct Work {
+    token: CancellationToken,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+/// Begins every task.
+pub(super) fn begin(works: Works<'_>) -> Work {
+    let Works { env, health, limits, certificates } = works;
+    let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
+
+    let watched = health.clone();
+    work.begin("health", move |token| watched.clone().watch(token));
+    work.begin("metrics", |token| every(METRICS_EVERY, token, || std::future::ready(ops::upkeep())));
+    if let Some(limits) = limits {
+        work.begin("limits", move |token| {
+            let limits = limits.clone();
+            every(LIMITS_EVERY, token, move || std::future::ready(limits.forget_the_idle()))
+        });
+    }
+    if let Some(certificates) = certificates {
+        work.begin("certificates", move |token| {
+            let certificates = certificates.clone();
+            every(CERTIFICATES_EVERY, token, move || std::future::ready(certificates.refresh()))
+        });
+    }
+    let sweeping = env.clone();
+    work.begin("request ids", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_request_ids(env.clone()))
+    });
+    if env.db.dialect() == Dialect::Postgres {
+        let env = env.clone();
+        work.begin("schema check", move |token| check_schema(env.clone(), token));
+    }
+    work
+}
+
+impl Work {
+    /// Begins one task; `task` is called again if it panics.
+    pub(super) fn begin<F>(
+        &mut self,
+        name: &'static str,
+        task: impl Fn(CancellationToken) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let token = self.token.child_token();
+        let handle = tokio::spawn(async move {
+            while AssertUnwindSafe(task(token.clone())).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task panicked; beginning it again");
+                sleep(AFTER_A_PANIC).await;
+            }
+        });
+        self.tasks.push((name, handle));
+    }
+
+    /// Ends every task and awaits it, or cuts it after `grace`.
+    pub(super) async fn stop(self, grace: Duration) {
+        self.token.cancel();
+        let deadline = Instant::now() + grace;
+        for (name, mut handle) in self.tasks {
+            if timeout_at(deadline, &mut handle).await.is_err() {
+                tracing::warn!(task = name, "a task did not end in time and was cut");
+                handle.abort();
+            }
+        }
+    }
+}
+
+/// Does `step` at once and then again and again.
+pub(super) async fn every<F: Future<Output = ()>>(
+    period: Duration,
+    token: CancellationToken,
+    mut step: impl FnMut() -> F,
+) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while token.run_until_cancelled(ticks.tick()).await.is_some() {
+        if token.run_until_cancelled(step()).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn forget_request_ids(env: Env) {
+    match idempotency::sweep(&env.db.api, env.now()).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "forgot old request ids"),
+        Err(error) => tracing::warn!(%error, "cannot forget old request ids; trying again later"),
+    }
+}
+
+/// Says once, as soon as the database answers, what is wrong with its schema. Production never migrates by itself: the old
+/// version is still running then.
+async fn check_schema(env: Env, token: CancellationToken) {
+    loop {
+        match token.run_until_cancelled(db::verify(&env.db.api)).await {
+            None => return,
+            Some(Ok(wrong)) => {
+                for line in wrong {
+                    tracing::warn!(problem = line, "the database schema is not the one of this version");
+                }
+                return;
+            }
+            Some(Err(error)) => tracing::debug!(%error, "cannot look at the schema yet"),
+        }
+        if token.run_until_cancelled(sleep(SCHEMA_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}

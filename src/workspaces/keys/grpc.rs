@@ -1,0 +1,194 @@
+//! `linkforty.v1.ApiKeyService`.
+
+use prost::Message as _;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Key, MAX_LIFE, NewKey, scopes_of};
+use crate::{
+    clock::{Moment, from_micros},
+    env::Env,
+    error::{Error, Result, Violations},
+    ids::ApiKeyId,
+    pb::v1::{self, api_key_service_server::ApiKeyService},
+    rpc::{Permission, answer, open},
+    workspaces::{
+        enter,
+        grpc::{name, request_id, timestamp},
+    },
+};
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct ApiKeyApi {
+    env: Env,
+}
+
+impl ApiKeyApi {
+    /// Returns the service.
+    pub fn new(env: Env) -> Self {
+        Self { env }
+    }
+}
+
+#[async_trait]
+impl ApiKeyService for ApiKeyApi {
+    async fn create_api_key(
+        &self,
+        request: Request<v1::CreateApiKeyRequest>,
+    ) -> Result<Response<v1::CreateApiKeyResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let tenant = enter(&self.env, &caller, &asked.workspace_id, Permission::ApiKeysWrite).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let mut violations = Violations::default();
+            let new = parse(asked.api_key.unwrap_or_default(), self.env.now(), &mut violations);
+            let once =
+                request_id(&once, tenant.id, tenant.principal, "CreateApiKey", &content, &mut violations);
+            let (new, once) = violations.into_result((new, once))?;
+            let made = super::create(&self.env, &tenant, new, once.as_ref()).await?;
+            Ok(v1::CreateApiKeyResponse {
+                api_key: Some(made.key.into()),
+                secret: made.secret.unwrap_or_default(),
+            })
+        })
+        .await
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<v1::ListApiKeysRequest>,
+    ) -> Result<Response<v1::ListApiKeysResponse>, Status> {
+        answer(async {
+            let (caller, asked) = open(request)?;
+            let tenant = enter(&self.env, &caller, &asked.workspace_id, Permission::ApiKeysRead).await?;
+            let now = self.env.now();
+            let question = [b"ListApiKeys".as_slice(), tenant.id.0.as_bytes()].concat();
+            let page = self.env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = super::list(&self.env, &tenant, &page).await?;
+            Ok(v1::ListApiKeysResponse {
+                next_page_token: self.env.pages.token(page.next.as_ref(), &question, now),
+                api_keys: page.items.into_iter().map(v1::ApiKey::from).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<v1::RevokeApiKeyRequest>,
+    ) -> Result<Response<v1::RevokeApiKeyResponse>, Status> {
+        answer(async {
+            let (caller, asked) = open(request)?;
+            let tenant = enter(&self.env, &caller, &asked.workspace_id, Permission::ApiKeysWrite).await?;
+            let id = ApiKeyId::parse(&asked.api_key_id).ok_or_else(|| Error::not_found("API key"))?;
+            let revoked = super::revoke(&self.env, &tenant, id).await?;
+            Ok(v1::RevokeApiKeyResponse { api_key: Some(revoked.into()) })
+        })
+        .await
+    }
+}
+
+/// Reads a new key, and notes everything that is wrong with it.
+fn parse(key: v1::ApiKey, now: Moment, violations: &mut Violations) -> NewKey {
+    let name = name("api_key.name", &key.name, violations);
+    let mut scopes = Vec::new();
+    if key.scopes.is_empty() {
+        violations.add("api_key.scopes", "must name at least one scope");
+    }
+    for (place, number) in key.scopes.iter().enumerate() {
+        match v1::Scope::try_from(*number).ok().and_then(Permission::of_scope) {
+            Some(scope) if scopes.contains(&scope) => {}
+            Some(scope) => scopes.push(scope),
+            None => violations.add(format!("api_key.scopes[{place}]"), "is not a scope"),
+        }
+    }
+    let expire_time = key.expire_time.map(|time| moment(time).unwrap_or_default());
+    if expire_time.is_some_and(|time| time <= now || time > now + MAX_LIFE) {
+        violations.add("api_key.expire_time", "must be in the future and at most 366 days away");
+    }
+    NewKey { name, scopes, expire_time }
+}
+
+/// Reads a timestamp, cut to microseconds; `None` for one that no calendar holds.
+fn moment(time: prost_types::Timestamp) -> Option<Moment> {
+    let nanos = i64::from(u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?);
+    Some(from_micros(time.seconds.checked_mul(1_000_000)?.checked_add(nanos / 1000)?))
+}
+
+impl From<Key> for v1::ApiKey {
+    fn from(key: Key) -> Self {
+        let scopes = scopes_of(&key).into_iter().map(|scope| scope.scope().into()).collect();
+        // The hash stays here.
+        let Key {
+            id,
+            workspace_id,
+            name,
+            prefix,
+            secret_hash: _,
+            scopes: _,
+            create_time,
+            expire_time,
+            revoke_time,
+            last_use_time,
+        } = key;
+        Self {
+            id: id.to_string(),
+            workspace_id: workspace_id.to_string(),
+            name,
+            scopes,
+            prefix,
+            expire_time: Some(timestamp(expire_time)),
+            create_time: Some(timestamp(create_time)),
+            revoke_time: revoke_time.map(timestamp),
+            last_use_time: last_use_time.map(timestamp),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(key: v1::ApiKey) -> Vec<String> {
+        let mut violations = Violations::default();
+        parse(key, from_micros(1_800_000_000_000_000), &mut violations);
+        violations.into_inner().into_iter().map(|violation| violation.field).collect()
+    }
+
+    fn good() -> v1::ApiKey {
+        v1::ApiKey { name: "ci".into(), scopes: vec![2, 1, 2], ..v1::ApiKey::default() }
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let expire_time = Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 });
+        let key = v1::ApiKey { scopes: vec![1, 0, 99], expire_time, ..v1::ApiKey::default() };
+        let fields = ["api_key.name", "api_key.scopes[1]", "api_key.scopes[2]", "api_key.expire_time"];
+        assert_eq!(wrong(key), fields);
+        assert_eq!(wrong(v1::ApiKey { scopes: vec![], ..good() }), ["api_key.scopes"]);
+    }
+
+    #[test]
+    fn scopes_are_told_once_each_in_their_order() {
+        let mut violations = Violations::default();
+        let new = parse(good(), from_micros(0), &mut violations);
+        assert_eq!(new.scopes, [Permission::LinksWrite, Permission::LinksRead]);
+        assert!(violations.is_empty());
+    }
+
+    #[test]
+    fn a_key_lives_366_days_at_the_most() {
+        for (seconds, fine) in [
+            (1_800_000_001, true),
+            (1_800_000_000 + 366 * 86_400, true),
+            (1_800_000_001 + 366 * 86_400, false),
+            (1_799_999_999, false),
+            (i64::MAX, false),
+            (i64::MIN, false),
+        ] {
+            let expire_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
+            assert_eq!(wrong(v1::ApiKey { expire_time, ..good() }).is_empty(), fine, "{seconds}");
+        }
+    }
+}

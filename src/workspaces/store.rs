@@ -1,0 +1,78 @@
+//! Queries of `workspaces` and `members`.
+
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait, JoinType,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationDef,
+};
+use uuid::Uuid;
+
+use super::{Role, Workspace};
+use crate::{
+    clock::Moment,
+    entity::{
+        member::{self, Entity as Members, Model as Member},
+        workspace::{self, Entity as Workspaces},
+    },
+    ids::{UserId, WorkspaceId},
+};
+
+/// Inserts a workspace.
+pub async fn insert(tx: &impl ConnectionTrait, workspace: &Workspace) -> Result<(), DbErr> {
+    let row: workspace::ActiveModel = workspace.clone().into();
+    Workspaces::insert(row.reset_all()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Inserts a membership; `false` when the person belongs to the workspace already.
+pub async fn insert_member(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    user: UserId,
+    role: Role,
+    now: Moment,
+) -> Result<bool, DbErr> {
+    let row = member::ActiveModel {
+        workspace_id: Set(workspace),
+        user_id: Set(user),
+        role: Set(role.number()),
+        create_time: Set(now),
+    };
+    let key = [member::Column::WorkspaceId, member::Column::UserId];
+    let conflict = sea_orm::sea_query::OnConflict::columns(key).do_nothing().to_owned();
+    Ok(Members::insert(row).on_conflict(conflict).exec_without_returning(tx).await? > 0)
+}
+
+/// Returns the workspace, if there is one.
+pub async fn find(db: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<Workspace>, DbErr> {
+    Workspaces::find_by_id(id).one(db).await
+}
+
+/// Returns the person's membership of the workspace, if there is one.
+pub async fn find_member(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    user: UserId,
+) -> Result<Option<Member>, DbErr> {
+    Members::find_by_id((workspace, user)).one(db).await
+}
+
+/// Lists up to `limit` of the person's workspaces after `after`, oldest first, each with the membership.
+pub async fn list_of(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<(Member, Workspace)>, DbErr> {
+    let mut query = Members::find()
+        .select_also(Workspaces)
+        .join(JoinType::InnerJoin, workspace_of_member())
+        .filter(member::Column::UserId.eq(user));
+    if let Some(after) = after {
+        query = query.filter(member::Column::WorkspaceId.gt(after));
+    }
+    let rows = query.order_by_asc(member::Column::WorkspaceId).limit(limit).all(db).await?;
+    Ok(rows.into_iter().filter_map(|(member, workspace)| Some((member, workspace?))).collect())
+}
+
+fn workspace_of_member() -> RelationDef {
+    Members::belongs_to(Workspaces).from(member::Column::WorkspaceId).to(workspace::Column::Id).into()
+}

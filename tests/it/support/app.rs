@@ -1,0 +1,191 @@
+//! One server, started as in production, with a clock that the test moves.
+
+use std::{collections::HashMap, fmt, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
+use linkforty::{
+    clock::{Clock as _, Moment, SettableClock, SystemClock, from_micros},
+    config::Config,
+    env::Env,
+    ids::Ids,
+    serve::{self, Ground, Running},
+};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{plain, postgres::TestDatabase};
+
+/// What the server keeps its things in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// SQLite and nothing else.
+    Embedded,
+    /// Postgres and Redis.
+    Production,
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "SQLite, embedded",
+            Self::Production => "Postgres and Redis",
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the test stores are is no setting of the server")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Returns where the test Postgres and Redis are.
+fn production() -> Option<(String, String)> {
+    let found = variable("LINKFORTY_TEST_DATABASE_URL").zip(variable("LINKFORTY_TEST_REDIS_URL"));
+    assert!(
+        found.is_some() || variable("LINKFORTY_TEST_REQUIRE_STORES").as_deref() != Some("1"),
+        "LINKFORTY_TEST_REQUIRE_STORES=1, but LINKFORTY_TEST_DATABASE_URL or LINKFORTY_TEST_REDIS_URL is not set: \
+         run the tests with tests/services.sh"
+    );
+    found
+}
+
+/// Returns the stores to test on.
+pub fn stores() -> Vec<Store> {
+    let production = production().map(|_| Store::Production);
+    [Store::Embedded].into_iter().chain(production).collect()
+}
+
+/// Runs a test on every store, each time on a server of its own, and names the store if it fails.
+pub async fn on_every_store(test: impl AsyncFn(&App)) {
+    for store in stores() {
+        let app = App::start(store).await;
+        let outcome = AssertUnwindSafe(test(&app)).catch_unwind().await;
+        app.stop().await;
+        if let Err(panic) = outcome {
+            eprintln!("this was on {store}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// A server for one test.
+pub struct App {
+    /// The hand of its clock.
+    pub clock: SettableClock,
+    running: Running,
+    data: TempDir,
+    database: Option<TestDatabase>,
+}
+
+/// Any moment will do, as long as it is always the same.
+const NOON: i64 = 1_795_348_800_000_000;
+
+impl App {
+    /// Starts a server with the settings that tests use.
+    pub async fn start(store: Store) -> Self {
+        Self::start_with(store, &[]).await
+    }
+
+    /// Starts a server with settings of its own.
+    pub async fn start_with(store: Store, changes: &[(&str, &str)]) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let mut settings: HashMap<String, String> = [
+            ("APP_ENV", "development"),
+            ("LINKS_ADDR", "127.0.0.1:0"),
+            ("API_ADDR", "127.0.0.1:0"),
+            ("OPS_ADDR", "127.0.0.1:0"),
+            ("LINKS_URL", "https://go.example.test"),
+            ("FRONTEND_URL", "https://dash.example.test"),
+            ("JWT_SECRET", "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO"),
+            ("SESSION_SECRET", "Zx9CvBn2MqWe4RtYu6IoPl8KjHg0FdSa"),
+            ("SHUTDOWN_DEADLINE_SECONDS", "5"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        settings.insert("DATA_DIR".to_owned(), data.path().join("data").display().to_string());
+        let mut database = None;
+        if store == Store::Production {
+            let (database_url, redis_url) = production().expect("stores() names it only when it is there");
+            let own = TestDatabase::create(&database_url).await;
+            settings.insert("DATABASE_URL".to_owned(), own.url());
+            settings.insert("REDIS_URL".to_owned(), redis_url);
+            settings.insert("REDIS_PREFIX".to_owned(), own.name.clone());
+            database = Some(own);
+        }
+        for (name, value) in changes {
+            settings.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let config =
+            Config::from_lookup(&|name| settings.get(name).cloned()).expect("the settings are valid");
+        let clock = SettableClock::at(from_micros(NOON));
+        let ground = Ground { clock: Arc::new(clock.clone()), ids: Arc::new(Ids::seeded(40)) };
+        let running = serve::start(config, ground).await.expect("the server starts");
+        Self { clock, running, data, database }
+    }
+
+    /// Returns the handles of the server, for what no door shows.
+    pub fn env(&self) -> &Env {
+        &self.running.env
+    }
+
+    /// Returns the server itself.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Returns the address of the links listener.
+    pub fn links(&self) -> SocketAddr {
+        self.running.links
+    }
+
+    /// Returns the address of the API listener.
+    pub fn api(&self) -> SocketAddr {
+        self.running.api
+    }
+
+    /// Returns the address of the ops listener.
+    pub fn ops(&self) -> SocketAddr {
+        self.running.ops
+    }
+
+    /// Returns the directory that holds everything the server keeps in files.
+    pub fn data(&self) -> &std::path::Path {
+        self.data.path()
+    }
+
+    /// Opens a connection for calls of the API.
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.api())).expect("a valid address");
+        endpoint.connect().await.expect("the API listener accepts")
+    }
+
+    /// Asks for a page of the links listener, as a browser does that follows nothing.
+    pub async fn visit(&self, path: &str) -> plain::Answer {
+        plain::get(self.links(), path, &[]).await
+    }
+
+    /// Waits until the server has looked at its stores.
+    pub async fn eventually_up(&self) {
+        eventually("the stores were looked at", async || {
+            plain::json(&self.visit("/health").await)["database"]["state"] == "up"
+        })
+        .await;
+    }
+
+    /// Stops the server and removes what it kept.
+    pub async fn stop(self) {
+        self.running.stop().await;
+        if let Some(database) = self.database {
+            database.drop().await;
+        }
+    }
+}
+
+/// Waits until something is so, for as long as a slow machine may take.
+pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let begun: Moment = SystemClock.now();
+    while !is_so().await {
+        assert!(SystemClock.now() - begun < chrono::Duration::seconds(10), "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,34 @@
+//! Starts the server for a test and speaks to it.
+//!
+//! A test says what it wants of [`on_every_store`]; it runs embedded always, and on Postgres and Redis when `LINKFORTY_TEST_DATABASE_URL`
+//! and `LINKFORTY_TEST_REDIS_URL` say where they are (`make test` does). `LINKFORTY_TEST_REQUIRE_STORES=1` makes their absence a failure.
+
+mod app;
+mod plain;
+mod postgres;
+mod web;
+
+pub use self::app::{App, Store, eventually, on_every_store, stores};
+pub use self::plain::{get, json, send, send_h2};
+pub use self::web::{call_web, frame};
+
+use tonic::{Request, Status, service::Interceptor};
+use tonic_types::StatusExt as _;
+
+/// Adds `authorization: Bearer ...` to every call.
+#[derive(Clone)]
+pub struct Bearer(pub String);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value =
+            format!("Bearer {}", self.0).parse().map_err(|_| Status::internal("not a header value"))?;
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+/// Returns the reason of a status, or nothing when it has none.
+pub fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! A plain HTTP client: one connection for each request, follows nothing, hides nothing.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// Returns a header as text, empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Returns the body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Asks for a page.
+pub async fn get(to: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send(to, Method::GET, path, headers, Bytes::new()).await
+}
+
+/// Sends one request.
+pub async fn send(
+    to: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Answer {
+    let stream = TcpStream::connect(to).await.expect("the listener accepts");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+    let connection = tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request = request.header("host", to.to_string());
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(body)).expect("a valid request");
+    let (parts, body) = sender.send_request(request).await.expect("an answer").into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    connection.abort();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// Sends one POST over HTTP/2, as gRPC clients and some browsers do.
+pub async fn send_h2(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+    let stream = TcpStream::connect(to).await.expect("the listener accepts");
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("a connection");
+    let connection = tokio::spawn(connection);
+    let mut request = Request::post(format!("http://{to}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(body)).expect("a valid request");
+    let (parts, body) = sender.send_request(request).await.expect("an answer").into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    connection.abort();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// Reads a body as JSON.
+pub fn json(answer: &Answer) -> serde_json::Value {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+}
