@@ -3,14 +3,25 @@
 //! Exit codes: 0 done, 1 failed, 2 called wrongly, 78 bad settings (`EX_CONFIG` of sysexits.h), each of them named on stderr.
 
 mod config;
+mod key;
 mod migrate;
 mod serve;
+mod user;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Problems};
+use crate::{
+    cache,
+    clock::SystemClock,
+    config::{Config, Problems},
+    db::Db,
+    env::{self, Env},
+    error::Error,
+    ids::Ids,
+};
 
 /// The exit code for bad settings.
 const EX_CONFIG: u8 = 78;
@@ -45,6 +56,12 @@ enum Command {
     /// Brings the database schema up to date, or says where it stands
     #[command(subcommand)]
     Migrate(migrate::Command),
+    /// Adds people, lists them, resets their passwords
+    #[command(subcommand)]
+    User(user::Command),
+    /// Creates, lists and revokes API keys
+    #[command(subcommand)]
+    Key(key::Command),
     /// Lists the effective settings; secrets are masked
     Config(config::Arguments),
     /// Prints the version
@@ -65,6 +82,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config),
         Command::Migrate(command) => migrate::run(config, command),
+        Command::User(command) => user::run(config, command),
+        Command::Key(command) => key::run(config, command),
         Command::Config(arguments) => config::run(&config, &arguments),
         Command::Version => Ok(ExitCode::SUCCESS),
     };
@@ -81,7 +100,23 @@ fn bad_settings(problems: &Problems) -> ExitCode {
 
 /// Runs a command's asynchronous part.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    use anyhow::Context as _;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(work)
+}
+
+/// Opens the stores for a command that does one thing and ends. What it changes is told to the nodes that share Redis or
+/// Postgres with it; an embedded server believes what it knew of a session or a key for ten seconds more.
+async fn open(config: Config) -> anyhow::Result<Env> {
+    let ids = Arc::new(Ids::from_os());
+    let db = Db::open(&config).await.context("cannot open the database")?;
+    let secrets = env::secrets(&config, &ids)?;
+    let stores = cache::open(&config, ids.clone()).await?;
+    Ok(Env::new(Arc::new(config), Arc::new(SystemClock), ids, db, (stores.cache, stores.fanout), secrets))
+}
+
+/// Says on one line what went wrong, for whoever sits at the host and may see all of it.
+fn told(error: &Error) -> anyhow::Error {
+    let faults = error.violations().iter().map(|fault| format!("{} {}", fault.field, fault.description));
+    let faults: Vec<String> = faults.collect();
+    if faults.is_empty() { anyhow::anyhow!("{}", error.inward()) } else { anyhow::anyhow!(faults.join("; ")) }
 }

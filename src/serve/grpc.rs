@@ -12,7 +12,15 @@ use super::{
     refusal::{is_method_path, refuse, unknown_method, unknown_path},
     shutdown::Life,
 };
-use crate::env::Env;
+use crate::{
+    accounts::grpc::AuthApi,
+    env::Env,
+    pb::v1::{
+        api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
+    },
+    workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
+};
 
 /// The largest message a client may send.
 pub(super) const MOST_IN: usize = 1024 * 1024;
@@ -56,8 +64,11 @@ impl Services {
 }
 
 /// Lists the services of the contract, one line each.
-fn api_services(_env: &Env) -> Services {
+fn api_services(env: &Env) -> Services {
     Services { routes: Routes::default(), names: Vec::new() }
+        .with(bounded!(AuthServiceServer::new(AuthApi::new(env.clone()))))
+        .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env.clone()))))
+        .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env.clone()))))
 }
 
 /// Returns the API listener's router.

@@ -29,6 +29,7 @@ use self::{
     work::{Work, Works},
 };
 use crate::{
+    accounts::{self, FirstSignIn},
     clock::{Clock, SystemClock},
     config::Config,
     db::{self, Db, Dialect},
@@ -70,15 +71,6 @@ pub struct Running {
     work: Work,
 }
 
-/// What the first owner signs in with.
-#[derive(Debug, Clone)]
-pub struct FirstSignIn {
-    /// The e-mail.
-    pub email: String,
-    /// The password, to be changed at the first sign-in.
-    pub password: String,
-}
-
 /// Starts a server. Only what no retry would mend fails: bad files, addresses in use, a broken embedded database.
 pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     // A second call, as in tests, finds it installed: the same one.
@@ -96,7 +88,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         // Nobody else can have this file open in another version: it is safe to bring it up to date here.
         Dialect::Sqlite => {
             db::migrate(&env.db.api).await.context("cannot bring the embedded database up to date")?;
-            seams::bootstrap(&env).await?
+            accounts::bootstrap(&env).await?
         }
         Dialect::Postgres => None,
     };

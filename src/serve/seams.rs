@@ -8,28 +8,15 @@ use bytes::Bytes;
 use http_body_util::Full;
 use tokio::sync::broadcast;
 
-use super::FirstSignIn;
 use crate::{
     cache::{Away, Fanout, SharedCache, Signal, Topic},
     config::Config,
     env::Env,
-    error::{Error, Reason, Result},
-    rpc::Caller,
 };
 
 /// Becomes `cache::open(&config).await`.
 pub(super) async fn open_cache(_: &Config) -> (Arc<dyn SharedCache>, Arc<dyn Fanout>) {
     (Arc::new(Nowhere), Arc::new(Nowhere))
-}
-
-/// Becomes `accounts::bootstrap(&env).await`.
-pub(super) async fn bootstrap(_: &Env) -> Result<Option<FirstSignIn>> {
-    Ok(None)
-}
-
-/// Becomes `workspaces::keys::authenticate` for what starts with `lf_` and `accounts::authenticate` for the rest.
-pub(super) async fn authenticate(_: &Env, _: &str) -> Result<Caller> {
-    Err(Error::new(Reason::CredentialsInvalid, "the credentials are expired, revoked or forged"))
 }
 
 /// Becomes `redirect::Redirects`.

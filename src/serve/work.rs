@@ -14,15 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
+    accounts,
     db::{self, Dialect},
     env::Env,
     idempotency,
+    workspaces::keys,
 };
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
 const LIMITS_EVERY: Duration = Duration::from_secs(60);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
@@ -65,6 +68,16 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("request ids", move |token| {
         let env = sweeping.clone();
         every(SWEEP_EVERY, token, move || forget_request_ids(env.clone()))
+    });
+    let sweeping = env.clone();
+    work.begin("sessions", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_sessions(env.clone()))
+    });
+    let writing = env.clone();
+    work.begin("key uses", move |token| {
+        let env = writing.clone();
+        every(KEY_USES_EVERY, token, move || write_key_uses(env.clone()))
     });
     if env.db.dialect() == Dialect::Postgres {
         let env = env.clone();
@@ -117,6 +130,20 @@ pub(super) async fn every<F: Future<Output = ()>>(
         if token.run_until_cancelled(step()).await.is_none() {
             return;
         }
+    }
+}
+
+async fn forget_sessions(env: Env) {
+    match accounts::sweep(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "forgot sessions that are over"),
+        Err(error) => tracing::warn!(%error, "cannot forget old sessions; trying again later"),
+    }
+}
+
+async fn write_key_uses(env: Env) {
+    if let Err(error) = keys::flush_last_use(&env).await {
+        tracing::warn!(cause = %error.inward(), "cannot write which keys were used; trying again later");
     }
 }
 

@@ -46,6 +46,11 @@ pub async fn find(db: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<W
     Workspaces::find_by_id(id).one(db).await
 }
 
+/// Lists up to `limit` of all workspaces, oldest first. For the operator only, who is above the tenants.
+pub async fn oldest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Workspace>, DbErr> {
+    Workspaces::find().order_by_asc(workspace::Column::Id).limit(limit).all(db).await
+}
+
 /// Returns the person's membership of the workspace, if there is one.
 pub async fn find_member(
     db: &impl ConnectionTrait,

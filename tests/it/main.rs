@@ -1,9 +1,11 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
+mod accounts;
 mod analytics;
 mod batches;
 mod direct;
 mod health;
+mod keys;
 mod layers;
 mod links;
 mod rooms;
@@ -11,3 +13,4 @@ mod schema;
 mod shutdown;
 mod support;
 mod telemetry;
+mod workspaces;

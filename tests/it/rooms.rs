@@ -18,6 +18,7 @@ const TOOLS: &[&str] = &[
     "jobs",
     "events",
     "idempotency",
+    "memory",
     "outbound",
     "rpc",
     "geo",

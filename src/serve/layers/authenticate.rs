@@ -8,10 +8,11 @@ use axum::{
 use http::{HeaderValue, header::AUTHORIZATION};
 
 use crate::{
+    accounts,
     env::Env,
     error::{Error, Reason, Result},
     rpc::Caller,
-    serve::{refusal::refuse, seams},
+    serve::refusal::refuse,
 };
 
 /// Methods that need no credentials. They ignore those that come along: a client whose access token has just ended
@@ -45,7 +46,7 @@ async fn caller(env: &Env, authorization: Option<HeaderValue>) -> Result<Option<
     let bearer = value.to_str().ok().and_then(bearer).ok_or_else(|| {
         Error::new(Reason::CredentialsMissing, "the authorization must have the form `Bearer ...`")
     })?;
-    seams::authenticate(env, bearer).await.map(Some)
+    accounts::authenticate(env, bearer).await.map(Some)
 }
 
 /// Returns what follows `Bearer`, in whatever case it is written (RFC 9110 11.1).

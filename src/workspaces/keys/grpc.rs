@@ -13,7 +13,8 @@ use crate::{
     rpc::{Permission, answer, open},
     workspaces::{
         enter,
-        grpc::{name, request_id, timestamp},
+        grpc::{request_id, timestamp},
+        name,
     },
 };
 
@@ -91,7 +92,7 @@ impl ApiKeyService for ApiKeyApi {
 
 /// Reads a new key, and notes everything that is wrong with it.
 fn parse(key: v1::ApiKey, now: Moment, violations: &mut Violations) -> NewKey {
-    let name = name("api_key.name", &key.name, violations);
+    let name = violations.take("api_key.name", name(&key.name)).unwrap_or_default();
     let mut scopes = Vec::new();
     if key.scopes.is_empty() {
         violations.add("api_key.scopes", "must name at least one scope");

@@ -1,0 +1,89 @@
+//! `linkforty user`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{open, told};
+use crate::{
+    accounts::people::{self, FirstSignIn},
+    config::Config,
+    error::Result,
+    page::{MAX_SIZE, PageRequest},
+    workspaces::{self, Role},
+};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Adds a person and prints the password they sign in with the first time
+    Create {
+        /// What they sign in with
+        email: String,
+        /// What others see
+        #[arg(long, default_value = "")]
+        name: String,
+        /// The workspace they join; without it, and without --role, they join none
+        #[arg(long, value_name = "ID")]
+        workspace: Option<String>,
+        /// What they may do there: viewer, member or admin; the only workspace there is, unless --workspace names one
+        #[arg(long, value_name = "ROLE", value_parser = role, default_value_if("workspace", clap::builder::ArgPredicate::IsPresent, "member"))]
+        role: Option<Role>,
+    },
+    /// Gives a person a new password, prints it and ends all their sessions
+    ResetPassword {
+        /// What they sign in with
+        email: String,
+    },
+    /// Lists people by e-mail
+    List,
+}
+
+pub(super) fn run(config: Config, command: Command) -> anyhow::Result<ExitCode> {
+    super::block_on(async {
+        let env = open(config).await?;
+        let done: Result<()> = async {
+            match command {
+                Command::Create { email, name, workspace, role } => {
+                    let tenant = match role {
+                        Some(_) => Some(workspaces::enter_as_operator(&env, workspace.as_deref()).await?),
+                        None => None,
+                    };
+                    let first = people::create(&env, &email, &name, tenant.as_ref().zip(role)).await?;
+                    show(&first);
+                }
+                Command::ResetPassword { email } => show(&people::reset_password(&env, &email).await?),
+                Command::List => {
+                    let mut page = PageRequest { size: MAX_SIZE, after: None };
+                    loop {
+                        let listed = people::list(&env, &page).await?;
+                        for user in listed.items {
+                            println!("{}  {}  {}", user.id, user.email, user.display_name);
+                        }
+                        page.after = listed.next;
+                        if page.after.is_none() {
+                            break;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        }
+        .await;
+        done.map_err(|error| told(&error))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn show(first: &FirstSignIn) {
+    println!("Sign in with this, shown only once; the first sign-in asks for a new password:");
+    println!("  E-mail       {}", first.email);
+    println!("  Password     {}", first.password);
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    match Role::named(name) {
+        Some(Role::Owner) | None => Err("it must be viewer, member or admin".to_owned()),
+        Some(role) => Ok(role),
+    }
+}
