@@ -193,7 +193,7 @@ impl Ears {
         let mut heard = Vec::new();
         for message in messages {
             let text = std::str::from_utf8(&message).expect("text");
-            heard.extend(linkforty::links::read_changes(text).map(|(a, b)| (a.to_owned(), b.to_owned())));
+            heard.extend(pairs(text));
         }
         heard
     }
@@ -209,4 +209,10 @@ impl Fanout for Ears {
     fn subscribe(&self, _: Topic) -> broadcast::Receiver<Signal> {
         broadcast::channel(1).1
     }
+}
+
+/// Reads a message about changed links: two lines for each.
+pub fn pairs(message: &str) -> Vec<(String, String)> {
+    let lines: Vec<&str> = message.lines().collect();
+    lines.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
 }

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use linkforty::{
     entity::link_total,
     ids::LinkId,
-    links::{find_target, read_changes},
     pb::v1::{
         CreateLinkRequest, DeleteLinkRequest, DuplicateLinkRequest, GetLinkRequest, Link, LinkFilter,
         LinkOrder, ListLinksRequest, UpdateLinkRequest,
@@ -18,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgListener;
 use tonic::{Code, Status};
 
-use crate::direct::{App, Tenant, a_link, coded, on_every_store, reason, request_id, wrong};
+use crate::direct::{App, Tenant, a_link, coded, on_every_store, pairs, reason, request_id, wrong};
 
 fn seconds(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds, nanos: 0 })
@@ -391,9 +390,6 @@ fn a_deleted_link_is_gone_and_its_code_free() {
     on_every_store(|app| async move {
         let mut tenant = app.tenant().await;
         let made = tenant.create(coded("spring")).await.expect("created");
-        let db = &app.env.db.lookup;
-        let target = find_target(db, "", "spring").await.expect("a query").expect("a target");
-        assert_eq!((target.id.to_string(), target.version), (made.id.clone(), 1));
         let delete = |request_id: String| DeleteLinkRequest {
             link_id: made.id.clone(),
             request_id,
@@ -408,7 +404,6 @@ fn a_deleted_link_is_gone_and_its_code_free() {
                 Code::NotFound
             );
         }
-        assert_eq!(find_target(db, "", "spring").await.expect("a query"), None);
         tenant.create(coded("spring")).await.expect("free");
     });
 }
@@ -590,10 +585,7 @@ fn lists_are_searched_and_filtered() {
                 vec!["thr_ee", "two"],
             ),
             (filter(LinkFilter { created_before: moment(hour), ..LinkFilter::default() }), vec!["one"]),
-            (
-                filter(LinkFilter { created_before: moment(hour), ..LinkFilter::default() }),
-                vec!["two", "one"],
-            ),
+            (filter(LinkFilter { created_before: moment(now), ..LinkFilter::default() }), vec!["two", "one"]),
             (
                 filter(LinkFilter {
                     created_after: moment(now - chrono::Duration::hours(1)),
@@ -688,7 +680,7 @@ fn a_change_is_notified_through_postgres_too() {
         tenant.create(coded("summer")).await.expect("created");
         for code in ["spring", "summer"] {
             let heard = listener.recv().await.expect("a notification");
-            assert_eq!(read_changes(heard.payload()).collect::<Vec<_>>(), [("", code)]);
+            assert_eq!(pairs(heard.payload()), [(String::new(), code.to_owned())]);
         }
     });
 }
