@@ -1,11 +1,15 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
 mod accounts;
+mod analytics;
+mod batches;
 mod cli;
+mod direct;
 mod health;
 mod http2;
 mod keys;
 mod layers;
+mod links;
 mod rooms;
 mod schema;
 mod shutdown;
