@@ -31,10 +31,10 @@ pub async fn answer<T: prost::Message>(work: impl Future<Output = Result<T>>) ->
 pub fn status(error: &Error) -> Status {
     match error.kind() {
         Kind::Internal => {
-            tracing::error!(reason = error.reason_name(), cause = %error.inward(), "a call failed by our fault")
+            tracing::error!(reason = error.reason_name(), cause = %error.inward(), "a call failed by our fault");
         }
         Kind::Unavailable => {
-            tracing::warn!(reason = error.reason_name(), cause = %error.inward(), "a call was turned away")
+            tracing::warn!(reason = error.reason_name(), cause = %error.inward(), "a call was turned away");
         }
         _ => tracing::debug!(reason = error.reason_name(), message = error.message(), "a call was refused"),
     }

@@ -185,7 +185,7 @@ async fn make_partitions(env: Env) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "made partitions for the days to come"),
         Err(error) => {
-            tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later")
+            tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later");
         }
     }
 }
