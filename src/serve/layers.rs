@@ -70,7 +70,7 @@ pub(super) fn calls(router: Router, env: &Env, life: &Life, limits: Option<&Limi
             // Who calls.
             .layer(with(env.clone(), authenticate::authenticate))
             // Fair shares, by key or person, or by address for those who are neither.
-            .option_layer(limits.map(Limiters::by_caller))
+            .layer(with(limits.cloned(), limits::callers))
             // tonic's body becomes axum's.
             .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
             // The layers above see grpc-web and gRPC alike as they came; from here on it is all gRPC.

@@ -39,6 +39,7 @@ use crate::{
     db::{self, Db, Dialect},
     env::{self, Env},
     ids::Ids,
+    limits,
     links::Resolver,
     redirect::Redirects,
     spool::{Spool, SpoolOptions},
@@ -91,7 +92,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     make_data_dir(&config.data_dir)?;
     let db = Db::open(&config).await.context("cannot open the database")?;
     let secrets = env::secrets(&config, &ids)?;
-    let cache::Opened { cache, fanout, redis: _, tasks } = cache::open(&config, ids.clone()).await?;
+    let cache::Opened { cache, fanout, redis, tasks } = cache::open(&config, ids.clone()).await?;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
     let (spool, reader) = Spool::open(&env.config.spool_dir(), spool_options(&env.config.spool))?;
     let first_sign_in = match env.db.dialect() {
@@ -107,7 +108,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let health = Health::new(&env, &life);
     let spooled = spool.clone();
     health.watch_spool(move || spooled.status().into());
-    let limits = layers::Limiters::new(&env.config.limits);
+    let shares = limits::open(&env.config.limits, env.clock.clone(), redis);
+    let limits = layers::Limiters::new(&env.config.limits, shares);
     let listen = &env.config.listen;
     let (links, api, ops) = (
         bind("links", "LINKS_ADDR", listen.links).await?,
