@@ -10,7 +10,7 @@ use metrics::{counter, gauge, histogram};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    decode,
+    record::decode,
     store::{self, Dictionary, Progress, Row},
 };
 use crate::{

@@ -1,7 +1,8 @@
 //! Visits: captured before the answer leaves, counted exactly once.
 //!
 //! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
-//! and keeps the totals; [`bots`] tells people from programs; `store` holds the SQL of both databases.
+//! and keeps the totals; [`bots`] tells people from programs; `record` is a click as the spool holds it; `store` the SQL of both
+//! databases.
 //!
 //! Guarantees: a click whose id was given out is in the spool (survives kill -9 of the process) and reaches the database
 //! once, however often its batch is repeated; totals count exactly the rows that were really inserted; a
@@ -10,13 +11,11 @@
 pub mod bots;
 pub mod drain;
 mod network;
+mod record;
 mod store;
 
-use bytes::Bytes;
 use metrics::{Counter, counter};
-use prost::Message as _;
 use ring::hmac;
-use uuid::Uuid;
 
 use self::bots::Bot;
 pub use self::network::network_of;
@@ -25,7 +24,6 @@ use crate::{
     env::Env,
     error::Result,
     ids::{ClickId, LinkId, WorkspaceId},
-    pb::internal::v1::ClickRecord,
     spool::{RecordKind, Refused, Spool},
 };
 
@@ -96,20 +94,19 @@ impl Recorder {
 
     fn encode(&self, click: &Click<'_>) -> Vec<u8> {
         let network = click.client.map(network_of).unwrap_or_default();
-        ClickRecord {
-            workspace_id: Bytes::copy_from_slice(click.workspace.0.as_bytes()),
-            link_id: Bytes::copy_from_slice(click.link.0.as_bytes()),
-            platform: u32::from(click.platform.unsigned_abs()),
-            bot: u32::from((click.bot as i16).unsigned_abs()),
-            step: u32::from(click.step.unsigned_abs()),
-            network: Bytes::from(network),
+        record::encode(&record::Fields {
+            workspace: click.workspace.0.as_bytes(),
+            link: click.link.0.as_bytes(),
+            platform: click.platform.unsigned_abs(),
+            bot: (click.bot as i16).unsigned_abs(),
+            step: click.step.unsigned_abs(),
+            network: &network,
             visitor: self.visitor(click),
-            user_agent: cut(click.user_agent, MAX_USER_AGENT).to_owned(),
-            referrer_host: cut(&referrer_host(click.referrer), MAX_REFERRER_HOST).to_owned(),
-            language: cut(first_language(click.languages), MAX_LANGUAGE).to_owned(),
-            query: cut(click.query, MAX_QUERY).to_owned(),
-        }
-        .encode_to_vec()
+            user_agent: cut(click.user_agent, MAX_USER_AGENT),
+            referrer_host: cut(referrer_host(click.referrer), MAX_REFERRER_HOST),
+            language: cut(first_language(click.languages), MAX_LANGUAGE),
+            query: cut(click.query, MAX_QUERY),
+        })
     }
 
     /// Tells visitors of one workspace apart without naming them, and cannot be compared across workspaces.
@@ -150,32 +147,15 @@ fn first_language(header: &str) -> &str {
     header.split([',', ';']).next().unwrap_or_default().trim()
 }
 
-/// Returns the host of a Referer header; paths and queries of strangers are not kept.
-fn referrer_host(referrer: &str) -> String {
-    if referrer.is_empty() {
-        return String::new();
+/// Returns the host of a Referer header, without a port, as it is written; paths and queries of strangers are not kept.
+fn referrer_host(referrer: &str) -> &str {
+    let Some((_, rest)) = referrer.split_once("://") else { return "" };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+        Some((v6, _)) => v6,
+        None => host.split(':').next().unwrap_or_default(),
     }
-    url::Url::parse(referrer).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// Reads what a spool record holds; `None` for bytes that are no click.
-fn decode(id: Uuid, payload: &[u8]) -> Option<store::Row> {
-    let record = ClickRecord::decode(payload).ok()?;
-    let uuid = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
-    Some(store::Row {
-        id: ClickId(id),
-        workspace: WorkspaceId(uuid(&record.workspace_id)?),
-        link: LinkId(uuid(&record.link_id)?),
-        platform: i16::try_from(record.platform).ok()?,
-        bot: i16::try_from(record.bot).ok()?,
-        step: i16::try_from(record.step).ok()?,
-        network: record.network.to_vec(),
-        visitor: record.visitor.cast_signed(),
-        user_agent: record.user_agent,
-        referrer_host: record.referrer_host,
-        language: record.language,
-        query: record.query,
-    })
 }
 
 #[cfg(test)]
@@ -194,6 +174,8 @@ mod tests {
         assert_eq!(first_language(""), "");
         assert_eq!(referrer_host("https://mail.example.com/inbox?secret=1"), "mail.example.com");
         assert_eq!(referrer_host("android-app://com.example/"), "com.example");
+        assert_eq!(referrer_host("https://user:password@example.com:8443?q"), "example.com");
+        assert_eq!(referrer_host("https://[2001:db8::1]:8443/"), "2001:db8::1");
         assert_eq!(referrer_host("nonsense"), "");
     }
 }

@@ -105,24 +105,19 @@ pub async fn write(
     rows: &[Row],
     progress: Progress,
 ) -> Result<(), DbErr> {
-    let numbers = numbers(db, dictionary, rows).await?;
-    let number = |kind: Kind, text: &str| {
-        numbers.get(&(kind, text)).copied().ok_or_else(|| DbErr::Custom("a text got no number".to_owned()))
-    };
-    let coded = rows
+    let texts = Texts::of(rows);
+    let numbers = numbers(db, dictionary, &texts.distinct).await?;
+    let coded: Vec<Coded<'_>> = rows
         .iter()
-        .map(|row| {
-            let bot =
-                if row.bot == Bot::No as i16 { dictionary.bot(&row.user_agent) as i16 } else { row.bot };
-            Ok(Coded {
-                row,
-                bot,
-                user_agent: number(Kind::UserAgent, &row.user_agent)?,
-                referrer: number(Kind::Referrer, &row.referrer_host)?,
-                language: number(Kind::Language, &row.language)?,
-            })
+        .zip(&texts.places)
+        .map(|(row, [user_agent, referrer, language])| Coded {
+            row,
+            bot: if row.bot == Bot::No as i16 { dictionary.bot(&row.user_agent) as i16 } else { row.bot },
+            user_agent: numbers[*user_agent],
+            referrer: numbers[*referrer],
+            language: numbers[*language],
         })
-        .collect::<Result<Vec<_>, DbErr>>()?;
+        .collect();
     match dialect(db.get_database_backend()) {
         Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), &coded, progress).await,
         Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), &coded, progress).await,
@@ -200,45 +195,70 @@ fn hour_of(id: ClickId) -> i32 {
     i32::try_from(time_of(id.0).timestamp() / 3600).unwrap_or(i32::MAX)
 }
 
-/// Returns the numbers of all texts of a batch, giving new ones to new texts. Not part of the batch's transaction: a number
-/// that nobody uses harms nobody, and waiting for each other's new texts would.
-async fn numbers<'a>(
+/// The texts of a batch, each once, and which of them each row has: user agent, referrer, language.
+struct Texts<'a> {
+    distinct: Vec<(Kind, &'a str)>,
+    places: Vec<[usize; 3]>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(rows: &'a [Row]) -> Self {
+        let mut distinct = Vec::new();
+        let mut known: HashMap<(Kind, &str), usize> = HashMap::new();
+        let mut place = |kind, text: &'a str| {
+            *known.entry((kind, text)).or_insert_with(|| {
+                distinct.push((kind, text));
+                distinct.len() - 1
+            })
+        };
+        let places = rows
+            .iter()
+            .map(|row| {
+                [
+                    place(Kind::UserAgent, &row.user_agent),
+                    place(Kind::Referrer, &row.referrer_host),
+                    place(Kind::Language, &row.language),
+                ]
+            })
+            .collect();
+        Self { distinct, places }
+    }
+}
+
+/// Returns the numbers of texts, in their order, giving new ones to new texts. Not part of the batch's transaction: a
+/// number that nobody uses harms nobody, and waiting for each other's new texts would.
+async fn numbers(
     db: &DatabaseConnection,
     dictionary: &Dictionary,
-    rows: &'a [Row],
-) -> Result<HashMap<(Kind, &'a str), i32>, DbErr> {
-    let mut wanted: HashSet<(Kind, &str)> = HashSet::new();
-    for row in rows {
-        wanted.insert((Kind::UserAgent, &row.user_agent));
-        wanted.insert((Kind::Referrer, &row.referrer_host));
-        wanted.insert((Kind::Language, &row.language));
-    }
-    let mut found = HashMap::with_capacity(wanted.len());
-    let mut missing = Vec::new();
-    for key in wanted {
-        match dictionary.numbers.get(&(key.0, Arc::from(key.1))) {
-            Some(number) => {
-                found.insert(key, number);
-            }
-            None => missing.push(key),
+    texts: &[(Kind, &str)],
+) -> Result<Vec<i32>, DbErr> {
+    let known = |text: &(Kind, &str)| dictionary.numbers.get(&(text.0, Arc::from(text.1)));
+    let mut missing: Vec<(Kind, &str)> = texts.iter().filter(|text| known(text).is_none()).copied().collect();
+    let mut named = HashMap::new();
+    if !missing.is_empty() {
+        // In one order on every node, so that none waits for another that waits for it.
+        missing.sort_unstable();
+        named = match dialect(db.get_database_backend()) {
+            Dialect::Postgres => postgres::name(db.get_postgres_connection_pool(), &missing).await,
+            Dialect::Sqlite => sqlite::name(db.get_sqlite_connection_pool(), &missing).await,
+        }
+        .map_err(sql)?;
+        for ((kind, text), number) in
+            missing.iter().filter_map(|text| Some((text, named.get(&(text.0 as i16, text.1.to_owned()))?)))
+        {
+            dictionary.numbers.insert((*kind, Arc::from(*text)), *number);
         }
     }
-    if missing.is_empty() {
-        return Ok(found);
-    }
-    missing.sort_unstable();
-    let stored = match dialect(db.get_database_backend()) {
-        Dialect::Postgres => postgres::name(db.get_postgres_connection_pool(), &missing).await,
-        Dialect::Sqlite => sqlite::name(db.get_sqlite_connection_pool(), &missing).await,
-    }
-    .map_err(sql)?;
-    for key in missing {
-        if let Some(number) = stored.get(&(key.0 as i16, key.1.to_owned())) {
-            dictionary.numbers.insert((key.0, Arc::from(key.1)), *number);
-            found.insert(key, *number);
-        }
-    }
-    Ok(found)
+    texts
+        .iter()
+        .map(|text| {
+            named
+                .get(&(text.0 as i16, text.1.to_owned()))
+                .copied()
+                .or_else(|| known(text))
+                .ok_or_else(|| DbErr::Custom("a text got no number".to_owned()))
+        })
+        .collect()
 }
 
 fn sql(error: sqlx::Error) -> DbErr {

@@ -47,13 +47,16 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
-    let found = sqlx::query(
-        "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
+    // One array comes back and not a row for each click, which would cost as much as the rest of the drain.
+    let found: Option<Vec<Uuid>> = sqlx::query_scalar(
+        "WITH inserted AS (
+         INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
                              platform, bot, step, network, query)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[],
                               $7::integer[], $8::smallint[], $9::smallint[], $10::smallint[], $11::bytea[], $12::text[])
          ON CONFLICT (id) DO NOTHING
-         RETURNING id",
+         RETURNING id)
+         SELECT array_agg(id) FROM inserted",
     )
     .bind(column(rows, |row| row.row.id.0))
     .bind(column(rows, |row| row.row.workspace.0))
@@ -67,9 +70,9 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     .bind(column(rows, |row| row.row.step))
     .bind(column(rows, |row| row.row.network.as_slice()))
     .bind(column(rows, |row| if row.row.query.is_empty() { None } else { Some(row.row.query.as_str()) }))
-    .fetch_all(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
-    found.iter().map(|row| row.try_get(0)).collect()
+    Ok(found.unwrap_or_default().into_iter().collect())
 }
 
 async fn add_counts(tx: &mut PgConnection, counts: &Counts) -> Result<(), sqlx::Error> {
