@@ -48,7 +48,7 @@ const UNKNOWN_CODES: usize = 20_000;
 /// How many changed codes are remembered.
 const CHANGED_CODES: usize = 20_000;
 /// A look-up in the database may take this long, pool included; nothing of it is on the path of a warm link.
-const LOOKUP_TIMEOUT: Duration = Duration::from_millis(400);
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(800);
 /// How many refreshes may wait; beyond, a hit simply stays old until the next one.
 const REFRESHES: usize = 1024;
 /// How many refreshes run at once: no more than the look-up pool has connections.
