@@ -6,13 +6,17 @@ use bytes::Bytes;
 use futures::future::join_all;
 use http::Method;
 use linkforty::{
-    cache::{Fanout as _, Signal, Topic},
+    cache::{Signal, Topic},
     pb::v1::Link,
 };
 use prost_types::Timestamp;
 use sea_orm::{ConnectionTrait as _, Statement};
 
-use crate::support::{Answer, App, Store, Tenant, get, get_many, link, on_every_store, stores, within};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use crate::support::{
+    Answer, App, Store, Tenant, eventually, get, get_many, link, on_every_store, stores, within,
+};
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
 const PIXEL: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Mobile Safari/537.36";
@@ -402,6 +406,38 @@ async fn a_hundred_cold_visits_ask_the_database_once() {
         assert_eq!(asked, 1);
         app.stop().await;
     }
+}
+
+/// Whoever hangs up while the database is asked leaves nothing behind that others would wait for.
+#[tokio::test]
+async fn visitors_who_hang_up_take_no_connection_with_them() {
+    if !stores().contains(&Store::Production) {
+        return;
+    }
+    let app = App::start_with(Store::Production, &[("REDIS_URL", "")]).await;
+    app.tenant().await.create(link("cold", DESTINATION)).await;
+    let db = app.env().db.api.clone();
+    db.execute_unprepared(COUNTED).await.expect("the view is made");
+    // Twice as many as there are connections for look-ups; the row is there, so each takes its tenth of a second.
+    for n in 0..8 {
+        let sql = format!(
+            "INSERT INTO stored_links SELECT (json_populate_record(stored_links, json_build_object(\
+            'id', gen_random_uuid(), 'short_code', 'slow{n}'))).* FROM stored_links WHERE short_code = 'cold'"
+        );
+        db.execute_unprepared(&sql).await.expect("a copy");
+        let mut visitor = TcpStream::connect(app.links()).await.expect("accepts");
+        let request = format!("GET /slow{n} HTTP/1.1\r\nhost: x\r\n\r\n");
+        visitor.write_all(request.as_bytes()).await.expect("writes");
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    db.execute_unprepared("DROP VIEW links; ALTER TABLE stored_links RENAME TO links")
+        .await
+        .expect("as before");
+    eventually("a cold link is found", async || leads(&app, "/cold").await == DESTINATION).await;
+    for n in 0..8 {
+        assert_eq!(leads(&app, &format!("/slow{n}")).await, DESTINATION);
+    }
+    app.stop().await;
 }
 
 #[tokio::test]
