@@ -102,7 +102,7 @@ CREATE TABLE links (
     domain {text} NOT NULL,
     short_code {text} NOT NULL,
     destination_url {text} NOT NULL,
-    title {text} NOT NULL,
+    title {ctext} NOT NULL,
     description {text} NOT NULL,
     ios_url {text} NOT NULL,
     android_url {text} NOT NULL,

@@ -7,6 +7,8 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("{uuid}", "uuid", "BLOB"),
     ("{moment}", "timestamptz", "TEXT"),
     ("{text}", "text", "TEXT"),
+    // Sorted by code point, whatever language the database was made for.
+    ("{ctext}", "text COLLATE \"C\"", "TEXT"),
     ("{bytes}", "bytea", "BLOB"),
     ("{json}", "jsonb", "TEXT"),
     ("{bool}", "boolean", "BOOLEAN"),

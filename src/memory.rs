@@ -19,13 +19,13 @@ impl Memory {
     /// Returns the one `T` of this process. Two that ask first at the same time may both run `make`; one result is
     /// kept, and both get that one.
     pub fn of<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let found = self.lock().get(&TypeId::of::<T>()).cloned();
+        let remembered = self.lock().get(&TypeId::of::<T>()).cloned();
         // Made outside the lock, so that making one thing may ask for another.
-        let kept = found.unwrap_or_else(|| {
-            let made: Arc<dyn Any + Send + Sync> = Arc::new(make());
-            self.lock().entry(TypeId::of::<T>()).or_insert(made).clone()
+        let thing = remembered.unwrap_or_else(|| {
+            let fresh: Arc<dyn Any + Send + Sync> = Arc::new(make());
+            self.lock().entry(TypeId::of::<T>()).or_insert(fresh).clone()
         });
-        kept.downcast().expect("it is stored under its own type")
+        thing.downcast().expect("it is stored under its own type")
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TypeId, Arc<dyn Any + Send + Sync>>> {

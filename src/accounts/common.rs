@@ -66,7 +66,7 @@ fn adjacent(one: char, other: char) -> bool {
 /// Says whether the text is one common word, once or more, with nothing but digits and signs around it.
 fn one_word(text: &str) -> bool {
     let core: Vec<char> = text.trim_matches(|c: char| !c.is_alphabetic()).chars().collect();
-    (1..=core.len()).filter(|unit| core.len() % unit == 0).any(|unit| {
+    (1..=core.len()).filter(|unit| core.len().is_multiple_of(*unit)).any(|unit| {
         let word: String = core[..unit].iter().collect();
         WORDS.contains(word.as_str()) && core.chunks(unit).all(|chunk| chunk == &core[..unit])
     })

@@ -1,14 +1,14 @@
 //! `linkforty key`: API keys, for whoever can reach the database.
 
-use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 
-use super::operator;
+use super::operator::{self, told};
 use crate::{
     config::Config,
-    error::Error,
+    env::Env,
+    error::{Error, Result},
     ids::ApiKeyId,
-    page::PageRequest,
+    page::{MAX_SIZE, PageRequest},
     rpc::Permission,
     workspaces::{
         self,
@@ -34,13 +34,13 @@ enum Verb {
     /// Creates a key and prints its secret, this once
     Create {
         /// What it is for
-        #[arg(long)]
+        #[arg(long, value_parser = workspaces::name)]
         name: String,
         /// What it may do
         #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
         scopes: Vec<Permission>,
         /// When it ends, in days from now
-        #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(1..=366))]
+        #[arg(long, default_value_t = keys::DEFAULT_LIFE.num_days(), value_name = "DAYS", value_parser = clap::value_parser!(i64).range(1..=keys::MAX_LIFE.num_days()))]
         days: i64,
         /// Print the secret and nothing else
         #[arg(long)]
@@ -55,24 +55,20 @@ enum Verb {
     },
 }
 
-const MAX_NAME: usize = 100;
-const PAGE: u32 = 500;
-
 pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<()> {
     let env = operator::env(config).await?;
-    let tenant = workspaces::enter_as_operator(&env, arguments.workspace.as_deref()).await?;
+    carry_out(&env, arguments).await.map_err(|error| told(&error))
+}
+
+async fn carry_out(env: &Env, arguments: Arguments) -> Result<()> {
+    let tenant = workspaces::enter_as_operator(env, arguments.workspace.as_deref()).await?;
     match arguments.verb {
         Verb::Create { name, mut scopes, days, secret_only } => {
-            let name = name.trim().to_owned();
-            ensure!(
-                (1..=MAX_NAME).contains(&name.chars().count()),
-                "--name must have 1 to {MAX_NAME} characters"
-            );
             scopes.sort_unstable_by_key(|scope| scope.name());
             scopes.dedup();
             let expire_time = Some(env.now() + chrono::Duration::days(days));
-            let created = keys::create(&env, &tenant, NewKey { name, scopes, expire_time }, None).await?;
-            let secret = created.secret.context("a new key has a secret")?;
+            let created = keys::create(env, &tenant, NewKey { name, scopes, expire_time }, None).await?;
+            let secret = created.secret.unwrap_or_default();
             if secret_only {
                 println!("{secret}");
             } else {
@@ -81,9 +77,9 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
             }
         }
         Verb::List => {
-            let mut page = PageRequest { size: PAGE, after: None };
+            let mut page = PageRequest { size: MAX_SIZE, after: None };
             loop {
-                let found = keys::list(&env, &tenant, &page).await?;
+                let found = keys::list(env, &tenant, &page).await?;
                 for key in &found.items {
                     show(key, env.now());
                 }
@@ -95,7 +91,7 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
         }
         Verb::Revoke { id } => {
             let id = ApiKeyId::parse(&id).ok_or_else(|| Error::not_found("API key"))?;
-            show(&keys::revoke(&env, &tenant, id).await?, env.now());
+            show(&keys::revoke(env, &tenant, id).await?, env.now());
         }
     }
     Ok(())

@@ -24,13 +24,13 @@ pub(super) enum Command {
     Verify,
 }
 
-pub(super) fn run(config: Config, command: Command) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode> {
     super::block_on(async {
         if config.database.is_none() {
             fs::create_dir_all(&config.data_dir)
                 .with_context(|| format!("cannot make {}", config.data_dir.display()))?;
         }
-        let db = Db::open(&config).await.context("cannot open the database")?.api;
+        let db = Db::open(config).await.context("cannot open the database")?.api;
         Ok(match command {
             Command::Up => {
                 let names = db::migrate(&db).await.context("a migration failed")?;

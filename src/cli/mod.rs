@@ -53,7 +53,8 @@ enum Command {
     /// Lists the effective settings; secrets are masked
     Config(config::Arguments),
     /// People: the first owner, others, new passwords
-    User(user::Arguments),
+    #[command(subcommand)]
+    User(user::Command),
     /// API keys: create, list, revoke
     Key(key::Arguments),
     /// What waits to be stored, and storing it by hand
@@ -81,9 +82,9 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config),
-        Command::Migrate(command) => migrate::run(config, command),
+        Command::Migrate(command) => migrate::run(&config, &command),
         Command::Config(arguments) => config::run(&config, &arguments),
-        Command::User(arguments) => block_on(user::run(config, arguments)).map(|()| ExitCode::SUCCESS),
+        Command::User(command) => block_on(user::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Smoke(_) | Command::Version => Ok(ExitCode::SUCCESS),

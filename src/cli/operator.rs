@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     db::{self, Db, Dialect},
     env::{self, Env},
+    error::Error,
     ids::Ids,
 };
 
@@ -30,4 +31,11 @@ pub(super) async fn env(config: Config) -> anyhow::Result<Env> {
     // Its tasks only bring messages in; what this command has to tell goes out without them.
     let Opened { cache, fanout, .. } = cache::open(&config, ids.clone()).await?;
     Ok(Env::new(config, clock, ids, db, (cache, fanout), secrets))
+}
+
+/// Says on one line what went wrong, for whoever sits at the host and may see all of it.
+pub(super) fn told(error: &Error) -> anyhow::Error {
+    let faults: Vec<String> =
+        error.violations().iter().map(|fault| format!("{} {}", fault.field, fault.description)).collect();
+    if faults.is_empty() { anyhow::anyhow!("{}", error.inward()) } else { anyhow::anyhow!(faults.join("; ")) }
 }

@@ -4,18 +4,19 @@ use std::process::ExitCode;
 
 use crate::{
     config::Config,
-    serve::{self, Ground, Running},
+    serve::{self, Ground, Running, Signals},
     telemetry,
 };
 
 pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::begin(&config.log);
     super::block_on(async {
+        let signals = Signals::listen()?;
         let running = serve::start(config, Ground::real()).await?;
         if running.env.config.database.is_none() {
             greet(&running);
         }
-        running.wait_for_signal_and_stop().await?;
+        running.wait_for_signal_and_stop(signals).await;
         Ok(ExitCode::SUCCESS)
     })
 }

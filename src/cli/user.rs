@@ -1,87 +1,79 @@
 //! `linkforty user`: people, for whoever can reach the database.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::Subcommand;
 
-use super::operator;
+use super::operator::{self, told};
 use crate::{
-    accounts::people::{self, FirstSignIn},
+    accounts::{
+        self,
+        people::{self, FirstSignIn},
+    },
     config::Config,
-    page::PageRequest,
+    env::Env,
+    error::Result,
+    page::{MAX_SIZE, PageRequest},
     workspaces::{self, Role},
 };
 
-/// Adds and lists people, and gives new passwords.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  linkforty user bootstrap\n  linkforty user create ana@example.com --workspace 0199... --role admin\n  linkforty user reset-password ana@example.com"
-)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// What to do.
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Makes the first owner (OWNER_EMAIL) and their workspace, if there is nobody yet, and prints the sign-in
+#[command(
+    after_help = "Examples:\n  linkforty user bootstrap\n  linkforty user create ana@example.com --role admin\n  linkforty user reset-password ana@example.com"
+)]
+pub(super) enum Command {
+    /// Makes the first owner (OWNER_EMAIL) and their workspace, if there is nobody yet
     Bootstrap,
-    /// Adds a person and prints what they sign in with the first time
+    /// Adds a person and prints the password they sign in with the first time
     Create {
-        /// The e-mail they sign in with
+        /// What they sign in with
         email: String,
-        /// The name shown to others
+        /// What others see
         #[arg(long, default_value = "")]
         name: String,
-        /// The workspace they join; default: the only one
+        /// The workspace they join; without it, and without --role, they join none
         #[arg(long, value_name = "ID")]
         workspace: Option<String>,
-        /// What they may do there
-        #[arg(long, value_enum, default_value = "member")]
-        role: Place,
+        /// What they may do there: viewer, member or admin; the only workspace there is, unless --workspace names one
+        #[arg(long, value_name = "ROLE", value_parser = role, default_value_if("workspace", clap::builder::ArgPredicate::IsPresent, "member"))]
+        role: Option<Role>,
     },
-    /// Gives a person a new password to be changed at the next sign-in, and ends all their sessions
+    /// Gives a person a new password, prints it and ends all their sessions
     ResetPassword {
-        /// The e-mail they sign in with
+        /// What they sign in with
         email: String,
     },
     /// Lists people by e-mail
     List,
 }
 
-/// What somebody who joins may be: an owner is made with the workspace.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Place {
-    Viewer,
-    Member,
-    Admin,
+pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> {
+    let env = operator::env(config).await?;
+    carry_out(&env, command).await.map_err(|error| told(&error))
 }
 
-const PAGE: u32 = 500;
-
-pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<()> {
-    let env = operator::env(config).await?;
-    match arguments.verb {
-        Verb::Bootstrap => match crate::accounts::bootstrap(&env).await? {
+async fn carry_out(env: &Env, command: Command) -> Result<()> {
+    match command {
+        Command::Bootstrap => match accounts::bootstrap(env).await? {
             Some(first) => show(&first),
             None => println!("there are people already; nothing was made"),
         },
-        Verb::Create { email, name, workspace, role } => {
-            let tenant = workspaces::enter_as_operator(&env, workspace.as_deref()).await?;
-            let role = match role {
-                Place::Viewer => Role::Viewer,
-                Place::Member => Role::Member,
-                Place::Admin => Role::Admin,
+        Command::Create { email, name, workspace, role } => {
+            let tenant = match role {
+                Some(_) => Some(workspaces::enter_as_operator(env, workspace.as_deref()).await?),
+                None => None,
             };
-            show(&people::create(&env, &email, &name, Some((&tenant, role))).await?);
+            let first = people::create(env, &email, &name, tenant.as_ref().zip(role)).await?;
+            show(&first);
         }
-        Verb::ResetPassword { email } => show(&people::reset_password(&env, &email).await?),
-        Verb::List => {
-            let mut page = PageRequest { size: PAGE, after: None };
+        Command::ResetPassword { email } => show(&people::reset_password(env, &email).await?),
+        Command::List => {
+            let mut page = PageRequest { size: MAX_SIZE, after: None };
             loop {
-                let found = people::list(&env, &page).await?;
-                for user in found.items {
+                let listed = people::list(env, &page).await?;
+                for user in listed.items {
                     println!("{}  {}  {}", user.id, user.email, user.display_name);
                 }
-                page.after = found.next;
+                page.after = listed.next;
                 if page.after.is_none() {
                     break;
                 }
@@ -91,8 +83,15 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
     Ok(())
 }
 
-fn show(sign_in: &FirstSignIn) {
-    println!("E-mail       {}", sign_in.email);
-    println!("Password     {}", sign_in.password);
-    println!("Shown only once; the first sign-in asks for a new password.");
+fn show(first: &FirstSignIn) {
+    println!("Sign in with this, shown only once; the first sign-in asks for a new password:");
+    println!("  E-mail       {}", first.email);
+    println!("  Password     {}", first.password);
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    match Role::named(name) {
+        Some(Role::Owner) | None => Err("it must be viewer, member or admin".to_owned()),
+        Some(role) => Ok(role),
+    }
 }

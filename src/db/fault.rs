@@ -44,10 +44,8 @@ fn by_code(code: &str) -> Fault {
     if code.len() == 5 {
         return match code.as_bytes() {
             b"25006" => Fault::Away,
-            [b'0', b'8', ..] | [b'5', b'3', ..] | [b'5', b'7', ..] | [b'4', b'0', ..] | [b'5', b'5', ..] => {
-                Fault::Away
-            }
-            [b'2', b'2', ..] | [b'2', b'3', ..] => Fault::Refused,
+            [b'0', b'8', ..] | [b'5', b'3' | b'7' | b'5', ..] | [b'4', b'0', ..] => Fault::Away,
+            [b'2', b'2' | b'3', ..] => Fault::Refused,
             _ => Fault::Defect,
         };
     }

@@ -49,7 +49,7 @@ const DRAIN_STATEMENT: Duration = Duration::from_secs(30);
 const DRAIN_CONNECTIONS: u32 = 2;
 /// A connection idle for longer than this is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(10);
-const MAX_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const MAX_LIFETIME: Duration = Duration::from_mins(15);
 /// How long an SQLite writer waits for the one before it.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 
@@ -113,32 +113,29 @@ struct Pool {
 }
 
 async fn connect(config: &Config, name: &str, pool: Pool) -> Result<DatabaseConnection, DbErr> {
-    let mut options = match &config.database {
-        Some(database) => {
-            let mut options = ConnectOptions::new(database.url.expose_secret());
+    let mut options = if let Some(database) = &config.database {
+        let mut options = ConnectOptions::new(database.url.expose_secret());
+        options
+            .set_application_name(format!("linkforty-{name}"))
+            .statement_timeout(pool.statement)
+            .test_before_acquire(false)
+            .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
+            .max_lifetime(MAX_LIFETIME)
+            .connect_lazy(true);
+        options
+    } else {
+        let mut options =
+            ConnectOptions::new(format!("sqlite://{}?mode=rwc", config.sqlite_file().display()));
+        options.test_before_acquire(false).map_sqlx_sqlite_opts(|options| {
+            use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
             options
-                .set_application_name(format!("linkforty-{name}"))
-                .statement_timeout(pool.statement)
-                .test_before_acquire(false)
-                .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
-                .max_lifetime(MAX_LIFETIME)
-                .connect_lazy(true);
-            options
-        }
-        None => {
-            let mut options =
-                ConnectOptions::new(format!("sqlite://{}?mode=rwc", config.sqlite_file().display()));
-            options.test_before_acquire(false).map_sqlx_sqlite_opts(|options| {
-                use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-                options
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // The spool forgets what the database has confirmed, so a confirmation must survive a power cut.
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(SQLITE_BUSY)
-                    .foreign_keys(true)
-            });
-            options
-        }
+                .journal_mode(SqliteJournalMode::Wal)
+                // The spool forgets what the database has confirmed, so a confirmation must survive a power cut.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(SQLITE_BUSY)
+                .foreign_keys(true)
+        });
+        options
     };
     options
         .min_connections(pool.min.min(pool.max))

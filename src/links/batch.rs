@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::Duration;
 use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +38,10 @@ pub async fn batch_create(
     let mut drafts = Vec::with_capacity(items.len());
     let mut items: Vec<Result<(LinkId, String)>> = items
         .into_iter()
-        .map(|item| {
-            let draft = Draft::of(env, tenant, item?, now);
+        .zip(0..)
+        .map(|(item, place)| {
+            // A microsecond apart, so that they are listed in the order they were sent in.
+            let draft = Draft::of(env, tenant, item?, now + Duration::microseconds(place));
             let key = (draft.link.id, draft.link.short_code.clone());
             drafts.push(draft);
             Ok(key)

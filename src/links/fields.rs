@@ -347,3 +347,63 @@ pub fn moment(timestamp: &Timestamp) -> Result<Moment, &'static str> {
 pub fn timestamp(moment: Moment) -> Timestamp {
     Timestamp { seconds: moment.timestamp(), nanos: moment.timestamp_subsec_nanos() as i32 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_say_which_fields_are_meant() {
+        let link = v1::Link { title: "t".into(), active: Some(false), id: "x".into(), ..v1::Link::default() };
+        for (paths, fields, whole, violations) in [
+            (&[][..], &[Field::Title, Field::Active][..], true, 0),
+            (&["*"], &Field::ALL, true, 0),
+            (&["*", "title"], &Field::ALL, true, 0),
+            (&["title", "tags", "title"], &[Field::Title, Field::Tags], false, 0),
+            (&["etag", "id", "click_count", "domain"], &[], false, 0),
+            (&["short_code"], &[], false, 1),
+            (&["title", "Title", "tags.0", "", " title", "project_id"], &[Field::Title], false, 5),
+        ] {
+            let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
+            let mut wrong = Violations::default();
+            let read = read_mask(Some(&mask), &link, &mut wrong);
+            assert_eq!((read.fields, read.whole), (fields.iter().copied().collect(), whole), "{paths:?}");
+            assert_eq!(wrong.into_inner().len(), violations, "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_cut_and_bounded() {
+        let (long, too_long) = ("ä".repeat(50), "a".repeat(51));
+        for (tag, read) in [
+            (" a b ", Some("a b")),
+            (long.as_str(), Some(long.as_str())),
+            (too_long.as_str(), None),
+            ("", None),
+            (" \t ", None),
+            ("a\0", None),
+            ("a\nb", None),
+        ] {
+            assert_eq!(check_tag(tag).ok(), read, "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn moments_stay_inside_the_calendar() {
+        for (seconds, nanos, good) in [
+            (0, 0, true),
+            (-1, 999_999_999, true),
+            (-62_135_596_800, 0, true),
+            (253_402_300_799, 999_999_999, true),
+            (-62_135_596_801, 0, false),
+            (253_402_300_800, 0, false),
+            (i64::MIN, 0, false),
+            (i64::MAX, 0, false),
+            (0, -1, false),
+            (0, 1_000_000_000, false),
+        ] {
+            let written = moment(&Timestamp { seconds, nanos }).map(timestamp).ok();
+            assert_eq!(written, good.then_some(Timestamp { seconds, nanos }));
+        }
+    }
+}

@@ -16,6 +16,11 @@ use crate::{
     page::{Cursor, Page, PageRequest},
 };
 
+/// How much a page may hold. Clients of other stacks take messages of 4 MiB at the most.
+const PAGE_BYTES: usize = 3 * 1024 * 1024;
+/// What every link takes, whatever is in it: ids, moments, the etag, the host twice.
+const LINK_BYTES: usize = 768;
+
 /// Which links, in which order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkQuery {
@@ -73,7 +78,8 @@ pub(super) async fn list(
     .into_model::<CountedLink>()
     .all(db)
     .await?;
-    Ok(Page::of(rows, page.size, |last| Cursor {
+    let size = fitting(rows.iter().map(weight), page.size);
+    Ok(Page::of(rows, size, |last| Cursor {
         key: match query.order {
             LinkOrder::Newest | LinkOrder::Oldest => String::new(),
             LinkOrder::MostClicked => last.clicks.to_string(),
@@ -81,6 +87,32 @@ pub(super) async fn list(
         },
         id: last.link.id.to_string(),
     }))
+}
+
+/// Returns how many of the first `most` rows make a page: at least one, and no more than a message can carry.
+fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
+    let mut bytes = 0;
+    for (place, weight) in (0..most).zip(weights) {
+        bytes += weight;
+        if bytes > PAGE_BYTES && place > 0 {
+            return place;
+        }
+    }
+    most
+}
+
+/// Returns about how many bytes a link takes in a message.
+fn weight(CountedLink { link, .. }: &CountedLink) -> usize {
+    let tags = link.tags.as_array().into_iter().flatten();
+    LINK_BYTES
+        + link.short_code.len() * 2
+        + link.destination_url.len()
+        + link.title.len()
+        + link.description.len()
+        + link.ios_url.len()
+        + link.android_url.len()
+        + link.web_url.len()
+        + tags.map(|tag| tag.as_str().map_or(0, str::len) + 3).sum::<usize>()
 }
 
 /// Returns what holds for the rows after the one a page ended with.
@@ -164,7 +196,21 @@ fn contains(search: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::contains;
+    use super::*;
+
+    #[test]
+    fn pages_are_no_larger_than_a_message() {
+        for (weight, most, fits) in [
+            (1000, 1000, 1000),
+            (10_000, 1000, 314),
+            (10_000, 314, 314),
+            (PAGE_BYTES, 5, 1),
+            (PAGE_BYTES + 1, 5, 1),
+        ] {
+            assert_eq!(fitting(std::iter::repeat_n(weight, 1001), most), fits, "{weight} bytes, {most} rows");
+        }
+        assert_eq!(fitting(std::iter::empty(), 50), 50);
+    }
 
     #[test]
     fn what_is_searched_means_itself() {

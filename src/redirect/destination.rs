@@ -49,7 +49,7 @@ pub enum Closed {
 /// is set: on iOS and Android the store, then the web, then the destination; inside an app's own browser the web before the
 /// store, because the system had no chance yet to open the installed app and gets it on the way there; elsewhere the web,
 /// then the destination.
-pub fn choose<'a>(link: &'a Target, visitor: &Visitor, now: Moment) -> Outcome<'a> {
+pub fn choose<'a>(link: &'a Target, visitor: Visitor, now: Moment) -> Outcome<'a> {
     if !link.active {
         return Outcome::NotFound(Closed::Inactive);
     }
@@ -117,7 +117,7 @@ mod tests {
             (Web, true, "ios", "android", "", ("destination", Step::Destination)),
         ] {
             let link = link(ios, android, web);
-            let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
+            let outcome = choose(&link, visitor(platform, in_app), from_micros(0));
             assert_eq!(
                 outcome,
                 Outcome::Go { url: expected.0, step: expected.1 },
@@ -134,13 +134,13 @@ mod tests {
         for (now, closed) in
             [(99, Some(Closed::NotStarted)), (100, None), (199, None), (200, Some(Closed::Expired))]
         {
-            let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(now));
+            let outcome = choose(&link, visitor(Platform::Web, false), from_micros(now));
             let expected =
                 closed.map_or(Outcome::Go { url: "destination", step: Step::Destination }, Outcome::NotFound);
             assert_eq!(outcome, expected, "at {now}");
         }
         link.active = false;
-        let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(150));
+        let outcome = choose(&link, visitor(Platform::Web, false), from_micros(150));
         assert_eq!(outcome, Outcome::NotFound(Closed::Inactive));
     }
 }

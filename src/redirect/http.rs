@@ -77,7 +77,7 @@ impl Redirects {
         };
         let agent = text(request, &header::USER_AGENT);
         let visitor = Visitor::of(agent);
-        match choose(&target, &visitor, now) {
+        match choose(&target, visitor, now) {
             Outcome::Go { url, step } => {
                 let click = Click {
                     workspace: target.workspace_id,

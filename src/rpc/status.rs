@@ -13,19 +13,28 @@ use crate::{
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "linkforty";
 
+/// Answers of fewer bytes are not compressed, whatever the client accepts: it would cost more than it saves.
+const COMPRESS_FROM: usize = 8 * 1024;
+
 /// Runs the inside of an RPC method and turns its outcome into what tonic wants.
-pub async fn answer<T>(work: impl Future<Output = Result<T>>) -> Result<Response<T>, Status> {
-    work.await.map(Response::new).map_err(|error| status(&error))
+pub async fn answer<T: prost::Message>(work: impl Future<Output = Result<T>>) -> Result<Response<T>, Status> {
+    let message = work.await.map_err(|error| status(&error))?;
+    let small = message.encoded_len() < COMPRESS_FROM;
+    let mut response = Response::new(message);
+    if small {
+        response.disable_compression();
+    }
+    Ok(response)
 }
 
 /// Turns an error into a status with its details, and logs it if somebody should look. The cause stays in the log.
 pub fn status(error: &Error) -> Status {
     match error.kind() {
         Kind::Internal => {
-            tracing::error!(reason = error.reason_name(), cause = %error.inward(), "a call failed by our fault")
+            tracing::error!(reason = error.reason_name(), cause = %error.inward(), "a call failed by our fault");
         }
         Kind::Unavailable => {
-            tracing::warn!(reason = error.reason_name(), cause = %error.inward(), "a call was turned away")
+            tracing::warn!(reason = error.reason_name(), cause = %error.inward(), "a call was turned away");
         }
         _ => tracing::debug!(reason = error.reason_name(), message = error.message(), "a call was refused"),
     }

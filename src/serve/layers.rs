@@ -7,6 +7,7 @@ mod address;
 mod authenticate;
 mod bounds;
 mod cors;
+mod ending;
 mod gate;
 mod identify;
 mod limits;
@@ -69,10 +70,13 @@ pub(super) fn calls(router: Router, env: &Env, life: &Life, limits: Option<&Limi
             // Who calls.
             .layer(with(env.clone(), authenticate::authenticate))
             // Fair shares, by key or person, or by address for those who are neither.
-            .option_layer(limits.map(Limiters::by_caller))
+            .layer(with(limits.cloned(), limits::callers))
             // tonic's body becomes axum's.
             .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
-            // Innermost: the layers above see grpc-web and gRPC alike as they came.
-            .layer(tonic_web::GrpcWebLayer::new()),
+            // The layers above see grpc-web and gRPC alike as they came; from here on it is all gRPC.
+            .layer(tonic_web::GrpcWebLayer::new())
+            .map_request(|request: http::Request<tonic::body::Body>| request.map(Body::new))
+            // Innermost: it writes gRPC trailers.
+            .layer(with(ending::Closing::of(life), ending::end_streams)),
     )
 }

@@ -1,16 +1,14 @@
 //! The links listener: a redirect is looked for before anything else, through as few layers as can be answered for; what is no
 //! short link goes on to a router with the usual ones.
 
-use std::{
-    convert::Infallible, future::Future, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant,
-};
+use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{Either, Full};
-use hyper::{body::Incoming, service::Service};
+use hyper::body::Incoming;
 use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt as _;
 
@@ -32,7 +30,10 @@ const AT_ONCE: usize = 4096;
 /// The longest a visitor is made to wait.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Everything the listener answers from. Shared by its connections.
+/// Answers the requests of the listener. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Visits(Arc<Shared>);
+
 struct Shared {
     env: Env,
     redirects: Redirects,
@@ -41,54 +42,37 @@ struct Shared {
     router: Router,
 }
 
-/// Returns what makes the service of one connection.
-pub(super) fn services(
-    env: &Env,
-    health: &Health,
-    redirects: Redirects,
-) -> impl Fn(Peer) -> Visits + Send + Sync + 'static + use<> {
-    let router = Router::new().merge(health.routes(Eyes::Public)).fallback(async || refuse(unknown_path()));
-    let shared = Arc::new(Shared {
-        env: env.clone(),
-        redirects,
-        places: Semaphore::new(AT_ONCE),
-        redirected: Redirected::new(),
-        router: layers::common(router, "links", env, &Arc::new(Methods::of_the_contract())),
-    });
-    move |peer| Visits { shared: shared.clone(), peer }
-}
-
-/// Answers the requests of one connection.
-pub(super) struct Visits {
-    shared: Arc<Shared>,
-    peer: Peer,
-}
-
 /// A redirect's few bytes, or whatever the router makes.
 type Answer = Response<Either<Full<Bytes>, Body>>;
 
-impl Service<Request<Incoming>> for Visits {
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(answer(self.shared.clone(), self.peer, request))
+impl Visits {
+    pub(super) fn new(env: &Env, health: &Health, redirects: Redirects) -> Self {
+        let router =
+            Router::new().merge(health.routes(Eyes::Public)).fallback(async || refuse(unknown_path()));
+        Self(Arc::new(Shared {
+            env: env.clone(),
+            redirects,
+            places: Semaphore::new(AT_ONCE),
+            redirected: Redirected::new(),
+            router: layers::common(router, "links", env, &Arc::new(Methods::of_the_contract())),
+        }))
     }
-}
 
-async fn answer(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let (parts, body) = request.into_parts();
-    if matches!(parts.method, Method::GET | Method::HEAD) {
-        let begun = Instant::now();
-        if let Some(response) = visit(&shared, peer, &parts).await {
-            shared.redirected.count(response.status().as_u16(), begun.elapsed());
-            return Ok(response.map(Either::Left));
+    /// Answers one request.
+    pub(super) async fn answer(self, peer: Peer, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        let Self(shared) = self;
+        let (parts, body) = request.into_parts();
+        if matches!(parts.method, Method::GET | Method::HEAD) {
+            let begun = Instant::now();
+            if let Some(response) = visit(&shared, peer, &parts).await {
+                shared.redirected.count(response.status().as_u16(), begun.elapsed());
+                return Ok(response.map(Either::Left));
+            }
         }
+        let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
+        let response = shared.router.clone().oneshot(request).await?;
+        Ok(response.map(Either::Right))
     }
-    let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
-    let response = shared.router.clone().oneshot(request).await?;
-    Ok(response.map(Either::Right))
 }
 
 /// Answers a visit to a short link; `None` for any other path.

@@ -17,9 +17,9 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use http::Request;
+use http::{Request, Response};
 use http_body::Body as HttpBody;
-use hyper::{body::Incoming, service::Service};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -32,7 +32,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tonic::transport::server::TcpConnectInfo;
-use tower::ServiceExt as _;
+use tower::{ServiceExt as _, util::Oneshot};
 
 use super::{layers::network_of, shutdown::Life, tls::Certificates};
 use crate::env::Env;
@@ -43,7 +43,7 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// theirs, or they would send into a connection that we are closing.
 const REST: Duration = Duration::from_secs(65);
 /// How old a connection may get, give or take a tenth, so that balancers spread them anew.
-const AGE: Duration = Duration::from_secs(30 * 60);
+const AGE: Duration = Duration::from_mins(30);
 /// How long an aged connection may finish what it has begun.
 const AGED_GRACE: Duration = Duration::from_secs(30);
 /// The part of all connections that one address may hold, unless it is a trusted proxy: a quarter.
@@ -80,25 +80,23 @@ impl Door {
         Self { name, listener, tls, env: env.clone(), life }
     }
 
-    /// Begins to accept; `service` makes what answers one connection.
-    pub(super) fn open<F, S, B>(self, service: F)
+    /// Begins to accept; `answer` answers each request.
+    pub(super) fn open<H, F, B>(self, answer: H)
     where
-        F: Fn(Peer) -> S + Send + Sync + 'static,
-        S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
-        S::Future: Send + 'static,
+        H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
         B: HttpBody + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let tasks = self.life.tasks.clone();
-        tasks.spawn(self.accept(service));
+        tasks.spawn(self.accept(answer));
     }
 
-    async fn accept<F, S, B>(self, service: F)
+    async fn accept<H, F, B>(self, answer: H)
     where
-        F: Fn(Peer) -> S + Send + Sync + 'static,
-        S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
-        S::Future: Send + 'static,
+        H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
         B: HttpBody + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -138,12 +136,13 @@ impl Door {
                 continue;
             };
             let _ = stream.set_nodelay(true);
-            let service = service(Peer { remote, local });
+            let answer = answer.clone();
+            let answer = move |request| answer(Peer { remote, local }, request);
             let (protocol, tls, life, open) = (protocol.clone(), tls.clone(), life.clone(), open.clone());
             let age = jittered(AGE, &env);
             life.tasks.clone().spawn(async move {
                 open.increment(1.0);
-                converse(stream, tls, &protocol, service, &life, age).await;
+                converse(stream, tls, &protocol, answer, &life, age).await;
                 open.decrement(1.0);
                 drop((permit, place));
             });
@@ -161,8 +160,7 @@ fn concerns_one(error: &io::Error) -> bool {
 }
 
 fn jittered(age: Duration, env: &Env) -> Duration {
-    let tenth = age / 10;
-    age - tenth + (tenth * 2) * env.ids.below(1000) / 1000
+    age * (900 + env.ids.below(201)) / 1000
 }
 
 /// What hyper is told. tonic's own server would pass `None` for several of these, which means no limit.
@@ -190,50 +188,54 @@ fn protocol() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn converse<S, B>(
+async fn converse<H, F, B>(
     stream: TcpStream,
     tls: Option<Certificates>,
     protocol: &auto::Builder<TokioExecutor>,
-    service: S,
+    answer: H,
     life: &Life,
     age: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     B: HttpBody + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Some(tls) = tls else {
-        return speak(stream, protocol, service, life, age).await;
+        return speak(stream, protocol, answer, life, age).await;
     };
     let handshake = tokio::select! {
         () = life.cutting.cancelled() => return,
         handshake = timeout(BEGIN, tls.acceptor().accept(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => speak(stream, protocol, service, life, age).await,
+        Ok(Ok(stream)) => speak(stream, protocol, answer, life, age).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn speak<I, S, B>(
+async fn speak<I, H, F, B>(
     stream: I,
     protocol: &auto::Builder<TokioExecutor>,
-    service: S,
+    answer: H,
     life: &Life,
     age: Duration,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     B: HttpBody + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let begun = Arc::new(AtomicBool::new(false));
-    let service = Noting { inner: service, begun: begun.clone() };
+    let first = begun.clone();
+    let service = service_fn(move |request| {
+        first.store(true, Ordering::Relaxed);
+        answer(request)
+    });
     let stream = Opening { inner: stream, begun: begun.clone(), seen: 0 };
     let connection = protocol.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -255,7 +257,10 @@ async fn speak<I, S, B>(
             () = life.closing.cancelled(), if !grace => {
                 grace = true;
                 connection.as_mut().graceful_shutdown();
-                timer.as_mut().reset(Instant::now() + AGE);
+                // Whoever has not begun keeps the five seconds in which to; the others have until the deadline.
+                if begun.load(Ordering::Relaxed) {
+                    timer.as_mut().reset(Instant::now() + AGE);
+                }
             }
             () = timer.as_mut() => {
                 if !begun.load(Ordering::Relaxed) || grace {
@@ -270,23 +275,6 @@ async fn speak<I, S, B>(
                 }
             }
         }
-    }
-}
-
-/// Notes that a first request has come.
-struct Noting<S> {
-    inner: S,
-    begun: Arc<AtomicBool>,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Noting<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.begun.store(true, Ordering::Relaxed);
-        self.inner.call(request)
     }
 }
 
@@ -399,26 +387,11 @@ impl Drop for Place {
     }
 }
 
-/// Makes services that hand every request to a router, with the peer where axum and tonic look for it.
-pub(super) fn router_service(router: Router) -> impl Fn(Peer) -> RouterService + Send + Sync + 'static {
-    move |peer| RouterService { router: router.clone(), peer }
-}
-
-/// Hands requests of one connection to a router.
-#[derive(Clone)]
-pub(super) struct RouterService {
+/// Hands every request to a router, with the peer where axum and tonic look for it.
+pub(super) fn to_router(
     router: Router,
-    peer: Peer,
-}
-
-impl Service<Request<Incoming>> for RouterService {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = tower::util::Oneshot<Router, Request<Body>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.router.clone().oneshot(with_peer(request.map(Body::new), self.peer))
-    }
+) -> impl Fn(Peer, Request<Incoming>) -> Oneshot<Router, Request<Body>> + Clone + Send + Sync + 'static {
+    move |peer, request| router.clone().oneshot(with_peer(request.map(Body::new), peer))
 }
 
 /// Puts the peer where axum and tonic look for it.

@@ -16,6 +16,8 @@ mod shutdown;
 mod tls;
 mod work;
 
+pub use self::shutdown::Signals;
+
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
@@ -37,6 +39,7 @@ use crate::{
     db::{self, Db, Dialect},
     env::{self, Env},
     ids::Ids,
+    limits,
     links::Resolver,
     redirect::Redirects,
     spool::{Spool, SpoolOptions},
@@ -89,7 +92,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     make_data_dir(&config.data_dir)?;
     let db = Db::open(&config).await.context("cannot open the database")?;
     let secrets = env::secrets(&config, &ids)?;
-    let cache::Opened { cache, fanout, redis: _, tasks } = cache::open(&config, ids.clone()).await?;
+    let cache::Opened { cache, fanout, redis, tasks } = cache::open(&config, ids.clone()).await?;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
     let (spool, reader) = Spool::open(&env.config.spool_dir(), spool_options(&env.config.spool))?;
     let first_sign_in = match env.db.dialect() {
@@ -105,7 +108,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let health = Health::new(&env, &life);
     let spooled = spool.clone();
     health.watch_spool(move || spooled.status().into());
-    let limits = layers::Limiters::new(&env.config.limits);
+    let shares = limits::open(&env.config.limits, env.clock.clone(), redis);
+    let limits = layers::Limiters::new(&env.config.limits, shares);
     let listen = &env.config.listen;
     let (links, api, ops) = (
         bind("links", "LINKS_ADDR", listen.links).await?,
@@ -122,14 +126,12 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    door("links", links, certificates.as_ref()).open(links::services(&env, &health, redirects));
-    door("api", api, certificates.as_ref()).open(listen::router_service(grpc::router(
-        &env,
-        &life,
-        &health,
-        limits.as_ref(),
-    )));
-    door("ops", ops, None).open(listen::router_service(ops::router(&env, &health)?));
+    let visits = links::Visits::new(&env, &health, redirects);
+    let calls = grpc::router(&env, &life, &health, limits.as_ref());
+    door("links", links, certificates.as_ref())
+        .open(move |peer, request| visits.clone().answer(peer, request));
+    door("api", api, certificates.as_ref()).open(listen::to_router(calls));
+    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health)?));
 
     let drain = (spool.clone(), reader);
     let works = Works { env: &env, health: &health, limits, certificates, tasks, resolver, refreshes, drain };

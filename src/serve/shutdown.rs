@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -63,6 +63,30 @@ impl Life {
     }
 }
 
+/// Hears SIGTERM and SIGINT, from the moment it is made: one that comes during the start is kept, not obeyed by dying half-way.
+#[derive(Debug)]
+pub struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    pub fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            int: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
 impl Running {
     /// Stops gracefully, within the deadline of the settings and three seconds.
     pub async fn stop(self) {
@@ -90,18 +114,12 @@ impl Running {
         tracing::info!(duration_ms = begun.elapsed().as_millis() as u64, "stopped");
     }
 
-    /// Serves until SIGTERM or SIGINT, then stops; a second signal ends the process at once.
-    pub async fn wait_for_signal_and_stop(self) -> anyhow::Result<()> {
-        let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    /// Serves until a signal, then stops; a second signal ends the process at once.
+    pub async fn wait_for_signal_and_stop(self, mut signals: Signals) {
+        signals.next().await;
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        tokio::select! {
-            () = self.stop() => Ok(()),
-            _ = term.recv() => process::exit(1),
-            _ = int.recv() => process::exit(1),
+            () = self.stop() => {}
+            () = signals.next() => process::exit(1),
         }
     }
 }

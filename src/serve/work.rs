@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
+    accounts,
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
@@ -26,12 +27,12 @@ use crate::{
 };
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
-const LIMITS_EVERY: Duration = Duration::from_secs(60);
+const LIMITS_EVERY: Duration = Duration::from_mins(1);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
-const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
-const PARTITIONS_EVERY: Duration = Duration::from_secs(10 * 60);
-const KEY_USES_EVERY: Duration = Duration::from_secs(60);
+const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
+const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
@@ -81,6 +82,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let env = partitioned.clone();
         every(PARTITIONS_EVERY, token, move || make_partitions(env.clone()))
     });
+    let sweeping = env.clone();
+    work.begin("sessions", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_sessions(env.clone()))
+    });
     let used = env.clone();
     work.begin("key uses", move |token| {
         let env = used.clone();
@@ -88,17 +94,17 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     });
     let watched = health.clone();
     work.begin("health", move |token| watched.clone().watch(token));
-    work.begin("metrics", |token| every(METRICS_EVERY, token, || std::future::ready(ops::upkeep())));
+    work.begin("metrics", |token| every(METRICS_EVERY, token, now(ops::upkeep)));
     if let Some(limits) = limits {
         work.begin("limits", move |token| {
             let limits = limits.clone();
-            every(LIMITS_EVERY, token, move || std::future::ready(limits.forget_the_idle()))
+            every(LIMITS_EVERY, token, now(move || limits.forget_the_idle()))
         });
     }
     if let Some(certificates) = certificates {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
-            every(CERTIFICATES_EVERY, token, move || std::future::ready(certificates.refresh()))
+            every(CERTIFICATES_EVERY, token, now(move || certificates.refresh()))
         });
     }
     let sweeping = env.clone();
@@ -179,14 +185,30 @@ async fn make_partitions(env: Env) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "made partitions for the days to come"),
         Err(error) => {
-            tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later")
+            tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later");
         }
+    }
+}
+
+async fn forget_sessions(env: Env) {
+    match accounts::sweep(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "forgot sessions that are over"),
+        Err(error) => tracing::warn!(%error, "cannot forget old sessions; trying again later"),
     }
 }
 
 async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
+    }
+}
+
+/// Makes a step of something that waits for nothing.
+fn now(mut step: impl FnMut()) -> impl FnMut() -> std::future::Ready<()> {
+    move || {
+        step();
+        std::future::ready(())
     }
 }
 

@@ -15,8 +15,6 @@ use crate::{
     rpc::{Caller, Permission, answer, open},
 };
 
-const MAX_NAME_CHARACTERS: usize = 100;
-
 /// The service.
 #[derive(Debug, Clone)]
 pub struct WorkspaceApi {
@@ -42,7 +40,8 @@ impl WorkspaceService for WorkspaceApi {
             let once = std::mem::take(&mut asked.request_id);
             let content = asked.encode_to_vec();
             let mut violations = Violations::default();
-            let name = name("workspace.name", &asked.workspace.unwrap_or_default().name, &mut violations);
+            let name = super::name(&asked.workspace.unwrap_or_default().name);
+            let name = violations.take("workspace.name", name).unwrap_or_default();
             let once = request_id(&once, NOWHERE, user.0, "CreateWorkspace", &content, &mut violations);
             let (name, once) = violations.into_result((name, once))?;
             let made = super::create(&self.env, user, name, once.as_ref()).await?;
@@ -93,15 +92,6 @@ impl WorkspaceService for WorkspaceApi {
 
 /// The tenant of calls outside any.
 const NOWHERE: WorkspaceId = WorkspaceId(Uuid::nil());
-
-/// Reads the name of something: 1 to 100 characters, blanks around it cut off.
-pub(super) fn name(field: &str, text: &str, violations: &mut Violations) -> String {
-    let name = text.trim();
-    if name.is_empty() || name.chars().count() > MAX_NAME_CHARACTERS || name.chars().any(char::is_control) {
-        violations.add(field, "must have 1 to 100 characters, none of them a control character");
-    }
-    name.to_owned()
-}
 
 /// Reads a request id together with the other fields, so that all that is wrong is told at once.
 pub(super) fn request_id(
@@ -168,17 +158,6 @@ impl From<Role> for v1::Role {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_has_1_to_100_characters() {
-        let wrong = |text: &str| {
-            let mut violations = Violations::default();
-            name("workspace.name", text, &mut violations);
-            !violations.is_empty()
-        };
-        assert!(wrong("") && wrong("  ") && wrong("a\nb") && wrong(&"é".repeat(101)));
-        assert!(!wrong("A") && !wrong(" Acme GmbH ") && !wrong(&"é".repeat(100)));
-    }
 
     #[test]
     fn the_stored_number_of_a_role_is_the_contract_s() {

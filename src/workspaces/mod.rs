@@ -29,10 +29,15 @@ use crate::{
     rpc::{Caller, Permission},
 };
 
+const MAX_NAME_CHARACTERS: usize = 100;
 /// How many memberships of one person are told at once.
 const MAX_MEMBERSHIPS: u64 = 1000;
 
 /// A workspace that the caller may be in, for the permission that was asked for.
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "this is about other rooms; non_exhaustive is about other crates"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenant {
     /// Which workspace.
@@ -85,18 +90,18 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
     }
 }
 
-/// Lets the operator at the command line into a workspace, or into the only one there is. No call over the network may
-/// come here.
+/// Lets the operator at the command line into a workspace; `None` means the only one there is. No call over the
+/// network may come here.
 pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<Tenant> {
-    let found = if let Some(id) = workspace_id {
-        let id = WorkspaceId::parse(id).ok_or_else(|| Error::not_found("workspace"))?;
+    let found = if let Some(text) = workspace_id {
+        let id = WorkspaceId::parse(text).ok_or_else(|| Error::not_found("workspace"))?;
         store::find(&env.db.api, id).await?
     } else {
-        let mut first = store::first(&env.db.api, 2).await?;
-        if first.len() > 1 {
-            return Err(Error::invalid_field("workspace", "there are several: say which"));
+        let mut some = store::oldest(&env.db.api, 2).await?;
+        if some.len() > 1 {
+            return Err(Error::invalid_field("workspace_id", "must be given: there are several"));
         }
-        first.pop()
+        some.pop()
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
     Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, _made_here: () })
@@ -118,6 +123,15 @@ pub fn person(caller: &Caller) -> Result<UserId> {
 pub fn people_only() -> Error {
     Error::new(Reason::PermissionMissing, "this call needs a signed-in person; an API key cannot make it")
         .with("permission", "person")
+}
+
+/// Reads the name of a workspace or of something in one, blanks around it cut off, or says what is wrong with it.
+pub fn name(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARACTERS || name.chars().any(char::is_control) {
+        return Err("must have 1 to 100 characters, none of them a control character");
+    }
+    Ok(name.to_owned())
 }
 
 /// Creates a workspace that `owner` owns. A repeat of `request` returns the workspace made the first time.
@@ -214,4 +228,20 @@ fn told((member, workspace): (crate::entity::member::Model, Workspace)) -> Resul
 /// A number no role has gives no rights at all.
 fn role(number: i16) -> Result<Role> {
     Role::numbered(number).ok_or_else(|| Error::internal(format!("no role has the number {number}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_1_to_100_characters() {
+        for wrong in ["", "  ", "a\nb", &"é".repeat(101)] {
+            assert!(name(wrong).is_err(), "{wrong:?}");
+        }
+        let long = "é".repeat(100);
+        for (text, read) in [("A", "A"), (" Acme GmbH ", "Acme GmbH"), (&long, &long)] {
+            assert_eq!(name(text).as_deref(), Ok(read));
+        }
+    }
 }

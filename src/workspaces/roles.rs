@@ -58,11 +58,8 @@ impl Role {
 /// The table: the least role that gives each permission. A new permission does not compile until it has its line.
 const fn least(permission: Permission) -> Role {
     match permission {
-        Permission::LinksRead => Role::Viewer,
-        Permission::AnalyticsRead => Role::Viewer,
-        Permission::WorkspacesRead => Role::Viewer,
-        Permission::LinksWrite => Role::Member,
-        Permission::ApiKeysRead => Role::Member,
+        Permission::LinksRead | Permission::AnalyticsRead | Permission::WorkspacesRead => Role::Viewer,
+        Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
         Permission::ApiKeysWrite => Role::Admin,
     }
 }

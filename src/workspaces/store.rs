@@ -46,6 +46,11 @@ pub async fn find(db: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<W
     Workspaces::find_by_id(id).one(db).await
 }
 
+/// Lists up to `limit` of all workspaces, oldest first. For the operator only, who is above the tenants.
+pub async fn oldest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Workspace>, DbErr> {
+    Workspaces::find().order_by_asc(workspace::Column::Id).limit(limit).all(db).await
+}
+
 /// Returns the person's membership of the workspace, if there is one.
 pub async fn find_member(
     db: &impl ConnectionTrait,
@@ -75,9 +80,4 @@ pub async fn list_of(
 
 fn workspace_of_member() -> RelationDef {
     Members::belongs_to(Workspaces).from(member::Column::WorkspaceId).to(workspace::Column::Id).into()
-}
-
-/// Returns the oldest workspaces of all tenants. For the operator alone.
-pub async fn first(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Workspace>, DbErr> {
-    Workspaces::find().order_by_asc(workspace::Column::Id).limit(limit).all(db).await
 }

@@ -214,7 +214,7 @@ async fn draining_again_changes_nothing() {
         assert_eq!(before.1, [(40, 10)]);
 
         // A copy without the checkpoint, and a database that has forgotten how far it was.
-        let replayed = app.data().join("replayed");
+        let replayed = app.data.path().join("replayed");
         copy(&app.env().config.spool_dir(), &replayed);
         for entry in fs::read_dir(&replayed).expect("the copy is there") {
             let path = entry.expect("an entry").path();

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::Method;
+use linkforty::{clock::Clock as _, ids};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient};
 
-use crate::support::{self, App, Store, call_web, frame, json, reason};
+use crate::support::{self, App, Bearer, Store, call_web, frame, json, reason};
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const DASHBOARD: &str = "https://dash.example.test";
@@ -93,6 +94,24 @@ async fn every_answer_has_a_request_id_and_keeps_a_sane_one() {
     assert_eq!(replaced.header("x-request-id").len(), 36);
     let refused = support::send(app.api(), Method::POST, CHECK, &[], Bytes::new()).await;
     assert_eq!(refused.header("x-request-id").len(), 36);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn request_ids_tell_the_time_of_the_servers_clock() {
+    let app = App::start(Store::Embedded).await;
+    app.clock.advance(chrono::Duration::days(3));
+    let answer = app.visit("/health").await;
+    let id = ids::parse(answer.header("x-request-id")).expect("a UUID");
+    assert_eq!(ids::time_of(id), app.clock.now());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_method_that_needs_no_credentials_ignores_bad_ones() {
+    let app = App::start(Store::Embedded).await;
+    let mut client = HealthClient::with_interceptor(app.channel().await, Bearer("long expired".to_owned()));
+    client.check(check()).await.expect("health is for everybody");
     app.stop().await;
 }
 

@@ -18,10 +18,12 @@ const TOOLS: &[&str] = &[
     "jobs",
     "events",
     "idempotency",
+    "memory",
     "outbound",
     "rpc",
     "geo",
     "telemetry",
+    "memory",
     "migrations",
 ];
 const ROOMS: &[&str] = &[

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::support::{self, App, Store, on_every_store};
+use crate::support::{self, App, Store, on_every_store, reason};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -40,6 +40,27 @@ async fn silent_and_idle_connections_do_not_hold_a_node() {
         assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     }
     drop((half, h2));
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_sent_elsewhere() {
+    let app = App::start_with(Store::Embedded, &[("SHUTDOWN_DEADLINE_SECONDS", "20")]).await;
+    let mut client = HealthClient::new(app.channel().await);
+    let mut watch = client.watch(HealthCheckRequest::default()).await.expect("watches").into_inner();
+    watch.message().await.expect("a first message");
+    let begun = Instant::now();
+    let reading = tokio::spawn(async move {
+        loop {
+            match watch.message().await {
+                Ok(Some(_)) => {}
+                outcome => return outcome,
+            }
+        }
+    });
+    app.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    let status = reading.await.expect("no panic").expect_err("told to leave");
+    assert_eq!((status.code(), &*reason(&status)), (tonic::Code::Unavailable, "SHUTTING_DOWN"));
 }
 
 #[tokio::test]

@@ -47,9 +47,6 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
-    fn column<'a, T>(rows: &'a [Coded<'a>], of: impl Fn(&'a Coded<'a>) -> T) -> Vec<T> {
-        rows.iter().map(of).collect()
-    }
     let found = sqlx::query(
         "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
                              platform, bot, step, network, query)
@@ -146,10 +143,15 @@ pub(super) async fn make_partitions(
         .await
 }
 
+/// One column of the rows, as UNNEST takes it.
+fn column<'a, T>(rows: &'a [Coded<'a>], of: impl Fn(&'a Coded<'a>) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}
+
 fn days(rows: &[Coded<'_>]) -> HashSet<NaiveDate> {
     rows.iter().map(|row| time_of(row.row.id.0).date_naive()).collect()
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned)
 }

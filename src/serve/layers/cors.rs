@@ -28,7 +28,7 @@ const ALLOWED: [HeaderName; 9] = [
     HeaderName::from_static("connect-protocol-version"),
 ];
 /// The longest that browsers accept is two hours; a changed setting should be felt sooner.
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
 /// Lets the pages of the dashboard call, and no others. No credentials: tokens come in a header and there are no cookies.
 pub(super) fn layer(frontend_urls: &[Url]) -> CorsLayer {

@@ -1,7 +1,7 @@
 //! Counts requests and how long they take.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,31 +23,27 @@ const IN_FLIGHT: &str = "linkforty_requests_in_flight";
 
 /// Every method of the contract. Only these become labels: a label made of what clients send would never stop growing.
 #[derive(Debug)]
-pub(in crate::serve) struct Methods(HashMap<String, &'static str>);
+pub(in crate::serve) struct Methods(HashSet<String>);
 
 impl Methods {
     /// Reads them from the descriptors.
     pub(in crate::serve) fn of_the_contract() -> Self {
         let files = FileDescriptorSet::decode(pb::DESCRIPTORS).unwrap_or_default().file;
-        let mut methods = HashMap::new();
+        let mut methods: HashSet<String> =
+            ["Check", "Watch"].iter().map(|name| format!("/grpc.health.v1.Health/{name}")).collect();
         for file in &files {
             for service in &file.service {
-                for method in &service.method {
-                    let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
-                    // Once per process and method: labels live as long as the recorder.
-                    methods.insert(format!("/{name}"), &*Box::leak(name.into_boxed_str()));
-                }
+                let names = service.method.iter().map(prost_types::MethodDescriptorProto::name);
+                methods.extend(names.map(|name| format!("/{}.{}/{name}", file.package(), service.name())));
             }
-        }
-        for name in ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"] {
-            methods.insert(format!("/{name}"), name);
         }
         Self(methods)
     }
 
     fn label(&self, request: &Request) -> String {
-        if let Some(method) = self.0.get(request.uri().path()) {
-            return (*method).to_owned();
+        let path = request.uri().path();
+        if self.0.contains(path) {
+            return path.trim_start_matches('/').to_owned();
         }
         match request.extensions().get::<MatchedPath>() {
             Some(path) if !path.as_str().contains("{*") => path.as_str().to_owned(),

@@ -13,7 +13,8 @@ use crate::{
     rpc::{Permission, answer, open},
     workspaces::{
         enter,
-        grpc::{name, request_id, timestamp},
+        grpc::{request_id, timestamp},
+        name,
     },
 };
 
@@ -42,7 +43,7 @@ impl ApiKeyService for ApiKeyApi {
             let once = std::mem::take(&mut asked.request_id);
             let content = asked.encode_to_vec();
             let mut violations = Violations::default();
-            let new = parse(asked.api_key.unwrap_or_default(), self.env.now(), &mut violations);
+            let new = parse(&asked.api_key.unwrap_or_default(), self.env.now(), &mut violations);
             let once =
                 request_id(&once, tenant.id, tenant.principal, "CreateApiKey", &content, &mut violations);
             let (new, once) = violations.into_result((new, once))?;
@@ -90,8 +91,8 @@ impl ApiKeyService for ApiKeyApi {
 }
 
 /// Reads a new key, and notes everything that is wrong with it.
-fn parse(key: v1::ApiKey, now: Moment, violations: &mut Violations) -> NewKey {
-    let name = name("api_key.name", &key.name, violations);
+fn parse(key: &v1::ApiKey, now: Moment, violations: &mut Violations) -> NewKey {
+    let name = violations.take("api_key.name", name(&key.name)).unwrap_or_default();
     let mut scopes = Vec::new();
     if key.scopes.is_empty() {
         violations.add("api_key.scopes", "must name at least one scope");
@@ -150,7 +151,7 @@ impl From<Key> for v1::ApiKey {
 mod tests {
     use super::*;
 
-    fn wrong(key: v1::ApiKey) -> Vec<String> {
+    fn wrong(key: &v1::ApiKey) -> Vec<String> {
         let mut violations = Violations::default();
         parse(key, from_micros(1_800_000_000_000_000), &mut violations);
         violations.into_inner().into_iter().map(|violation| violation.field).collect()
@@ -165,14 +166,14 @@ mod tests {
         let expire_time = Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 });
         let key = v1::ApiKey { scopes: vec![1, 0, 99], expire_time, ..v1::ApiKey::default() };
         let fields = ["api_key.name", "api_key.scopes[1]", "api_key.scopes[2]", "api_key.expire_time"];
-        assert_eq!(wrong(key), fields);
-        assert_eq!(wrong(v1::ApiKey { scopes: vec![], ..good() }), ["api_key.scopes"]);
+        assert_eq!(wrong(&key), fields);
+        assert_eq!(wrong(&v1::ApiKey { scopes: vec![], ..good() }), ["api_key.scopes"]);
     }
 
     #[test]
     fn scopes_are_told_once_each_in_their_order() {
         let mut violations = Violations::default();
-        let new = parse(good(), from_micros(0), &mut violations);
+        let new = parse(&good(), from_micros(0), &mut violations);
         assert_eq!(new.scopes, [Permission::LinksWrite, Permission::LinksRead]);
         assert!(violations.is_empty());
     }
@@ -188,7 +189,7 @@ mod tests {
             (i64::MIN, false),
         ] {
             let expire_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
-            assert_eq!(wrong(v1::ApiKey { expire_time, ..good() }).is_empty(), fine, "{seconds}");
+            assert_eq!(wrong(&v1::ApiKey { expire_time, ..good() }).is_empty(), fine, "{seconds}");
         }
     }
 }

@@ -83,7 +83,8 @@ pub struct App {
     pub clock: SettableClock,
     running: Running,
     settings: HashMap<String, String>,
-    data: TempDir,
+    /// Holds everything the server keeps in files; goes with the test.
+    pub data: TempDir,
     database: Option<TestDatabase>,
 }
 
@@ -165,11 +166,6 @@ impl App {
         self.running.ops
     }
 
-    /// Returns the directory that holds everything the server keeps in files.
-    pub fn data(&self) -> &std::path::Path {
-        self.data.path()
-    }
-
     /// Opens a connection for calls of the API.
     pub async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.api())).expect("a valid address");
@@ -203,6 +199,7 @@ impl App {
     /// Stops the server and removes what it kept.
     pub async fn stop(self) {
         self.running.stop().await;
+        drop(self.data);
         if let Some(database) = self.database {
             database.drop().await;
         }

@@ -35,7 +35,8 @@ export type ApiKey = Message<"linkforty.v1.ApiKey"> & {
   workspaceId: string;
 
   /**
-   * What it is for, in the owner's words, 1 to 100 characters.
+   * What it is for, in the owner's words: 1 to 100 characters, none of them a control character; blanks around it are
+   * cut off.
    *
    * @generated from field: string name = 3;
    */
@@ -77,7 +78,7 @@ export type ApiKey = Message<"linkforty.v1.ApiKey"> & {
   revokeTime?: Timestamp | undefined;
 
   /**
-   * Output only. When it was last used, to the nearest minute; unset when never.
+   * Output only. When it was last used, cut to the minute and up to two minutes late; unset when never.
    *
    * @generated from field: google.protobuf.Timestamp last_use_time = 9;
    */
@@ -140,7 +141,9 @@ export type CreateApiKeyResponse = Message<"linkforty.v1.CreateApiKeyResponse"> 
   apiKey?: ApiKey | undefined;
 
   /**
-   * The secret, shown this once: `lf_live_` and 38 characters of `[0-9A-Za-z]`, the last six of which are a checksum.
+   * The secret, shown this once: `lf_live_` and 38 characters of `[0-9A-Za-z]`. The last six are the CRC-32 of zlib over
+   * all that precedes them, in base 62 with the digits `0-9A-Za-z`, filled up with `0` in front: whoever scans for
+   * leaked secrets can tell a key from a look-alike.
    *
    * @generated from field: string secret = 2;
    */

@@ -348,7 +348,7 @@ export type GetMeResponse = Message<"linkforty.v1.GetMeResponse"> & {
   user?: User | undefined;
 
   /**
-   * Their workspaces, by name.
+   * Their workspaces by name, upper and lower case alike; of more than 1,000 the oldest. ListWorkspaces has them all.
    *
    * @generated from field: repeated linkforty.v1.Membership memberships = 2;
    */
@@ -433,7 +433,8 @@ export const AuthService: GenService<{
   /**
    * Exchanges a refresh token for a new access token and a new refresh token; the old refresh token ends.
    * A refresh token that is used a second time ends the whole session, since somebody else may hold it, except within
-   * 30 seconds of its first use, where it is taken for a retry after a lost answer. Needs no access token.
+   * 30 seconds of its first use, where it is taken for a retry after a lost answer and gets the same new refresh token as
+   * the first time, so that two windows that share a session may refresh at once. Needs no access token.
    *
    * Fails with CREDENTIALS_INVALID.
    *
@@ -445,7 +446,8 @@ export const AuthService: GenService<{
     output: typeof RefreshSessionResponseSchema;
   },
   /**
-   * Ends the session that the access token belongs to. Idempotent.
+   * Ends the session that the access token belongs to, and the token with it: a repeat fails with CREDENTIALS_INVALID
+   * and changes nothing. Needs a person.
    *
    * @generated from rpc linkforty.v1.AuthService.SignOut
    */
@@ -455,7 +457,8 @@ export const AuthService: GenService<{
     output: typeof SignOutResponseSchema;
   },
   /**
-   * Sets a new password for the signed-in person and ends all their other sessions.
+   * Sets a new password for the signed-in person, ends all their other sessions and gives this one new tokens; its
+   * refresh token until then is used up. Needs a person. Not idempotent: a repeat finds another current password.
    *
    * Fails with SIGN_IN_FAILED when the current password is wrong and with INVALID_FIELDS when the new one
    * breaks a rule.
@@ -468,7 +471,7 @@ export const AuthService: GenService<{
     output: typeof ChangePasswordResponseSchema;
   },
   /**
-   * Returns the signed-in person and the workspaces they belong to. Changes nothing.
+   * Returns the signed-in person and the workspaces they belong to. Needs a person. Changes nothing.
    *
    * @generated from rpc linkforty.v1.AuthService.GetMe
    */

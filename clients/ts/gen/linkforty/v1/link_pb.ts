@@ -59,21 +59,22 @@ export type Link = Message<"linkforty.v1.Link"> & {
 
   /**
    * Where a visitor goes when nothing more specific fits: an absolute http or https URL, at most 2,048
-   * characters, without user name or password, not on this server's own link domain. Required.
+   * characters, without user name or password, not on this server's own link domain. Stored, and shown, as the WHATWG
+   * URL standard writes it: the host in lower case and punycode, everything beyond ASCII percent-encoded. Required.
    *
    * @generated from field: string destination_url = 8;
    */
   destinationUrl: string;
 
   /**
-   * A title for people, at most 255 characters.
+   * A title for people, at most 255 characters, no control characters.
    *
    * @generated from field: string title = 9;
    */
   title: string;
 
   /**
-   * A description for people, at most 2,000 characters.
+   * A description for people, at most 2,000 characters, no control characters but line breaks and tabs.
    *
    * @generated from field: string description = 10;
    */
@@ -151,7 +152,8 @@ export type Link = Message<"linkforty.v1.Link"> & {
 
   /**
    * Output only as a value, input as a condition: an update or delete that carries one fails with ETAG_MISMATCH
-   * unless it is the stored one. Changes with every change of the link, not with clicks.
+   * unless it is the stored one. Changes with every change of the link, not with clicks, and not with an update that
+   * leaves everything as it was.
    *
    * @generated from field: string etag = 37;
    */

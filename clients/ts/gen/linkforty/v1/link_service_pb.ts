@@ -39,7 +39,8 @@ export type CreateLinkRequest = Message<"linkforty.v1.CreateLinkRequest"> & {
   link?: Link | undefined;
 
   /**
-   * A UUID chosen by the client; a repeat within 24 hours returns the link made the first time, as it is now. Optional.
+   * A UUID chosen by the client; a repeat within 24 hours returns the link made the first time, as it is now, or
+   * NOT_FOUND when it was deleted since. Optional.
    *
    * @generated from field: string request_id = 3;
    */
@@ -187,7 +188,8 @@ export type ListLinksRequest = Message<"linkforty.v1.ListLinksRequest"> & {
   workspaceId: string;
 
   /**
-   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000. A page of long links ends earlier, so
+   * that its message stays below 4 MiB; only an empty `next_page_token` means the end.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -280,8 +282,9 @@ export type UpdateLinkRequest = Message<"linkforty.v1.UpdateLinkRequest"> & {
 
   /**
    * The fields to change, for example `title,active`; `*` means every changeable field. Unset: every field that is
-   * set in `link`. A named field that is empty in `link` is cleared. Output-only fields are ignored, `short_code` and
-   * unknown ones are refused.
+   * set in `link`. A named field that is empty in `link` is cleared; `active` goes back to true. Output-only fields are
+   * ignored, `short_code` and unknown ones are refused. With `*` or no mask `link.short_code` may be empty or the
+   * stored one, and nothing else.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
@@ -463,7 +466,7 @@ export type BatchLinkResult = Message<"linkforty.v1.BatchLinkResult"> & {
    */
   result: {
     /**
-     * The link as stored, or for a delete as it last was.
+     * The link as stored, or for a delete as it last was; a repeated delete shows its id alone.
      *
      * @generated from field: linkforty.v1.Link link = 1;
      */
@@ -501,7 +504,7 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
   workspaceId: string;
 
   /**
-   * The links, 1 to 1,000.
+   * The links, 1 to 1,000. Of two that ask for the same code the first gets it.
    *
    * @generated from field: repeated linkforty.v1.Link links = 2;
    */
@@ -858,7 +861,8 @@ export const LinkService: GenService<{
     output: typeof DeleteLinkResponseSchema;
   },
   /**
-   * Creates a copy with a new code, active, with ` (Copy)` after the title if there is one. Clicks are not copied.
+   * Creates a copy with a new code, active, with ` (Copy)` after the title if there is one, which is cut to make room
+   * for it. Clicks are not copied.
    * Needs `links.read` and `links.write`. Idempotent by `request_id`.
    *
    * @generated from rpc linkforty.v1.LinkService.DuplicateLink

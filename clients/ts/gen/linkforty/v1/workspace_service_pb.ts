@@ -30,7 +30,7 @@ export type Workspace = Message<"linkforty.v1.Workspace"> & {
   id: string;
 
   /**
-   * The name people see, 1 to 100 characters.
+   * The name people see: 1 to 100 characters, none of them a control character; blanks around it are cut off.
    *
    * @generated from field: string name = 2;
    */
@@ -241,7 +241,7 @@ export const WorkspaceService: GenService<{
     output: typeof GetWorkspaceResponseSchema;
   },
   /**
-   * Lists the caller's workspaces, oldest first. An API key sees its own one.
+   * Lists the caller's workspaces, oldest first. An API key needs `workspaces.read` and sees its own one.
    *
    * @generated from rpc linkforty.v1.WorkspaceService.ListWorkspaces
    */

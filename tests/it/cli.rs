@@ -1,0 +1,210 @@
+//! The command line, run as a program.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+fn linkforty(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_linkforty"));
+    command.env_clear().envs(settings.iter().copied());
+    command
+}
+
+fn run(settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    linkforty(settings).args(arguments).output().expect("it runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn bad_settings_are_all_named_and_end_with_78() {
+    let settings = [
+        ("APP_ENV", "production"),
+        ("JWT_SECRET", "changeme"),
+        ("RATE_LIMIT_MAX", "many"),
+        ("LINKS_ADDR", "here"),
+    ];
+    for arguments in [&[][..], &["serve"], &["config"], &["migrate", "up"]] {
+        let output = run(&settings, arguments);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}");
+        let said = text(&output.stderr);
+        for name in
+            ["DATABASE_URL", "JWT_SECRET", "SESSION_SECRET", "FRONTEND_URL", "RATE_LIMIT_MAX", "LINKS_ADDR"]
+        {
+            assert!(said.contains(name), "{name} is not in:\n{said}");
+        }
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn wrong_arguments_end_with_2_and_help_has_examples() {
+    assert_eq!(run(&[], &["frobnicate"]).status.code(), Some(2));
+    let help = text(&run(&[], &["--help"]).stdout);
+    for part in ["Examples:", "migrate", "DATABASE_URL", "--data-dir"] {
+        assert!(help.contains(part), "{help}");
+    }
+    assert!(text(&run(&[], &["version"]).stdout).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn settings_are_shown_and_secrets_are_not() {
+    let secret = "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO";
+    let settings = [("JWT_SECRET", secret), ("CACHE_ENTRIES", "77")];
+    for arguments in [&["config"][..], &["config", "--json"]] {
+        let output = run(&settings, arguments);
+        let shown = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(!shown.contains(secret) && shown.contains("***"), "{shown}");
+        assert!(shown.contains("CACHE_ENTRIES") && shown.contains("77"));
+    }
+    let json = text(&run(&settings, &["config", "--json"]).stdout);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["CACHE_ENTRIES"]["origin"], "environment");
+    assert_eq!(json["DATA_DIR"]["value"], "./data");
+}
+
+#[test]
+fn migrations_run_once_and_can_be_verified() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data_dir = dir.path().join("data").display().to_string();
+    let migrate = |what| run(&[], &["--data-dir", &data_dir, "migrate", what]);
+    assert_eq!(migrate("verify").status.code(), Some(1));
+    assert!(text(&migrate("status").stdout).contains("pending"));
+    let up = migrate("up");
+    assert_eq!(up.status.code(), Some(0), "{}", text(&up.stderr));
+    assert!(text(&up.stdout).contains("ran m20261122_000001_first"));
+    assert!(text(&migrate("up").stdout).contains("up to date already"));
+    assert!(!text(&migrate("status").stdout).contains("pending"));
+    assert_eq!(migrate("verify").status.code(), Some(0));
+}
+
+#[test]
+fn serving_needs_nothing_tells_where_and_ends_when_told() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let settings = [
+        ("LINKS_ADDR", "127.0.0.1:0"),
+        ("API_ADDR", "127.0.0.1:0"),
+        ("OPS_ADDR", "127.0.0.1:0"),
+        ("LINKS_URL", "http://localhost:8080"),
+    ];
+    let mut server = linkforty(&settings)
+        .args(["--data-dir", &data.display().to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines();
+    let mut greeting = String::new();
+    let port = loop {
+        let line = lines.next().expect("a greeting").expect("text");
+        greeting.push_str(&line);
+        if let Some(rest) = line.trim().strip_prefix("Health") {
+            let url: url::Url = rest.trim().parse().expect("a URL");
+            break url.port().expect("a port");
+        }
+    };
+    assert!(greeting.contains("http://localhost:8080/"), "{greeting}");
+    let mode = |path: &std::path::Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("jwt.secret")), 0o600);
+
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("settable");
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("writes");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let told = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().expect("kill runs");
+    assert!(told.success());
+    assert_eq!(server.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data = dir.path().display().to_string();
+    let settings = [
+        ("LINKS_ADDR", "127.0.0.1:0"),
+        ("API_ADDR", "127.0.0.1:0"),
+        ("OPS_ADDR", "127.0.0.1:0"),
+        ("DATA_DIR", &data),
+        ("SHUTDOWN_DELAY_MS", "25000"),
+    ];
+    let mut server =
+        linkforty(&settings).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines();
+    lines.next().expect("a greeting").expect("text");
+    let tell = |id: u32| {
+        let told = Command::new("kill").args(["-TERM", &id.to_string()]).status().expect("kill runs");
+        assert!(told.success());
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    tell(server.id());
+    assert!(server.try_wait().expect("it can be asked").is_none(), "the first signal is not the end");
+    tell(server.id());
+    let begun = std::time::Instant::now();
+    assert_eq!(server.wait().expect("it ends").code(), Some(1));
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn an_address_in_use_is_named_and_ends_with_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let dir = TempDir::new().expect("a temporary directory");
+    let data = dir.path().display().to_string();
+    let settings = [
+        ("LINKS_ADDR", address.as_str()),
+        ("API_ADDR", "127.0.0.1:0"),
+        ("OPS_ADDR", "127.0.0.1:0"),
+        ("DATA_DIR", &data),
+    ];
+    let output = run(&settings, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains(&address) && said.contains("LINKS_ADDR"), "{said}");
+}
+
+#[test]
+fn people_and_keys_are_kept_by_the_operator() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data_dir = dir.path().join("data").display().to_string();
+    let linkforty = |arguments: &[&str]| run(&[], &[&["--data-dir", &data_dir], arguments].concat());
+    let said = |arguments: &[&str]| {
+        let output = linkforty(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let refused = |arguments: &[&str], code, why: &str| {
+        let output = linkforty(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    };
+    said(&["migrate", "up"]);
+    let first = said(&["user", "create", "Ann@example.com", "--name", "Ann"]);
+    assert!(first.contains("ann@example.com") && first.contains("Password"), "{first}");
+    refused(&["user", "create", "ann@example.com"], 1, "somebody has this e-mail already");
+    refused(&["user", "create", "ann"], 1, "email must be an e-mail");
+    refused(&["user", "create", "bob@example.com", "--role", "owner"], 2, "viewer, member or admin");
+    refused(&["user", "create", "bob@example.com", "--role", "viewer"], 1, "no such workspace");
+    let second = said(&["user", "reset-password", "ann@example.com"]);
+    assert!(second.contains("Password") && second != first);
+    refused(&["user", "reset-password", "bob@example.com"], 1, "no such person");
+    assert!(said(&["user", "list"]).ends_with("  ann@example.com  Ann\n"));
+
+    refused(&["key", "create", "--name", "ci", "--scopes", "api_keys.write"], 2, "links.read");
+    refused(&["key", "create", "--name", "", "--scopes", "links.read"], 2, "1 to 100 characters");
+    refused(&["key", "create", "--name", "ci", "--scopes", "links.read", "--days", "367"], 2, "366");
+    refused(&["key", "create", "--name", "ci", "--scopes", "links.read"], 1, "no such workspace");
+}
