@@ -186,10 +186,9 @@ impl Fill<'_> {
                 _ => panic!("{message}.id: say whose id that is"),
             },
             "destination_url" => "https://example.com/contract",
-            "title" | "name" => "contract",
+            "title" | "name" | "refresh_token" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
-            "refresh_token" => "contract",
             // Empty means any, none or unconditionally.
             "short_code" | "etag" | "request_id" | "page_token" | "search" | "description" | "tags"
             | "prefix" | "ios_url" | "android_url" | "web_url" | "domain" | "short_url" => return None,
