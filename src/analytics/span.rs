@@ -24,7 +24,8 @@ pub struct Span {
 impl Span {
     /// Reads a span: its start is cut to the hour, its end raised to one.
     pub fn new(start: Option<Moment>, end: Option<Moment>, now: Moment) -> Result<Self> {
-        let until = end.unwrap_or(now);
+        // What happens now counts, also on the stroke of the hour.
+        let until = end.unwrap_or(now + Duration::microseconds(1));
         let from = start.unwrap_or_else(|| until - DEFAULT_LENGTH);
         let mut wrong = Violations::default();
         if from >= until {
@@ -126,6 +127,17 @@ mod tests {
             let span = Span::new(start.map(at), end.map(at), at(now)).expect("a good span");
             assert_eq!((span.start_time(), span.end_time()), (at(first), at(last)), "{start:?} to {end:?}");
             assert_eq!(span.days().count(), days, "{start:?} to {end:?}");
+        }
+    }
+
+    #[test]
+    fn the_present_moment_counts_on_the_stroke_of_the_hour_too() {
+        for (now, last) in [
+            ("2026-11-22T09:59:59.999999Z", "2026-11-22T10:00:00Z"),
+            ("2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"),
+        ] {
+            let span = Span::new(None, None, at(now)).expect("a good span");
+            assert_eq!(span.end_time(), at(last), "{now}");
         }
     }
 

@@ -39,8 +39,10 @@ pub enum Dialect {
     Sqlite,
 }
 
-/// How long a redirect look-up waits for a connection, and how long its statement may run.
-const LOOKUP_ACQUIRE: Duration = Duration::from_millis(100);
+/// How long a redirect look-up waits for a connection, and how long its statement may run. A wait that ends also ends the
+/// making of a new connection, which takes six round trips and a password hash: were it too short, a database some way off
+/// would never be reached at all.
+const LOOKUP_ACQUIRE: Duration = Duration::from_millis(500);
 const LOOKUP_STATEMENT: Duration = Duration::from_millis(200);
 /// A drain batch may be large; nobody waits for it.
 const DRAIN_STATEMENT: Duration = Duration::from_secs(30);

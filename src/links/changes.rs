@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use tracing::Instrument as _;
 
+use super::resolve;
 use crate::{
     cache::{self, Topic},
     entity::link,
@@ -76,9 +77,13 @@ impl Changes {
         Ok(tokio::spawn(work.in_current_span()).await.map_err(Error::internal)??)
     }
 
-    /// First the shared cache forgets, then the nodes: one that asks again must not find what was. A tombstone keeps out
-    /// what a slower node read before the change.
+    /// First this node forgets, so that whoever made the change sees it wherever a message may be. Then the shared cache
+    /// forgets, then the other nodes: one that asks again must not find what was. A tombstone keeps out what a slower node
+    /// read before the change.
     async fn tell(self, env: &Env) {
+        for message in &self.messages {
+            resolve::forget(env, message);
+        }
         let buried =
             self.keys.iter().map(|key| env.cache.set(key, Bytes::from_static(TOMBSTONE), TOMBSTONE_LIFE));
         let failed = futures::future::join_all(buried).await.into_iter().filter(Result::is_err).count();

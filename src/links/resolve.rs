@@ -2,13 +2,15 @@
 //!
 //! - A hit younger than `soft_ttl` is the answer; an older one is the answer too, and is fetched anew behind it.
 //! - Beyond `max_stale` a hit waits for a fresh answer, unless no store gives one: then it serves until `max_stale_if_error`.
-//! - Concurrent misses of one code ask once. Unknown codes are remembered apart from known ones, so that no flood of
-//!   guesses pushes a link out.
-//! - A change anywhere arrives as a message and drops the entry; a gap in the messages makes every entry old.
+//! - Concurrent misses of one code ask once, and who hangs up stops nobody's look-up. Unknown codes are remembered apart
+//!   from known ones, so that no flood of guesses pushes a link out.
+//! - A change drops the entry: on the node that made it before its caller is answered, on others by a message. A gap in
+//!   the messages makes every entry old.
 //! - "No store answers" is never taken for "no such link".
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -25,6 +27,7 @@ use metrics::{Counter, counter};
 use quick_cache::sync::Cache;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     changes,
@@ -48,7 +51,7 @@ const UNKNOWN_CODES: usize = 20_000;
 /// How many changed codes are remembered.
 const CHANGED_CODES: usize = 20_000;
 /// A look-up in the database may take this long, pool included; nothing of it is on the path of a warm link.
-const LOOKUP_TIMEOUT: Duration = Duration::from_millis(400);
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(800);
 /// How many refreshes may wait; beyond, a hit simply stays old until the next one.
 const REFRESHES: usize = 1024;
 /// How many refreshes run at once: no more than the look-up pool has connections.
@@ -60,18 +63,24 @@ pub struct Resolver(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     env: Env,
-    known: Cache<Key, Arc<Entry>>,
-    unknown: Cache<Key, Moment>,
-    /// When links changed, as far as messages said. The shared cache may hold older answers still.
-    changed: Cache<Key, Moment>,
-    flights: Mutex<HashMap<Key, Flight>>,
-    /// Entries fetched before this moment (microseconds) are old, however young.
-    distrust_before: AtomicI64,
+    held: Arc<Held>,
     refresh: mpsc::Sender<Key>,
     hits: Counter,
     stale_hits: Counter,
     shared_hits: Counter,
     failures: Counter,
+}
+
+/// What this node remembers of links. Part of the process's memory, so that whoever changes a link here is heard at once.
+#[derive(Debug)]
+struct Held {
+    known: Cache<Key, Arc<Entry>>,
+    unknown: Cache<Key, Moment>,
+    /// When links changed, as far as is known here. The shared cache may hold older answers still.
+    changed: Cache<Key, Moment>,
+    flights: Mutex<HashMap<Key, Flight>>,
+    /// Entries fetched before this moment (microseconds) are old, however young.
+    distrust_before: AtomicI64,
 }
 
 /// `domain` and `short_code` in one text. The default domain is empty, which makes the key the code alone.
@@ -88,8 +97,18 @@ struct Entry {
 #[derive(Debug, Clone)]
 struct Flight {
     answer: Shared<BoxFuture<'static, Answer>>,
-    /// Set when the link changed meanwhile: the answer may be shown to those who asked before, but not kept.
+    /// Set when the link changed meanwhile: the answer may be shown to those who asked before, but neither kept nor shown
+    /// to those who ask after.
     overtaken: Arc<AtomicBool>,
+}
+
+/// Drops what this node remembers of the links that a message names.
+pub fn forget(env: &Env, message: &str) {
+    held(env).forget(message, env.now());
+}
+
+fn held(env: &Env) -> Arc<Held> {
+    env.memory.of(|| Held::new(env.config.cache.entries))
 }
 
 /// The codes to fetch anew; [`Resolver::refresh`] works on them.
@@ -101,11 +120,7 @@ impl Resolver {
     pub fn new(env: Env) -> (Self, Refreshes) {
         let (refresh, refreshes) = mpsc::channel(REFRESHES);
         let inner = Inner {
-            known: Cache::new(env.config.cache.entries.max(1)),
-            unknown: Cache::new(UNKNOWN_CODES),
-            changed: Cache::new(CHANGED_CODES),
-            flights: Mutex::default(),
-            distrust_before: AtomicI64::new(i64::MIN),
+            held: held(&env),
             refresh,
             hits: counter!("linkforty_link_cache_hits_total", "level" => "process"),
             stale_hits: counter!("linkforty_link_cache_stale_hits_total"),
@@ -126,9 +141,10 @@ impl Resolver {
             &joined
         };
         let settings = &self.0.env.config.cache;
-        let held = self.0.known.get(key);
+        let remembered = &self.0.held;
+        let held = remembered.known.get(key);
         if let Some(entry) = &held {
-            match freshness(entry.fetched, self.0.distrusted_before(), now, settings) {
+            match freshness(entry.fetched, remembered.distrusted_before(), now, settings) {
                 Freshness::Fresh => {
                     self.0.hits.increment(1);
                     return Answer::Found(entry.target.clone());
@@ -145,7 +161,7 @@ impl Resolver {
                 }
                 Freshness::TooOld => {}
             }
-        } else if let Some(since) = self.0.unknown.get(key)
+        } else if let Some(since) = remembered.unknown.get(key)
             && now - since < life(settings.negative_ttl)
         {
             return Answer::Unknown;
@@ -175,54 +191,52 @@ impl Resolver {
             tokio::select! {
                 () = stop.cancelled() => return,
                 signal = changes.recv() => match signal {
-                    Ok(Signal::Message(message)) => self.changed(&message),
-                    Ok(Signal::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => self.distrust(),
+                    Ok(Signal::Message(message)) => forget(&self.0.env, &String::from_utf8_lossy(&message)),
+                    Ok(Signal::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                        self.0.held.distrust(self.0.env.now());
+                    }
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
             }
         }
     }
 
-    /// Drops what is known of the links that a message names.
-    fn changed(&self, message: &Bytes) {
-        let now = self.0.env.now();
-        for (domain, code) in changes::read(&String::from_utf8_lossy(message)) {
-            let key = key_of(domain, code);
-            if let Some(flight) = self.0.lock().get(&key) {
-                flight.overtaken.store(true, Ordering::Release);
-            }
-            self.0.known.remove(&key);
-            self.0.unknown.remove(&key);
-            self.0.changed.insert(key, now);
-        }
-    }
-
-    /// Makes everything known old: messages were missed.
-    fn distrust(&self) {
-        let now = self.0.env.now();
-        self.0.distrust_before.store(now.timestamp_micros(), Ordering::Release);
-        self.0.unknown.clear();
-    }
-
     /// Asks the shared cache and the database, together with everybody who asks for the same now, and remembers.
     async fn look_up(&self, key: &str) -> Answer {
-        let flight = {
-            let mut flights = self.0.lock();
-            if let Some(flight) = flights.get(key) {
-                flight.clone()
-            } else {
-                let overtaken = Arc::new(AtomicBool::new(false));
-                let answer = fetch_and_keep(self.0.clone(), key.into(), overtaken.clone()).boxed().shared();
-                let flight = Flight { answer, overtaken };
-                flights.insert(key.into(), flight.clone());
-                flight
-            }
-        };
+        let flight = self.flight(key);
         flight.answer.await
+    }
+
+    /// Joins the look-up under way, or begins one. It is a task of its own: left to its callers, it would stop half-way when
+    /// the last of them hangs up, and keep its connection to the database for good.
+    fn flight(&self, key: &str) -> Flight {
+        let mut flights = self.0.held.lock();
+        if let Some(flight) = flights.get(key)
+            && !flight.overtaken.load(Ordering::Acquire)
+        {
+            return flight.clone();
+        }
+        let overtaken = Arc::new(AtomicBool::new(false));
+        let work = fetch_and_keep(self.0.clone(), key.into(), overtaken.clone());
+        let work = tokio::spawn(work.in_current_span());
+        let answer = async { work.await.unwrap_or(Answer::Away) }.boxed().shared();
+        let flight = Flight { answer, overtaken };
+        flights.insert(key.into(), flight.clone());
+        flight
     }
 }
 
-impl Inner {
+impl Held {
+    fn new(entries: usize) -> Self {
+        Self {
+            known: Cache::new(entries.max(1)),
+            unknown: Cache::new(UNKNOWN_CODES),
+            changed: Cache::new(CHANGED_CODES),
+            flights: Mutex::default(),
+            distrust_before: AtomicI64::new(i64::MIN),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Flight>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -230,28 +244,52 @@ impl Inner {
     fn distrusted_before(&self) -> i64 {
         self.distrust_before.load(Ordering::Acquire)
     }
+
+    /// Drops what is known of the links that a message names.
+    fn forget(&self, message: &str, now: Moment) {
+        for (domain, code) in changes::read(message) {
+            let key = key_of(domain, code);
+            let flights = self.lock();
+            if let Some(flight) = flights.get(&key) {
+                flight.overtaken.store(true, Ordering::Release);
+            }
+            self.known.remove(&key);
+            self.unknown.remove(&key);
+            self.changed.insert(key, now);
+        }
+    }
+
+    /// Makes everything known old: messages were missed.
+    fn distrust(&self, now: Moment) {
+        self.distrust_before.store(now.timestamp_micros(), Ordering::Release);
+        self.unknown.clear();
+    }
 }
 
 async fn fetch_and_keep(inner: Arc<Inner>, key: Key, overtaken: Arc<AtomicBool>) -> Answer {
     let now = inner.env.now();
-    let answer = fetch(&inner, &key, now).await;
-    let mut flights = inner.lock();
-    flights.remove(&key);
+    // A panic is in the log; whoever asks next begins anew.
+    let answer = AssertUnwindSafe(fetch(&inner, &key, now)).catch_unwind().await.unwrap_or(Answer::Away);
+    let held = &inner.held;
+    let mut flights = held.lock();
+    if flights.get(&key).is_some_and(|flight| Arc::ptr_eq(&flight.overtaken, &overtaken)) {
+        flights.remove(&key);
+    }
     if !overtaken.load(Ordering::Acquire) {
         match &answer {
             Answer::Found(target) => {
                 let entry =
                     Entry { target: target.clone(), fetched: now, refreshing: AtomicBool::new(false) };
-                inner.unknown.remove(&key);
-                inner.known.insert(key, Arc::new(entry));
+                held.unknown.remove(&key);
+                held.known.insert(key, Arc::new(entry));
             }
             Answer::Unknown => {
-                inner.known.remove(&key);
-                inner.unknown.insert(key, now);
+                held.known.remove(&key);
+                held.unknown.insert(key, now);
             }
             Answer::Away => {
                 // The entry stays as old as it is; let the next hit ask again.
-                if let Some(entry) = inner.known.get(&key) {
+                if let Some(entry) = held.known.get(&key) {
                     entry.refreshing.store(false, Ordering::Relaxed);
                 }
             }
@@ -266,7 +304,7 @@ async fn fetch(inner: &Inner, key: &str, now: Moment) -> Answer {
     let (domain, code) = key.split_once('\t').unwrap_or(("", key));
     let shared_key = changes::shared_key(domain, code);
     // Who changed a link replaces it in the shared cache too, but may have died before that.
-    let distrusted = inner.changed.get(key).is_some_and(|since| now - since < life(shared_life));
+    let distrusted = inner.held.changed.get(key).is_some_and(|since| now - since < life(shared_life));
     let shared = if distrusted { Ok(None) } else { env.cache.get(&shared_key).await };
     if let Ok(Some(bytes)) = &shared
         && let Some(target) = Target::decode(bytes)
@@ -353,6 +391,25 @@ mod tests {
                 "{age} {distrusted}"
             );
         }
+    }
+
+    #[test]
+    fn what_changed_is_forgotten_and_a_look_up_under_way_is_not_believed() {
+        let held = Held::new(10);
+        let mut flights = Vec::new();
+        for code in ["spring", "autumn"] {
+            held.unknown.insert(code.into(), from_micros(0));
+            let answer = futures::future::ready(Answer::Unknown).boxed().shared();
+            let flight = Flight { answer, overtaken: Arc::new(AtomicBool::new(false)) };
+            held.lock().insert(code.into(), flight.clone());
+            flights.push(flight);
+        }
+        held.forget("\nspring", from_micros(7));
+        let overtaken: Vec<bool> =
+            flights.iter().map(|flight| flight.overtaken.load(Ordering::Acquire)).collect();
+        assert_eq!(overtaken, [true, false]);
+        assert_eq!((held.unknown.get("spring"), held.changed.get("spring")), (None, Some(from_micros(7))));
+        assert_eq!((held.unknown.get("autumn"), held.changed.get("autumn")), (Some(from_micros(0)), None));
     }
 
     #[test]

@@ -2,18 +2,24 @@
 
 mod accounts;
 mod analytics;
+mod api;
 mod batches;
 mod cli;
+mod clicks;
+mod contract;
 mod direct;
 mod health;
 mod http2;
 mod keys;
 mod layers;
 mod links;
+mod redirect;
 mod rooms;
 mod schema;
 mod shutdown;
+mod smoke;
 mod support;
 mod telemetry;
 mod tls;
+mod web;
 mod workspaces;

@@ -1,10 +1,19 @@
 //! One server, started as in production, with a clock that the test moves.
 
-use std::{collections::HashMap, fmt, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use bytes::Bytes;
 use futures::FutureExt as _;
+use http::Method;
 use linkforty::{
-    clock::{Clock as _, Moment, SettableClock, SystemClock, from_micros},
+    clock::{SettableClock, from_micros},
     config::Config,
     env::Env,
     ids::Ids,
@@ -33,8 +42,8 @@ impl fmt::Display for Store {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the test stores are is no setting of the server")]
-fn variable(name: &str) -> Option<String> {
+#[expect(clippy::disallowed_methods, reason = "how the tests are run is no setting of the server")]
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -73,6 +82,7 @@ pub struct App {
     /// The hand of its clock.
     pub clock: SettableClock,
     running: Running,
+    settings: HashMap<String, String>,
     /// Holds everything the server keeps in files; goes with the test.
     pub data: TempDir,
     database: Option<TestDatabase>,
@@ -113,15 +123,22 @@ impl App {
             settings.insert("REDIS_PREFIX".to_owned(), own.name.clone());
             database = Some(own);
         }
-        for (name, value) in changes {
-            settings.insert((*name).to_owned(), (*value).to_owned());
-        }
-        let config =
-            Config::from_lookup(&|name| settings.get(name).cloned()).expect("the settings are valid");
+        change(&mut settings, changes);
         let clock = SettableClock::at(from_micros(NOON));
-        let ground = Ground { clock: Arc::new(clock.clone()), ids: Arc::new(Ids::seeded(40)) };
-        let running = serve::start(config, ground).await.expect("the server starts");
-        Self { clock, running, data, database }
+        let running = run(&settings, &clock, 40).await;
+        Self { clock, running, settings, data, database }
+    }
+
+    /// Starts another node on the same Postgres and Redis, with a data directory of its own and the same clock. A
+    /// setting changed to nothing is not set. Stop it before the first one.
+    pub async fn start_beside(&self, changes: &[(&str, &str)]) -> Self {
+        assert!(self.settings.contains_key("DATABASE_URL"), "an embedded server is alone");
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let mut settings = self.settings.clone();
+        settings.insert("DATA_DIR".to_owned(), data.path().join("data").display().to_string());
+        change(&mut settings, changes);
+        let running = run(&settings, &self.clock, 41).await;
+        Self { clock: self.clock.clone(), running, settings, data, database: None }
     }
 
     /// Returns the handles of the server, for what no door shows.
@@ -160,6 +177,17 @@ impl App {
         plain::get(self.links(), path, &[]).await
     }
 
+    /// Asks for a page of the links listener as somebody in particular.
+    pub async fn visit_as(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> plain::Answer {
+        plain::send(self.links(), method, path, headers, Bytes::new()).await
+    }
+
+    /// Waits until every click that was acknowledged is in the database.
+    pub async fn settled(&self) {
+        let spool = &self.running.spool;
+        eventually("the spool is drained", async || spool.status().lag_records == 0).await;
+    }
+
     /// Waits until the server has looked at its stores.
     pub async fn eventually_up(&self) {
         eventually("the stores were looked at", async || {
@@ -178,11 +206,28 @@ impl App {
     }
 }
 
+fn change(settings: &mut HashMap<String, String>, changes: &[(&str, &str)]) {
+    for (name, value) in changes {
+        settings.insert((*name).to_owned(), (*value).to_owned());
+    }
+}
+
+async fn run(settings: &HashMap<String, String>, clock: &SettableClock, seed: u64) -> Running {
+    let config = Config::from_lookup(&|name| settings.get(name).cloned()).expect("the settings are valid");
+    let ground = Ground { clock: Arc::new(clock.clone()), ids: Arc::new(Ids::seeded(seed)) };
+    serve::start(config, ground).await.expect("the server starts")
+}
+
 /// Waits until something is so, for as long as a slow machine may take.
 pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let begun: Moment = SystemClock.now();
+    within(Duration::from_secs(10), what, is_so).await;
+}
+
+/// Waits until something is so, and not longer than was promised.
+pub async fn within(promised: Duration, what: &str, is_so: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
     while !is_so().await {
-        assert!(SystemClock.now() - begun < chrono::Duration::seconds(10), "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(begun.elapsed() < promised, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

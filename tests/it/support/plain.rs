@@ -62,6 +62,24 @@ pub async fn send(
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
+/// Asks for many pages over one connection and returns their statuses.
+pub async fn get_many(to: SocketAddr, paths: impl Iterator<Item = String>) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    let stream = TcpStream::connect(to).await.expect("the listener accepts");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+    let connection = tokio::spawn(connection);
+    for path in paths {
+        let request = Request::get(&path).header("host", to.to_string()).body(Full::new(Bytes::new()));
+        let answer = sender.send_request(request.expect("a valid request")).await.expect("an answer");
+        statuses.push(answer.status().as_u16());
+        answer.into_body().collect().await.expect("a whole body");
+        sender.ready().await.expect("the connection stays open");
+    }
+    connection.abort();
+    statuses
+}
+
 /// Sends one POST over HTTP/2, as gRPC clients and some browsers do.
 pub async fn send_h2(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
     let stream = TcpStream::connect(to).await.expect("the listener accepts");

@@ -42,7 +42,7 @@ export type GetOverviewRequest = Message<"linkforty.v1.GetOverviewRequest"> & {
   startTime?: Timestamp | undefined;
 
   /**
-   * The end, not counted itself, raised to the full hour. Default: now. At most 366 days after `start_time`.
+   * The end, not counted itself, raised to the full hour. Default: the end of this hour. At most 366 days after `start_time`.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 4;
    */

@@ -1,0 +1,659 @@
+//! The contract as a whole: every method of the descriptors is called in every way it must refuse.
+//!
+//! Messages are filled from their descriptors, so a new method is walked over as soon as it stands in `proto/`; it only needs its line
+//! in [`METHODS`], and a word in [`Fill::text`] for ids of a new sort.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use linkforty::{
+    db::Dialect,
+    ids::Ids,
+    pb::{
+        self,
+        v1::{self, ErrorReason},
+    },
+    rpc::Permission,
+    workspaces::{enter_as_operator, keys},
+};
+use prost::Message as _;
+use prost_types::{
+    DescriptorProto, FileDescriptorSet, MethodDescriptorProto,
+    field_descriptor_proto::{Label, Type},
+};
+use sea_orm::{ConnectionTrait as _, Statement};
+use tonic::{
+    Code, Request, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Channel,
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+use tonic_types::StatusExt as _;
+
+use crate::{
+    accounts::{auth, settled_owner, sign_in},
+    support::{ALL_SCOPES, App, Store, Tenant, frame, link, on_every_store, reason, send_h2},
+    workspaces::person,
+};
+
+/// Who may call a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Anybody.
+    Anybody,
+    /// A signed-in person, in no workspace.
+    Person,
+    /// Whoever has all of these in the workspace; a key only if its scopes can.
+    With(&'static [Permission]),
+}
+
+use Permission::{AnalyticsRead, ApiKeysRead, ApiKeysWrite, LinksRead, LinksWrite, WorkspacesRead};
+
+/// Every method: who may call it, and whether its request names things of a workspace by their ids.
+const METHODS: &[(&str, Who, Names)] = &[
+    ("linkforty.v1.AnalyticsService/GetOverview", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.ApiKeyService/CreateApiKey", Who::With(&[ApiKeysWrite]), Names::Nothing),
+    ("linkforty.v1.ApiKeyService/ListApiKeys", Who::With(&[ApiKeysRead]), Names::Nothing),
+    ("linkforty.v1.ApiKeyService/RevokeApiKey", Who::With(&[ApiKeysWrite]), Names::Things),
+    ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
+    ("linkforty.v1.AuthService/SignIn", Who::Anybody, Names::Nothing),
+    ("linkforty.v1.AuthService/SignOut", Who::Person, Names::Nothing),
+    ("linkforty.v1.LinkService/BatchCreateLinks", Who::With(&[LinksWrite]), Names::Nothing),
+    ("linkforty.v1.LinkService/BatchDeleteLinks", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/BatchUpdateLinks", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/CreateLink", Who::With(&[LinksWrite]), Names::Nothing),
+    ("linkforty.v1.LinkService/DeleteLink", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
+    ("linkforty.v1.WorkspaceService/GetWorkspace", Who::With(&[WorkspacesRead]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/ListWorkspaces", Who::With(&[WorkspacesRead]), Names::Nothing),
+];
+
+/// What a request names by id, besides its workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Nothing,
+    Things,
+}
+
+/// The contract, read from its descriptors.
+struct Contract {
+    messages: HashMap<String, DescriptorProto>,
+    methods: BTreeMap<String, MethodDescriptorProto>,
+}
+
+impl Contract {
+    fn read() -> Self {
+        let files = FileDescriptorSet::decode(pb::DESCRIPTORS).expect("descriptors").file;
+        let (mut messages, mut methods) = (HashMap::new(), BTreeMap::new());
+        for file in files {
+            let package = file.package().to_owned();
+            for message in file.message_type {
+                messages.insert(format!(".{package}.{}", message.name()), message);
+            }
+            for service in file.service {
+                let service_name = format!("{package}.{}", service.name());
+                for method in service.method {
+                    methods.insert(format!("{service_name}/{}", method.name()), method);
+                }
+            }
+        }
+        Self { messages, methods }
+    }
+
+    /// Says whether the request has a field for its workspace.
+    fn takes_workspace(&self, method: &str) -> bool {
+        let message = &self.messages[self.methods[method].input_type()];
+        message.field.iter().any(|field| field.name() == "workspace_id")
+    }
+
+    /// Makes a request in which every field has a value that is right as far as that can be told from its name.
+    fn request(&self, method: &str, fill: &Fill<'_>) -> Bytes {
+        Bytes::from(self.message(self.methods[method].input_type(), fill))
+    }
+
+    fn message(&self, name: &str, fill: &Fill<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if name == ".google.protobuf.FieldMask" {
+            return prost_types::FieldMask { paths: vec!["title".into()] }.encode_to_vec();
+        }
+        // Moments are optional everywhere and mean something; so do filters.
+        let Some(message) = self.messages.get(name).filter(|_| !name.starts_with(".google.")) else {
+            return bytes;
+        };
+        for field in &message.field {
+            let number = u32::try_from(field.number()).expect("numbers are positive");
+            match field.r#type() {
+                Type::String => {
+                    if let Some(text) = fill.text(name, field.name()) {
+                        put(&mut bytes, number, text.as_bytes());
+                    }
+                }
+                Type::Message => {
+                    let inner = field.type_name();
+                    let optional = inner.ends_with("Timestamp") || inner.ends_with("Filter");
+                    if !optional {
+                        put(&mut bytes, number, &self.message(inner, fill));
+                    }
+                }
+                Type::Enum if field.label() == Label::Repeated => put(&mut bytes, number, &[1]),
+                Type::Enum => {
+                    prost::encoding::int32::encode(number, &1, &mut bytes);
+                }
+                Type::Int32 => prost::encoding::int32::encode(number, &0, &mut bytes),
+                Type::Bool => prost::encoding::bool::encode(number, &false, &mut bytes),
+                Type::Int64 => {}
+                other => panic!("{name}.{}: say how a {other:?} is filled", field.name()),
+            }
+        }
+        bytes
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, number: u32, content: &[u8]) {
+    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, bytes);
+    prost::encoding::encode_varint(content.len() as u64, bytes);
+    bytes.put_slice(content);
+}
+
+/// The ids a request is filled with.
+#[derive(Debug, Clone, Copy)]
+struct Fill<'a> {
+    workspace: &'a str,
+    link: &'a str,
+    api_key: &'a str,
+}
+
+impl Fill<'_> {
+    fn text(&self, message: &str, field: &str) -> Option<String> {
+        let text = match field {
+            "workspace_id" => self.workspace,
+            "link_id" | "link_ids" => self.link,
+            "api_key_id" => self.api_key,
+            "id" => match message {
+                ".linkforty.v1.Link" => self.link,
+                ".linkforty.v1.ApiKey" => self.api_key,
+                ".linkforty.v1.Workspace" => self.workspace,
+                _ => panic!("{message}.id: say whose id that is"),
+            },
+            "destination_url" => "https://example.com/contract",
+            "title" | "name" | "refresh_token" => "contract",
+            "email" => "contract@example.com",
+            "password" | "current_password" | "new_password" => "wir essen morgen torte",
+            // Empty means any, none or unconditionally.
+            "short_code" | "etag" | "request_id" | "page_token" | "search" | "description" | "tags"
+            | "prefix" | "ios_url" | "android_url" | "web_url" | "domain" | "short_url" => return None,
+            other => panic!("{message}.{other}: say what stands there"),
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// Carries bytes as they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+/// Calls a method. Every refusal is held against the contract: a known reason, in our domain, with the code that belongs to it.
+async fn call(channel: &Channel, method: &str, bearer: &str, message: Bytes) -> Result<Bytes, Status> {
+    let mut client = Grpc::new(channel.clone());
+    client.ready().await.expect("the server is there");
+    let mut request = Request::new(message);
+    if !bearer.is_empty() {
+        let value = format!("Bearer {bearer}").parse().expect("a header value");
+        request.metadata_mut().insert("authorization", value);
+    }
+    let path = format!("/{method}").parse().expect("a path");
+    let outcome = client.unary(request, path, Raw).await.map(tonic::Response::into_inner);
+    if let Err(status) = &outcome {
+        let info = status.get_details_error_info();
+        let info = info.unwrap_or_else(|| panic!("{method}: no ErrorInfo in {status:?}"));
+        assert_eq!(info.domain, "linkforty", "{method}");
+        let known = ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason));
+        let known = known.unwrap_or_else(|| panic!("{method}: {} is not in ErrorReason", info.reason));
+        let kind = linkforty::error::kind_of(known);
+        assert_eq!(Code::from_i32(kind.grpc_code()), status.code(), "{method}: {}", info.reason);
+        assert!(!matches!(status.code(), Code::Internal | Code::Unknown), "{method}: {status:?}");
+    }
+    outcome
+}
+
+/// What a caller can tell two refusals apart by.
+fn face(status: &Status) -> (Code, String, Vec<u8>) {
+    (status.code(), status.message().to_owned(), status.details().to_vec())
+}
+
+fn nowhere() -> Fill<'static> {
+    Fill {
+        workspace: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506",
+        link: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507",
+        api_key: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f508",
+    }
+}
+
+fn locked() -> impl Iterator<Item = &'static (&'static str, Who, Names)> {
+    METHODS.iter().filter(|(_, who, _)| *who != Who::Anybody)
+}
+
+#[test]
+fn every_method_has_its_line_here() {
+    let described: BTreeSet<String> = Contract::read().methods.into_keys().collect();
+    let listed: BTreeSet<String> = METHODS.iter().map(|(method, ..)| (*method).to_owned()).collect();
+    assert_eq!(described, listed, "left: proto/, right: METHODS of this file");
+    assert_eq!(listed.len(), METHODS.len(), "a method stands here twice");
+}
+
+#[tokio::test]
+async fn without_credentials_only_signing_in_is_open() {
+    on_every_store(async |app| {
+        let (contract, channel) = (Contract::read(), app.channel().await);
+        for (method, who, _) in METHODS {
+            for message in [contract.request(method, &nowhere()), Bytes::new()] {
+                let refused = call(&channel, method, "", message).await.expect_err("nobody is in");
+                let missing = reason(&refused) == "CREDENTIALS_MISSING";
+                assert_eq!(missing, *who != Who::Anybody, "{method}: {refused:?}");
+                assert!(!missing || refused.code() == Code::Unauthenticated, "{method}");
+            }
+        }
+    })
+    .await;
+}
+
+fn base64(text: &str) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+#[tokio::test]
+async fn forged_expired_and_revoked_credentials_open_nothing() {
+    on_every_store(async |app| {
+        let contract = Contract::read();
+        let (expired, workspace) = settled_owner(app).await;
+        let env = app.env();
+        let operator = enter_as_operator(env, Some(&workspace)).await.expect("is there");
+        let make = async |minutes: i64| {
+            let new = keys::NewKey {
+                name: "k".into(),
+                scopes: ALL_SCOPES.to_vec(),
+                expire_time: Some(env.now() + chrono::Duration::minutes(minutes)),
+            };
+            keys::create(env, &operator, new, None).await.expect("creates")
+        };
+        let (short, revoked) = (make(5).await, make(60).await);
+        let channel = app.channel().await;
+        let get = "linkforty.v1.WorkspaceService/GetWorkspace";
+        let ask = contract.request(get, &Fill { workspace: &workspace, ..nowhere() });
+        let secret = |made: &keys::Created| made.secret.clone().expect("a new key has one");
+        // All of them are good at first, and believed to be.
+        for good in [&expired, &secret(&short), &secret(&revoked)] {
+            call(&channel, get, good, ask.clone()).await.expect("is good");
+        }
+        app.clock.advance(chrono::Duration::minutes(11));
+        keys::revoke(env, &operator, revoked.key.id).await.expect("revokes");
+        let first = crate::accounts::PASSWORD;
+        let ended = sign_in(app, "owner@localhost", first).await.expect("signs in").tokens;
+        let ended = ended.expect("always there");
+        let good = sign_in(app, "owner@localhost", first).await.expect("signs in").tokens;
+        let good = good.expect("always there").access_token;
+        auth(app, &ended.access_token).await.sign_out(v1::SignOutRequest {}).await.expect("signs out");
+
+        let parts: Vec<&str> = good.split('.').collect();
+        let [header, claims, signature] = parts[..] else { panic!("a token has three parts") };
+        let bent = if signature.starts_with('A') { "B" } else { "A" };
+        let mut changed_key = secret(&revoked);
+        changed_key.replace_range(10..11, if &changed_key[10..11] == "a" { "b" } else { "a" });
+        let bad = [
+            ("expired token", expired),
+            ("session that ended", ended.access_token.clone()),
+            ("no token but a refresh token", ended.refresh_token),
+            ("no signature", format!("{header}.{claims}.")),
+            ("alg none", format!("{}.{claims}.", base64(r#"{"alg":"none","typ":"JWT"}"#))),
+            ("another signature", format!("{header}.{claims}.{bent}{}", &signature[1..])),
+            ("other claims", format!("{header}.{}.{signature}", base64(r#"{"sub":"x"}"#))),
+            ("expired key", secret(&short)),
+            ("revoked key", secret(&revoked)),
+            ("changed key", changed_key),
+            ("made-up key", format!("lf_{}", "a".repeat(43))),
+            ("no token but dots", "....".to_owned()),
+        ];
+        call(&channel, get, &good, ask).await.expect("the one they were made from is good");
+        for (what, bearer) in &bad {
+            for (method, ..) in locked() {
+                let message = contract.request(method, &Fill { workspace: &workspace, ..nowhere() });
+                let refused = call(&channel, method, bearer, message).await.expect_err(what);
+                // What does not even look like a token is as good as none.
+                let expected =
+                    if what.starts_with("no token") { "CREDENTIALS_MISSING" } else { "CREDENTIALS_INVALID" };
+                assert_eq!(
+                    (refused.code(), &*reason(&refused)),
+                    (Code::Unauthenticated, expected),
+                    "{method} with {what}"
+                );
+            }
+        }
+    })
+    .await;
+}
+
+/// Everything a workspace owns, table by table, whatever tables there are.
+async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
+    // When a key was used is written a while later, and is no harm.
+    keys::flush_last_use(app.env()).await.expect("writes");
+    let db = &app.env().db.api;
+    let ask = async |sql: String| {
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+        let rows = rows.expect("the database answers");
+        rows.iter().map(|row| row.try_get_by_index::<String>(0).expect("text")).collect::<Vec<_>>()
+    };
+    let postgres = app.env().db.dialect() == Dialect::Postgres;
+    let tables = ask(if postgres {
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename !~ '^clicks_'".into()
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'".into()
+    })
+    .await;
+    let mut all = BTreeMap::new();
+    for table in tables {
+        let columns = ask(if postgres {
+            format!("SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}'")
+        } else {
+            format!("SELECT name FROM pragma_table_info('{table}')")
+        })
+        .await;
+        let owner = if table == "workspaces" { "id" } else { "workspace_id" };
+        if !columns.iter().any(|column| column == owner) {
+            continue;
+        }
+        let sql = if postgres {
+            format!("SELECT t::text FROM {table} t WHERE {owner} = '{workspace}' ORDER BY 1")
+        } else {
+            let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
+            let id = workspace.replace('-', "");
+            format!("SELECT {} FROM {table} WHERE {owner} = x'{id}' ORDER BY 1", quoted.join("||','||"))
+        };
+        all.insert(table, ask(sql).await);
+    }
+    assert!(all.contains_key("links") && all.contains_key("api_keys") && all.contains_key("clicks"));
+    all
+}
+
+/// A workspace with something of everything in it.
+struct Victim {
+    tenant: Tenant,
+    link: String,
+    api_key: String,
+}
+
+impl Victim {
+    async fn of(app: &App, workspace: &str) -> Self {
+        let tenant = app.tenant_of(workspace).await;
+        let link = tenant.create(link("victim", "https://example.com/victim")).await.id;
+        app.visit("/victim").await;
+        app.settled().await;
+        let operator = enter_as_operator(app.env(), Some(workspace)).await.expect("is there");
+        let new = keys::NewKey { name: "theirs".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None };
+        let api_key =
+            keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
+        Self { tenant, link, api_key }
+    }
+
+    fn fill(&self) -> Fill<'_> {
+        Fill { workspace: &self.tenant.id, link: &self.link, api_key: &self.api_key }
+    }
+}
+
+#[tokio::test]
+async fn what_is_somebody_elses_is_unknown() {
+    on_every_store(async |app| {
+        let contract = Contract::read();
+        let (owner, workspace) = settled_owner(app).await;
+        let victim = Victim::of(app, &workspace).await;
+        let stranger = person(app, "stranger@example.com", None).await;
+        let channel = app.channel().await;
+        let request = v1::CreateWorkspaceRequest {
+            workspace: Some(v1::Workspace { name: "Stranger's".into(), ..v1::Workspace::default() }),
+            request_id: String::new(),
+        };
+        let method = "linkforty.v1.WorkspaceService/CreateWorkspace";
+        let made = call(&channel, method, &stranger, request.encode_to_vec().into()).await.expect("creates");
+        let made = v1::CreateWorkspaceResponse::decode(made).expect("a workspace").workspace;
+        let own = made.expect("always there").id;
+        let key = app.key(&own, &ALL_SCOPES).await;
+        let before = rows_of(app, &workspace).await;
+
+        for (method, who, names) in locked() {
+            let Who::With(needed) = who else { continue };
+            for bearer in [&key, &stranger] {
+                // In the other's workspace nothing is to be found, whether it exists or not.
+                let theirs = contract.request(method, &victim.fill());
+                let unknown = contract.request(method, &nowhere());
+                if contract.takes_workspace(method) {
+                    let theirs = call(&channel, method, bearer, theirs).await.expect_err("is not theirs");
+                    let unknown = call(&channel, method, bearer, unknown).await.expect_err("is nowhere");
+                    assert_eq!((theirs.code(), &*reason(&theirs)), (Code::NotFound, "NOT_FOUND"), "{method}");
+                    assert_eq!(face(&theirs), face(&unknown), "{method}");
+                }
+                // In one's own workspace the other's things are unknown too.
+                if *names == Names::Things {
+                    let theirs = contract.request(method, &Fill { workspace: &own, ..victim.fill() });
+                    let unknown = contract.request(method, &Fill { workspace: &own, ..nowhere() });
+                    let theirs = call(&channel, method, bearer, theirs).await;
+                    let unknown = call(&channel, method, bearer, unknown).await;
+                    match (theirs, unknown) {
+                        (Err(theirs), Err(unknown)) => {
+                            let denied = bearer == &key && needed.contains(&ApiKeysWrite);
+                            let expected = if denied { "PERMISSION_MISSING" } else { "NOT_FOUND" };
+                            assert_eq!(reason(&theirs), expected, "{method}");
+                            assert_eq!(face(&theirs), face(&unknown), "{method}");
+                        }
+                        // A batch answers for each of its items.
+                        (Ok(theirs), Ok(unknown)) => {
+                            assert_eq!(theirs, unknown, "{method}");
+                            let batch = v1::BatchDeleteLinksResponse::decode(theirs).expect("a batch");
+                            assert_eq!((batch.succeeded, batch.failed), (0, 1), "{method}");
+                        }
+                        mixed => panic!("{method} tells them apart: {mixed:?}"),
+                    }
+                }
+            }
+        }
+        assert_eq!(rows_of(app, &workspace).await, before, "a stranger left traces");
+
+        // The very same requests are good when their owner sends them: it was not for another reason that they failed.
+        for (method, who, _) in locked() {
+            let Who::With(_) = who else { continue };
+            let fresh = victim.tenant.create(link("", "https://example.com/fresh")).await.id;
+            let message = contract.request(method, &Fill { link: &fresh, ..victim.fill() });
+            let answer = call(&channel, method, &owner, message).await;
+            let answer = answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+            if method.contains("/Batch") {
+                let batch = v1::BatchDeleteLinksResponse::decode(answer).expect("a batch");
+                assert_eq!((batch.succeeded, batch.failed), (1, 0), "{method}");
+            }
+        }
+        assert_ne!(rows_of(app, &workspace).await, before, "what the owner does is seen");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
+    on_every_store(async |app| {
+        let contract = Contract::read();
+        let tenant = app.tenant().await;
+        let victim = Victim::of(app, &tenant.id).await;
+        let channel = app.channel().await;
+        let every: Vec<Permission> = Permission::ALL.to_vec();
+        for (method, who, _) in locked() {
+            let message = contract.request(method, &victim.fill());
+            match who {
+                Who::Anybody => {}
+                Who::Person => {
+                    let refused =
+                        call(&channel, method, &tenant.key, message).await.expect_err("people only");
+                    assert_eq!(
+                        (refused.code(), &*reason(&refused)),
+                        (Code::PermissionDenied, "PERMISSION_MISSING"),
+                        "{method}"
+                    );
+                }
+                Who::With(needed) => {
+                    for lacking in *needed {
+                        let scopes: Vec<_> = every.iter().copied().filter(|p| p != lacking).collect();
+                        let key = app.key(&tenant.id, &scopes).await;
+                        let refused = call(&channel, method, &key, message.clone()).await;
+                        let refused = refused.expect_err("one is lacking");
+                        assert_eq!(reason(&refused), "PERMISSION_MISSING", "{method}");
+                        let info = refused.get_details_error_info().expect("always there");
+                        assert_eq!(info.metadata["permission"], lacking.name(), "{method}");
+                    }
+                    // And these are enough.
+                    let key = app.key(&tenant.id, needed).await;
+                    let fresh = tenant.create(link("", "https://example.com/fresh")).await.id;
+                    let message = contract.request(method, &Fill { link: &fresh, ..victim.fill() });
+                    call(&channel, method, &key, message)
+                        .await
+                        .unwrap_or_else(|status| panic!("{method}: {status:?}"));
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// Whatever comes in, it is the caller's fault and never ours. [`call`] checks the rest.
+#[tokio::test]
+async fn random_bytes_are_nobodys_crash() {
+    on_every_store(async |app| {
+        let contract = Contract::read();
+        let (owner, workspace) = settled_owner(app).await;
+        let key = app.key(&workspace, &ALL_SCOPES).await;
+        let channel = app.channel().await;
+        let ids = Ids::seeded(7);
+        for (method, ..) in METHODS {
+            let whole = contract.request(method, &Fill { workspace: &workspace, ..nowhere() });
+            for round in 0..40_u32 {
+                let mut bytes = match round % 4 {
+                    // A message that goes wrong somewhere is further inside than one that begins wrong.
+                    0 => ids.bytes::<64>()[..(round as usize)].to_vec(),
+                    1 => whole[..ids.below(whole.len() as u32 + 1) as usize].to_vec(),
+                    _ => whole.to_vec(),
+                };
+                if round % 4 > 1 && !bytes.is_empty() {
+                    let at = ids.below(bytes.len() as u32) as usize;
+                    bytes[at] = ids.bytes::<1>()[0];
+                }
+                let bearer = if round % 3 == 0 && !method.ends_with("SignOut") { &owner } else { &key };
+                let _ = call(&channel, method, bearer, bytes.into()).await;
+            }
+            // Not a message at all.
+            let refused = call(&channel, method, &key, Bytes::from_static(&[0xff; 9])).await;
+            let refused = refused.expect_err("cannot be read");
+            assert_eq!(refused.code(), Code::InvalidArgument, "{method}: {refused:?}");
+            // Nor framed as one.
+            let headers = [
+                ("content-type", "application/grpc"),
+                ("te", "trailers"),
+                ("authorization", &*format!("Bearer {key}")),
+            ];
+            for body in [
+                &b""[..],
+                b"\x00",
+                b"\x00\xff\xff\xff\xff",
+                b"\x07\x00\x00\x00\x00",
+                b"\x01\x00\x00\x00\x01x",
+            ] {
+                let answer =
+                    send_h2(app.api(), &format!("/{method}"), &headers, Bytes::copy_from_slice(body)).await;
+                let status = Status::from_header_map(&answer.headers);
+                let status = status.unwrap_or_else(|| panic!("{method} {body:?}: {answer:?}"));
+                assert!(
+                    matches!(
+                        status.code(),
+                        Code::InvalidArgument
+                            | Code::Unimplemented
+                            | Code::PermissionDenied
+                            | Code::Unauthenticated
+                    ),
+                    "{method} {body:?}: {status:?}"
+                );
+                assert!(!reason(&status).is_empty(), "{method} {body:?}: {status:?}");
+            }
+        }
+        // It is still there, and still answers as it should.
+        let method = "linkforty.v1.WorkspaceService/GetWorkspace";
+        let message = contract.request(method, &Fill { workspace: &workspace, ..nowhere() });
+        call(&channel, method, &key, message).await.expect("still answers");
+        assert_eq!(
+            send_h2(app.api(), "/x", &[("content-type", "application/grpc")], frame(b"")).await.status,
+            200
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_operators_may_read_the_contract_from_the_server() {
+    let app = App::start(Store::Embedded).await;
+    let ask = async |address: std::net::SocketAddr| {
+        let endpoint =
+            tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        let mut client = ServerReflectionClient::new(endpoint.connect().await.expect("accepts"));
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut answers = client.server_reflection_info(tokio_stream::once(request)).await?.into_inner();
+        let answer = answers.message().await?.expect("one answer").message_response;
+        let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+        Ok::<_, Status>(list.service.into_iter().map(|service| service.name).collect::<BTreeSet<_>>())
+    };
+    let told = ask(app.ops()).await.expect("operators may");
+    let methods = Contract::read().methods;
+    for service in methods.keys().filter_map(|method| method.split('/').next()) {
+        assert!(told.contains(service), "{service} is not among {told:?}");
+    }
+    for address in [app.api(), app.links()] {
+        let refused = ask(address).await.expect_err("not here");
+        assert!(matches!(refused.code(), Code::Unimplemented | Code::NotFound), "{refused:?}");
+    }
+    app.stop().await;
+}

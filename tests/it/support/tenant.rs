@@ -1,0 +1,132 @@
+//! Workspaces to test in, made as the operator makes them, and typed clients for whoever holds a token or a key.
+
+use linkforty::{
+    accounts::bootstrap,
+    entity::user,
+    pb::v1::{
+        CreateLinkRequest, DeleteLinkRequest, GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link,
+        UpdateLinkRequest, analytics_service_client::AnalyticsServiceClient,
+        link_service_client::LinkServiceClient,
+    },
+    rpc::Permission,
+    workspaces::{
+        self, enter_as_operator,
+        keys::{self, NewKey},
+    },
+};
+use prost_types::FieldMask;
+use sea_orm::EntityTrait as _;
+use tonic::{Status, service::interceptor::InterceptedService, transport::Channel};
+
+use super::{App, Bearer};
+
+/// Links, for whoever holds a token.
+pub type Links = LinkServiceClient<InterceptedService<Channel, Bearer>>;
+/// Numbers, for whoever holds a token.
+pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// What an API key can be allowed at most.
+pub const ALL_SCOPES: [Permission; 5] = [
+    Permission::LinksRead,
+    Permission::LinksWrite,
+    Permission::AnalyticsRead,
+    Permission::WorkspacesRead,
+    Permission::ApiKeysRead,
+];
+
+/// A workspace and a key that may do there whatever a key may.
+#[derive(Clone)]
+pub struct Tenant {
+    /// The id of the workspace.
+    pub id: String,
+    /// The secret of the key.
+    pub key: String,
+    /// Its links.
+    pub links: Links,
+    /// Its numbers.
+    pub analytics: Analytics,
+}
+
+impl App {
+    /// Returns the first workspace.
+    pub async fn tenant(&self) -> Tenant {
+        if self.running().first_sign_in.is_none() {
+            bootstrap(self.env()).await.expect("the stores answer");
+        }
+        let first = enter_as_operator(self.env(), None).await.expect("there is one workspace");
+        self.tenant_of(&first.id.to_string()).await
+    }
+
+    /// Returns a new workspace, which the first person owns too.
+    pub async fn another_tenant(&self) -> Tenant {
+        let owner = user::Entity::find().one(&self.env().db.api).await.expect("the stores answer");
+        let owner = owner.expect("tenant() was called").id;
+        let made = workspaces::create(self.env(), owner, "Another".to_owned(), None).await.expect("creates");
+        self.tenant_of(&made.workspace.id.to_string()).await
+    }
+
+    /// Returns clients of a workspace, through this node.
+    pub async fn tenant_of(&self, id: &str) -> Tenant {
+        let key = self.key(id, &ALL_SCOPES).await;
+        self.with_key(id, key).await
+    }
+
+    /// Returns the clients of a key, through this node.
+    pub async fn with_key(&self, id: &str, key: String) -> Tenant {
+        let (channel, bearer) = (self.channel().await, Bearer(key.clone()));
+        Tenant {
+            id: id.to_owned(),
+            key,
+            links: LinkServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            analytics: AnalyticsServiceClient::with_interceptor(channel, bearer),
+        }
+    }
+
+    /// Makes an API key and returns its secret.
+    pub async fn key(&self, workspace: &str, scopes: &[Permission]) -> String {
+        let tenant = enter_as_operator(self.env(), Some(workspace)).await.expect("it is there");
+        let new = NewKey { name: "test".to_owned(), scopes: scopes.to_vec(), expire_time: None };
+        let created = keys::create(self.env(), &tenant, new, None).await.expect("creates");
+        created.secret.expect("a new key has one")
+    }
+}
+
+/// A link that leads to `destination_url` and has the code asked for.
+pub fn link(short_code: &str, destination_url: &str) -> Link {
+    Link { short_code: short_code.to_owned(), destination_url: destination_url.to_owned(), ..Link::default() }
+}
+
+impl Tenant {
+    /// Creates a link.
+    pub async fn create(&self, link: Link) -> Link {
+        let request = CreateLinkRequest { link: Some(link), ..CreateLinkRequest::default() };
+        let made = self.links.clone().create_link(request).await.expect("creates");
+        made.into_inner().link.expect("always there")
+    }
+
+    /// Returns a link.
+    pub async fn get(&self, id: &str) -> Result<Link, Status> {
+        let request = GetLinkRequest { link_id: id.to_owned(), ..GetLinkRequest::default() };
+        Ok(self.links.clone().get_link(request).await?.into_inner().link.expect("always there"))
+    }
+
+    /// Writes the fields that `paths` names.
+    pub async fn update(&self, link: Link, paths: &[&str]) -> Link {
+        let update_mask = Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() });
+        let request = UpdateLinkRequest { link: Some(link), update_mask, ..UpdateLinkRequest::default() };
+        let made = self.links.clone().update_link(request).await.expect("updates");
+        made.into_inner().link.expect("always there")
+    }
+
+    /// Deletes a link.
+    pub async fn delete(&self, id: &str) {
+        let request = DeleteLinkRequest { link_id: id.to_owned(), ..DeleteLinkRequest::default() };
+        self.links.clone().delete_link(request).await.expect("deletes");
+    }
+
+    /// Returns the numbers of the last thirty days, of one link unless `link_id` is empty.
+    pub async fn overview(&self, link_id: &str) -> GetOverviewResponse {
+        let request = GetOverviewRequest { link_id: link_id.to_owned(), ..GetOverviewRequest::default() };
+        self.analytics.clone().get_overview(request).await.expect("numbers").into_inner()
+    }
+}
