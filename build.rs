@@ -25,6 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".linkforty.internal.v1").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".linkforty.internal.v1")
+        // Ordered, so that one message has one encoding: request ids compare encodings.
+        .btree_map(".linkforty.v1")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -32,6 +32,24 @@ pub struct Model {
     pub android_url: String,
     /// Empty when not set.
     pub web_url: String,
+    /// The scheme of the app's own URLs; empty when not set.
+    pub app_scheme: String,
+    /// Empty when not set.
+    pub ios_universal_link: String,
+    /// Empty when not set.
+    pub android_app_link: String,
+    /// Empty when not set.
+    pub deep_link_path: String,
+    /// An object of texts.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub deep_link_parameters: Json,
+    /// An object of texts: `source`, `medium`, `campaign`, `term`, `content`, those that are set.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub utm: Json,
+    /// Whether URLs get the id of the click.
+    pub append_click_id: bool,
+    /// Whether URLs get the visitor's own query.
+    pub forward_query: bool,
     /// Whether it redirects.
     pub active: bool,
     /// From when on it redirects.

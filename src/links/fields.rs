@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, mem::take};
 use prost_types::{FieldMask, Timestamp};
 use url::Url;
 
-use super::{code, destination_url};
+use super::{
+    app_fields::{self, Texts},
+    code, destination_url,
+};
 use crate::{
     clock::{Moment, cut},
     entity::link,
@@ -19,6 +22,7 @@ pub const NOT_A_UUID: &str = "must be a UUID of 36 characters";
 /// How long a title may be.
 pub const MAX_TITLE: usize = 255;
 const MAX_DESCRIPTION: usize = 2000;
+const MAX_DEEP_LINK_PATH: usize = 1024;
 const MAX_TAGS: usize = 50;
 const MAX_TAG: usize = 50;
 
@@ -41,6 +45,14 @@ pub struct Content {
     pub ios_url: String,
     pub android_url: String,
     pub web_url: String,
+    pub app_scheme: String,
+    pub ios_universal_link: String,
+    pub android_app_link: String,
+    pub deep_link_path: String,
+    pub deep_link_parameters: Texts,
+    pub utm: Texts,
+    pub append_click_id: bool,
+    pub forward_query: bool,
     pub active: bool,
     pub start_time: Option<Moment>,
     pub expire_time: Option<Moment>,
@@ -72,6 +84,14 @@ pub enum Field {
     IosUrl,
     AndroidUrl,
     WebUrl,
+    AppScheme,
+    IosUniversalLink,
+    AndroidAppLink,
+    DeepLinkPath,
+    DeepLinkParameters,
+    Utm,
+    AppendClickId,
+    ForwardQuery,
     Active,
     StartTime,
     ExpireTime,
@@ -79,13 +99,21 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 18] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
         Self::IosUrl,
         Self::AndroidUrl,
         Self::WebUrl,
+        Self::AppScheme,
+        Self::IosUniversalLink,
+        Self::AndroidAppLink,
+        Self::DeepLinkPath,
+        Self::DeepLinkParameters,
+        Self::Utm,
+        Self::AppendClickId,
+        Self::ForwardQuery,
         Self::Active,
         Self::StartTime,
         Self::ExpireTime,
@@ -100,6 +128,14 @@ impl Field {
             Self::IosUrl => "ios_url",
             Self::AndroidUrl => "android_url",
             Self::WebUrl => "web_url",
+            Self::AppScheme => "app_scheme",
+            Self::IosUniversalLink => "ios_universal_link",
+            Self::AndroidAppLink => "android_app_link",
+            Self::DeepLinkPath => "deep_link_path",
+            Self::DeepLinkParameters => "deep_link_parameters",
+            Self::Utm => "utm",
+            Self::AppendClickId => "append_click_id",
+            Self::ForwardQuery => "forward_query",
             Self::Active => "active",
             Self::StartTime => "start_time",
             Self::ExpireTime => "expire_time",
@@ -115,6 +151,14 @@ impl Field {
             Self::IosUrl => !link.ios_url.is_empty(),
             Self::AndroidUrl => !link.android_url.is_empty(),
             Self::WebUrl => !link.web_url.is_empty(),
+            Self::AppScheme => !link.app_scheme.is_empty(),
+            Self::IosUniversalLink => !link.ios_universal_link.is_empty(),
+            Self::AndroidAppLink => !link.android_app_link.is_empty(),
+            Self::DeepLinkPath => !link.deep_link_path.is_empty(),
+            Self::DeepLinkParameters => !link.deep_link_parameters.is_empty(),
+            Self::Utm => link.utm.is_some(),
+            Self::AppendClickId => link.append_click_id,
+            Self::ForwardQuery => link.forward_query.is_some(),
             Self::Active => link.active.is_some(),
             Self::StartTime => link.start_time.is_some(),
             Self::ExpireTime => link.expire_time.is_some(),
@@ -188,6 +232,33 @@ impl Door<'_> {
         let ios_url = url(Field::IosUrl, link.ios_url);
         let android_url = url(Field::AndroidUrl, link.android_url);
         let web_url = url(Field::WebUrl, link.web_url);
+        let mut https = |field: Field, raw: String| {
+            if raw.is_empty() || !asked(field) {
+                return String::new();
+            }
+            let checked = destination_url::check(&raw, self.own).and_then(app_fields::only_https);
+            wrong.take(&self.name(field.name()), checked).unwrap_or_default()
+        };
+        let ios_universal_link = https(Field::IosUniversalLink, link.ios_universal_link);
+        let android_app_link = https(Field::AndroidAppLink, link.android_app_link);
+        if asked(Field::AppScheme) {
+            wrong.take(&self.name("app_scheme"), app_fields::check_scheme(&link.app_scheme));
+        }
+        if asked(Field::DeepLinkPath) {
+            self.text("deep_link_path", &link.deep_link_path, MAX_DEEP_LINK_PATH, &[], wrong);
+        }
+        if asked(Field::DeepLinkParameters) {
+            app_fields::check_parameters(
+                &self.name("deep_link_parameters"),
+                &link.deep_link_parameters,
+                wrong,
+            );
+        }
+        let utm = if asked(Field::Utm) {
+            app_fields::read_utm(&self.name("utm"), link.utm.unwrap_or_default(), wrong)
+        } else {
+            Texts::new()
+        };
         if asked(Field::Title) {
             self.text("title", &link.title, MAX_TITLE, &[], wrong);
         }
@@ -208,6 +279,14 @@ impl Door<'_> {
             ios_url,
             android_url,
             web_url,
+            app_scheme: link.app_scheme,
+            ios_universal_link,
+            android_app_link,
+            deep_link_path: link.deep_link_path,
+            deep_link_parameters: link.deep_link_parameters,
+            utm,
+            append_click_id: link.append_click_id,
+            forward_query: link.forward_query.unwrap_or(true),
             active: link.active.unwrap_or(true),
             start_time,
             expire_time,
@@ -315,6 +394,16 @@ impl LinkChange {
                 Field::IosUrl => link.ios_url = take(&mut content.ios_url),
                 Field::AndroidUrl => link.android_url = take(&mut content.android_url),
                 Field::WebUrl => link.web_url = take(&mut content.web_url),
+                Field::AppScheme => link.app_scheme = take(&mut content.app_scheme),
+                Field::IosUniversalLink => link.ios_universal_link = take(&mut content.ios_universal_link),
+                Field::AndroidAppLink => link.android_app_link = take(&mut content.android_app_link),
+                Field::DeepLinkPath => link.deep_link_path = take(&mut content.deep_link_path),
+                Field::DeepLinkParameters => {
+                    link.deep_link_parameters = app_fields::to_json(&content.deep_link_parameters);
+                }
+                Field::Utm => link.utm = app_fields::to_json(&content.utm),
+                Field::AppendClickId => link.append_click_id = content.append_click_id,
+                Field::ForwardQuery => link.forward_query = content.forward_query,
                 Field::Active => link.active = content.active,
                 Field::StartTime => link.start_time = content.start_time,
                 Field::ExpireTime => link.expire_time = content.expire_time,

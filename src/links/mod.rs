@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `fields.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `fields.rs` `app_fields.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
 //! | `batch.rs` | many links in one transaction, each with its own fate |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
@@ -11,6 +11,7 @@
 //! Guarantees: a code belongs to one link of a domain, however many ask for it at once; a code that was asked for is never
 //! replaced by another. A change that is stored is told to every node. A call repeated under its `request_id` has one effect.
 
+mod app_fields;
 mod batch;
 mod changes;
 mod code;
@@ -34,7 +35,7 @@ pub use self::{
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
     store::CountedLink,
-    target::Target,
+    target::{Decoration, Target},
     wire::both,
 };
 use self::{changes::Changes, fields::MAX_TITLE};
@@ -222,6 +223,14 @@ impl Draft {
             ios_url: content.ios_url,
             android_url: content.android_url,
             web_url: content.web_url,
+            app_scheme: content.app_scheme,
+            ios_universal_link: content.ios_universal_link,
+            android_app_link: content.android_app_link,
+            deep_link_path: content.deep_link_path,
+            deep_link_parameters: app_fields::to_json(&content.deep_link_parameters),
+            utm: app_fields::to_json(&content.utm),
+            append_click_id: content.append_click_id,
+            forward_query: content.forward_query,
             active: content.active,
             start_time: content.start_time,
             expire_time: content.expire_time,

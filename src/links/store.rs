@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 17.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 25.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -168,7 +168,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 12] = [
+const CHANGEABLE: [Column; 20] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -176,6 +176,14 @@ const CHANGEABLE: [Column; 12] = [
     Column::IosUrl,
     Column::AndroidUrl,
     Column::WebUrl,
+    Column::AppScheme,
+    Column::IosUniversalLink,
+    Column::AndroidAppLink,
+    Column::DeepLinkPath,
+    Column::DeepLinkParameters,
+    Column::Utm,
+    Column::AppendClickId,
+    Column::ForwardQuery,
     Column::Active,
     Column::StartTime,
     Column::ExpireTime,
@@ -194,6 +202,14 @@ fn values(link: &Model) -> ValueTuple {
         link.ios_url.as_str().into(),
         link.android_url.as_str().into(),
         link.web_url.as_str().into(),
+        link.app_scheme.as_str().into(),
+        link.ios_universal_link.as_str().into(),
+        link.android_app_link.as_str().into(),
+        link.deep_link_path.as_str().into(),
+        link.deep_link_parameters.clone().into(),
+        link.utm.clone().into(),
+        link.append_click_id.into(),
+        link.forward_query.into(),
         link.active.into(),
         link.start_time.into(),
         link.expire_time.into(),

@@ -3,10 +3,11 @@
 use prost::Message as _;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, QueryFilter as _,
-    QuerySelect as _,
+    QuerySelect as _, prelude::Json,
 };
 use uuid::Uuid;
 
+use super::app_fields::{Texts, from_json};
 use crate::{
     clock::{Moment, from_micros},
     entity::link::{Column, Entity},
@@ -14,10 +15,12 @@ use crate::{
 };
 
 /// The first byte of an encoded target: which form the rest has.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
+/// The form of the version before. It has fewer fields; those it lacks are as on a link that never set them.
+const FORM_BEFORE: u8 = 1;
 
 /// What a redirect needs of a link.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The id.
     pub id: LinkId,
@@ -31,6 +34,14 @@ pub struct Target {
     pub android_url: String,
     /// Where everybody else goes; may be empty.
     pub web_url: String,
+    /// Where iPhones, iPads and iPods go first; may be empty.
+    pub ios_universal_link: String,
+    /// Where Android devices go first; may be empty.
+    pub android_app_link: String,
+    /// What is added to the URL; `None`: nothing but, perhaps, the visitor's query.
+    pub decoration: Option<Box<Decoration>>,
+    /// Whether the URL gets the visitor's query.
+    pub forward_query: bool,
     /// Whether it redirects.
     pub active: bool,
     /// From when on it redirects.
@@ -39,6 +50,29 @@ pub struct Target {
     pub expire_time: Option<Moment>,
     /// Goes up with every change: of two targets of one link the higher one is newer.
     pub version: i64,
+}
+
+/// What a link adds to the query of the URL it leads to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decoration {
+    /// Parameters and their values, each name once, in the order they are set in.
+    pub parameters: Vec<(String, String)>,
+    /// Whether the id of the click is among them.
+    pub append_click_id: bool,
+}
+
+impl Decoration {
+    fn of(parameters: Vec<(String, String)>, append_click_id: bool) -> Option<Box<Self>> {
+        let decoration = Self { parameters, append_click_id };
+        (decoration != Self::default()).then(|| Box::new(decoration))
+    }
+}
+
+/// Returns the parameters a link sets: those of its campaign, then those of the app, which win.
+fn parameters(utm: Texts, deep_link: Texts) -> Vec<(String, String)> {
+    let utm = utm.into_iter().map(|(name, value)| (format!("utm_{name}"), value));
+    let of_campaign: Vec<_> = utm.filter(|(name, _)| !deep_link.contains_key(name)).collect();
+    of_campaign.into_iter().chain(deep_link).collect()
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -63,6 +97,18 @@ struct Encoded {
     expire_micros: Option<i64>,
     #[prost(int64, tag = "10")]
     version: i64,
+    #[prost(string, tag = "11")]
+    ios_universal_link: String,
+    #[prost(string, tag = "12")]
+    android_app_link: String,
+    /// Names and values in turn.
+    #[prost(string, repeated, tag = "13")]
+    parameters: Vec<String>,
+    #[prost(bool, tag = "14")]
+    append_click_id: bool,
+    /// The wrong way round, so that its absence in the form before means what it should.
+    #[prost(bool, tag = "15")]
+    keep_query: bool,
 }
 
 impl Target {
@@ -79,6 +125,16 @@ impl Target {
             start_micros: self.start_time.map(|time| time.timestamp_micros()),
             expire_micros: self.expire_time.map(|time| time.timestamp_micros()),
             version: self.version,
+            ios_universal_link: self.ios_universal_link.clone(),
+            android_app_link: self.android_app_link.clone(),
+            parameters: self
+                .decoration
+                .iter()
+                .flat_map(|decoration| &decoration.parameters)
+                .flat_map(|(name, value)| [name.clone(), value.clone()])
+                .collect(),
+            append_click_id: self.decoration.as_ref().is_some_and(|decoration| decoration.append_click_id),
+            keep_query: !self.forward_query,
         };
         let mut bytes = Vec::with_capacity(1 + encoded.encoded_len());
         bytes.push(FORM);
@@ -86,9 +142,15 @@ impl Target {
         bytes
     }
 
-    /// Reads what [`Target::encode`] wrote; `None` for anything else, another version's form included.
+    /// Reads what [`Target::encode`] wrote, the version before included; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let encoded = Encoded::decode(bytes.strip_prefix(&[FORM])?).ok()?;
+        let (&(FORM | FORM_BEFORE), rest) = bytes.split_first()? else { return None };
+        let encoded = Encoded::decode(rest).ok()?;
+        let mut parameters = Vec::with_capacity(encoded.parameters.len() / 2);
+        let mut texts = encoded.parameters.into_iter();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            parameters.push((name, value));
+        }
         Some(Self {
             id: LinkId(Uuid::from_slice(&encoded.id).ok()?),
             workspace_id: WorkspaceId(Uuid::from_slice(&encoded.workspace_id).ok()?),
@@ -96,11 +158,58 @@ impl Target {
             ios_url: encoded.ios_url,
             android_url: encoded.android_url,
             web_url: encoded.web_url,
+            ios_universal_link: encoded.ios_universal_link,
+            android_app_link: encoded.android_app_link,
+            decoration: Decoration::of(parameters, encoded.append_click_id),
+            forward_query: !encoded.keep_query,
             active: encoded.active,
             start_time: encoded.start_micros.map(from_micros),
             expire_time: encoded.expire_micros.map(from_micros),
             version: encoded.version,
         })
+    }
+}
+
+/// The columns of a link that make up its target.
+#[derive(FromQueryResult)]
+struct Row {
+    id: LinkId,
+    workspace_id: WorkspaceId,
+    destination_url: String,
+    ios_url: String,
+    android_url: String,
+    web_url: String,
+    ios_universal_link: String,
+    android_app_link: String,
+    deep_link_parameters: Json,
+    utm: Json,
+    append_click_id: bool,
+    forward_query: bool,
+    active: bool,
+    start_time: Option<Moment>,
+    expire_time: Option<Moment>,
+    version: i64,
+}
+
+impl From<Row> for Target {
+    fn from(row: Row) -> Self {
+        let parameters = parameters(from_json(row.utm), from_json(row.deep_link_parameters));
+        Self {
+            id: row.id,
+            workspace_id: row.workspace_id,
+            destination_url: row.destination_url,
+            ios_url: row.ios_url,
+            android_url: row.android_url,
+            web_url: row.web_url,
+            ios_universal_link: row.ios_universal_link,
+            android_app_link: row.android_app_link,
+            decoration: Decoration::of(parameters, row.append_click_id),
+            forward_query: row.forward_query,
+            active: row.active,
+            start_time: row.start_time,
+            expire_time: row.expire_time,
+            version: row.version,
+        }
     }
 }
 
@@ -120,6 +229,12 @@ pub async fn find_target(
             Column::IosUrl,
             Column::AndroidUrl,
             Column::WebUrl,
+            Column::IosUniversalLink,
+            Column::AndroidAppLink,
+            Column::DeepLinkParameters,
+            Column::Utm,
+            Column::AppendClickId,
+            Column::ForwardQuery,
             Column::Active,
             Column::StartTime,
             Column::ExpireTime,
@@ -127,9 +242,10 @@ pub async fn find_target(
         ])
         .filter(Column::Domain.eq(domain))
         .filter(Column::ShortCode.eq(short_code))
-        .into_model::<Target>()
+        .into_model::<Row>()
         .one(db)
         .await
+        .map(|row| row.map(Target::from))
 }
 
 #[cfg(test)]
@@ -146,6 +262,10 @@ mod tests {
             ios_url: String::new(),
             android_url: "https://play.google.com/".into(),
             web_url: String::new(),
+            ios_universal_link: String::new(),
+            android_app_link: String::new(),
+            decoration: None,
+            forward_query: true,
             active: true,
             start_time: None,
             expire_time: Some(now),
@@ -160,6 +280,39 @@ mod tests {
         assert!(encoded.len() < 128, "{}", encoded.len());
         let long_ago = Target { start_time: Some(from_micros(-5)), ..target() };
         assert_eq!(Target::decode(&long_ago.encode()), Some(long_ago));
+        let texts = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
+        };
+        for parameters in [texts(&[]), texts(&[("utm_source", "mail"), ("id", "")])] {
+            for (append_click_id, forward_query) in [(false, true), (true, false)] {
+                let decorated = Target {
+                    ios_universal_link: "https://example.com/i".into(),
+                    android_app_link: "https://example.com/a".into(),
+                    decoration: Decoration::of(parameters.clone(), append_click_id),
+                    forward_query,
+                    ..target()
+                };
+                assert_eq!(Target::decode(&decorated.encode()), Some(decorated));
+            }
+        }
+    }
+
+    #[test]
+    fn the_form_of_the_version_before_is_read() {
+        let mut before = target().encode();
+        before[0] = FORM_BEFORE;
+        assert_eq!(Target::decode(&before), Some(target()));
+    }
+
+    #[test]
+    fn parameters_of_the_app_win_over_those_of_the_campaign() {
+        let texts = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Texts>()
+        };
+        let utm = texts(&[("source", "mail"), ("term", "shoes")]);
+        let set = parameters(utm, texts(&[("id", "1"), ("utm_source", "app")]));
+        let expected = [("utm_term", "shoes"), ("id", "1"), ("utm_source", "app")];
+        assert!(set.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use prost::Message;
 
 use super::{
-    CountedLink, Door, LinkOrder, LinkQuery, Run, Shown,
+    CountedLink, Door, LinkOrder, LinkQuery, Run, Shown, app_fields,
     batch::Results,
     etag,
     fields::{NOT_A_UUID, check_tag, moment, timestamp},
@@ -187,6 +187,14 @@ fn content(config: &Config, link: Model) -> v1::Link {
         ios_url: link.ios_url,
         android_url: link.android_url,
         web_url: link.web_url,
+        app_scheme: link.app_scheme,
+        ios_universal_link: link.ios_universal_link,
+        android_app_link: link.android_app_link,
+        deep_link_path: link.deep_link_path,
+        deep_link_parameters: app_fields::from_json(link.deep_link_parameters),
+        utm: app_fields::utm(&app_fields::from_json(link.utm)),
+        append_click_id: link.append_click_id,
+        forward_query: Some(link.forward_query),
         active: Some(link.active),
         start_time: link.start_time.map(time),
         expire_time: link.expire_time.map(time),

@@ -30,6 +30,8 @@ pub enum Step {
     Web = 3,
     /// The link's destination: nothing more specific fitted.
     Destination = 4,
+    /// The URL that the installed app opens: universal link or app link.
+    AppLink = 5,
 }
 
 /// Why a link that exists does not redirect.
@@ -46,7 +48,7 @@ pub enum Closed {
 /// Chooses where a visitor of a link goes at `now`.
 ///
 /// In order: an inactive link, one that has not started and one that has expired are not found. Then the first address that
-/// is set: on iOS and Android the store, then the web, then the destination; inside an app's own browser the web before the
+/// is set: on iOS and Android the URL that the app opens, the store, the web, the destination; inside an app's own browser the web before the
 /// store, because the system had no chance yet to open the installed app and gets it on the way there; elsewhere the web,
 /// then the destination.
 pub fn choose<'a>(link: &'a Target, visitor: Visitor, now: Moment) -> Outcome<'a> {
@@ -60,12 +62,13 @@ pub fn choose<'a>(link: &'a Target, visitor: Visitor, now: Moment) -> Outcome<'a
         return Outcome::NotFound(Closed::Expired);
     }
     let web = (link.web_url.as_str(), Step::Web);
-    let store = match visitor.platform {
-        Platform::Ios => (link.ios_url.as_str(), Step::Ios),
-        Platform::Android => (link.android_url.as_str(), Step::Android),
-        Platform::Web => ("", Step::Web),
+    let (app, store) = match visitor.platform {
+        Platform::Ios => (link.ios_universal_link.as_str(), (link.ios_url.as_str(), Step::Ios)),
+        Platform::Android => (link.android_app_link.as_str(), (link.android_url.as_str(), Step::Android)),
+        Platform::Web => ("", ("", Step::Web)),
     };
-    let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
+    let app = (app, Step::AppLink);
+    let chain = if visitor.in_app_browser { [app, web, store] } else { [app, store, web] };
     let (url, step) = chain
         .into_iter()
         .find(|(url, _)| !url.is_empty())
@@ -90,6 +93,10 @@ mod tests {
             ios_url: ios.into(),
             android_url: android.into(),
             web_url: web.into(),
+            ios_universal_link: String::new(),
+            android_app_link: String::new(),
+            decoration: None,
+            forward_query: true,
             active: true,
             start_time: None,
             expire_time: None,
@@ -123,6 +130,36 @@ mod tests {
                 Outcome::Go { url: expected.0, step: expected.1 },
                 "{platform:?} {in_app} {ios} {android} {web}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_app_opens_comes_first_on_its_platform() {
+        use Platform::{Android, Ios, Web};
+        for (platform, in_app, expected) in [
+            (Ios, false, ("universal", Step::AppLink)),
+            (Ios, true, ("universal", Step::AppLink)),
+            (Android, false, ("app link", Step::AppLink)),
+            (Android, true, ("app link", Step::AppLink)),
+            (Web, false, ("web", Step::Web)),
+        ] {
+            let link = Target {
+                ios_universal_link: "universal".into(),
+                android_app_link: "app link".into(),
+                ..link("ios", "android", "web")
+            };
+            let outcome = choose(&link, visitor(platform, in_app), from_micros(0));
+            assert_eq!(outcome, Outcome::Go { url: expected.0, step: expected.1 }, "{platform:?} {in_app}");
+            // The other platform's URL is nobody's business.
+            let other = Target {
+                ios_universal_link: if platform == Ios { "" } else { "universal" }.into(),
+                android_app_link: if platform == Android { "" } else { "app link" }.into(),
+                ..link
+            };
+            let Outcome::Go { step, .. } = choose(&other, visitor(platform, in_app), from_micros(0)) else {
+                panic!("the link is open");
+            };
+            assert_ne!(step, Step::AppLink);
         }
     }
 

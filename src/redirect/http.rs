@@ -8,6 +8,7 @@ use http_body_util::Full;
 use metrics::{Counter, counter};
 
 use super::{
+    decorate::{Additions, decorate},
     destination::{Closed, Outcome, choose},
     visitor::Visitor,
 };
@@ -102,16 +103,25 @@ impl Redirects {
 
     /// Records the visit, then sends the visitor on. Only an answer to a recorded visit carries a click id.
     fn go(&self, target: &Target, url: &str, click: &Click<'_>, id: ClickId) -> Response<Full<Bytes>> {
-        let Ok(location) = HeaderValue::from_str(url) else {
-            // What is saved is always a valid header; this is a row written by hand.
+        // What is saved is always a valid header; anything else is a row written by hand.
+        if HeaderValue::from_str(url).is_err() {
             tracing::error!(link.id = %target.id, "a link's destination cannot stand in a header");
             return not_found();
-        };
+        }
         let recorded = self.0.recorder.record(id, click);
         if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
             self.0.refused.increment(1);
             return unavailable();
         }
+        let additions = Additions {
+            link: target.decoration.as_deref(),
+            click: recorded.is_ok().then_some(id),
+            query: if target.forward_query { click.query } else { "" },
+        };
+        let Ok(location) = HeaderValue::from_str(&decorate(url, additions)) else {
+            tracing::error!(link.id = %target.id, "what was added to a URL cannot stand in a header");
+            return not_found();
+        };
         self.0.redirected.increment(1);
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::FOUND;

@@ -140,7 +140,10 @@ impl Contract {
                 }
                 Type::Message => {
                     let inner = field.type_name();
-                    let optional = inner.ends_with("Timestamp") || inner.ends_with("Filter");
+                    // An entry of a map and a routing rule need more than their names tell.
+                    let optional = ["Timestamp", "Filter", "Entry", "RoutingRule"]
+                        .iter()
+                        .any(|end| inner.ends_with(end));
                     if !optional {
                         put(&mut bytes, number, &self.message(inner, fill));
                     }
@@ -191,7 +194,9 @@ impl Fill<'_> {
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
             // Empty means any, none or unconditionally.
             "short_code" | "etag" | "request_id" | "page_token" | "search" | "description" | "tags"
-            | "prefix" | "ios_url" | "android_url" | "web_url" | "domain" | "short_url" => return None,
+            | "prefix" | "ios_url" | "android_url" | "web_url" | "app_scheme" | "ios_universal_link"
+            | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
+            | "content" | "domain" | "short_url" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())

@@ -7,7 +7,7 @@ use linkforty::{
     ids::LinkId,
     pb::v1::{
         CreateLinkRequest, DeleteLinkRequest, DuplicateLinkRequest, GetLinkRequest, Link, LinkFilter,
-        LinkOrder, ListLinksRequest, UpdateLinkRequest,
+        LinkOrder, ListLinksRequest, UpdateLinkRequest, Utm,
     },
     rpc::Permission,
 };
@@ -70,6 +70,15 @@ fn a_link_comes_back_as_it_was_created() {
             active: Some(false),
             start_time: seconds(1_800_000_000),
             expire_time: seconds(1_900_000_000),
+            app_scheme: "myapp".into(),
+            ios_universal_link: "https://app.example.com/i".into(),
+            android_app_link: "HTTPS://app.example.com/a".into(),
+            deep_link_path: "/product/42".into(),
+            deep_link_parameters: [("id".to_owned(), "42".to_owned()), ("empty".to_owned(), String::new())]
+                .into(),
+            utm: Some(Utm { source: " mail ".into(), campaign: "spring".into(), ..Utm::default() }),
+            append_click_id: true,
+            forward_query: Some(false),
             tags: vec![" a ".into(), "b".into(), "a".into()],
             // Output only: ignored.
             id: "x".into(),
@@ -83,6 +92,11 @@ fn a_link_comes_back_as_it_was_created() {
         assert_eq!(made.destination_url, "https://example.com/%C3%9Cbersicht");
         assert_eq!(made.tags, ["a", "b"]);
         assert_eq!((made.active, made.click_count), (Some(false), 0));
+        assert_eq!((made.app_scheme.as_str(), made.deep_link_path.as_str()), ("myapp", "/product/42"));
+        assert_eq!(made.android_app_link, "https://app.example.com/a");
+        assert_eq!(made.deep_link_parameters.len(), 2);
+        assert_eq!(made.utm.as_ref().map(|utm| utm.source.as_str()), Some("mail"));
+        assert_eq!((made.append_click_id, made.forward_query), (true, Some(false)));
         assert_eq!(made.workspace_id, tenant.id.to_string());
         assert_eq!(made.create_time, made.update_time);
         assert_eq!(get(&mut tenant, &made.id).await.expect("the link"), made);
@@ -90,6 +104,31 @@ fn a_link_comes_back_as_it_was_created() {
 
         let plain = tenant.create(a_link()).await.expect("the link is created");
         assert_eq!((plain.short_code.len(), plain.active), (8, Some(true)));
+        assert_eq!((plain.append_click_id, plain.forward_query), (false, Some(true)));
+        assert_eq!((plain.utm, plain.deep_link_parameters.len()), (None, 0));
+
+        // A copy has all of it, and an update clears what its mask names.
+        let request = DuplicateLinkRequest { link_id: made.id.clone(), ..DuplicateLinkRequest::default() };
+        let copy = tenant.links.duplicate_link(request).await.expect("copied").into_inner().link;
+        let copy = copy.expect("always there");
+        let decided = |link: &Link| {
+            let (parameters, utm) = (link.deep_link_parameters.clone(), link.utm.clone());
+            (link.app_scheme.clone(), link.ios_universal_link.clone(), parameters, utm, link.append_click_id)
+        };
+        assert_eq!(decided(&copy), decided(&made));
+        let paths = [
+            "utm",
+            "deep_link_parameters",
+            "app_scheme",
+            "ios_universal_link",
+            "append_click_id",
+            "forward_query",
+        ];
+        let nothing = Link { id: made.id.clone(), ..Link::default() };
+        let cleared = update(&mut tenant, nothing, &paths).await.expect("updated");
+        assert_eq!(decided(&cleared), decided(&Link::default()));
+        assert_eq!((cleared.deep_link_path.as_str(), cleared.forward_query), ("/product/42", Some(true)));
+        assert_eq!(get(&mut tenant, &made.id).await.expect("the link"), cleared);
     });
 }
 
@@ -105,6 +144,12 @@ fn every_violation_is_told_at_once() {
             ios_url: "ftp://example.com/".into(),
             android_url: "https://go.example.com/loop".into(),
             web_url: "https://a:b@example.com/".into(),
+            app_scheme: "javascript".into(),
+            ios_universal_link: "http://app.example.com/".into(),
+            android_app_link: "myapp://open".into(),
+            deep_link_path: "\0".into(),
+            deep_link_parameters: [(String::new(), "x".to_owned())].into(),
+            utm: Some(Utm { term: "x".repeat(256), ..Utm::default() }),
             start_time: seconds(20),
             expire_time: seconds(10),
             tags: vec!["ok".into(), " ".into()],
@@ -122,6 +167,12 @@ fn every_violation_is_told_at_once() {
                 "link.ios_url",
                 "link.android_url",
                 "link.web_url",
+                "link.ios_universal_link",
+                "link.android_app_link",
+                "link.app_scheme",
+                "link.deep_link_path",
+                "link.deep_link_parameters[\"\"]",
+                "link.utm.term",
                 "link.title",
                 "link.description",
                 "link.tags[1]",

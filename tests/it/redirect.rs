@@ -7,7 +7,7 @@ use futures::future::join_all;
 use http::Method;
 use linkforty::{
     cache::{Signal, Topic},
-    pb::v1::Link,
+    pb::v1::{Link, Utm},
 };
 use prost_types::Timestamp;
 use sea_orm::{ConnectionTrait as _, Statement};
@@ -80,6 +80,47 @@ async fn every_device_goes_where_the_chain_says() {
                     "{code} {agent}"
                 );
             }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn urls_carry_what_the_link_and_the_visitor_bring() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let play = "https://play.google.com/store/apps/details?id=com.example";
+        let made = Link {
+            ios_universal_link: "https://app.example.com/i".into(),
+            android_url: play.into(),
+            deep_link_parameters: [("id".to_owned(), "42".to_owned())].into(),
+            utm: Some(Utm { source: "a b".into(), ..Utm::default() }),
+            append_click_id: true,
+            ..link("all", "https://example.com/x?id=1&k=v#f")
+        };
+        tenant.create(made.clone()).await;
+        tenant.create(Link { forward_query: Some(false), ..link("mute", DESTINATION) }).await;
+        tenant.create(link("plain", DESTINATION)).await;
+        for (path, agent, expected) in [
+            ("/all", IPHONE, "https://app.example.com/i?utm_source=a+b&id=42&lf_click={id}"),
+            (
+                "/all?x=1&id=7&utm_source=no",
+                IN_APP,
+                "https://app.example.com/i?utm_source=a+b&id=42&lf_click={id}&x=1",
+            ),
+            ("/all?x=1", PIXEL, &format!("{play}&referrer=lf_click%3D{{id}}")),
+            (
+                "/all?k=w&x=%20",
+                DESKTOP,
+                "https://example.com/x?id=42&k=v&utm_source=a+b&lf_click={id}&x=%20#f",
+            ),
+            ("/mute?x=1", DESKTOP, DESTINATION),
+            ("/plain?x=1", DESKTOP, &format!("{DESTINATION}?x=1")),
+            ("/plain", DESKTOP, DESTINATION),
+        ] {
+            let answer = with_agent(app, path, agent).await;
+            let expected = expected.replace("{id}", answer.header("x-click-id"));
+            assert_eq!(answer.header("location"), expected, "{path} {agent}");
         }
     })
     .await;
@@ -192,13 +233,17 @@ async fn odd_paths_lead_nowhere_else() {
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.header("location"), "", "{path}");
     }
-    for path in ["/code", "/code?", "/code?b=evil&to=https://evil.com", "/code?%0d%0ax", "/code?//evil.com"] {
+    // A visitor's query fills what is free behind the question mark, and moves nobody to another host.
+    for (path, forwarded) in [
+        ("/code", ""),
+        ("/code?", ""),
+        ("/code?b=evil&to=https://evil.com", "&to=https://evil.com"),
+        ("/code?%0d%0ax", "&%0d%0ax"),
+        ("/code?//evil.com", "&//evil.com"),
+    ] {
         let answer = app.visit(path).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("location")),
-            (302, "https://example.com/a?b=c"),
-            "{path}"
-        );
+        let expected = format!("https://example.com/a?b=c{forwarded}");
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (302, &*expected), "{path}");
     }
     // Whatever host the request names, whoever it says it came through.
     for headers in

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link.proto.
  */
 export const file_linkforty_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIoUECgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARIuCgpzdGFydF90aW1lGBogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgbIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgdIAMoCRITCgtjbGlja19jb3VudBgiIAEoAxIvCgtjcmVhdGVfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYJCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYJSABKAlCCQoHX2FjdGl2ZUoECAQQBUoECAUQBkoECA8QGkoECBwQHUoECB4QImIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIs0GCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIuCgpzdGFydF90aW1lGBogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgbIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPYXBwZW5kX2NsaWNrX2lkGBwgASgIEgwKBHRhZ3MYHSADKAkSEwoLY2xpY2tfY291bnQYIiABKAMSLwoLY3JlYXRlX3RpbWUYIyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGCQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRldGFnGCUgASgJEhoKDWZvcndhcmRfcXVlcnkYJiABKAhIAYgBARo5ChdEZWVwTGlua1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgkKB19hY3RpdmVCEAoOX2ZvcndhcmRfcXVlcnlKBAgEEAVKBAgFEAZKBAgVEBpKBAgeECIiVgoDVXRtEg4KBnNvdXJjZRgBIAEoCRIOCgZtZWRpdW0YAiABKAkSEAoIY2FtcGFpZ24YAyABKAkSDAoEdGVybRgEIAEoCRIPCgdjb250ZW50GAUgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * One short link: a code that sends each visitor to the right place.
@@ -109,6 +109,55 @@ export type Link = Message<"linkforty.v1.Link"> & {
   active?: boolean | undefined;
 
   /**
+   * The scheme of the app's own URLs, for example `myapp`: `[a-z][a-z0-9+.-]*`, at most 64 characters; schemes that
+   * browsers themselves act on, such as `javascript`, `data` or `https`, are refused. Kept and shown only: so far no
+   * visitor is sent to it, and the link behaves by the rest of its fields. Empty: none.
+   *
+   * @generated from field: string app_scheme = 15;
+   */
+  appScheme: string;
+
+  /**
+   * Where iPhones, iPads and iPods go before anything else: an https URL that the installed app opens (Universal
+   * Link); otherwise same rules as `destination_url`. Empty: `ios_url` and what follows it.
+   *
+   * @generated from field: string ios_universal_link = 16;
+   */
+  iosUniversalLink: string;
+
+  /**
+   * Where Android devices go before anything else: an https URL that the installed app opens (App Link); otherwise
+   * same rules as `destination_url`. Empty: `android_url` and what follows it.
+   *
+   * @generated from field: string android_app_link = 17;
+   */
+  androidAppLink: string;
+
+  /**
+   * The place inside the app, for example `/product/42`: at most 1,024 characters, no control characters. Handed to
+   * the app, not part of any URL the server redirects to.
+   *
+   * @generated from field: string deep_link_path = 18;
+   */
+  deepLinkPath: string;
+
+  /**
+   * Facts for the app and the page: at most 50, names of 1 to 100 characters, values of at most 1,000, together at
+   * most 2,048, no control characters. Set in the query of whatever URL the visitor is sent to, in place of values it
+   * has; store pages (play.google.com, apps.apple.com, itunes.apple.com) are left as they are.
+   *
+   * @generated from field: map<string, string> deep_link_parameters = 19;
+   */
+  deepLinkParameters: { [key: string]: string };
+
+  /**
+   * Campaign parameters, set in the query of the URL like `deep_link_parameters` and before them. Unset: none.
+   *
+   * @generated from field: linkforty.v1.Utm utm = 20;
+   */
+  utm?: Utm | undefined;
+
+  /**
    * The link answers 404 before this moment. Unset: at once.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 26;
@@ -121,6 +170,14 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * @generated from field: google.protobuf.Timestamp expire_time = 27;
    */
   expireTime?: Timestamp | undefined;
+
+  /**
+   * True: the URL's query gets `lf_click`, the UUID of the recorded click. A Play Store page gets
+   * `referrer=lf_click%3D...` instead, unless it has a referrer; other store pages get nothing.
+   *
+   * @generated from field: bool append_click_id = 28;
+   */
+  appendClickId: boolean;
 
   /**
    * Words to find links by: at most 50 of 1 to 50 characters each; surrounding blanks are cut, repeats are dropped.
@@ -158,6 +215,15 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * @generated from field: string etag = 37;
    */
   etag: string;
+
+  /**
+   * True: the query parameters of the short URL go on to the URL the visitor is sent to, unless it or the link has
+   * a parameter of that name. Never those named `utm_...`, `fp_...` or `lf_click`, never to store pages, and none
+   * that would make the URL longer than 8,192 characters. Default on create: true.
+   *
+   * @generated from field: optional bool forward_query = 38;
+   */
+  forwardQuery?: boolean | undefined;
 };
 
 /**
@@ -166,4 +232,53 @@ export type Link = Message<"linkforty.v1.Link"> & {
  */
 export const LinkSchema: GenMessage<Link> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_link, 0);
+
+/**
+ * Campaign parameters: each at most 255 characters, no control characters; surrounding blanks are cut. Empty: not set.
+ *
+ * @generated from message linkforty.v1.Utm
+ */
+export type Utm = Message<"linkforty.v1.Utm"> & {
+  /**
+   * `utm_source`: where the visitor saw the link.
+   *
+   * @generated from field: string source = 1;
+   */
+  source: string;
+
+  /**
+   * `utm_medium`: by what means.
+   *
+   * @generated from field: string medium = 2;
+   */
+  medium: string;
+
+  /**
+   * `utm_campaign`: as part of what.
+   *
+   * @generated from field: string campaign = 3;
+   */
+  campaign: string;
+
+  /**
+   * `utm_term`: the word that was searched for.
+   *
+   * @generated from field: string term = 4;
+   */
+  term: string;
+
+  /**
+   * `utm_content`: which of several variants.
+   *
+   * @generated from field: string content = 5;
+   */
+  content: string;
+};
+
+/**
+ * Describes the message linkforty.v1.Utm.
+ * Use `create(UtmSchema)` to create a new message.
+ */
+export const UtmSchema: GenMessage<Utm> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link, 1);
 
