@@ -148,7 +148,7 @@ fn first_language(header: &str) -> &str {
 }
 
 /// Returns the host of a Referer header, without a port, as it is written; paths and queries of strangers are not kept.
-fn referrer_host(referrer: &str) -> &str {
+pub fn referrer_host(referrer: &str) -> &str {
     let Some((_, rest)) = referrer.split_once("://") else { return "" };
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();

@@ -50,6 +50,8 @@ pub struct Model {
     pub append_click_id: bool,
     /// Whether URLs get the visitor's own query.
     pub forward_query: bool,
+    /// Protobuf, see `links/routing.rs`; none when there are no rules.
+    pub routing_rules: Option<Vec<u8>>,
     /// Whether it redirects.
     pub active: bool,
     /// From when on it redirects.

@@ -142,6 +142,7 @@ mod tests {
             utm: serde_json::json!({}),
             append_click_id: false,
             forward_query: true,
+            routing_rules: None,
             active: true,
             start_time: None,
             expire_time: None,

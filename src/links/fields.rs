@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     app_fields::{self, Texts},
-    code, destination_url,
+    code, destination_url, routing,
 };
 use crate::{
     clock::{Moment, cut},
@@ -27,7 +27,7 @@ const MAX_TAGS: usize = 50;
 const MAX_TAG: usize = 50;
 
 /// A link somebody wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NewLink {
     /// The code asked for; `None`: any.
     pub short_code: Option<String>,
@@ -36,7 +36,7 @@ pub struct NewLink {
 }
 
 /// What can change about a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the contract explains them")]
 pub struct Content {
     pub destination_url: String,
@@ -53,6 +53,7 @@ pub struct Content {
     pub utm: Texts,
     pub append_click_id: bool,
     pub forward_query: bool,
+    pub routing_rules: Vec<v1::RoutingRule>,
     pub active: bool,
     pub start_time: Option<Moment>,
     pub expire_time: Option<Moment>,
@@ -60,7 +61,7 @@ pub struct Content {
 }
 
 /// What somebody wants changed about a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LinkChange {
     /// Which link.
     pub id: LinkId,
@@ -92,6 +93,7 @@ pub enum Field {
     Utm,
     AppendClickId,
     ForwardQuery,
+    RoutingRules,
     Active,
     StartTime,
     ExpireTime,
@@ -99,7 +101,7 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
@@ -114,6 +116,7 @@ impl Field {
         Self::Utm,
         Self::AppendClickId,
         Self::ForwardQuery,
+        Self::RoutingRules,
         Self::Active,
         Self::StartTime,
         Self::ExpireTime,
@@ -136,6 +139,7 @@ impl Field {
             Self::Utm => "utm",
             Self::AppendClickId => "append_click_id",
             Self::ForwardQuery => "forward_query",
+            Self::RoutingRules => "routing_rules",
             Self::Active => "active",
             Self::StartTime => "start_time",
             Self::ExpireTime => "expire_time",
@@ -159,6 +163,7 @@ impl Field {
             Self::Utm => link.utm.is_some(),
             Self::AppendClickId => link.append_click_id,
             Self::ForwardQuery => link.forward_query.is_some(),
+            Self::RoutingRules => !link.routing_rules.is_empty(),
             Self::Active => link.active.is_some(),
             Self::StartTime => link.start_time.is_some(),
             Self::ExpireTime => link.expire_time.is_some(),
@@ -259,6 +264,12 @@ impl Door<'_> {
         } else {
             Texts::new()
         };
+        let routing_rules = if asked(Field::RoutingRules) {
+            let url = |raw: &str| destination_url::check(raw, self.own);
+            routing::check(&self.name("routing_rules"), link.routing_rules, &url, wrong)
+        } else {
+            Vec::new()
+        };
         if asked(Field::Title) {
             self.text("title", &link.title, MAX_TITLE, &[], wrong);
         }
@@ -287,6 +298,7 @@ impl Door<'_> {
             utm,
             append_click_id: link.append_click_id,
             forward_query: link.forward_query.unwrap_or(true),
+            routing_rules,
             active: link.active.unwrap_or(true),
             start_time,
             expire_time,
@@ -404,6 +416,7 @@ impl LinkChange {
                 Field::Utm => link.utm = app_fields::to_json(&content.utm),
                 Field::AppendClickId => link.append_click_id = content.append_click_id,
                 Field::ForwardQuery => link.forward_query = content.forward_query,
+                Field::RoutingRules => link.routing_rules = routing::to_bytes(&content.routing_rules),
                 Field::Active => link.active = content.active,
                 Field::StartTime => link.start_time = content.start_time,
                 Field::ExpireTime => link.expire_time = content.expire_time,

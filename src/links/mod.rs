@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `fields.rs` `app_fields.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `fields.rs` `app_fields.rs` `routing.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
 //! | `batch.rs` | many links in one transaction, each with its own fate |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
@@ -21,6 +21,7 @@ mod fields;
 mod grpc;
 mod list;
 mod resolve;
+mod routing;
 mod store;
 mod target;
 mod wire;
@@ -34,6 +35,7 @@ pub use self::{
     grpc::LinkApi,
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
+    routing::{Condition, Rule, Rules, Times},
     store::CountedLink,
     target::{Decoration, Target},
     wire::both,
@@ -231,6 +233,7 @@ impl Draft {
             utm: app_fields::to_json(&content.utm),
             append_click_id: content.append_click_id,
             forward_query: content.forward_query,
+            routing_rules: routing::to_bytes(&content.routing_rules),
             active: content.active,
             start_time: content.start_time,
             expire_time: content.expire_time,

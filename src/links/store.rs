@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 25.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 26.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -168,7 +168,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 20] = [
+const CHANGEABLE: [Column; 21] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -184,6 +184,7 @@ const CHANGEABLE: [Column; 20] = [
     Column::Utm,
     Column::AppendClickId,
     Column::ForwardQuery,
+    Column::RoutingRules,
     Column::Active,
     Column::StartTime,
     Column::ExpireTime,
@@ -210,6 +211,7 @@ fn values(link: &Model) -> ValueTuple {
         link.utm.clone().into(),
         link.append_click_id.into(),
         link.forward_query.into(),
+        link.routing_rules.clone().into(),
         link.active.into(),
         link.start_time.into(),
         link.expire_time.into(),

@@ -7,7 +7,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::app_fields::{Texts, from_json};
+use super::{
+    app_fields::{Texts, from_json},
+    routing::Rules,
+};
 use crate::{
     clock::{Moment, from_micros},
     entity::link::{Column, Entity},
@@ -42,6 +45,8 @@ pub struct Target {
     pub decoration: Option<Box<Decoration>>,
     /// Whether the URL gets the visitor's query.
     pub forward_query: bool,
+    /// Who goes elsewhere.
+    pub rules: Rules,
     /// Whether it redirects.
     pub active: bool,
     /// From when on it redirects.
@@ -109,6 +114,8 @@ struct Encoded {
     /// The wrong way round, so that its absence in the form before means what it should.
     #[prost(bool, tag = "15")]
     keep_query: bool,
+    #[prost(bytes = "vec", tag = "16")]
+    rules: Vec<u8>,
 }
 
 impl Target {
@@ -135,6 +142,7 @@ impl Target {
                 .collect(),
             append_click_id: self.decoration.as_ref().is_some_and(|decoration| decoration.append_click_id),
             keep_query: !self.forward_query,
+            rules: self.rules.stored().to_vec(),
         };
         let mut bytes = Vec::with_capacity(1 + encoded.encoded_len());
         bytes.push(FORM);
@@ -162,6 +170,7 @@ impl Target {
             android_app_link: encoded.android_app_link,
             decoration: Decoration::of(parameters, encoded.append_click_id),
             forward_query: !encoded.keep_query,
+            rules: Rules::load(encoded.rules),
             active: encoded.active,
             start_time: encoded.start_micros.map(from_micros),
             expire_time: encoded.expire_micros.map(from_micros),
@@ -185,6 +194,7 @@ struct Row {
     utm: Json,
     append_click_id: bool,
     forward_query: bool,
+    routing_rules: Option<Vec<u8>>,
     active: bool,
     start_time: Option<Moment>,
     expire_time: Option<Moment>,
@@ -205,6 +215,7 @@ impl From<Row> for Target {
             android_app_link: row.android_app_link,
             decoration: Decoration::of(parameters, row.append_click_id),
             forward_query: row.forward_query,
+            rules: Rules::load(row.routing_rules.unwrap_or_default()),
             active: row.active,
             start_time: row.start_time,
             expire_time: row.expire_time,
@@ -235,6 +246,7 @@ pub async fn find_target(
             Column::Utm,
             Column::AppendClickId,
             Column::ForwardQuery,
+            Column::RoutingRules,
             Column::Active,
             Column::StartTime,
             Column::ExpireTime,
@@ -266,6 +278,7 @@ mod tests {
             android_app_link: String::new(),
             decoration: None,
             forward_query: true,
+            rules: Rules::default(),
             active: true,
             start_time: None,
             expire_time: Some(now),

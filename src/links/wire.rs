@@ -9,6 +9,7 @@ use super::{
     batch::Results,
     etag,
     fields::{NOT_A_UUID, check_tag, moment, timestamp},
+    routing,
 };
 use crate::{
     clock::Moment,
@@ -195,6 +196,7 @@ fn content(config: &Config, link: Model) -> v1::Link {
         utm: app_fields::utm(&app_fields::from_json(link.utm)),
         append_click_id: link.append_click_id,
         forward_query: Some(link.forward_query),
+        routing_rules: routing::from_bytes(link.routing_rules.as_deref()),
         active: Some(link.active),
         start_time: link.start_time.map(time),
         expire_time: link.expire_time.map(time),

@@ -1,8 +1,14 @@
 //! Where a visitor goes: one pure function with an outcome for every case.
 
-use crate::{clock::Moment, links::Target};
+use crate::{
+    clock::Moment,
+    links::{Rule, Target},
+};
 
-use super::visitor::{Platform, Visitor};
+use super::{
+    rules,
+    visitor::{Platform, Visit},
+};
 
 /// What becomes of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,20 +24,36 @@ pub enum Outcome<'a> {
     NotFound(Closed),
 }
 
-/// The step of the destination chain that named the destination. The numbers are stored with every click.
+/// The step of the destination chain that named the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i16)]
 pub enum Step {
     /// The link's iOS address.
-    Ios = 1,
+    Ios,
     /// The link's Android address.
-    Android = 2,
+    Android,
     /// The link's web address.
-    Web = 3,
+    Web,
     /// The link's destination: nothing more specific fitted.
-    Destination = 4,
+    Destination,
     /// The URL that the installed app opens: universal link or app link.
-    AppLink = 5,
+    AppLink,
+    /// The routing rule at this place, from 0.
+    Rule(u8),
+}
+
+impl Step {
+    /// Returns the number that is stored with every click: 1 to 4 for the link's addresses for iOS, Android, the web and
+    /// for all, 5 for the URL that the app opens, 100 and more for the routing rules in their order.
+    pub fn number(self) -> i16 {
+        match self {
+            Self::Ios => 1,
+            Self::Android => 2,
+            Self::Web => 3,
+            Self::Destination => 4,
+            Self::AppLink => 5,
+            Self::Rule(index) => 100 + i16::from(index),
+        }
+    }
 }
 
 /// Why a link that exists does not redirect.
@@ -47,11 +69,11 @@ pub enum Closed {
 
 /// Chooses where a visitor of a link goes at `now`.
 ///
-/// In order: an inactive link, one that has not started and one that has expired are not found. Then the first address that
-/// is set: on iOS and Android the URL that the app opens, the store, the web, the destination; inside an app's own browser the web before the
+/// In order: an inactive link, one that has not started and one that has expired are not found. Then the first
+/// routing rule that fits. Then the first address that is set: on iOS and Android the URL that the app opens, the store, the web, the destination; inside an app's own browser the web before the
 /// store, because the system had no chance yet to open the installed app and gets it on the way there; elsewhere the web,
 /// then the destination.
-pub fn choose<'a>(link: &'a Target, visitor: Visitor, now: Moment) -> Outcome<'a> {
+pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
     if !link.active {
         return Outcome::NotFound(Closed::Inactive);
     }
@@ -61,6 +83,11 @@ pub fn choose<'a>(link: &'a Target, visitor: Visitor, now: Moment) -> Outcome<'a
     if link.expire_time.is_some_and(|expire| now >= expire) {
         return Outcome::NotFound(Closed::Expired);
     }
+    let fits = |rule: &&Rule| rule.active && rules::first_failure(rule, visit, now).is_none();
+    if let Some(rule) = link.rules.iter().find(fits) {
+        return Outcome::Go { url: rules::url_of(rule, link.id, visit), step: Step::Rule(rule.index) };
+    }
+    let visitor = visit.visitor;
     let web = (link.web_url.as_str(), Step::Web);
     let (app, store) = match visitor.platform {
         Platform::Ios => (link.ios_universal_link.as_str(), (link.ios_url.as_str(), Step::Ios)),
@@ -82,6 +109,8 @@ mod tests {
     use crate::{
         clock::from_micros,
         ids::{Ids, LinkId, WorkspaceId},
+        links::Rules,
+        redirect::visitor::Visitor,
     };
 
     fn link(ios: &str, android: &str, web: &str) -> Target {
@@ -97,6 +126,7 @@ mod tests {
             android_app_link: String::new(),
             decoration: None,
             forward_query: true,
+            rules: Rules::default(),
             active: true,
             start_time: None,
             expire_time: None,
@@ -104,8 +134,9 @@ mod tests {
         }
     }
 
-    fn visitor(platform: Platform, in_app_browser: bool) -> Visitor {
-        Visitor { platform, in_app_browser }
+    fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
+        let visitor = Visitor { platform, in_app_browser };
+        Visit { visitor, user_agent: "", languages: "", referrer: "", query: "", client: None }
     }
 
     #[test]
@@ -124,7 +155,7 @@ mod tests {
             (Web, true, "ios", "android", "", ("destination", Step::Destination)),
         ] {
             let link = link(ios, android, web);
-            let outcome = choose(&link, visitor(platform, in_app), from_micros(0));
+            let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
             assert_eq!(
                 outcome,
                 Outcome::Go { url: expected.0, step: expected.1 },
@@ -148,7 +179,7 @@ mod tests {
                 android_app_link: "app link".into(),
                 ..link("ios", "android", "web")
             };
-            let outcome = choose(&link, visitor(platform, in_app), from_micros(0));
+            let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
             assert_eq!(outcome, Outcome::Go { url: expected.0, step: expected.1 }, "{platform:?} {in_app}");
             // The other platform's URL is nobody's business.
             let other = Target {
@@ -156,7 +187,7 @@ mod tests {
                 android_app_link: if platform == Android { "" } else { "app link" }.into(),
                 ..link
             };
-            let Outcome::Go { step, .. } = choose(&other, visitor(platform, in_app), from_micros(0)) else {
+            let Outcome::Go { step, .. } = choose(&other, &visitor(platform, in_app), from_micros(0)) else {
                 panic!("the link is open");
             };
             assert_ne!(step, Step::AppLink);
@@ -171,13 +202,13 @@ mod tests {
         for (now, closed) in
             [(99, Some(Closed::NotStarted)), (100, None), (199, None), (200, Some(Closed::Expired))]
         {
-            let outcome = choose(&link, visitor(Platform::Web, false), from_micros(now));
+            let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(now));
             let expected =
                 closed.map_or(Outcome::Go { url: "destination", step: Step::Destination }, Outcome::NotFound);
             assert_eq!(outcome, expected, "at {now}");
         }
         link.active = false;
-        let outcome = choose(&link, visitor(Platform::Web, false), from_micros(150));
+        let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(150));
         assert_eq!(outcome, Outcome::NotFound(Closed::Inactive));
     }
 }

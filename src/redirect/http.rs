@@ -10,7 +10,7 @@ use metrics::{Counter, counter};
 use super::{
     decorate::{Additions, decorate},
     destination::{Closed, Outcome, choose},
-    visitor::Visitor,
+    visitor::{Visit, Visitor},
 };
 use crate::{
     clicks::{Click, Recorder, bots},
@@ -77,20 +77,27 @@ impl Redirects {
             }
         };
         let agent = text(request, &header::USER_AGENT);
-        let visitor = Visitor::of(agent);
-        match choose(&target, visitor, now) {
+        let visit = Visit {
+            visitor: Visitor::of(agent),
+            user_agent: agent,
+            languages: text(request, &header::ACCEPT_LANGUAGE),
+            referrer: text(request, &header::REFERER),
+            query: request.uri.query().unwrap_or_default(),
+            client: Some(client),
+        };
+        match choose(&target, &visit, now) {
             Outcome::Go { url, step } => {
                 let click = Click {
                     workspace: target.workspace_id,
                     link: target.id,
-                    platform: visitor.platform as i16,
+                    platform: visit.visitor.platform as i16,
                     bot: bots::by_method(&request.method),
-                    step: step as i16,
+                    step: step.number(),
                     client: Some(client),
                     user_agent: agent,
-                    referrer: text(request, &header::REFERER),
-                    languages: text(request, &header::ACCEPT_LANGUAGE),
-                    query: request.uri.query().unwrap_or_default(),
+                    referrer: visit.referrer,
+                    languages: visit.languages,
+                    query: visit.query,
                 };
                 Some(self.go(&target, url, &click, ClickId::mint(&self.0.env.ids, now)))
             }

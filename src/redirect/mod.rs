@@ -1,7 +1,7 @@
 //! The public door: a visitor follows a short link.
 //!
 //! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor;
-//! [`destination`] decides, and only decides, where they go; `decorate` adds to that URL what the link and the visitor bring. Links come from `links::resolve`, clicks go to `clicks`.
+//! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to that URL what the link and the visitor bring. Links come from `links::resolve`, clicks go to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
 //! the answer carries no click id and the click is counted as unrecorded; a link that cannot be looked up answers 503,
@@ -10,6 +10,7 @@
 pub mod decorate;
 pub mod destination;
 mod http;
+pub mod rules;
 pub mod visitor;
 
 pub use self::http::Redirects;

@@ -13,6 +13,23 @@ pub struct Visitor {
     pub in_app_browser: bool,
 }
 
+/// A visit, as far as routing rules look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// What the user agent says.
+    pub visitor: Visitor,
+    /// The User-Agent header.
+    pub user_agent: &'a str,
+    /// The Accept-Language header.
+    pub languages: &'a str,
+    /// The Referer header.
+    pub referrer: &'a str,
+    /// The query of the short URL.
+    pub query: &'a str,
+    /// Where the visitor called from.
+    pub client: Option<std::net::IpAddr>,
+}
+
 /// The device a visitor holds. The numbers are stored with every click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]

@@ -7,7 +7,10 @@ use futures::future::join_all;
 use http::Method;
 use linkforty::{
     cache::{Signal, Topic},
-    pb::v1::{Link, Utm},
+    pb::v1::{
+        LanguageCondition, Link, PlatformCondition, QueryCondition, RoutingCondition, RoutingRule, Utm,
+        routing_condition::Condition, routing_rule::Action,
+    },
 };
 use prost_types::Timestamp;
 use sea_orm::{ConnectionTrait as _, Statement};
@@ -122,6 +125,83 @@ async fn urls_carry_what_the_link_and_the_visitor_bring() {
             let expected = expected.replace("{id}", answer.header("x-click-id"));
             assert_eq!(answer.header("location"), expected, "{path} {agent}");
         }
+    })
+    .await;
+}
+
+/// The rules of a link decide before its other fields, a rule nobody understands decides nothing.
+#[tokio::test]
+async fn rules_send_whom_they_fit() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let rule = |name: &str, url: &str, condition| RoutingRule {
+            name: name.into(),
+            conditions: vec![RoutingCondition { condition: Some(condition) }],
+            action: Some(Action::Url(url.into())),
+            active: None,
+        };
+        let english = Condition::Languages(LanguageCondition { languages: vec!["en".into()] });
+        let phones = Condition::Platforms(PlatformCondition { platforms: vec![1, 2] });
+        let off = RoutingRule {
+            active: Some(false),
+            ..rule(
+                "off",
+                "https://example.com/off",
+                Condition::Query(QueryCondition { name: "x".into(), value: None }),
+            )
+        };
+        let rules = vec![
+            off,
+            rule("english", "https://example.com/en", english),
+            rule("phones", "https://example.com/app", phones),
+        ];
+        let made = tenant
+            .create(Link { routing_rules: rules, web_url: WEB.into(), ..link("ruled", DESTINATION) })
+            .await;
+        assert_eq!(made.routing_rules.len(), 3);
+        assert_eq!(made.routing_rules[1].active, Some(true));
+        for (agent, language, expected) in [
+            (DESKTOP, "en-GB,de;q=0.5", "https://example.com/en?x=1"),
+            (IPHONE, "en", "https://example.com/en?x=1"),
+            (IPHONE, "de,en;q=0.5", "https://example.com/app?x=1"),
+            (PIXEL, "", "https://example.com/app?x=1"),
+            (DESKTOP, "de", "https://example.com/web?x=1"),
+        ] {
+            let headers = [("user-agent", agent), ("accept-language", language)];
+            let answer = get(app.links(), "/ruled?x=1", &headers).await;
+            assert_eq!(answer.header("location"), expected, "{agent} {language}");
+        }
+        app.settled().await;
+        let rows = app
+            .env()
+            .db
+            .api
+            .query_all_raw(Statement::from_string(
+                app.env().db.api.get_database_backend(),
+                "SELECT step FROM clicks",
+            ))
+            .await
+            .expect("clicks");
+        let mut steps: Vec<String> =
+            rows.iter().map(|row| row.try_get_by_index::<i16>(0).expect("a step").to_string()).collect();
+        steps.sort();
+        assert_eq!(steps, ["101", "101", "102", "102", "3"]);
+
+        // Rules that are no rules, written by hand, are as good as none.
+        let garbage = format!(
+            "UPDATE links SET routing_rules = {}",
+            match app.env().db.api.get_database_backend() {
+                sea_orm::DbBackend::Postgres => "'\\xff00ff'::bytea",
+                _ => "x'ff00ff'",
+            }
+        );
+        app.env().db.api.execute_unprepared(&garbage).await.expect("updates");
+        tenant.create(Link { web_url: WEB.into(), ..link("fresh", DESTINATION) }).await;
+        let update = tenant
+            .update(Link { id: made.id.clone(), title: "x".into(), ..Link::default() }, &["title"])
+            .await;
+        assert_eq!(update.routing_rules.len(), 0);
+        assert_eq!(with_agent(app, "/ruled", IPHONE).await.header("location"), WEB);
     })
     .await;
 }

@@ -6,13 +6,15 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { RoutingRule } from "./routing_pb.js";
+import { file_linkforty_v1_routing } from "./routing_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/link.proto.
  */
 export const file_linkforty_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIs0GCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIuCgpzdGFydF90aW1lGBogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgbIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPYXBwZW5kX2NsaWNrX2lkGBwgASgIEgwKBHRhZ3MYHSADKAkSEwoLY2xpY2tfY291bnQYIiABKAMSLwoLY3JlYXRlX3RpbWUYIyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGCQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRldGFnGCUgASgJEhoKDWZvcndhcmRfcXVlcnkYJiABKAhIAYgBARo5ChdEZWVwTGlua1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgkKB19hY3RpdmVCEAoOX2ZvcndhcmRfcXVlcnlKBAgEEAVKBAgFEAZKBAgVEBpKBAgeECIiVgoDVXRtEg4KBnNvdXJjZRgBIAEoCRIOCgZtZWRpdW0YAiABKAkSEAoIY2FtcGFpZ24YAyABKAkSDAoEdGVybRgEIAEoCRIPCgdjb250ZW50GAUgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIoUHCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIwCg1yb3V0aW5nX3J1bGVzGBYgAygLMhkubGlua2ZvcnR5LnYxLlJvdXRpbmdSdWxlEi4KCnN0YXJ0X3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGBsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9hcHBlbmRfY2xpY2tfaWQYHCABKAgSDAoEdGFncxgdIAMoCRITCgtjbGlja19jb3VudBgiIAEoAxIvCgtjcmVhdGVfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYJCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYJSABKAkSGgoNZm9yd2FyZF9xdWVyeRgmIAEoCEgBiAEBGjkKF0RlZXBMaW5rUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHX2FjdGl2ZUIQCg5fZm9yd2FyZF9xdWVyeUoECAQQBUoECAUQBkoECBUQFkoECBcQGkoECB4QIiJWCgNVdG0SDgoGc291cmNlGAEgASgJEg4KBm1lZGl1bRgCIAEoCRIQCghjYW1wYWlnbhgDIAEoCRIMCgR0ZXJtGAQgASgJEg8KB2NvbnRlbnQYBSABKAliBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_routing]);
 
 /**
  * One short link: a code that sends each visitor to the right place.
@@ -156,6 +158,14 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * @generated from field: linkforty.v1.Utm utm = 20;
    */
   utm?: Utm | undefined;
+
+  /**
+   * Rules that send some visitors elsewhere, tried in their order before all other URLs of the link; at most 50. URLs,
+   * of rules too, get the parameters of the link.
+   *
+   * @generated from field: repeated linkforty.v1.RoutingRule routing_rules = 22;
+   */
+  routingRules: RoutingRule[];
 
   /**
    * The link answers 404 before this moment. Unset: at once.
