@@ -195,7 +195,7 @@ fn read(
         }
     };
     match &mut rule.action {
-        None => wrong.add(format!("{}action", path), "is required: url or variants"),
+        None => wrong.add(format!("{path}action"), "is required: url or variants"),
         Some(v1::routing_rule::Action::Url(raw)) => take_url(&format!("{path}url"), raw, 1, wrong),
         Some(v1::routing_rule::Action::Variants(given)) => {
             if !(2..=MAX_VARIANTS).contains(&given.variants.len()) {

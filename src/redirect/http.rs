@@ -1,6 +1,6 @@
 //! Reads a visit and writes its answer. The warm path allocates little, waits for nothing and answers before any router.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
@@ -111,10 +111,10 @@ impl Redirects {
     /// Records the visit, then sends the visitor on. Only an answer to a recorded visit carries a click id.
     fn go(&self, target: &Target, url: &str, click: &Click<'_>, id: ClickId) -> Response<Full<Bytes>> {
         // What is saved is always a valid header; anything else is a row written by hand.
-        if HeaderValue::from_str(url).is_err() {
+        let Ok(plain) = HeaderValue::from_str(url) else {
             tracing::error!(link.id = %target.id, "a link's destination cannot stand in a header");
             return not_found();
-        }
+        };
         let recorded = self.0.recorder.record(id, click);
         if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
             self.0.refused.increment(1);
@@ -125,7 +125,11 @@ impl Redirects {
             click: recorded.is_ok().then_some(id),
             query: if target.forward_query { click.query } else { "" },
         };
-        let Ok(location) = HeaderValue::from_str(&decorate(url, additions)) else {
+        let location = match decorate(url, additions) {
+            Cow::Borrowed(_) => Ok(plain),
+            Cow::Owned(decorated) => HeaderValue::try_from(decorated),
+        };
+        let Ok(location) = location else {
             tracing::error!(link.id = %target.id, "what was added to a URL cannot stand in a header");
             return not_found();
         };

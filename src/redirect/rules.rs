@@ -64,7 +64,7 @@ fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
         Condition::Dates { start, end } => {
             start.is_none_or(|start| start <= now) && end.is_none_or(|end| now < end)
         }
-        Condition::Times(times) => is_in(times, now),
+        Condition::Times(times) => is_in(*times, now),
         Condition::Query { name, value } => form_urlencoded::parse(visit.query.as_bytes())
             .any(|(given, of)| given == **name && value.as_deref().is_none_or(|value| of == value)),
         Condition::Referrers(hosts) => {
@@ -121,7 +121,7 @@ fn tags(header: &str) -> impl Iterator<Item = (&str, u16)> {
     })
 }
 
-fn is_in(times: &Times, now: Moment) -> bool {
+fn is_in(times: Times, now: Moment) -> bool {
     let local = now.with_timezone(&times.zone);
     let minute = local.hour() * 60 + local.minute();
     let (start, end) = (u32::from(times.start), u32::from(times.end));
