@@ -25,6 +25,7 @@ use metrics::{Counter, counter};
 use quick_cache::sync::Cache;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     changes,
@@ -212,13 +213,28 @@ impl Resolver {
                 flight.clone()
             } else {
                 let overtaken = Arc::new(AtomicBool::new(false));
-                let answer = fetch_and_keep(self.0.clone(), key.into(), overtaken.clone()).boxed().shared();
+                let answer = self.take_off(key.into(), overtaken.clone()).boxed().shared();
                 let flight = Flight { answer, overtaken };
                 flights.insert(key.into(), flight.clone());
                 flight
             }
         };
         flight.answer.await
+    }
+
+    /// Begins a look-up, which ends by itself: a visitor may leave before, and with nobody to poll it, it would keep one of few
+    /// connections until somebody asks for the same code again.
+    fn take_off(&self, key: Key, overtaken: Arc<AtomicBool>) -> impl Future<Output = Answer> + use<> {
+        let inner = self.0.clone();
+        let work = fetch_and_keep(inner.clone(), key.clone(), overtaken);
+        let work = tokio::spawn(work.in_current_span());
+        async move {
+            work.await.unwrap_or_else(|error| {
+                tracing::error!(%error, code = &*key, "a look-up failed by our fault");
+                inner.lock().remove(&key);
+                Answer::Away
+            })
+        }
     }
 }
 
