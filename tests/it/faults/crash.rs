@@ -18,7 +18,7 @@ async fn a_node_killed_at_twenty_random_moments_loses_no_click_and_counts_none_t
     on_every_store(&[], async |world| {
         world.forget_clicks().await;
         let mut dice = StdRng::seed_from_u64(seed);
-        let ledger = world.load(Load::CLOSED);
+        let ledger = world.load(Load::CLOSED).await;
         for kill in 0..KILLS {
             let delay = dice.random_range(50..800);
             sleep(Duration::from_millis(delay)).await;
@@ -41,11 +41,11 @@ async fn a_node_that_dies_at_a_named_place_loses_no_click_and_counts_none_twice(
         world.forget_clicks().await;
         world.node.kill();
         let places =
-            ["spool.append.after:300", "drain.commit.after:3", "spool.rotate.mid:4", "spool.sync.before:5"];
+            ["spool.append.after:300", "drain.commit.after:3", "spool.rotate.mid:4", "spool.sync.before:20"];
         let mut book = super::support::Book::default();
         for place in places {
             world.node.start_with(&[("FAILPOINT_ABORT", place)]).await;
-            let ledger = world.load(Load::CLOSED);
+            let ledger = world.load(Load::CLOSED).await;
             world.node.wait_for_abort().await;
             let visits = ledger.close().await;
             eprintln!("{place}: {visits}");
@@ -62,7 +62,7 @@ async fn a_node_that_dies_while_it_recovers_recovers_the_next_time() {
     on_every_store(&[("SPOOL_SEGMENT_BYTES", "65536")], async |world| {
         world.forget_clicks().await;
         let outage = world.outage().await;
-        let ledger = world.load(Load::CLOSED);
+        let ledger = world.load(Load::CLOSED).await;
         within(Duration::from_secs(20), "there are several segments", async || ledger.answered() > 2000)
             .await;
         world.node.kill();

@@ -64,6 +64,8 @@ pub struct Book {
     pub without_id: u64,
     /// Requests on a connection that then broke, before the head of the answer was there.
     pub unanswered: u64,
+    /// The same on a connection that never had an answer: the kernel took it, perhaps nobody else.
+    pub turned_away: u64,
     /// Connections that were refused.
     pub refused: u64,
     /// The longest that an answer took.
@@ -80,11 +82,8 @@ impl Book {
     pub fn assert_all_redirected(&self) {
         let other: Vec<_> = self.answers.iter().filter(|(status, _)| **status != 302).collect();
         assert!(
-            other.is_empty() && self.unanswered == 0 && self.refused == 0 && self.total() > 0,
-            "not every visit was redirected: {:?}, {} unanswered, {} refused",
-            self.answers,
-            self.unanswered,
-            self.refused
+            other.is_empty() && self.unanswered + self.turned_away + self.refused == 0 && self.total() > 0,
+            "not every visit was redirected: {self}"
         );
     }
 
@@ -96,6 +95,7 @@ impl Book {
         }
         self.without_id += other.without_id;
         self.unanswered += other.unanswered;
+        self.turned_away += other.turned_away;
         self.refused += other.refused;
         self.slowest = self.slowest.max(other.slowest);
     }
@@ -105,11 +105,12 @@ impl std::fmt::Display for Book {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{:?}, {} acknowledged, {} redirected without an id, {} unanswered, {} connections refused, slowest {:?}",
+            "{:?}, {} acknowledged, {} redirected without an id, {} unanswered, {} turned away, {} connections refused, slowest {:?}",
             self.answers,
             self.acked.len(),
             self.without_id,
             self.unanswered,
+            self.turned_away,
             self.refused,
             self.slowest
         )
@@ -208,7 +209,8 @@ async fn visit(
                 }
             }
             Err(_) => {
-                book.unanswered += 1;
+                let known = open.answers > 0;
+                *(if known { &mut book.unanswered } else { &mut book.turned_away }) += 1;
                 line = None;
             }
         }
@@ -220,6 +222,7 @@ async fn visit(
 pub struct Line {
     sender: SendRequest<Empty<Bytes>>,
     connection: JoinHandle<()>,
+    answers: u64,
 }
 
 /// What came back on it.
@@ -242,7 +245,7 @@ impl Line {
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (sender, connection) = shaken.map_err(io::Error::other)?;
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender, connection })
+        Ok(Self { sender, connection, answers: 0 })
     }
 
     /// Says whether it is of no more use.
@@ -264,6 +267,7 @@ impl Line {
             self.sender.send_request(request).await
         };
         let (head, body) = timeout(PATIENCE, answered).await?.map_err(io::Error::other)?.into_parts();
+        self.answers += 1;
         let body = timeout(PATIENCE, body.collect()).await.map(|body| body.map(|body| body.to_bytes()));
         let (status, headers) = (head.status.as_u16(), head.headers);
         Ok(match body {

@@ -16,7 +16,7 @@ pub use self::{
     books::Books,
     ledger::{Book, Ledger, Line, Load},
     node::Node,
-    world::{Outage, World, on_every_store, on_production},
+    world::{World, on_every_store, on_production, visit},
 };
 
 /// Only one of these tests at a time: two would starve each other on two cores, and then measure that.

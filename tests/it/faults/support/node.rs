@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     net::SocketAddr,
     os::unix::process::ExitStatusExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
@@ -64,11 +64,6 @@ impl Node {
     /// Returns its data directory.
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")
-    }
-
-    /// Returns its directory, which nobody else uses.
-    pub fn home(&self) -> &Path {
-        self.home.path()
     }
 
     /// Runs a command of the program with the node's settings and returns what it printed.

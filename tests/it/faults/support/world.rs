@@ -1,6 +1,6 @@
 //! A node, the stores it works on, a few links in them and a key to make more.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt as _;
 use linkforty::pb::v1::{
@@ -15,7 +15,7 @@ use tonic::{
 use super::{
     ALONE, Book, Books, Ledger, Line, Load, Node, random,
     servers::{Postgres, Redis},
-    variable,
+    variable, within,
 };
 use crate::support::{Bearer, Store};
 
@@ -99,29 +99,31 @@ impl World {
         world.node.start().await;
         for number in 0..LINKS {
             let link = world.create(&format!("https://shop.example.com/{number}")).await;
-            // Now it is warm.
             assert_eq!(world.visit(&link).await, 302);
             world.links.push(link);
         }
         Some(world)
     }
 
-    /// Starts another node on the same stores.
-    pub async fn another_node(&self) -> Node {
-        let mut node = Node::new(self.settings.iter().cloned());
+    /// Starts another node on the same stores, with settings of its own.
+    pub async fn another_node(&self, changes: &[(&str, &str)]) -> Node {
+        let changes = changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut node = Node::new(self.settings.iter().cloned().chain(changes));
         node.start().await;
         node
     }
 
-    /// Begins a load on the links of this world.
-    pub fn load(&self, load: Load) -> Ledger {
-        self.load_on(&self.node, load)
+    /// Begins a load on the links of this world. Then every link is warm.
+    pub async fn load(&self, load: Load) -> Ledger {
+        self.load_on(&self.node, load).await
     }
 
     /// Begins a load on the same links at a node.
-    pub fn load_on(&self, node: &Node, load: Load) -> Ledger {
+    pub async fn load_on(&self, node: &Node, load: Load) -> Ledger {
         let codes: Vec<String> = self.links.iter().map(|link| link.short_code.clone()).collect();
-        Ledger::open(node.links, &codes, load)
+        let ledger = Ledger::open(node.links, &codes, load);
+        within(Duration::from_secs(10), "visits are answered", async || ledger.answered() > 100).await;
+        ledger
     }
 
     /// Follows a link once and returns the status. The clicks of such visits are told apart from those of a load by nobody:
