@@ -79,12 +79,11 @@ async fn a_node_starts_while_its_database_is_away_and_stores_what_its_spool_held
         second.drained().await;
         drop(second);
         world.forget_clicks().await;
-        let outage = world.outage().await;
         let ledger = world.load(Load::CLOSED).await;
-        within(Duration::from_secs(20), "the spool fills", async || ledger.answered() > 500).await;
+        let outage = world.outage().await;
+        within(Duration::from_secs(20), "the spool fills", async || world.node.waiting() > 500).await;
         world.node.kill();
         let mut book = ledger.close().await;
-        assert!(world.node.waiting() >= 500);
 
         world.node.start().await;
         within(CATCH_UP, "Redis is up", async || world.node.metric("linkforty_redis_up").await == 1).await;
@@ -125,6 +124,10 @@ async fn redis_may_be_emptied_hang_and_die_and_no_answer_shows_it() {
         sleep(Duration::from_millis(1500)).await;
         changes_take_effect(world, &second, "after Redis was emptied").await;
         world.redis.as_ref().expect("production").freeze();
+        // A code that this node never heard of, so that it asks Redis first.
+        let asked = Instant::now();
+        assert_eq!(visit(&second, "nobody-made-this").await, 404);
+        assert!(asked.elapsed() < SOON / 4, "nobody waits for a Redis that hangs: {:?}", asked.elapsed());
         sleep(Duration::from_millis(1500)).await;
         changes_take_effect(world, &second, "while Redis hangs").await;
         world.redis.as_ref().expect("production").thaw();

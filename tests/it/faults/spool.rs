@@ -160,9 +160,9 @@ async fn records_that_no_database_takes_are_set_aside_and_their_neighbours_store
         let mut set_aside: Vec<Uuid> = books.letters.iter().map(|(id, _)| *id).collect();
         let mut expected = vec![garbage, stranger];
         if world.postgres.is_some() {
-            expected.push(nul)
+            expected.push(nul);
         } else {
-            good.push(nul)
+            good.push(nul);
         }
         set_aside.sort_unstable();
         expected.sort_unstable();

@@ -152,6 +152,12 @@ impl World {
         }
     }
 
+    /// Makes spool and database forget how far the spool was drained.
+    pub async fn forget_progress(&self) {
+        std::fs::remove_file(self.node.spool().join("checkpoint")).expect("there is a checkpoint");
+        super::books::execute(&self.database(), "DELETE FROM spool_progress").await;
+    }
+
     /// Returns the address of the database.
     pub fn database(&self) -> String {
         match &self.postgres {
