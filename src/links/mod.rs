@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `fields.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
-//! | `batch.rs` | many links in one transaction, each with its own fate |
+//! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
@@ -22,6 +22,7 @@ mod list;
 mod resolve;
 mod store;
 mod target;
+mod weight;
 mod wire;
 
 use std::collections::HashMap;
@@ -72,8 +73,9 @@ pub enum Shown {
     Link(CountedLink),
     /// The link as it would be created; it has no id, and no code unless one was asked for.
     Draft(Model),
-    /// A link that was deleted earlier, under the same request id.
-    Gone(LinkId),
+    /// Which link it was, to a repeat: the link was deleted under the same request id, or has grown with its neighbours
+    /// beyond what one answer can carry.
+    Id(LinkId),
 }
 
 /// Creates a link.

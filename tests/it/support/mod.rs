@@ -6,12 +6,14 @@
 mod app;
 mod plain;
 mod postgres;
+mod statements;
 mod tenant;
 mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
-pub use self::tenant::{ALL_SCOPES, Tenant, link};
+pub use self::statements::Statements;
+pub use self::tenant::{ALL_SCOPES, Tenant, a_link, coded, link, request_id};
 pub use self::web::{call_web, frame};
 
 use tonic::{Request, Status, service::Interceptor};
@@ -33,4 +35,10 @@ impl Interceptor for Bearer {
 /// Returns the reason of a status, or nothing when it has none.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// Returns the paths of the fields that are wrong.
+pub fn wrong(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
 }
