@@ -21,5 +21,6 @@ mod smoke;
 mod support;
 mod telemetry;
 mod tls;
+mod watch;
 mod web;
 mod workspaces;

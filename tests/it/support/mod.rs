@@ -12,7 +12,7 @@ mod web;
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::tenant::{ALL_SCOPES, Tenant, link};
-pub use self::web::{call_web, frame};
+pub use self::web::{WebStream, call_web, frame};
 
 use tonic::{Request, Status, service::Interceptor};
 use tonic_types::StatusExt as _;
