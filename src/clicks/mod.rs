@@ -1,7 +1,7 @@
 //! Visits: captured before the answer leaves, counted exactly once.
 //!
 //! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
-//! and keeps the totals; [`bots`] tells people from programs; `record` is a click as the spool holds it; `store` the SQL of both
+//! and keeps the totals; [`live`] shows them to whoever watches; [`bots`] tells people from programs; `record` is a click as the spool holds it; `store` the SQL of both
 //! databases.
 //!
 //! Guarantees: a click whose id was given out is in the spool (survives kill -9 of the process) and reaches the database
@@ -10,6 +10,7 @@
 
 pub mod bots;
 pub mod drain;
+pub mod live;
 mod network;
 mod record;
 mod store;

@@ -25,7 +25,7 @@ mod target;
 mod weight;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use self::{
     batch::{batch_create, batch_delete, batch_update},
@@ -106,6 +106,12 @@ pub async fn create(
 /// Returns a link.
 pub async fn get(env: &Env, tenant: &Tenant, id: LinkId) -> Result<CountedLink> {
     store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)
+}
+
+/// Fails unless every one of these is a link of the workspace.
+pub async fn expect_all(env: &Env, tenant: &Tenant, ids: &HashSet<LinkId>) -> Result<()> {
+    let found = store::find_many(&env.db.api, tenant.id, ids.iter().copied()).await?;
+    if found.len() == ids.len() { Ok(()) } else { Err(unknown()) }
 }
 
 /// Returns one page of links.

@@ -70,6 +70,8 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let (env, spool, reader) = (draining.clone(), spool.clone(), reader.clone());
         async move { drain::run(env, spool, &mut *reader.lock().await, token).await }
     });
+    let live = env.clone();
+    work.begin("live clicks", move |token| clicks::live::listen(live.clone(), token));
     let (refreshing, refreshes) = (resolver.clone(), Arc::new(Mutex::new(refreshes)));
     work.begin("link refreshes", move |token| {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());

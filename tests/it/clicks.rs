@@ -175,7 +175,7 @@ async fn odd_headers_are_stored_or_left_out() {
     .await;
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("the spool is there") {
         let entry = entry.expect("an entry");

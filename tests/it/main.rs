@@ -22,5 +22,6 @@ mod statements;
 mod support;
 mod telemetry;
 mod tls;
+mod watch;
 mod web;
 mod workspaces;

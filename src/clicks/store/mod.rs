@@ -67,6 +67,13 @@ struct Coded<'a> {
     language: i32,
 }
 
+/// A row that was really inserted, and who made the click now that its user agent is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Inserted<'a> {
+    pub row: &'a Row,
+    pub bot: i16,
+}
+
 /// What the drain has to count: people and bots by workspace, link and hour. Sorted, so that two nodes lock the same rows in the
 /// same order.
 type Counts = BTreeMap<(WorkspaceId, LinkId, i32), (i64, i64)>;
@@ -98,13 +105,13 @@ impl Dictionary {
 }
 
 /// Writes a batch and what follows from it, and notes how far the spool has been drained: all in one transaction. Rows that
-/// are there already change nothing.
-pub async fn write(
+/// are there already change nothing; the others are returned.
+pub async fn write<'a>(
     db: &DatabaseConnection,
     dictionary: &Dictionary,
-    rows: &[Row],
+    rows: &'a [Row],
     progress: Progress,
-) -> Result<(), DbErr> {
+) -> Result<Vec<Inserted<'a>>, DbErr> {
     let texts = Texts::of(rows);
     let numbers = numbers(db, dictionary, &texts.distinct).await?;
     let coded: Vec<Coded<'_>> = rows
@@ -166,15 +173,23 @@ pub async fn bury(
     .map(drop)
 }
 
-/// Counts the rows that were really inserted, each once even when the batch held it twice.
-fn counts(rows: &[Coded<'_>], mut inserted: HashSet<Uuid>) -> Counts {
-    let mut counts = Counts::new();
+/// Returns the rows that were really inserted, each once even when the batch held it twice.
+fn fresh<'a>(rows: &[Coded<'a>], mut inserted: HashSet<Uuid>) -> Vec<Inserted<'a>> {
+    let mut fresh = Vec::with_capacity(inserted.len());
     for coded in rows {
         if inserted.remove(&coded.row.id.0) {
-            let key = (coded.row.workspace, coded.row.link, hour_of(coded.row.id));
-            let (people, bots) = counts.entry(key).or_default();
-            if coded.bot == Bot::No as i16 { *people += 1 } else { *bots += 1 }
+            fresh.push(Inserted { row: coded.row, bot: coded.bot });
         }
+    }
+    fresh
+}
+
+/// Counts the rows that were inserted.
+fn counts(inserted: &[Inserted<'_>]) -> Counts {
+    let mut counts = Counts::new();
+    for Inserted { row, bot } in inserted {
+        let (people, bots) = counts.entry((row.workspace, row.link, hour_of(row.id))).or_default();
+        if *bot == Bot::No as i16 { *people += 1 } else { *bots += 1 }
     }
     counts
 }
@@ -294,7 +309,12 @@ mod tests {
             .collect();
         coded.push(Coded { row: &rows[0], bot: 0, user_agent: 1, referrer: 1, language: 1 });
         let inserted = HashSet::from([rows[0].id.0, rows[1].id.0]);
-        let counts = counts(&coded, inserted);
+        let fresh = fresh(&coded, inserted);
+        assert_eq!(
+            fresh.iter().map(|one| (one.row.id, one.bot)).collect::<Vec<_>>(),
+            [(rows[0].id, 0), (rows[1].id, 1)]
+        );
+        let counts = counts(&fresh);
         assert_eq!(counts.into_iter().collect::<Vec<_>>(), [((rows[0].workspace, rows[0].link, 2), (1, 1))]);
     }
 }

@@ -6,13 +6,17 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Kind, Progress, by_link, counts};
+use super::{Coded, Counts, Inserted, Kind, Progress, by_link, counts, fresh};
 use crate::ids::time_of;
 
 /// What Postgres says when no partition fits.
 const CHECK_VIOLATION: &str = "23514";
 
-pub(super) async fn write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Result<(), sqlx::Error> {
+pub(super) async fn write<'a>(
+    pool: &PgPool,
+    rows: &[Coded<'a>],
+    progress: Progress,
+) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
     match try_write(pool, rows, progress).await {
         Err(error) if code(&error).as_deref() == Some(CHECK_VIOLATION) => {
             for day in days(rows) {
@@ -24,11 +28,14 @@ pub(super) async fn write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress)
     }
 }
 
-async fn try_write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Result<(), sqlx::Error> {
+async fn try_write<'a>(
+    pool: &PgPool,
+    rows: &[Coded<'a>],
+    progress: Progress,
+) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let inserted = insert(&mut tx, rows).await?;
-    let counts = counts(rows, inserted);
-    add_counts(&mut tx, &counts).await?;
+    let inserted = fresh(rows, insert(&mut tx, rows).await?);
+    add_counts(&mut tx, &counts(&inserted)).await?;
     sqlx::query(
         "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES ($1, $2, $3, $4)
          ON CONFLICT (spool_id) DO UPDATE
@@ -40,7 +47,8 @@ async fn try_write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Res
     .bind(progress.now)
     .execute(&mut *tx)
     .await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(inserted)
 }
 
 async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uuid>, sqlx::Error> {

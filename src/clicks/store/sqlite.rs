@@ -5,24 +5,25 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Kind, Progress, by_link, counts};
+use super::{Coded, Counts, Inserted, Kind, Progress, by_link, counts, fresh};
 
 /// SQLite takes 32,766 values in a statement; twelve to a click.
 const ROWS_A_STATEMENT: usize = 2000;
 /// Two values to a text, and the statement should stay small.
 const TEXTS_A_STATEMENT: usize = 500;
 
-pub(super) async fn write(
+pub(super) async fn write<'a>(
     pool: &SqlitePool,
-    rows: &[Coded<'_>],
+    rows: &[Coded<'a>],
     progress: Progress,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let mut inserted = HashSet::with_capacity(rows.len());
     for chunk in rows.chunks(ROWS_A_STATEMENT) {
         insert(&mut tx, chunk, &mut inserted).await?;
     }
-    add_counts(&mut tx, &counts(rows, inserted)).await?;
+    let inserted = fresh(rows, inserted);
+    add_counts(&mut tx, &counts(&inserted)).await?;
     sqlx::query(
         "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES (?, ?, ?, ?)
          ON CONFLICT (spool_id) DO UPDATE
@@ -34,7 +35,8 @@ pub(super) async fn write(
     .bind(progress.now)
     .execute(&mut *tx)
     .await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(inserted)
 }
 
 async fn insert(
