@@ -77,7 +77,7 @@ export type DayClicks = Message<"linkforty.v1.DayClicks"> & {
   clicks: bigint;
 
   /**
-   * Clicks by bots.
+   * Clicks not made by people: previews, bots, prefetches, monitors.
    *
    * @generated from field: int64 bot_clicks = 3;
    */
@@ -147,7 +147,7 @@ export type GetOverviewResponse = Message<"linkforty.v1.GetOverviewResponse"> & 
   clicks: bigint;
 
   /**
-   * Clicks by bots: crawlers, previews, HEAD requests. Not part of `clicks`.
+   * Clicks not made by people: link previews, bots, prefetches, monitors, HEAD requests. Not part of `clicks`.
    *
    * @generated from field: int64 bot_clicks = 2;
    */
