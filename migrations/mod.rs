@@ -3,6 +3,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_first;
+mod m20261122_000003_countries;
 mod sql;
 
 /// Knows every migration.
@@ -11,6 +12,6 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_first::Migration)]
+        vec![Box::new(m20261122_000001_first::Migration), Box::new(m20261122_000003_countries::Migration)]
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tonic::Status;
 
 use crate::{
+    clicks::class::Class,
     clicks::live::{self, Heard, Seen, Watch},
     clock::Moment,
     env::Env,
@@ -15,7 +16,7 @@ use crate::{
     ids::{LinkId, time_of},
     links::{self, NOT_A_UUID, timestamp},
     pb::v1::{
-        Click, Heartbeat, Lagged, Platform, WatchEventsRequest, WatchEventsResponse,
+        Click, ClickClass, Heartbeat, Lagged, Platform, WatchEventsRequest, WatchEventsResponse,
         watch_events_response::Event,
     },
     rpc::{self, Leaving, Permission, Recheck},
@@ -35,7 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Filter {
     /// Which links; none means all.
     pub links: HashSet<LinkId>,
-    /// Whether bots are shown.
+    /// Whether clicks that no person made are shown.
     pub bots: bool,
 }
 
@@ -54,8 +55,8 @@ impl Filter {
     }
 
     /// Says whether a click is to be shown.
-    pub fn wants(&self, link: LinkId, bot: u32) -> bool {
-        (self.bots || bot == 0) && (self.links.is_empty() || self.links.contains(&link))
+    pub fn wants(&self, link: LinkId, class: u32) -> bool {
+        (self.bots || class == 0) && (self.links.is_empty() || self.links.contains(&link))
     }
 }
 
@@ -78,7 +79,7 @@ pub async fn open(
     if !filter.links.is_empty() {
         links::expect_all(env, tenant, &filter.links).await?;
     }
-    let wants = move |seen: &Seen| filter.wants(seen.link, seen.bot);
+    let wants = move |seen: &Seen| filter.wants(seen.link, seen.class);
     let watch = live::watch(env, tenant.id, wants).await?;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -169,11 +170,21 @@ fn click(seen: &Seen) -> Click {
         link_id: seen.link.to_string(),
         time: Some(timestamp(time_of(seen.id.0))),
         platform: platform(seen.platform).into(),
-        // The same numbers; one that this release does not know is a bot's all the same.
-        bot_reason: i32::try_from(seen.bot).unwrap_or(i32::MAX),
+        class: class(seen.class).into(),
         referrer_host: seen.referrer_host.clone(),
         language: seen.language.clone(),
         query: seen.query.clone(),
+    }
+}
+
+/// One that this release does not know is no person's all the same.
+fn class(number: u32) -> ClickClass {
+    match i16::try_from(number).ok().and_then(Class::of_number) {
+        Some(Class::Human) => ClickClass::Human,
+        Some(Class::Preview) => ClickClass::Preview,
+        Some(Class::Prefetch) => ClickClass::Prefetch,
+        Some(Class::Monitor) => ClickClass::Monitor,
+        Some(Class::Bot(_)) | None => ClickClass::Bot,
     }
 }
 
@@ -191,7 +202,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{clicks::bots::Bot, clock::from_micros, pb::v1::BotReason};
+    use crate::clock::from_micros;
 
     fn link(number: u128) -> LinkId {
         LinkId(Uuid::from_u128(number))
@@ -229,13 +240,10 @@ mod tests {
 
     #[test]
     fn a_click_says_what_was_recorded() {
-        for (bot, reason) in [
-            (Bot::No, BotReason::Unspecified),
-            (Bot::Method, BotReason::RequestMethod),
-            (Bot::UserAgent, BotReason::UserAgent),
-        ] {
-            assert_eq!(bot as i32, reason as i32);
-        }
+        let classes: Vec<_> = [0, 1, 3, 4, 5, 6, 99].map(class).into();
+        let bot = ClickClass::Bot;
+        let (human, preview) = (ClickClass::Human, ClickClass::Preview);
+        assert_eq!(classes, [human, bot, bot, preview, ClickClass::Prefetch, ClickClass::Monitor, bot]);
         let named: Vec<_> = (0..4).map(platform).collect();
         assert_eq!(named, [Platform::Web, Platform::Ios, Platform::Android, Platform::Unspecified]);
     }

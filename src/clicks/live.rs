@@ -66,8 +66,8 @@ pub struct Seen {
     pub link: LinkId,
     /// The number of the visitor's platform.
     pub platform: u32,
-    /// The number of what tells that this is a bot; 0 for people.
-    pub bot: u32,
+    /// The number of who made it: 0 for people.
+    pub class: u32,
     /// Where the visitor came from.
     pub referrer_host: String,
     /// What language they ask for.
@@ -335,12 +335,12 @@ fn messages(inserted: &[Inserted<'_>]) -> Vec<Bytes> {
     closed
 }
 
-fn write(Inserted { row, bot }: &Inserted<'_>) -> LiveClick {
+fn write(Inserted { row, class }: &Inserted<'_>) -> LiveClick {
     LiveClick {
         id: Bytes::copy_from_slice(row.id.0.as_bytes()),
         link_id: Bytes::copy_from_slice(row.link.0.as_bytes()),
         platform: row.platform.unsigned_abs().into(),
-        bot: bot.unsigned_abs().into(),
+        class: class.number().unsigned_abs().into(),
         referrer_host: row.referrer_host.clone(),
         language: row.language.clone(),
         query: row.query.clone(),
@@ -357,7 +357,7 @@ fn read(message: &Bytes) -> Option<(WorkspaceId, Vec<Arc<Seen>>)> {
             id: ClickId(uuid(&click.id)?),
             link: LinkId(uuid(&click.link_id)?),
             platform: click.platform,
-            bot: click.bot,
+            class: click.class,
             referrer_host: click.referrer_host,
             language: click.language,
             query: click.query,
@@ -374,7 +374,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clicks::store::Row, clock::from_micros, ids::Ids};
+    use crate::{
+        clicks::{
+            class::{Class, Sign},
+            store::Row,
+        },
+        clock::from_micros,
+        ids::Ids,
+    };
 
     fn row(ids: &Ids, workspace: u128, query: &str) -> Row {
         Row {
@@ -382,7 +389,7 @@ mod tests {
             workspace: WorkspaceId(Uuid::from_u128(workspace)),
             link: LinkId(Uuid::from_u128(9)),
             platform: 2,
-            bot: 0,
+            class: Class::Human,
             step: 4,
             network: Vec::new(),
             visitor: 0,
@@ -390,11 +397,14 @@ mod tests {
             referrer_host: "example.com".into(),
             language: "de".into(),
             query: query.into(),
+            country: None,
         }
     }
 
     fn sent(rows: &[Row]) -> Vec<Bytes> {
-        messages(&rows.iter().map(|row| Inserted { row, bot: 2 }).collect::<Vec<_>>())
+        messages(
+            &rows.iter().map(|row| Inserted { row, class: Class::Bot(Sign::UserAgent) }).collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -416,7 +426,7 @@ mod tests {
         assert_eq!(sent(&rows).len(), 3);
         let one = sent(&[row(&ids, 1, "a=b")]);
         let (_, clicks) = read(&one[0]).expect("readable");
-        assert_eq!((clicks[0].platform, clicks[0].bot, &*clicks[0].query), (2, 2, "a=b"));
+        assert_eq!((clicks[0].platform, clicks[0].class, &*clicks[0].query), (2, 2, "a=b"));
         assert!(!one[0].windows(5).any(|bytes| bytes == b"never"));
         assert!(read(&Bytes::from_static(b"garbage")).is_none());
     }

@@ -120,7 +120,9 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
 
     let (resolver, refreshes) = Resolver::new(env.clone());
-    let recorder = Recorder::new(spool.clone(), env.secrets.session.expose_secret().as_bytes());
+    env.geo.refresh();
+    let secret = env.secrets.session.expose_secret().as_bytes();
+    let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let redirects = Redirects::new(env.clone(), resolver.clone(), recorder);
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {

@@ -20,6 +20,7 @@ use crate::{
     clicks::{self, drain},
     db::{self, Dialect},
     env::Env,
+    geo::Geo,
     idempotency,
     links::{Refreshes, Resolver},
     spool::{Reader, Spool},
@@ -27,6 +28,7 @@ use crate::{
 };
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
+const COUNTRIES_EVERY: Duration = Duration::from_secs(10);
 const LIMITS_EVERY: Duration = Duration::from_mins(1);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
@@ -107,6 +109,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
             every(CERTIFICATES_EVERY, token, now(move || certificates.refresh()))
+        });
+    }
+    if env.geo.is_set() {
+        let geo = env.geo.clone();
+        work.begin("countries", move |token| {
+            let geo = geo.clone();
+            every(COUNTRIES_EVERY, token, move || refresh_countries(geo.clone()))
         });
     }
     let sweeping = env.clone();
@@ -203,6 +212,13 @@ async fn forget_sessions(env: Env) {
 async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
+    }
+}
+
+/// Reading a large file takes a while: not on a thread that answers visitors.
+async fn refresh_countries(geo: Geo) {
+    if let Err(error) = tokio::task::spawn_blocking(move || geo.refresh()).await {
+        tracing::warn!(%error, "the file of countries could not be looked at");
     }
 }
 

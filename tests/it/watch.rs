@@ -7,10 +7,10 @@ use std::{
 
 use http::Method;
 use linkforty::{
-    clicks::{Click as Visit, Recorder, bots::Bot, drain, live::BUFFERED},
+    clicks::{Click as Visit, Recorder, class::Class, drain, live::BUFFERED},
     ids::{ApiKeyId, ClickId, LinkId, WorkspaceId},
     pb::v1::{
-        BotReason, Click, Platform, WatchEventsRequest, WatchEventsResponse, watch_events_response::Event,
+        Click, ClickClass, Platform, WatchEventsRequest, WatchEventsResponse, watch_events_response::Event,
     },
     spool::{Spool, SpoolOptions},
     workspaces::{
@@ -105,8 +105,8 @@ async fn a_click_is_seen_at_once_by_those_who_want_it() {
         app.visit_as(Method::GET, "/spring?utm_source=mail", &headers).await;
         let seen = click(&mut people).await;
         assert_eq!(
-            (&*seen.link_id, seen.platform(), seen.bot_reason()),
-            (&*spring.id, Platform::Ios, BotReason::Unspecified)
+            (&*seen.link_id, seen.platform(), seen.class()),
+            (&*spring.id, Platform::Ios, ClickClass::Human)
         );
         assert_eq!(
             (&*seen.referrer_host, &*seen.language, &*seen.query),
@@ -119,8 +119,8 @@ async fn a_click_is_seen_at_once_by_those_who_want_it() {
         app.visit_as(Method::HEAD, "/autumn", &[("user-agent", FIREFOX)]).await;
         visit(app, "/theirs", FIREFOX).await;
         visit(app, "/autumn", FIREFOX).await;
-        assert_eq!(click(&mut everything).await.bot_reason(), BotReason::UserAgent);
-        assert_eq!(click(&mut everything).await.bot_reason(), BotReason::RequestMethod);
+        assert_eq!(click(&mut everything).await.class(), ClickClass::Bot);
+        assert_eq!(click(&mut everything).await.class(), ClickClass::Bot);
         let person = click(&mut everything).await;
         assert_eq!((&*person.link_id, person.platform()), (&*autumn.id, Platform::Web));
         assert_eq!(click(&mut people).await, person);
@@ -233,14 +233,14 @@ async fn a_slow_reader_is_told_what_it_missed_and_goes_on() {
         let mut stream = watch(&tenant).await;
         // More than the buffers of both sides hold, by far.
         let many = 6 * BUFFERED;
-        let recorder = Recorder::new(app.running().spool.clone(), b"secret");
+        let recorder = Recorder::new(app.running().spool.clone(), b"secret", app.env().geo.clone());
         let query = "x".repeat(1000);
         for _ in 0..many {
             let visit = Visit {
                 workspace: WorkspaceId::parse(&tenant.id).expect("an id"),
                 link: LinkId::parse(&made.id).expect("an id"),
                 platform: 0,
-                bot: Bot::No,
+                class: Class::Human,
                 step: 4,
                 client: None,
                 user_agent: FIREFOX,

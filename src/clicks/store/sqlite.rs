@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Coded, Counts, Inserted, Kind, Progress, by_link, counts, fresh};
 
-/// SQLite takes 32,766 values in a statement; twelve to a click.
+/// SQLite takes 32,766 values in a statement; thirteen to a click.
 const ROWS_A_STATEMENT: usize = 2000;
 /// Two values to a text, and the statement should stay small.
 const TEXTS_A_STATEMENT: usize = 500;
@@ -46,7 +46,7 @@ async fn insert(
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
-                             platform, bot, step, network, query) ",
+                             platform, bot, step, network, query, country) ",
     );
     insert.push_values(rows, |mut values, coded| {
         let row = coded.row;
@@ -59,10 +59,11 @@ async fn insert(
             .push_bind(coded.referrer)
             .push_bind(coded.language)
             .push_bind(row.platform)
-            .push_bind(coded.bot)
+            .push_bind(coded.class.number())
             .push_bind(row.step)
             .push_bind(row.network.clone())
-            .push_bind(if row.query.is_empty() { None } else { Some(row.query.clone()) });
+            .push_bind(if row.query.is_empty() { None } else { Some(row.query.clone()) })
+            .push_bind(row.country.map(|country| country.as_str().to_owned()));
     });
     insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
     for row in insert.build().fetch_all(tx).await? {
@@ -72,7 +73,7 @@ async fn insert(
 }
 
 async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sqlx::Error> {
-    for ((workspace, link, hour), (people, bots)) in counts {
+    for ((workspace, link, hour), (people, others)) in counts {
         sqlx::query(
             "INSERT INTO click_rollups (workspace_id, link_id, hour, clicks, bot_clicks) VALUES (?, ?, ?, ?, ?)
              ON CONFLICT (workspace_id, link_id, hour) DO UPDATE
@@ -82,11 +83,11 @@ async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sq
         .bind(link.0)
         .bind(hour)
         .bind(people)
-        .bind(bots)
+        .bind(others)
         .execute(&mut *tx)
         .await?;
     }
-    for ((workspace, link), (people, bots)) in by_link(counts) {
+    for ((workspace, link), (people, others)) in by_link(counts) {
         sqlx::query(
             "INSERT INTO link_totals (workspace_id, link_id, clicks, bot_clicks) VALUES (?, ?, ?, ?)
              ON CONFLICT (workspace_id, link_id) DO UPDATE
@@ -95,7 +96,7 @@ async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sq
         .bind(workspace.0)
         .bind(link.0)
         .bind(people)
-        .bind(bots)
+        .bind(others)
         .execute(&mut *tx)
         .await?;
     }

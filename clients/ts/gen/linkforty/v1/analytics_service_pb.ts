@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/analytics_service.proto.
  */
 export const file_linkforty_v1_analytics_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKZAQoSR2V0T3ZlcnZpZXdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI9CglEYXlDbGlja3MSDAoEZGF0ZRgBIAEoCRIOCgZjbGlja3MYAiABKAMSEgoKYm90X2NsaWNrcxgDIAEoAyJNCgdUb3BMaW5rEg8KB2xpbmtfaWQYASABKAkSEgoKc2hvcnRfY29kZRgCIAEoCRINCgV0aXRsZRgDIAEoCRIOCgZjbGlja3MYBCABKAMi6gEKE0dldE92ZXJ2aWV3UmVzcG9uc2USDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSJwoGYnlfZGF5GAMgAygLMhcubGlua2ZvcnR5LnYxLkRheUNsaWNrcxIoCgl0b3BfbGlua3MYBCADKAsyFS5saW5rZm9ydHkudjEuVG9wTGluaxIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRIUCgxpbmNsdWRlX2JvdHMYAyABKAgimgEKE1dhdGNoRXZlbnRzUmVzcG9uc2USJAoFY2xpY2sYASABKAsyEy5saW5rZm9ydHkudjEuQ2xpY2tIABImCgZsYWdnZWQYAiABKAsyFC5saW5rZm9ydHkudjEuTGFnZ2VkSAASLAoJaGVhcnRiZWF0GAMgASgLMhcubGlua2ZvcnR5LnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50It0BCgVDbGljaxIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCHBsYXRmb3JtGAQgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEisKCmJvdF9yZWFzb24YBSABKA4yFy5saW5rZm9ydHkudjEuQm90UmVhc29uEhUKDXJlZmVycmVyX2hvc3QYBiABKAkSEAoIbGFuZ3VhZ2UYByABKAkSDQoFcXVlcnkYCCABKAkiGAoGTGFnZ2VkEg4KBm1pc3NlZBgBIAEoAyILCglIZWFydGJlYXQqXgoIUGxhdGZvcm0SGAoUUExBVEZPUk1fVU5TUEVDSUZJRUQQABIQCgxQTEFURk9STV9XRUIQARIQCgxQTEFURk9STV9JT1MQAhIUChBQTEFURk9STV9BTkRST0lEEAMqYQoJQm90UmVhc29uEhoKFkJPVF9SRUFTT05fVU5TUEVDSUZJRUQQABIdChlCT1RfUkVBU09OX1JFUVVFU1RfTUVUSE9EEAESGQoVQk9UX1JFQVNPTl9VU0VSX0FHRU5UEAIyvAEKEEFuYWx5dGljc1NlcnZpY2USUgoLR2V0T3ZlcnZpZXcSIC5saW5rZm9ydHkudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkdldE92ZXJ2aWV3UmVzcG9uc2USVAoLV2F0Y2hFdmVudHMSIC5saW5rZm9ydHkudjEuV2F0Y2hFdmVudHNSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKZAQoSR2V0T3ZlcnZpZXdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI9CglEYXlDbGlja3MSDAoEZGF0ZRgBIAEoCRIOCgZjbGlja3MYAiABKAMSEgoKYm90X2NsaWNrcxgDIAEoAyJNCgdUb3BMaW5rEg8KB2xpbmtfaWQYASABKAkSEgoKc2hvcnRfY29kZRgCIAEoCRINCgV0aXRsZRgDIAEoCRIOCgZjbGlja3MYBCABKAMi6gEKE0dldE92ZXJ2aWV3UmVzcG9uc2USDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSJwoGYnlfZGF5GAMgAygLMhcubGlua2ZvcnR5LnYxLkRheUNsaWNrcxIoCgl0b3BfbGlua3MYBCADKAsyFS5saW5rZm9ydHkudjEuVG9wTGluaxIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRIUCgxpbmNsdWRlX2JvdHMYAyABKAgimgEKE1dhdGNoRXZlbnRzUmVzcG9uc2USJAoFY2xpY2sYASABKAsyEy5saW5rZm9ydHkudjEuQ2xpY2tIABImCgZsYWdnZWQYAiABKAsyFC5saW5rZm9ydHkudjEuTGFnZ2VkSAASLAoJaGVhcnRiZWF0GAMgASgLMhcubGlua2ZvcnR5LnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50ItkBCgVDbGljaxIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCHBsYXRmb3JtGAQgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEicKBWNsYXNzGAUgASgOMhgubGlua2ZvcnR5LnYxLkNsaWNrQ2xhc3MSFQoNcmVmZXJyZXJfaG9zdBgGIAEoCRIQCghsYW5ndWFnZRgHIAEoCRINCgVxdWVyeRgIIAEoCSIYCgZMYWdnZWQSDgoGbWlzc2VkGAEgASgDIgsKCUhlYXJ0YmVhdCpeCghQbGF0Zm9ybRIYChRQTEFURk9STV9VTlNQRUNJRklFRBAAEhAKDFBMQVRGT1JNX1dFQhABEhAKDFBMQVRGT1JNX0lPUxACEhQKEFBMQVRGT1JNX0FORFJPSUQQAyqhAQoKQ2xpY2tDbGFzcxIbChdDTElDS19DTEFTU19VTlNQRUNJRklFRBAAEhUKEUNMSUNLX0NMQVNTX0hVTUFOEAESEwoPQ0xJQ0tfQ0xBU1NfQk9UEAISFwoTQ0xJQ0tfQ0xBU1NfUFJFVklFVxADEhgKFENMSUNLX0NMQVNTX1BSRUZFVENIEAQSFwoTQ0xJQ0tfQ0xBU1NfTU9OSVRPUhAFMrwBChBBbmFseXRpY3NTZXJ2aWNlElIKC0dldE92ZXJ2aWV3EiAubGlua2ZvcnR5LnYxLkdldE92ZXJ2aWV3UmVxdWVzdBohLmxpbmtmb3J0eS52MS5HZXRPdmVydmlld1Jlc3BvbnNlElQKC1dhdGNoRXZlbnRzEiAubGlua2ZvcnR5LnYxLldhdGNoRXZlbnRzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Request of GetOverview.
@@ -77,7 +77,7 @@ export type DayClicks = Message<"linkforty.v1.DayClicks"> & {
   clicks: bigint;
 
   /**
-   * Clicks by bots.
+   * Clicks not made by people: previews, bots, prefetches, monitors.
    *
    * @generated from field: int64 bot_clicks = 3;
    */
@@ -147,7 +147,7 @@ export type GetOverviewResponse = Message<"linkforty.v1.GetOverviewResponse"> & 
   clicks: bigint;
 
   /**
-   * Clicks by bots: crawlers, previews, HEAD requests. Not part of `clicks`.
+   * Clicks not made by people: link previews, bots, prefetches, monitors, HEAD requests. Not part of `clicks`.
    *
    * @generated from field: int64 bot_clicks = 2;
    */
@@ -210,7 +210,7 @@ export type WatchEventsRequest = Message<"linkforty.v1.WatchEventsRequest"> & {
   linkIds: string[];
 
   /**
-   * True: clicks by bots are shown too. Default: only people's.
+   * True: clicks by bots, previews, prefetches and monitors are shown too. Default: only people's.
    *
    * @generated from field: bool include_bots = 3;
    */
@@ -304,11 +304,11 @@ export type Click = Message<"linkforty.v1.Click"> & {
   platform: Platform;
 
   /**
-   * Why this is no person; unspecified for people.
+   * Who made it.
    *
-   * @generated from field: linkforty.v1.BotReason bot_reason = 5;
+   * @generated from field: linkforty.v1.ClickClass class = 5;
    */
-  botReason: BotReason;
+  class: ClickClass;
 
   /**
    * The host of the page that the visitor came from; empty if unknown.
@@ -417,37 +417,58 @@ export const PlatformSchema: GenEnum<Platform> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_analytics_service, 0);
 
 /**
- * Why a click counts as a bot's. Any other than the first is a bot's, one that a client does not know included.
+ * Who made a click. Any other than CLICK_CLASS_HUMAN is no person's, one that a client does not know included.
  *
- * @generated from enum linkforty.v1.BotReason
+ * @generated from enum linkforty.v1.ClickClass
  */
-export enum BotReason {
+export enum ClickClass {
   /**
-   * None: a person, as far as can be told.
+   * Never sent.
    *
-   * @generated from enum value: BOT_REASON_UNSPECIFIED = 0;
+   * @generated from enum value: CLICK_CLASS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The request method is one that browsers do not follow links with.
+   * A person, as far as can be told.
    *
-   * @generated from enum value: BOT_REASON_REQUEST_METHOD = 1;
+   * @generated from enum value: CLICK_CLASS_HUMAN = 1;
    */
-  REQUEST_METHOD = 1,
+  HUMAN = 1,
 
   /**
-   * The user agent names a crawler, a preview or a tool.
+   * A crawler or a tool, or a request method that browsers do not follow links with.
    *
-   * @generated from enum value: BOT_REASON_USER_AGENT = 2;
+   * @generated from enum value: CLICK_CLASS_BOT = 2;
    */
-  USER_AGENT = 2,
+  BOT = 2,
+
+  /**
+   * A program that shows people where a link leads before anybody follows it.
+   *
+   * @generated from enum value: CLICK_CLASS_PREVIEW = 3;
+   */
+  PREVIEW = 3,
+
+  /**
+   * The browser of a person who has not followed the link yet and may never.
+   *
+   * @generated from enum value: CLICK_CLASS_PREFETCH = 4;
+   */
+  PREFETCH = 4,
+
+  /**
+   * A program that looks whether the link works.
+   *
+   * @generated from enum value: CLICK_CLASS_MONITOR = 5;
+   */
+  MONITOR = 5,
 }
 
 /**
- * Describes the enum linkforty.v1.BotReason.
+ * Describes the enum linkforty.v1.ClickClass.
  */
-export const BotReasonSchema: GenEnum<BotReason> = /*@__PURE__*/
+export const ClickClassSchema: GenEnum<ClickClass> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_analytics_service, 1);
 
 /**
