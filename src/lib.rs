@@ -19,6 +19,8 @@ pub mod cache;
 pub mod db;
 pub mod entity;
 pub mod env;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 pub mod idempotency;
 pub mod limits;
 pub mod memory;

@@ -8,6 +8,7 @@ mod cli;
 mod clicks;
 mod contract;
 mod direct;
+mod faults;
 mod health;
 mod http2;
 mod keys;
