@@ -21,7 +21,7 @@ use crate::{
     db::{self, Dialect},
     env::Env,
     idempotency,
-    links::{Refreshes, Resolver},
+    links::{Refreshes, Resolver, Snapshots},
     spool::{Reader, Spool},
     workspaces::keys,
 };
@@ -46,6 +46,7 @@ pub(super) struct Works<'a> {
     pub tasks: Vec<cache::Task>,
     pub resolver: Resolver,
     pub refreshes: Refreshes,
+    pub snapshots: Snapshots,
     pub drain: (Spool, Reader),
 }
 
@@ -58,7 +59,7 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates, tasks, resolver, refreshes, drain } = works;
+    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, drain } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -75,6 +76,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());
         async move { resolver.refresh(&mut *refreshes.lock().await, token).await }
     });
+    work.begin("hot links", move |token| snapshots.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
     let partitioned = env.clone();
