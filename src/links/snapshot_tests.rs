@@ -148,9 +148,12 @@ async fn links_redirect_after_a_restart_without_any_store_until_they_are_too_old
             assert_eq!(place(&resolver, &env, code).await, expected, "{code}, {visit} visit");
         }
     }
-    // Their age goes on to be counted from when a store knew them.
+    // Their age goes on to be counted from when a store knew them, also that of a link nobody has asked for yet.
+    assert_eq!(resolver.remember(vec![row("over", DAY), row("unasked", DAY - 1)]), 1, "one is too old");
     node.clock.advance(chrono::Duration::microseconds(1));
-    assert_eq!(place(&resolver, &env, "last").await, "away");
+    for code in ["last", "unasked"] {
+        assert_eq!(place(&resolver, &env, code).await, "away", "{code}");
+    }
 }
 
 #[tokio::test]

@@ -211,8 +211,8 @@ impl Fanout for Ears {
     }
 }
 
-/// Reads a message about changed links: two lines for each.
+/// Reads a message about changed links: two lines for each. The last one, alone, is the moment of the change.
 pub fn pairs(message: &str) -> Vec<(String, String)> {
     let lines: Vec<&str> = message.lines().collect();
-    lines.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
+    lines.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
 }
