@@ -56,7 +56,8 @@ impl Changes {
             changes.keys.push(shared_key(&link.domain, &link.short_code));
         }
         for message in &mut changes.messages {
-            message.push_str(&format!("\n{}", now.timestamp_micros()));
+            message.push('\n');
+            message.push_str(&now.timestamp_micros().to_string());
         }
         changes
     }

@@ -131,7 +131,7 @@ impl Snapshots {
             let (bytes, count) = encode(&rows, now);
             replace(&inner.dir, &bytes)?;
             inner.written.store(now.timestamp_micros(), Ordering::Relaxed);
-            metrics::gauge!("linkforty_snapshot_entries").set(count as f64);
+            metrics::gauge!("linkforty_snapshot_entries").set(f64::from(count));
             io::Result::Ok(())
         });
         if let Err(error) = work.await.map_err(io::Error::other).flatten() {
