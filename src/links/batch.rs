@@ -64,7 +64,7 @@ pub async fn batch_create(
         return replay(&tx, tenant, &outcome).await;
     }
     let mut stored = insert(env, &tx, drafts).await?;
-    let changes = Changes::of(stored.values());
+    let changes = Changes::of(stored.values(), now);
     let results: Results = items
         .drain(..)
         .map(|item| {
@@ -115,7 +115,7 @@ pub async fn batch_update(
         }
         !lost
     });
-    finish(env, tx, Changes::of(&changed), request.as_ref(), results).await
+    finish(env, tx, Changes::of(&changed, now), request.as_ref(), results).await
 }
 
 /// Deletes links for good.
@@ -134,7 +134,7 @@ pub async fn batch_delete(
     let ids: Vec<LinkId> = items.iter().flatten().copied().collect();
     let mut stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
     let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
-    let changes = Changes::of(stored.values());
+    let changes = Changes::of(stored.values(), now);
     let going: Vec<LinkId> = stored.keys().copied().collect();
     let results: Results = items
         .into_iter()

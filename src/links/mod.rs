@@ -6,6 +6,7 @@
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
+//! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
 //!
 //! Guarantees: a code belongs to one link of a domain, however many ask for it at once; a code that was asked for is never
@@ -20,6 +21,7 @@ mod fields;
 mod grpc;
 mod list;
 mod resolve;
+mod snapshot;
 mod store;
 mod target;
 mod weight;
@@ -34,6 +36,7 @@ pub use self::{
     grpc::LinkApi,
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
+    snapshot::Snapshots,
     store::CountedLink,
     target::Target,
     wire::both,
@@ -97,7 +100,7 @@ pub async fn create(
     }
     let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
-    let changes = Changes::of([&link]);
+    let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks: 0 }))
@@ -151,7 +154,7 @@ pub async fn update(
         return Err(etag::mismatch());
     }
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
-    let changes = Changes::of(&changed);
+    let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks }))
@@ -174,7 +177,7 @@ pub async fn delete(
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, [id]).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
-    let changes = Changes::of([&stored]);
+    let changes = Changes::of([&stored], now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await
 }
@@ -195,7 +198,7 @@ pub async fn duplicate(
     let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
     let link = insert_one(env, &tx, Draft::copy(env, original, short_code, now)).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
-    let changes = Changes::of([&link]);
+    let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks: 0 }))

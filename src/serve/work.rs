@@ -22,7 +22,7 @@ use crate::{
     env::Env,
     geo::Geo,
     idempotency,
-    links::{Refreshes, Resolver},
+    links::{Refreshes, Resolver, Snapshots},
     spool::{Reader, Spool},
     workspaces::keys,
 };
@@ -48,6 +48,7 @@ pub(super) struct Works<'a> {
     pub tasks: Vec<cache::Task>,
     pub resolver: Resolver,
     pub refreshes: Refreshes,
+    pub snapshots: Snapshots,
     pub drain: (Spool, Reader),
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates, tasks, resolver, refreshes, drain } = works;
+    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, drain } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -79,6 +80,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());
         async move { resolver.refresh(&mut *refreshes.lock().await, token).await }
     });
+    work.begin("hot links", move |token| snapshots.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
     let partitioned = env.clone();

@@ -8,3 +8,4 @@ mod database;
 mod spool;
 mod stopping;
 mod support;
+mod survival;
