@@ -4,7 +4,8 @@ use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_first;
 mod m20261122_000002_destinations;
-mod m20261122_000003_routing_rules;
+mod m20261122_000003_countries;
+mod m20261122_000004_routing_rules;
 mod sql;
 
 /// Knows every migration.
@@ -16,7 +17,8 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_first::Migration),
             Box::new(m20261122_000002_destinations::Migration),
-            Box::new(m20261122_000003_routing_rules::Migration),
+            Box::new(m20261122_000003_countries::Migration),
+            Box::new(m20261122_000004_routing_rules::Migration),
         ]
     }
 }

@@ -9,6 +9,8 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("{text}", "text", "TEXT"),
     // Sorted by code point, whatever language the database was made for.
     ("{ctext}", "text COLLATE \"C\"", "TEXT"),
+    // Two letters (ISO 3166-1).
+    ("{country}", "char(2)", "TEXT"),
     ("{bytes}", "bytea", "BLOB"),
     ("{json}", "jsonb", "TEXT"),
     ("{bool}", "boolean", "BOOLEAN"),

@@ -34,6 +34,10 @@ pub struct Config {
     pub limits: Limits,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those proxies say, in `x-lf-bot`, which visits are made by bots.
+    pub trust_edge_bot_header: bool,
+    /// The MaxMind-format file that countries are looked up in.
+    pub geoip_file: Option<PathBuf>,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
     pub tls: Option<Tls>,
     /// Logging.
@@ -306,6 +310,8 @@ impl Config {
         };
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
+        let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
+        let geoip_file = Some(read.text("GEOIP_FILE", "")).filter(|file| !file.is_empty()).map(PathBuf::from);
         let tls = read.tls();
         let log = Log {
             level: read.text("LOG_LEVEL", "info"),
@@ -355,6 +361,9 @@ impl Config {
         if limits.enabled && (limits.per_minute == 0 || limits.sign_in_per_minute == 0) {
             read.problem("RATE_LIMIT_MAX and RATE_LIMIT_SIGN_IN_MAX must be at least 1; to limit nothing set RATE_LIMIT_ENABLED=false");
         }
+        if trust_edge_bot_header && trusted_proxies.is_empty() {
+            read.problem("TRUST_EDGE_BOT_HEADER=true, but TRUSTED_PROXIES is not set: name the networks of the proxies that write x-lf-bot");
+        }
         if shutdown.deadline <= shutdown.delay {
             read.problem("SHUTDOWN_DEADLINE_SECONDS must be longer than SHUTDOWN_DELAY_MS");
         }
@@ -391,6 +400,8 @@ impl Config {
             secrets,
             limits,
             trusted_proxies,
+            trust_edge_bot_header,
+            geoip_file,
             tls,
             log,
             spool,

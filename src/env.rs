@@ -11,6 +11,7 @@ use crate::{
     clock::{Clock, Moment},
     config::{Config, Secrets},
     db::Db,
+    geo::Geo,
     ids::Ids,
     memory::Memory,
     page::PageSeal,
@@ -35,6 +36,8 @@ pub struct Env {
     pub secrets: Secrets,
     /// Seals page tokens.
     pub pages: PageSeal,
+    /// Where addresses are.
+    pub geo: Geo,
     /// What the rooms remember in this process.
     pub memory: Memory,
 }
@@ -50,7 +53,8 @@ impl Env {
         secrets: Secrets,
     ) -> Self {
         let pages = PageSeal::new(secrets.session.expose_secret().as_bytes());
-        Self { config, clock, ids, db, cache, fanout, secrets, pages, memory: Memory::default() }
+        let geo = Geo::new(config.geoip_file.clone());
+        Self { config, clock, ids, db, cache, fanout, secrets, pages, geo, memory: Memory::default() }
     }
 
     /// Returns the present moment.

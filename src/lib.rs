@@ -4,7 +4,7 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`idempotency`], [`limits`], [`memory`], [`rpc`], [`spool`], [`telemetry`].
+//!   [`geo`], [`idempotency`], [`limits`], [`memory`], [`rpc`], [`spool`], [`telemetry`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
@@ -19,6 +19,9 @@ pub mod cache;
 pub mod db;
 pub mod entity;
 pub mod env;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
+pub mod geo;
 pub mod idempotency;
 pub mod limits;
 pub mod memory;

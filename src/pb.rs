@@ -11,7 +11,7 @@ pub mod v1 {
     tonic::include_proto!("linkforty.v1");
 }
 
-/// What linkforty says to itself: page tokens and spool records. Never served.
+/// What linkforty says to itself: page tokens, spool records and live clicks. Never served.
 pub mod internal {
     /// Version 1.
     pub mod v1 {

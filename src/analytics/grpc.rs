@@ -1,9 +1,14 @@
 //! `linkforty.v1.AnalyticsService`: who calls, may they, what do they want, do it, answer.
 
+use futures::stream::BoxStream;
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::{Overview, Span, span::date};
+use super::{
+    Overview, Span,
+    span::date,
+    watch::{self, Filter, Watcher},
+};
 use crate::{
     analytics,
     clock::Moment,
@@ -11,8 +16,11 @@ use crate::{
     error::{Error, Result},
     ids::LinkId,
     links::{NOT_A_UUID, both, moment, timestamp},
-    pb::v1::{self, GetOverviewRequest, GetOverviewResponse, analytics_service_server::AnalyticsService},
-    rpc::{self, Permission},
+    pb::v1::{
+        self, GetOverviewRequest, GetOverviewResponse, WatchEventsRequest, WatchEventsResponse,
+        analytics_service_server::AnalyticsService,
+    },
+    rpc::{self, Leaving, Permission, Recheck},
     workspaces,
 };
 
@@ -39,6 +47,29 @@ impl AnalyticsService for AnalyticsApi {
             Ok(response(overview, span))
         })
         .await
+    }
+
+    type WatchEventsStream = BoxStream<'static, Result<WatchEventsResponse, Status>>;
+
+    async fn watch_events(
+        &self,
+        request: Request<WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let caller = rpc::caller(&request)?;
+            let watcher = Watcher { recheck: Recheck::of(&request)?, leaving: Leaving::of(&request) };
+            let request = request.into_inner();
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::AnalyticsRead).await?;
+            let filter = Filter::read(&request)?;
+            watch::open(env, &tenant, filter, watcher).await
+        };
+        let events = opened.await.map_err(|error| rpc::status(&error))?;
+        let mut response = Response::new(Box::pin(events) as Self::WatchEventsStream);
+        // One event at a time is too small for it.
+        response.disable_compression();
+        Ok(response)
     }
 }
 

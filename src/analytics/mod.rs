@@ -1,9 +1,11 @@
-//! Answers questions about recorded clicks, from rollups alone: an answer costs what it shows, not what was recorded.
+//! Answers questions about recorded clicks, from rollups alone: an answer costs what it shows, not what was recorded; and
+//! shows clicks as they are recorded.
 //!
 //! | file | what |
 //! |---|---|
 //! | `span.rs` | which hours and days are counted; pure |
 //! | `store.rs` | queries of `click_rollups`, which the drain writes |
+//! | `watch.rs` | the stream of clicks as they are recorded, and the filter of it |
 //! | `grpc.rs` | `linkforty.v1.AnalyticsService` |
 //!
 //! Guarantees: totals are the sum of the days, whatever is recorded while they are read; a link of somebody else
@@ -12,6 +14,7 @@
 mod grpc;
 mod span;
 mod store;
+mod watch;
 
 pub use self::{grpc::AnalyticsApi, span::Span, store::TopLink};
 use crate::{env::Env, error::Result, ids::LinkId, links, workspaces::Tenant};

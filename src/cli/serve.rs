@@ -10,6 +10,8 @@ use crate::{
 
 pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::begin(&config.log);
+    #[cfg(feature = "failpoints")]
+    crate::failpoints::arm()?;
     super::block_on(async {
         let signals = Signals::listen()?;
         let running = serve::start(config, Ground::real()).await?;

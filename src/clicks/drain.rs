@@ -1,7 +1,8 @@
 //! Carries the spool into the database.
 //!
 //! A batch may be written any number of times: rows that are there change nothing. Progress is noted in the same
-//! transaction, then in the spool's own checkpoint; a crash between the two costs a repeated batch.
+//! transaction, then in the spool's own checkpoint; a crash between the two costs a repeated batch. What was really written
+//! goes on to whoever watches ([`live`]).
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use metrics::{counter, gauge, histogram};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    live,
     record::decode,
     store::{self, Dictionary, Progress, Row},
 };
@@ -116,7 +118,11 @@ impl Drain {
                     Box::pin(self.store(right, end)).await
                 }
             },
-            done => done,
+            Ok(inserted) => {
+                live::publish(&self.env, &inserted).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 

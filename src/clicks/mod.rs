@@ -1,15 +1,17 @@
 //! Visits: captured before the answer leaves, counted exactly once.
 //!
 //! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
-//! and keeps the totals; [`bots`] tells people from programs; `record` is a click as the spool holds it; `store` the SQL of both
+//! and keeps the totals; [`live`] shows them to whoever watches; [`class`] tells people from programs; `record` is a click as the
+//! spool holds it; `store` the SQL of both
 //! databases.
 //!
 //! Guarantees: a click whose id was given out is in the spool (survives kill -9 of the process) and reaches the database
 //! once, however often its batch is repeated; totals count exactly the rows that were really inserted; a
 //! record the database refuses is set aside with its bytes and never blocks the ones behind it.
 
-pub mod bots;
+pub mod class;
 pub mod drain;
+pub mod live;
 mod network;
 mod record;
 mod store;
@@ -17,12 +19,13 @@ mod store;
 use metrics::{Counter, counter};
 use ring::hmac;
 
-use self::bots::Bot;
+use self::class::Class;
 pub use self::network::network_of;
 use crate::{
     db::Dialect,
     env::Env,
     error::Result,
+    geo::Geo,
     ids::{ClickId, LinkId, WorkspaceId},
     spool::{RecordKind, Refused, Spool},
 };
@@ -42,8 +45,8 @@ pub struct Click<'a> {
     pub link: LinkId,
     /// The number of the visitor's platform.
     pub platform: i16,
-    /// What the request method says; the user agent is read once for each distinct one, by the drain.
-    pub bot: Bot,
+    /// What the request says; the user agent is read once for each distinct one, by the drain.
+    pub class: Class,
     /// The number of the step that named the destination.
     pub step: i16,
     /// Where the visitor called from.
@@ -63,12 +66,13 @@ pub struct Click<'a> {
 pub struct Recorder {
     spool: Spool,
     visitor_key: hmac::Key,
+    geo: Geo,
     unrecorded: Counter,
 }
 
 impl Recorder {
     /// Returns a recorder. `secret` keys the hashes that tell visitors apart.
-    pub fn new(spool: Spool, secret: &[u8]) -> Self {
+    pub fn new(spool: Spool, secret: &[u8], geo: Geo) -> Self {
         let purpose = hmac::Key::new(hmac::HMAC_SHA256, secret);
         Self {
             spool,
@@ -76,6 +80,7 @@ impl Recorder {
                 hmac::HMAC_SHA256,
                 hmac::sign(&purpose, b"linkforty visitor v1").as_ref(),
             ),
+            geo,
             unrecorded: counter!("linkforty_clicks_unrecorded_total"),
         }
     }
@@ -98,7 +103,7 @@ impl Recorder {
             workspace: click.workspace.0.as_bytes(),
             link: click.link.0.as_bytes(),
             platform: click.platform.unsigned_abs(),
-            bot: (click.bot as i16).unsigned_abs(),
+            class: click.class.number().unsigned_abs(),
             step: click.step.unsigned_abs(),
             network: &network,
             visitor: self.visitor(click),
@@ -106,6 +111,8 @@ impl Recorder {
             referrer_host: cut(referrer_host(click.referrer), MAX_REFERRER_HOST),
             language: cut(first_language(click.languages), MAX_LANGUAGE),
             query: cut(click.query, MAX_QUERY),
+            // Looked up now, because the address is not kept.
+            country: click.client.and_then(|client| self.geo.country(client)),
         })
     }
 

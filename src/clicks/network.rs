@@ -2,27 +2,15 @@
 
 use std::net::IpAddr;
 
+use crate::geo::is_somewhere;
+
 /// Returns the /24 of an IPv4 address in 3 bytes or the /48 of an IPv6 address in 6 bytes, or nothing for an address that
-/// says nothing about where somebody is: loopback, private, link-local, shared (RFC 6598) and the like.
+/// says nothing about where somebody is.
 pub fn network_of(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            let special = v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || a == 0
-                || shared
-                || (a, b, c) == (192, 0, 0)
-                || (a == 198 && (b == 18 || b == 19));
-            if special { Vec::new() } else { vec![a, b, c] }
-        }
-        IpAddr::V6(v6) => {
-            let special =
-                v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local();
-            if special { Vec::new() } else { v6.octets()[..6].to_vec() }
-        }
+        _ if !is_somewhere(address) => Vec::new(),
+        IpAddr::V4(v4) => v4.octets()[..3].to_vec(),
+        IpAddr::V6(v6) => v6.octets()[..6].to_vec(),
     }
 }
 

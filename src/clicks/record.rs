@@ -9,8 +9,9 @@ use prost::{
 };
 use uuid::Uuid;
 
-use super::store::Row;
+use super::{class::Class, store::Row};
 use crate::{
+    geo::Country,
     ids::{ClickId, LinkId, WorkspaceId},
     pb::internal::v1::ClickRecord,
 };
@@ -21,7 +22,7 @@ pub(super) struct Fields<'a> {
     pub workspace: &'a [u8],
     pub link: &'a [u8],
     pub platform: u16,
-    pub bot: u16,
+    pub class: u16,
     pub step: u16,
     pub network: &'a [u8],
     pub visitor: u64,
@@ -29,10 +30,11 @@ pub(super) struct Fields<'a> {
     pub referrer_host: &'a str,
     pub language: &'a str,
     pub query: &'a str,
+    pub country: Option<Country>,
 }
 
 /// What everything but the texts takes at the most.
-const FIXED_BYTES: usize = 80;
+const FIXED_BYTES: usize = 84;
 
 /// Writes a record.
 pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
@@ -40,7 +42,7 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
         workspace,
         link,
         platform,
-        bot,
+        class,
         step,
         network,
         visitor,
@@ -48,13 +50,14 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
         referrer_host,
         language,
         query,
+        country,
     } = fields;
     let texts = user_agent.len() + referrer_host.len() + language.len() + query.len();
     let mut record = Vec::with_capacity(FIXED_BYTES + texts);
     bytes(&mut record, 1, workspace);
     bytes(&mut record, 2, link);
     number(&mut record, 3, *platform);
-    number(&mut record, 4, *bot);
+    number(&mut record, 4, *class);
     number(&mut record, 5, *step);
     bytes(&mut record, 6, network);
     encode_key(7, WireType::SixtyFourBit, &mut record);
@@ -63,6 +66,7 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
     bytes(&mut record, 9, referrer_host.as_bytes());
     bytes(&mut record, 10, language.as_bytes());
     bytes(&mut record, 11, query.as_bytes());
+    bytes(&mut record, 12, country.as_ref().map_or("", Country::as_str).as_bytes());
     record
 }
 
@@ -90,7 +94,7 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row> {
         workspace: WorkspaceId(uuid(&record.workspace_id)?),
         link: LinkId(uuid(&record.link_id)?),
         platform: i16::try_from(record.platform).ok()?,
-        bot: i16::try_from(record.bot).ok()?,
+        class: Class::of_number(i16::try_from(record.class).ok()?)?,
         step: i16::try_from(record.step).ok()?,
         network: record.network.to_vec(),
         visitor: record.visitor.cast_signed(),
@@ -98,6 +102,7 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row> {
         referrer_host: record.referrer_host,
         language: record.language,
         query: record.query,
+        country: Country::parse(&record.country),
     })
 }
 
@@ -108,14 +113,14 @@ mod tests {
     #[test]
     fn what_is_written_by_hand_is_what_the_contract_says() {
         let long = "x".repeat(300);
-        for (user_agent, number, network) in
-            [("", 0, &[][..]), ("Mozilla", 2, &[203, 0, 113]), (&long, 300, &[1; 6])]
+        for (user_agent, number, network, country) in
+            [("", 0, &[][..], ""), ("Mozilla", 2, &[203, 0, 113], "CH"), (&long, 6, &[1; 6], "NZ")]
         {
             let fields = Fields {
                 workspace: &[7; 16],
                 link: &[8; 16],
                 platform: number,
-                bot: number,
+                class: number,
                 step: number,
                 network,
                 visitor: u64::MAX,
@@ -123,12 +128,13 @@ mod tests {
                 referrer_host: "example.com",
                 language: "",
                 query: "a=b",
+                country: Country::parse(country),
             };
             let message = ClickRecord {
                 workspace_id: vec![7; 16].into(),
                 link_id: vec![8; 16].into(),
                 platform: number.into(),
-                bot: number.into(),
+                class: number.into(),
                 step: number.into(),
                 network: network.to_vec().into(),
                 visitor: u64::MAX,
@@ -136,10 +142,12 @@ mod tests {
                 referrer_host: "example.com".to_owned(),
                 language: String::new(),
                 query: "a=b".to_owned(),
+                country: country.to_owned(),
             };
             assert_eq!(encode(&fields), message.encode_to_vec());
             let row = decode(Uuid::nil(), &encode(&fields)).expect("a click");
             assert_eq!((row.user_agent.as_str(), row.visitor), (user_agent, -1));
+            assert_eq!(row.country, Country::parse(country));
         }
         assert!(decode(Uuid::nil(), b"garbage").is_none());
     }

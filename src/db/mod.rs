@@ -52,9 +52,11 @@ const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(10);
 const MAX_LIFETIME: Duration = Duration::from_mins(15);
 /// How long an SQLite writer waits for the one before it.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
+/// How long opening the file may take.
+const SQLITE_OPEN: Duration = Duration::from_secs(10);
 
 impl Db {
-    /// Opens the pools. Only a wrong URL and an SQLite file that cannot be opened fail.
+    /// Opens the pools; connections are made when they are needed. Only a wrong URL fails.
     pub async fn open(config: &Config) -> Result<Self, DbErr> {
         let pools = &config.pools;
         let (api, lookup, drain) = (
@@ -112,7 +114,11 @@ struct Pool {
     statement: Duration,
 }
 
-async fn connect(config: &Config, name: &str, pool: Pool) -> Result<DatabaseConnection, DbErr> {
+async fn connect(config: &Config, name: &str, mut pool: Pool) -> Result<DatabaseConnection, DbErr> {
+    if config.database.is_none() {
+        // A connection here is a file to open: what takes long is the disk, and no other one would be faster.
+        pool.acquire = pool.acquire.max(SQLITE_OPEN);
+    }
     let mut options = if let Some(database) = &config.database {
         let mut options = ConnectOptions::new(database.url.expose_secret());
         options
@@ -120,8 +126,7 @@ async fn connect(config: &Config, name: &str, pool: Pool) -> Result<DatabaseConn
             .statement_timeout(pool.statement)
             .test_before_acquire(false)
             .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
-            .max_lifetime(MAX_LIFETIME)
-            .connect_lazy(true);
+            .max_lifetime(MAX_LIFETIME);
         options
     } else {
         let mut options =
@@ -142,6 +147,8 @@ async fn connect(config: &Config, name: &str, pool: Pool) -> Result<DatabaseConn
         .max_connections(pool.max)
         .acquire_timeout(pool.acquire)
         .connect_timeout(pool.acquire)
+        // Postgres may be away when a node starts; opening a file on a slow disk may take longer than a call would wait.
+        .connect_lazy(true)
         .sqlx_logging(false);
     sea_orm::Database::connect(options).await
 }

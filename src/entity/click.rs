@@ -25,14 +25,17 @@ pub struct Model {
     pub language_id: i32,
     /// 0 web, 1 iOS, 2 Android.
     pub platform: i16,
-    /// 0 a person, else why not: `clicks::bots::Bot`.
-    pub bot: i16,
+    /// Who made it: 0 a person, else `clicks::class::Class`.
+    #[sea_orm(column_name = "bot")]
+    pub class: i16,
     /// Which step of the destination chain fired.
     pub step: i16,
     /// IPv4 /24 in 3 bytes, IPv6 /48 in 6, or nothing.
     pub network: Vec<u8>,
     /// The query of the short URL.
     pub query: Option<String>,
+    /// Two letters, where a file of countries knew it.
+    pub country: Option<String>,
 }
 
 /// None: queries join by hand.

@@ -19,7 +19,7 @@ pub struct Model {
     pub hour: i32,
     /// By people.
     pub clicks: i64,
-    /// By bots.
+    /// Not by people.
     pub bot_clicks: i64,
 }
 

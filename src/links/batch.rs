@@ -1,7 +1,7 @@
 //! Many links in one transaction: items fail one by one and do not stop the others.
 //!
 //! Nothing here may make a statement fail, because Postgres would then refuse the rest of the transaction. A batch is
-//! a handful of statements, however many items it has.
+//! a handful of statements, however many items it has. A batch whose answer would be too large is refused as a whole.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Code, CountedLink, Draft, LinkChange, NewLink, Run, Shown, changes::Changes, code_taken, etag, insert,
-    store, unknown,
+    store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -49,21 +49,23 @@ pub async fn batch_create(
         .collect();
     if run == Run::CheckOnly {
         let mut would_be = would_be(env, drafts).await?;
-        return Ok(items
+        let results: Results = items
             .drain(..)
             .map(|item| {
                 let (id, code) = item?;
                 would_be.remove(&id).map(Shown::Draft).ok_or_else(|| code_taken(&code))
             })
-            .collect());
+            .collect();
+        weight::require("links", &results)?;
+        return Ok(results);
     }
     let tx = env.db.begin().await?;
     if let Claim::Made(outcome) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return replay(&tx, tenant, &outcome).await;
     }
     let mut stored = insert(env, &tx, drafts).await?;
-    let changes = Changes::of(stored.values());
-    let results = items
+    let changes = Changes::of(stored.values(), now);
+    let results: Results = items
         .drain(..)
         .map(|item| {
             let (id, code) = item?;
@@ -71,6 +73,7 @@ pub async fn batch_create(
             Ok(Shown::Link(CountedLink { link, clicks: 0 }))
         })
         .collect();
+    weight::require("links", &results)?;
     finish(env, tx, changes, request.as_ref(), results).await
 }
 
@@ -99,6 +102,7 @@ pub async fn batch_update(
             Ok(Shown::Link(CountedLink { link, clicks }))
         })
         .collect();
+    weight::require("updates", &results)?;
     if run == Run::CheckOnly {
         tx.rollback().await?;
         return Ok(results);
@@ -111,7 +115,7 @@ pub async fn batch_update(
         }
         !lost
     });
-    finish(env, tx, Changes::of(&changed), request.as_ref(), results).await
+    finish(env, tx, Changes::of(&changed, now), request.as_ref(), results).await
 }
 
 /// Deletes links for good.
@@ -130,7 +134,7 @@ pub async fn batch_delete(
     let ids: Vec<LinkId> = items.iter().flatten().copied().collect();
     let mut stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
     let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
-    let changes = Changes::of(stored.values());
+    let changes = Changes::of(stored.values(), now);
     let going: Vec<LinkId> = stored.keys().copied().collect();
     let results: Results = items
         .into_iter()
@@ -140,6 +144,7 @@ pub async fn batch_delete(
             Ok(Shown::Link(CountedLink { link, clicks }))
         })
         .collect();
+    weight::require("link_ids", &results)?;
     if run == Run::CheckOnly {
         tx.rollback().await?;
         return Ok(results);
@@ -233,7 +238,7 @@ fn outcomes(results: &Results, good: fn(LinkId) -> Outcome) -> Vec<Outcome> {
         .map(|result| match result {
             Ok(Shown::Link(shown)) => good(shown.link.id),
             Ok(Shown::Draft(link)) => good(link.id),
-            Ok(Shown::Gone(id)) => good(*id),
+            Ok(Shown::Id(id)) => good(*id),
             Err(error) => Outcome::Failed(
                 error.reason().into(),
                 error.message().to_owned(),
@@ -253,11 +258,11 @@ async fn replay(tx: &DatabaseTransaction, tenant: &Tenant, outcome: &str) -> Res
     let ids =
         outcomes.iter().filter_map(|outcome| if let Outcome::Done(id) = outcome { Some(*id) } else { None });
     let mut links = store::find_many(tx, tenant.id, ids).await?;
-    Ok(outcomes
+    let results: Results = outcomes
         .into_iter()
         .map(|outcome| match outcome {
             Outcome::Done(id) => links.remove(&id).map(Shown::Link).ok_or_else(unknown),
-            Outcome::Gone(id) => Ok(Shown::Gone(id)),
+            Outcome::Gone(id) => Ok(Shown::Id(id)),
             Outcome::Failed(reason, message, wrong) if wrong.is_empty() => {
                 Err(Error::new(Reason::try_from(reason).unwrap_or_default(), message))
             }
@@ -265,5 +270,14 @@ async fn replay(tx: &DatabaseTransaction, tenant: &Tenant, outcome: &str) -> Res
                 wrong.into_iter().map(|(field, description)| Violation { field, description }).collect(),
             )),
         })
-        .collect())
+        .collect();
+    if weight::fits(&results) {
+        return Ok(results);
+    }
+    // They have grown since. What was done cannot be refused any more.
+    let id = |shown| match shown {
+        Shown::Link(shown) => Shown::Id(shown.link.id),
+        other => other,
+    };
+    Ok(results.into_iter().map(|result| result.map(id)).collect())
 }

@@ -1,7 +1,8 @@
 //! Tells every node which links changed, so that none redirects by what was.
 //!
 //! Two ways: a message after the commit, and on Postgres a NOTIFY inside it, which cannot be forgotten. The
-//! message is a list of lines, two for each link: its domain (empty for the server's own) and its code.
+//! message is a list of lines, two for each link: its domain (empty for the server's own) and its code. A last one, alone, is the
+//! moment of the change in microseconds, to measure how long it took; nodes before it was added stop reading there.
 
 use std::{str::Lines, time::Duration};
 
@@ -12,6 +13,7 @@ use tracing::Instrument as _;
 use super::resolve;
 use crate::{
     cache::{self, Topic},
+    clock::{Moment, from_micros},
     entity::link,
     env::Env,
     error::{Error, Result},
@@ -19,7 +21,7 @@ use crate::{
 
 /// Links of one message.
 const MESSAGE_LINKS: usize = 500;
-/// Bytes of one message: Postgres takes less than 8,000.
+/// Bytes of one message without its last line: Postgres takes less than 8,000.
 const MESSAGE_BYTES: usize = 7900;
 /// What stands in the shared cache in place of a link that has just changed. No form of a target begins like this.
 const TOMBSTONE: &[u8] = &[0];
@@ -34,8 +36,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Returns the changes of these links.
-    pub fn of<'a>(links: impl IntoIterator<Item = &'a link::Model>) -> Self {
+    /// Returns the changes of these links, made at `now`.
+    pub fn of<'a>(links: impl IntoIterator<Item = &'a link::Model>, now: Moment) -> Self {
         let mut changes = Self::default();
         let mut in_message = 0;
         for link in links {
@@ -52,6 +54,10 @@ impl Changes {
                 }
             }
             changes.keys.push(shared_key(&link.domain, &link.short_code));
+        }
+        for message in &mut changes.messages {
+            message.push('\n');
+            message.push_str(&now.timestamp_micros().to_string());
         }
         changes
     }
@@ -113,13 +119,16 @@ pub fn read(message: &str) -> impl Iterator<Item = (&str, &str)> {
     Pairs(message.lines())
 }
 
+/// Returns when the changes of a message were made. `None` when it does not say, as those of older nodes.
+pub fn made_at(message: &str) -> Option<Moment> {
+    let alone = message.lines().count() % 2 == 1;
+    alone.then(|| message.lines().last()?.parse().ok().map(from_micros)).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::from_micros,
-        ids::{Ids, LinkId, WorkspaceId},
-    };
+    use crate::ids::{Ids, LinkId, WorkspaceId};
 
     fn link(code: String) -> link::Model {
         let (ids, now) = (Ids::seeded(3), from_micros(0));
@@ -157,11 +166,27 @@ mod tests {
     fn messages_say_every_link_and_fit() {
         for (count, length, messages) in [(0, 8, 0), (1, 8, 1), (500, 8, 1), (501, 8, 2), (1000, 128, 17)] {
             let links: Vec<_> = (0..count).map(|number| link(format!("{number:0length$}"))).collect();
-            let changes = Changes::of(&links);
+            let now = from_micros(1_800_000_000_000_001);
+            let changes = Changes::of(&links, now);
             assert_eq!(changes.messages.len(), messages, "{count} of {length}");
-            assert!(changes.messages.iter().all(|message| message.len() <= MESSAGE_BYTES));
+            assert!(changes.messages.iter().all(|message| message.len() < 8000));
+            assert!(changes.messages.iter().all(|message| made_at(message) == Some(now)));
             let read: Vec<_> = changes.messages.iter().flat_map(|message| read(message)).collect();
             assert_eq!(read, links.iter().map(|link| ("", link.short_code.as_str())).collect::<Vec<_>>());
+        }
+    }
+
+    /// A rolling deploy: either version reads the other's messages.
+    #[test]
+    fn the_moment_of_a_change_is_no_link() {
+        for (message, links, moment) in [
+            ("", 0, None),
+            ("\nx", 1, None),
+            ("\nx\n1700", 1, Some(from_micros(1700))),
+            ("a.example\nx\n\ny\n-5", 2, Some(from_micros(-5))),
+            ("\nx\nsoon", 1, None),
+        ] {
+            assert_eq!((read(message).count(), made_at(message)), (links, moment), "{message:?}");
         }
     }
 

@@ -42,7 +42,7 @@ impl LinkService for LinkApi {
             let request_id = take(&mut request.request_id);
             let once = wire::once(&tenant, "CreateLink", &request_id, &request, run);
             let (new, once) = wire::both(wire::door(env, "link.").new_link(request.link), once)?;
-            let shown = links::create(env, &tenant, new, once, run).await?;
+            let shown = Box::pin(links::create(env, &tenant, new, once, run)).await?;
             Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
         })
         .await
@@ -95,7 +95,7 @@ impl LinkService for LinkApi {
             let once = wire::once(&tenant, "UpdateLink", &request_id, &request, run);
             let change = wire::door(env, "link.").change(request.link, request.update_mask.as_ref());
             let (change, once) = wire::both(change, once)?;
-            let shown = links::update(env, &tenant, change, once, run).await?;
+            let shown = Box::pin(links::update(env, &tenant, change, once, run)).await?;
             Ok(UpdateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
         })
         .await

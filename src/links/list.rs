@@ -7,7 +7,10 @@ use sea_orm::{
     sea_query::{Expr, SimpleExpr},
 };
 
-use super::store::{CountedLink, clicks, counted};
+use super::{
+    store::{CountedLink, clicks, counted},
+    weight::{self, ANSWER_BYTES},
+};
 use crate::{
     clock::Moment,
     db::{Dialect, dialect},
@@ -15,11 +18,6 @@ use crate::{
     ids::{LinkId, WorkspaceId},
     page::{Cursor, Page, PageRequest},
 };
-
-/// How much a page may hold. Clients of other stacks take messages of 4 MiB at the most.
-const PAGE_BYTES: usize = 3 * 1024 * 1024;
-/// What every link takes, whatever is in it: ids, moments, the etag, the host twice.
-const LINK_BYTES: usize = 768;
 
 /// Which links, in which order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,7 +76,7 @@ pub(super) async fn list(
     .into_model::<CountedLink>()
     .all(db)
     .await?;
-    let size = fitting(rows.iter().map(weight), page.size);
+    let size = fitting(rows.iter().map(|counted| weight::of(&counted.link)), page.size);
     Ok(Page::of(rows, size, |last| Cursor {
         key: match query.order {
             LinkOrder::Newest | LinkOrder::Oldest => String::new(),
@@ -94,25 +92,11 @@ fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
     let mut bytes = 0;
     for (place, weight) in (0..most).zip(weights) {
         bytes += weight;
-        if bytes > PAGE_BYTES && place > 0 {
+        if bytes > ANSWER_BYTES && place > 0 {
             return place;
         }
     }
     most
-}
-
-/// Returns about how many bytes a link takes in a message.
-fn weight(CountedLink { link, .. }: &CountedLink) -> usize {
-    let tags = link.tags.as_array().into_iter().flatten();
-    LINK_BYTES
-        + link.short_code.len() * 2
-        + link.destination_url.len()
-        + link.title.len()
-        + link.description.len()
-        + link.ios_url.len()
-        + link.android_url.len()
-        + link.web_url.len()
-        + tags.map(|tag| tag.as_str().map_or(0, str::len) + 3).sum::<usize>()
 }
 
 /// Returns what holds for the rows after the one a page ended with.
@@ -204,8 +188,8 @@ mod tests {
             (1000, 1000, 1000),
             (10_000, 1000, 314),
             (10_000, 314, 314),
-            (PAGE_BYTES, 5, 1),
-            (PAGE_BYTES + 1, 5, 1),
+            (ANSWER_BYTES, 5, 1),
+            (ANSWER_BYTES + 1, 5, 1),
         ] {
             assert_eq!(fitting(std::iter::repeat_n(weight, 1001), most), fits, "{weight} bytes, {most} rows");
         }

@@ -3,9 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | `fields.rs` `app_fields.rs` `routing.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
-//! | `batch.rs` | many links in one transaction, each with its own fate |
+//! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
+//! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
 //!
 //! Guarantees: a code belongs to one link of a domain, however many ask for it at once; a code that was asked for is never
@@ -22,11 +23,13 @@ mod grpc;
 mod list;
 mod resolve;
 mod routing;
+mod snapshot;
 mod store;
 mod target;
+mod weight;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use self::{
     batch::{batch_create, batch_delete, batch_update},
@@ -36,6 +39,7 @@ pub use self::{
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
     routing::{Condition, Rule, Rules, Times},
+    snapshot::Snapshots,
     store::CountedLink,
     target::{Decoration, Target},
     wire::both,
@@ -75,8 +79,9 @@ pub enum Shown {
     Link(CountedLink),
     /// The link as it would be created; it has no id, and no code unless one was asked for.
     Draft(Model),
-    /// A link that was deleted earlier, under the same request id.
-    Gone(LinkId),
+    /// Which link it was, to a repeat: the link was deleted under the same request id, or has grown with its neighbours
+    /// beyond what one answer can carry.
+    Id(LinkId),
 }
 
 /// Creates a link.
@@ -98,7 +103,7 @@ pub async fn create(
     }
     let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
-    let changes = Changes::of([&link]);
+    let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks: 0 }))
@@ -107,6 +112,12 @@ pub async fn create(
 /// Returns a link.
 pub async fn get(env: &Env, tenant: &Tenant, id: LinkId) -> Result<CountedLink> {
     store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)
+}
+
+/// Fails unless every one of these is a link of the workspace.
+pub async fn expect_all(env: &Env, tenant: &Tenant, ids: &HashSet<LinkId>) -> Result<()> {
+    let found = store::find_many(&env.db.api, tenant.id, ids.iter().copied()).await?;
+    if found.len() == ids.len() { Ok(()) } else { Err(unknown()) }
 }
 
 /// Returns one page of links.
@@ -146,7 +157,7 @@ pub async fn update(
         return Err(etag::mismatch());
     }
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
-    let changes = Changes::of(&changed);
+    let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks }))
@@ -169,7 +180,7 @@ pub async fn delete(
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, [id]).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
-    let changes = Changes::of([&stored]);
+    let changes = Changes::of([&stored], now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await
 }
@@ -190,7 +201,7 @@ pub async fn duplicate(
     let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
     let link = insert_one(env, &tx, Draft::copy(env, original, short_code, now)).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
-    let changes = Changes::of([&link]);
+    let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks: 0 }))

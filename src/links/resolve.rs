@@ -4,6 +4,8 @@
 //! - Beyond `max_stale` a hit waits for a fresh answer, unless no store gives one: then it serves until `max_stale_if_error`.
 //! - Concurrent misses of one code ask once, and who hangs up stops nobody's look-up. Unknown codes are remembered apart
 //!   from known ones, so that no flood of guesses pushes a link out.
+//! - An entry that [`super::snapshot`] brought over a restart is old, and its first visitor waits a moment for a fresh answer:
+//!   what happened meanwhile nobody told us.
 //! - A change drops the entry: on the node that made it before its caller is answered, on others by a message. A gap in
 //!   the messages makes every entry old.
 //! - "No store answers" is never taken for "no such link".
@@ -23,7 +25,7 @@ use futures::{
     FutureExt as _, StreamExt as _,
     future::{BoxFuture, Shared},
 };
-use metrics::{Counter, counter};
+use metrics::{Counter, counter, histogram};
 use quick_cache::sync::Cache;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,7 @@ use tracing::Instrument as _;
 
 use super::{
     changes,
+    snapshot::Row,
     target::{Target, find_target},
 };
 use crate::{cache::Signal, clock::Moment, config, env::Env};
@@ -52,6 +55,8 @@ const UNKNOWN_CODES: usize = 20_000;
 const CHANGED_CODES: usize = 20_000;
 /// A look-up in the database may take this long, pool included; nothing of it is on the path of a warm link.
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(800);
+/// How long the first visitor of a link that was remembered over a restart waits for a fresh answer.
+const CONFIRM_TIMEOUT: Duration = Duration::from_millis(150);
 /// How many refreshes may wait; beyond, a hit simply stays old until the next one.
 const REFRESHES: usize = 1024;
 /// How many refreshes run at once: no more than the look-up pool has connections.
@@ -91,6 +96,30 @@ struct Entry {
     target: Arc<Target>,
     fetched: Moment,
     refreshing: AtomicBool,
+    /// When somebody last asked for it, in seconds: what a snapshot keeps is chosen by this.
+    used: AtomicI64,
+    /// It is from before a restart, and no store was asked since.
+    unconfirmed: AtomicBool,
+}
+
+impl Entry {
+    fn new(target: Arc<Target>, fetched: Moment) -> Self {
+        Self {
+            target,
+            fetched,
+            refreshing: AtomicBool::new(false),
+            used: AtomicI64::new(fetched.timestamp()),
+            unconfirmed: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that somebody asked for it. Written once a second at most: the threads that serve share this line of memory.
+    fn note_use(&self, now: Moment) {
+        let second = now.timestamp();
+        if self.used.load(Ordering::Relaxed) != second {
+            self.used.store(second, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A look-up under way, which everybody who wants the same code waits for.
@@ -144,6 +173,10 @@ impl Resolver {
         let remembered = &self.0.held;
         let held = remembered.known.get(key);
         if let Some(entry) = &held {
+            entry.note_use(now);
+            if entry.unconfirmed.load(Ordering::Relaxed) {
+                return self.confirm(key, entry, now).await;
+            }
             match freshness(entry.fetched, remembered.distrusted_before(), now, settings) {
                 Freshness::Fresh => {
                     self.0.hits.increment(1);
@@ -175,6 +208,56 @@ impl Resolver {
         }
     }
 
+    /// Asks the stores about an entry from before a restart, which has not seen what changed meanwhile. When none of them
+    /// answers soon it is the answer, and from then on an old entry as any other: nobody waits for it again.
+    async fn confirm(&self, key: &str, entry: &Entry, now: Moment) -> Answer {
+        let answer = tokio::time::timeout(CONFIRM_TIMEOUT, self.look_up(key)).await;
+        if let Ok(answer @ (Answer::Found(_) | Answer::Unknown)) = answer {
+            return answer;
+        }
+        if now - entry.fetched >= life(self.0.env.config.cache.max_stale_if_error) {
+            return self.look_up(key).await;
+        }
+        entry.unconfirmed.store(false, Ordering::Relaxed);
+        self.0.stale_hits.increment(1);
+        Answer::Found(entry.target.clone())
+    }
+
+    /// Remembers what the last run remembered, as far as it may still be used, and returns how many links that are.
+    pub(super) fn remember(&self, rows: Vec<Row>) -> usize {
+        let (now, bound) = (self.0.env.now(), life(self.0.env.config.cache.max_stale_if_error));
+        let held = &self.0.held;
+        // Everything so far is old.
+        held.distrust(now);
+        let mut remembered = 0;
+        for Row { key, fetched, target } in rows {
+            // A moment to come is a clock that was set back: old all the same.
+            let fetched = fetched.min(now - chrono::Duration::microseconds(1));
+            if now - fetched < bound {
+                let entry = Entry { unconfirmed: AtomicBool::new(true), ..Entry::new(target, fetched) };
+                held.known.insert(key, Arc::new(entry));
+                remembered += 1;
+            }
+        }
+        remembered
+    }
+
+    /// Returns the `most` entries that were asked for last and may still be used at `now`.
+    pub(super) fn hottest(&self, most: usize, now: Moment) -> Vec<Row> {
+        let bound = life(self.0.env.config.cache.max_stale_if_error);
+        let usable = self.0.held.known.iter().filter(|(_, entry)| now - entry.fetched < bound);
+        let mut entries: Vec<_> =
+            usable.map(|(key, entry)| (entry.used.load(Ordering::Relaxed), key, entry)).collect();
+        if entries.len() > most {
+            entries.select_nth_unstable_by_key(most, |(used, _, _)| std::cmp::Reverse(*used));
+            entries.truncate(most);
+        }
+        entries
+            .into_iter()
+            .map(|(_, key, entry)| Row { key, fetched: entry.fetched, target: entry.target.clone() })
+            .collect()
+    }
+
     /// Fetches old entries anew, a few at a time, until `stop`.
     pub async fn refresh(self, refreshes: &mut Refreshes, stop: CancellationToken) {
         let keys = futures::stream::unfold(&mut refreshes.0, async |keys| Some((keys.recv().await?, keys)));
@@ -187,11 +270,20 @@ impl Resolver {
 
     /// Drops what changed on any node, until `stop`.
     pub async fn listen(self, mut changes: broadcast::Receiver<Signal>, stop: CancellationToken) {
+        // Once for each way a change is heard by; the clocks of two nodes may differ.
+        let delay = histogram!("linkforty_link_change_delay_seconds");
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 signal = changes.recv() => match signal {
-                    Ok(Signal::Message(message)) => forget(&self.0.env, &String::from_utf8_lossy(&message)),
+                    Ok(Signal::Message(message)) => {
+                        let message = String::from_utf8_lossy(&message);
+                        forget(&self.0.env, &message);
+                        if let Some(made) = changes::made_at(&message) {
+                            let passed = self.0.env.now() - made;
+                            delay.record(passed.to_std().unwrap_or_default());
+                        }
+                    }
                     Ok(Signal::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => {
                         self.0.held.distrust(self.0.env.now());
                     }
@@ -278,10 +370,8 @@ async fn fetch_and_keep(inner: Arc<Inner>, key: Key, overtaken: Arc<AtomicBool>)
     if !overtaken.load(Ordering::Acquire) {
         match &answer {
             Answer::Found(target) => {
-                let entry =
-                    Entry { target: target.clone(), fetched: now, refreshing: AtomicBool::new(false) };
                 held.unknown.remove(&key);
-                held.known.insert(key, Arc::new(entry));
+                held.known.insert(key, Arc::new(Entry::new(target.clone(), now)));
             }
             Answer::Unknown => {
                 held.known.remove(&key);

@@ -24,7 +24,7 @@ const ROWS: usize = 500;
 pub struct CountedLink {
     /// The link.
     pub link: Model,
-    /// Clicks recorded so far, without bots.
+    /// Clicks recorded so far, by people.
     pub clicks: i64,
 }
 

@@ -159,7 +159,7 @@ pub(super) fn shown(config: &Config, shown: Shown) -> v1::Link {
             };
             v1::Link { short_url, ..content(config, draft) }
         }
-        Shown::Gone(id) => v1::Link { id: id.to_string(), ..v1::Link::default() },
+        Shown::Id(id) => v1::Link { id: id.to_string(), ..v1::Link::default() },
     }
 }
 

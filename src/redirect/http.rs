@@ -5,15 +5,18 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
-use metrics::{Counter, counter};
 
 use super::{
     decorate::{Additions, decorate},
     destination::{Closed, Outcome, choose},
+    ending::{Ending, Endings},
     visitor::{Visit, Visitor},
 };
 use crate::{
-    clicks::{Click, Recorder, bots},
+    clicks::{
+        Click, Recorder,
+        class::{self, Edge},
+    },
     config::FullPolicy,
     env::Env,
     ids::ClickId,
@@ -29,11 +32,7 @@ struct Inner {
     env: Env,
     resolver: Resolver,
     recorder: Recorder,
-    redirected: Counter,
-    unknown: Counter,
-    closed: Counter,
-    away: Counter,
-    refused: Counter,
+    endings: Endings,
 }
 
 /// How long a visitor should wait when no store could say where the link goes.
@@ -45,34 +44,29 @@ const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id
 impl Redirects {
     /// Returns the door over `resolver` and `recorder`.
     pub fn new(env: Env, resolver: Resolver, recorder: Recorder) -> Self {
-        let count = |outcome: &'static str| counter!("linkforty_redirects_total", "outcome" => outcome);
-        Self(Arc::new(Inner {
-            env,
-            resolver,
-            recorder,
-            redirected: count("redirected"),
-            unknown: count("unknown"),
-            closed: count("closed"),
-            away: count("away"),
-            refused: count("refused"),
-        }))
+        Self(Arc::new(Inner { env, resolver, recorder, endings: Endings::new() }))
+    }
+
+    /// Counts how a visit ended that did not come as far as here. Every other is counted by [`Redirects::follow`].
+    pub fn count(&self, ending: Ending) {
+        self.0.endings.count(ending);
     }
 
     /// Answers a visit to a short link; `None` for a path that cannot be one.
-    pub async fn follow(&self, request: &Parts, client: IpAddr) -> Option<Response<Full<Bytes>>> {
-        let code = request.uri.path().strip_prefix('/')?;
-        if !is_short_code(code) || !matches!(request.method, Method::GET | Method::HEAD) {
+    pub async fn follow(&self, request: &Parts, client: IpAddr, edge: Edge) -> Option<Response<Full<Bytes>>> {
+        let code = code_of(request.uri.path())?;
+        if !matches!(request.method, Method::GET | Method::HEAD) {
             return None;
         }
         let now = self.0.env.now();
         let target = match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
             Answer::Found(target) => target,
             Answer::Unknown => {
-                self.0.unknown.increment(1);
+                self.count(Ending::Unknown);
                 return Some(not_found());
             }
             Answer::Away => {
-                self.0.away.increment(1);
+                self.count(Ending::Away);
                 return Some(unavailable());
             }
         };
@@ -91,7 +85,7 @@ impl Redirects {
                     workspace: target.workspace_id,
                     link: target.id,
                     platform: visit.visitor.platform as i16,
-                    bot: bots::by_method(&request.method),
+                    class: class::by_request(&request.method, &request.headers, edge),
                     step: step.number(),
                     client: Some(client),
                     user_agent: agent,
@@ -102,7 +96,7 @@ impl Redirects {
                 Some(self.go(&target, url, &click, ClickId::mint(&self.0.env.ids, now)))
             }
             Outcome::NotFound(Closed::Inactive | Closed::NotStarted | Closed::Expired) => {
-                self.0.closed.increment(1);
+                self.count(Ending::Closed);
                 Some(not_found())
             }
         }
@@ -113,11 +107,12 @@ impl Redirects {
         // What is saved is always a valid header; anything else is a row written by hand.
         let Ok(plain) = HeaderValue::from_str(url) else {
             tracing::error!(link.id = %target.id, "a link's destination cannot stand in a header");
+            self.count(Ending::Broken);
             return not_found();
         };
         let recorded = self.0.recorder.record(id, click);
         if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
-            self.0.refused.increment(1);
+            self.count(Ending::Refused);
             return unavailable();
         }
         let additions = Additions {
@@ -131,9 +126,10 @@ impl Redirects {
         };
         let Ok(location) = location else {
             tracing::error!(link.id = %target.id, "what was added to a URL cannot stand in a header");
+            self.count(Ending::Broken);
             return not_found();
         };
-        self.0.redirected.increment(1);
+        self.count(if recorded.is_ok() { Ending::Redirected } else { Ending::Unrecorded });
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::FOUND;
         let headers = response.headers_mut();
@@ -146,6 +142,11 @@ impl Redirects {
         }
         response
     }
+}
+
+/// Returns the code of a path that can be a short link.
+pub fn code_of(path: &str) -> Option<&str> {
+    path.strip_prefix('/').filter(|code| is_short_code(code))
 }
 
 /// Returns a header as text; bytes that are none become nothing.

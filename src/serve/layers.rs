@@ -23,7 +23,7 @@ use axum::{
 use tower::ServiceBuilder;
 
 pub(super) use self::{
-    address::{ClientAddress, client_address, network_of},
+    address::{ClientAddress, client_address, is_trusted, network_of},
     bounds::{overloaded, panic_text},
     limits::Limiters,
     measure::{Methods, Redirected},

@@ -14,14 +14,15 @@ use tower::ServiceExt as _;
 
 use super::{
     health::{Eyes, Health},
-    layers::{self, Methods, Redirected, client_address, overloaded, panic_text},
+    layers::{self, Methods, Redirected, client_address, is_trusted, overloaded, panic_text},
     listen::{Peer, with_peer},
     refusal::{refuse, unknown_path},
 };
 use crate::{
+    clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
-    redirect::Redirects,
+    redirect::{Ending, Redirects, code_of},
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
@@ -69,6 +70,9 @@ impl Visits {
                 return Ok(response.map(Either::Left));
             }
         }
+        if !matches!(parts.method, Method::GET | Method::HEAD) && code_of(parts.uri.path()).is_some() {
+            shared.redirects.count(Ending::Method);
+        }
         let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
         let response = shared.router.clone().oneshot(request).await?;
         Ok(response.map(Either::Right))
@@ -77,19 +81,26 @@ impl Visits {
 
 /// Answers a visit to a short link; `None` for any other path.
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    code_of(parts.uri.path())?;
     let Ok(_place) = shared.places.try_acquire() else {
+        shared.redirects.count(Ending::Overloaded);
         return Some(sorry(&overloaded()));
     };
-    let client: IpAddr = client_address(peer.remote.ip(), &parts.headers, &shared.env.config.trusted_proxies);
-    let follow = AssertUnwindSafe(shared.redirects.follow(parts, client)).catch_unwind();
+    let config = &shared.env.config;
+    let believed = config.trust_edge_bot_header && is_trusted(peer.remote.ip(), &config.trusted_proxies);
+    let edge = if believed { Edge::Believed } else { Edge::Ignored };
+    let client: IpAddr = client_address(peer.remote.ip(), &parts.headers, &config.trusted_proxies);
+    let follow = AssertUnwindSafe(shared.redirects.follow(parts, client, edge)).catch_unwind();
     match timeout(LONGEST, follow).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
+            shared.redirects.count(Ending::Failed);
             let error = Error::internal(panic_text(&*panic));
             tracing::error!(cause = %error.inward(), path = parts.uri.path(), "a redirect failed by our fault");
             Some(sorry(&error))
         }
         Err(_) => {
+            shared.redirects.count(Ending::Late);
             tracing::warn!(path = parts.uri.path(), "a redirect took too long");
             Some(sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment")))
         }

@@ -8,16 +8,18 @@ use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use http::{Request, Response};
+use futures::FutureExt as _;
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -25,10 +27,11 @@ use hyper_util::{
     server::conn::auto,
 };
 use ipnet::IpNet;
+use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tonic::transport::server::TcpConnectInfo;
@@ -46,6 +49,11 @@ const REST: Duration = Duration::from_secs(65);
 const AGE: Duration = Duration::from_mins(30);
 /// How long an aged connection may finish what it has begun.
 const AGED_GRACE: Duration = Duration::from_secs(30);
+/// How long a connection of HTTP/1.1 that is to end still takes requests, each answered with `Connection: close`. A request that
+/// is on its way while an idle connection is closed is lost, and with it the visit; HTTP/2 has GOAWAY for this.
+const LINGER: Duration = Duration::from_millis(250);
+/// How many connections that the kernel has accepted for us are still let in when the listener closes.
+const QUEUE: usize = 1024;
 /// The part of all connections that one address may hold, unless it is a trusted proxy: a quarter.
 const SHARE_OF_ONE: usize = 4;
 /// How long to wait when the process cannot accept, doubled up to a second.
@@ -109,31 +117,10 @@ impl Door {
         let open = metrics::gauge!("linkforty_connections", "listener" => name);
         let turned_away = metrics::counter!("linkforty_connections_refused_total", "listener" => name);
         let mut back_off = BACK_OFF;
-        loop {
-            // Without room the rest waits in the kernel's queue.
-            let permit = tokio::select! {
-                () = life.closing.cancelled() => break,
-                permit = room.clone().acquire_owned() => permit,
-            };
-            let Ok(permit) = permit else { break };
-            let accepted = tokio::select! {
-                () = life.closing.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, remote) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) if concerns_one(&error) => continue,
-                Err(error) => {
-                    tracing::error!(%error, listener = name, "cannot accept connections; trying again");
-                    sleep(back_off).await;
-                    back_off = (back_off * 2).min(Duration::from_secs(1));
-                    continue;
-                }
-            };
-            back_off = BACK_OFF;
+        let welcome = |stream: TcpStream, remote: SocketAddr, permit: OwnedSemaphorePermit| {
             let (Some(place), Ok(local)) = (crowd.enter(remote.ip()), stream.local_addr()) else {
                 turned_away.increment(1);
-                continue;
+                return;
             };
             let _ = stream.set_nodelay(true);
             let answer = answer.clone();
@@ -146,6 +133,36 @@ impl Door {
                 open.decrement(1.0);
                 drop((permit, place));
             });
+        };
+        loop {
+            // Without room the rest waits in the kernel's queue.
+            let permit = tokio::select! {
+                () = life.closing.cancelled() => break,
+                permit = room.clone().acquire_owned() => permit,
+            };
+            let Ok(permit) = permit else { break };
+            let accepted = tokio::select! {
+                () = life.closing.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, remote)) => {
+                    back_off = BACK_OFF;
+                    welcome(stream, remote, permit);
+                }
+                Err(error) if concerns_one(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, listener = name, "cannot accept connections; trying again");
+                    sleep(back_off).await;
+                    back_off = (back_off * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+        // To their eyes these are connected: closing the listener would reset them.
+        for _ in 0..QUEUE {
+            let Ok(permit) = room.clone().try_acquire_owned() else { break };
+            let Some(Ok((stream, remote))) = listener.accept().now_or_never() else { break };
+            welcome(stream, remote, permit);
         }
         tracing::debug!(listener = name, "accepts no more");
     }
@@ -230,22 +247,24 @@ async fn speak<I, H, F, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let begun = Arc::new(AtomicBool::new(false));
-    let first = begun.clone();
-    let service = service_fn(move |request| {
-        first.store(true, Ordering::Relaxed);
-        answer(request)
+    let story = Arc::new(Story::default());
+    let told = story.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        told.begun.store(true, Ordering::Relaxed);
+        // HTTP/2 knows no such header.
+        let story = (request.version() <= Version::HTTP_11).then(|| told.clone());
+        Answering { inner: answer(request), story }
     });
-    let stream = Opening { inner: stream, begun: begun.clone(), seen: 0 };
+    let stream = Opening { inner: stream, story: story.clone(), seen: 0 };
     let connection = protocol.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
 
     let opened = Instant::now();
     let timer = sleep_until(opened + BEGIN);
     tokio::pin!(timer);
-    let mut grace = false;
+    let mut stage = Stage::Open;
     loop {
-        tokio::select! {
+        let patience = tokio::select! {
             // How a connection ends is the peer's matter: resets and half requests are everyday.
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
@@ -254,34 +273,86 @@ async fn speak<I, H, F, B>(
                 return;
             }
             () = life.cutting.cancelled() => return,
-            () = life.closing.cancelled(), if !grace => {
-                grace = true;
-                connection.as_mut().graceful_shutdown();
-                // Whoever has not begun keeps the five seconds in which to; the others have until the deadline.
-                if begun.load(Ordering::Relaxed) {
-                    timer.as_mut().reset(Instant::now() + AGE);
-                }
-            }
-            () = timer.as_mut() => {
-                if !begun.load(Ordering::Relaxed) || grace {
-                    return;
-                }
-                if opened.elapsed() >= age {
-                    grace = true;
-                    connection.as_mut().graceful_shutdown();
-                    timer.as_mut().reset(Instant::now() + AGED_GRACE);
-                } else {
+            () = life.closing.cancelled(), if stage == Stage::Open => AGE,
+            () = timer.as_mut() => match stage {
+                Stage::Open if !story.begun.load(Ordering::Relaxed) => return,
+                Stage::Open if opened.elapsed() < age => {
                     timer.as_mut().reset(opened + age);
+                    continue;
                 }
-            }
+                Stage::Open => AGED_GRACE,
+                Stage::Leaving(patience) => patience,
+                Stage::Finishing => return,
+            },
+        };
+        let lingers = stage == Stage::Open && !story.http2.load(Ordering::Relaxed);
+        story.leaving.store(true, Ordering::Relaxed);
+        if lingers {
+            stage = Stage::Leaving(patience);
+            timer.as_mut().reset(Instant::now() + LINGER);
+        } else {
+            stage = Stage::Finishing;
+            connection.as_mut().graceful_shutdown();
+            // A first request that has not come whole gets what was left of its time, no more.
+            let begun = story.begun.load(Ordering::Relaxed);
+            timer.as_mut().reset(if begun { Instant::now() + patience } else { opened + BEGIN });
         }
+    }
+}
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Takes requests.
+    Open,
+    /// Takes the request that may be on its way; then it finishes for so long.
+    Leaving(Duration),
+    /// Takes no more.
+    Finishing,
+}
+
+/// What a connection's parts tell each other.
+#[derive(Debug, Default)]
+struct Story {
+    /// A first request or an HTTP/2 preface has come.
+    begun: AtomicBool,
+    /// The preface has come.
+    http2: AtomicBool,
+    /// The connection is to end with its next answer.
+    leaving: AtomicBool,
+}
+
+pin_project! {
+    /// An answer to come. On a connection that is to end it says so, and hyper then ends it.
+    struct Answering<F> {
+        #[pin]
+        inner: F,
+        story: Option<Arc<Story>>,
+    }
+}
+
+impl<F, B, E> Future for Answering<F>
+where
+    F: Future<Output = Result<http::Response<B>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut outcome = ready!(this.inner.poll(cx));
+        if let Ok(response) = &mut outcome
+            && this.story.as_ref().is_some_and(|story| story.leaving.load(Ordering::Relaxed))
+        {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(outcome)
     }
 }
 
 /// Notes that the peer has sent an HTTP/2 preface: gRPC clients open connections before they have a call.
 struct Opening<I> {
     inner: I,
-    begun: Arc<AtomicBool>,
+    story: Arc<Story>,
     seen: usize,
 }
 
@@ -289,12 +360,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl<I: AsyncRead + Unpin> AsyncRead for Opening<I> {
     fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let outcome = std::pin::Pin::new(&mut self.inner).poll_read(cx, buffer);
+        let outcome = Pin::new(&mut self.inner).poll_read(cx, buffer);
         if self.seen < PREFACE.len() {
             let fresh = &buffer.filled()[before..];
             let wanted = &PREFACE[self.seen..];
@@ -305,7 +376,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Opening<I> {
                 self.seen = usize::MAX;
             }
             if self.seen == PREFACE.len() {
-                self.begun.store(true, Ordering::Relaxed);
+                self.story.http2.store(true, Ordering::Relaxed);
+                self.story.begun.store(true, Ordering::Relaxed);
             }
         }
         outcome
@@ -313,28 +385,24 @@ impl<I: AsyncRead + Unpin> AsyncRead for Opening<I> {
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.inner).poll_write(cx, bytes)
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
-    fn poll_flush(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.inner).poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.inner).poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
-        mut self: std::pin::Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -40,7 +40,7 @@ use crate::{
     env::{self, Env},
     ids::Ids,
     limits,
-    links::Resolver,
+    links::{Resolver, Snapshots},
     redirect::Redirects,
     spool::{Spool, SpoolOptions},
 };
@@ -120,7 +120,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
 
     let (resolver, refreshes) = Resolver::new(env.clone());
-    let recorder = Recorder::new(spool.clone(), env.secrets.session.expose_secret().as_bytes());
+    let snapshots = Snapshots::load(&env, resolver.clone());
+    env.geo.refresh();
+    let secret = env.secrets.session.expose_secret().as_bytes();
+    let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let redirects = Redirects::new(env.clone(), resolver.clone(), recorder);
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
@@ -134,7 +137,17 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health)?));
 
     let drain = (spool.clone(), reader);
-    let works = Works { env: &env, health: &health, limits, certificates, tasks, resolver, refreshes, drain };
+    let works = Works {
+        env: &env,
+        health: &health,
+        limits,
+        certificates,
+        tasks,
+        resolver,
+        refreshes,
+        snapshots,
+        drain,
+    };
     let work = work::begin(works);
     life.ready();
     let (links, api, ops) = addresses;

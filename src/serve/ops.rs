@@ -34,6 +34,9 @@ pub(super) fn install_recorder() {
         let builder = builder
             .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), DURATIONS)
             .unwrap_or_else(|_| PrometheusBuilder::new());
+        let delay = Matcher::Full("linkforty_link_change_delay_seconds".to_owned());
+        let builder =
+            builder.set_buckets_for_metric(delay, DURATIONS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {

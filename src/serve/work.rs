@@ -20,13 +20,15 @@ use crate::{
     clicks::{self, drain},
     db::{self, Dialect},
     env::Env,
+    geo::Geo,
     idempotency,
-    links::{Refreshes, Resolver},
+    links::{Refreshes, Resolver, Snapshots},
     spool::{Reader, Spool},
     workspaces::keys,
 };
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
+const COUNTRIES_EVERY: Duration = Duration::from_secs(10);
 const LIMITS_EVERY: Duration = Duration::from_mins(1);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
@@ -46,6 +48,7 @@ pub(super) struct Works<'a> {
     pub tasks: Vec<cache::Task>,
     pub resolver: Resolver,
     pub refreshes: Refreshes,
+    pub snapshots: Snapshots,
     pub drain: (Spool, Reader),
 }
 
@@ -58,7 +61,7 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates, tasks, resolver, refreshes, drain } = works;
+    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, drain } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -70,11 +73,14 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let (env, spool, reader) = (draining.clone(), spool.clone(), reader.clone());
         async move { drain::run(env, spool, &mut *reader.lock().await, token).await }
     });
+    let live = env.clone();
+    work.begin("live clicks", move |token| clicks::live::listen(live.clone(), token));
     let (refreshing, refreshes) = (resolver.clone(), Arc::new(Mutex::new(refreshes)));
     work.begin("link refreshes", move |token| {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());
         async move { resolver.refresh(&mut *refreshes.lock().await, token).await }
     });
+    work.begin("hot links", move |token| snapshots.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
     let partitioned = env.clone();
@@ -105,6 +111,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
             every(CERTIFICATES_EVERY, token, now(move || certificates.refresh()))
+        });
+    }
+    if env.geo.is_set() {
+        let geo = env.geo.clone();
+        work.begin("countries", move |token| {
+            let geo = geo.clone();
+            every(COUNTRIES_EVERY, token, move || refresh_countries(geo.clone()))
         });
     }
     let sweeping = env.clone();
@@ -201,6 +214,13 @@ async fn forget_sessions(env: Env) {
 async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
+    }
+}
+
+/// Reading a large file takes a while: not on a thread that answers visitors.
+async fn refresh_countries(geo: Geo) {
+    if let Err(error) = tokio::task::spawn_blocking(move || geo.refresh()).await {
+        tracing::warn!(%error, "the file of countries could not be looked at");
     }
 }
 

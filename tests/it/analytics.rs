@@ -10,7 +10,7 @@ use prost_types::Timestamp;
 use sea_orm::{ActiveModelTrait as _, EntityTrait as _, IntoActiveModel as _};
 use tonic::{Code, Status};
 
-use crate::direct::{App, Tenant, coded, on_every_store, reason, request_id, wrong};
+use crate::support::{App, Tenant, coded, on_every_store, reason, request_id, wrong};
 
 /// 2026-11-20T00:00:00Z in hours since 1970.
 const MIDNIGHT: i32 = 498_648;
@@ -19,11 +19,13 @@ fn hour(hour: i32) -> Option<Timestamp> {
     Some(Timestamp { seconds: i64::from(hour) * 3600, nanos: 0 })
 }
 
-async fn rollup(app: &App, workspace_id: WorkspaceId, link: &Link, hour: i32, clicks: i64, bot_clicks: i64) {
+/// Writes down the clicks of an hour, which may be one that visits cannot choose.
+async fn rollup(app: &App, tenant: &Tenant, link: &Link, hour: i32, clicks: i64, bot_clicks: i64) {
+    let workspace_id = WorkspaceId::parse(&tenant.id).expect("an id");
     let link_id = LinkId::parse(&link.id).expect("an id");
     let row = click_rollup::Model { workspace_id, link_id, hour, clicks, bot_clicks };
     let row = row.into_active_model().reset_all();
-    click_rollup::Entity::insert(row).exec(&app.env.db.api).await.expect("a rollup is stored");
+    click_rollup::Entity::insert(row).exec(&app.env().db.api).await.expect("a rollup is stored");
 }
 
 async fn overview(tenant: &mut Tenant, request: GetOverviewRequest) -> Result<GetOverviewResponse, Status> {
@@ -34,13 +36,13 @@ fn day(date: &str, clicks: i64, bot_clicks: i64) -> DayClicks {
     DayClicks { date: date.into(), clicks, bot_clicks }
 }
 
-#[test]
-fn totals_are_the_sum_of_the_days() {
-    on_every_store(|app| async move {
-        let (mut tenant, other) = (app.tenant().await, app.tenant().await);
-        let one = tenant.create(Link { title: "One".into(), ..coded("one") }).await.expect("created");
-        let two = tenant.create(coded("two")).await.expect("created");
-        let bots = tenant.create(coded("bots")).await.expect("created");
+#[tokio::test]
+async fn totals_are_the_sum_of_the_days() {
+    on_every_store(async |app| {
+        let (mut tenant, other) = (app.tenant().await, app.another_tenant().await);
+        let one = tenant.create(Link { title: "One".into(), ..coded("one") }).await;
+        let two = tenant.create(coded("two")).await;
+        let bots = tenant.create(coded("bots")).await;
         for (link, at, people, robots) in [
             (&one, MIDNIGHT - 1, 100, 100),
             (&one, MIDNIGHT, 1, 10),
@@ -50,9 +52,9 @@ fn totals_are_the_sum_of_the_days() {
             (&bots, MIDNIGHT + 25, 0, 5),
             (&one, MIDNIGHT + 72, 100, 100),
         ] {
-            rollup(&app, tenant.id, link, at, people, robots).await;
+            rollup(app, &tenant, link, at, people, robots).await;
         }
-        rollup(&app, other.id, &one, MIDNIGHT, 1000, 1000).await;
+        rollup(app, &other, &one, MIDNIGHT, 1000, 1000).await;
         let span = GetOverviewRequest {
             start_time: hour(MIDNIGHT),
             end_time: hour(MIDNIGHT + 72),
@@ -85,40 +87,44 @@ fn totals_are_the_sum_of_the_days() {
         );
         let gone = GetOverviewRequest { link_id: two.id, ..span };
         assert_eq!(overview(&mut tenant, gone).await.expect_err("gone").code(), Code::NotFound);
-    });
+    })
+    .await;
 }
 
-#[test]
-fn the_last_thirty_days_are_the_default() {
-    on_every_store(|app| async move {
+#[tokio::test]
+async fn the_last_thirty_days_are_the_default() {
+    on_every_store(async |app| {
         let mut tenant = app.tenant().await;
+        app.clock.advance(chrono::Duration::minutes(20));
         let empty = overview(&mut tenant, GetOverviewRequest::default()).await.expect("numbers");
-        // Now is 2026-11-22T10:20:30.
+        // Now is 2026-11-22T12:20:00.
         assert_eq!((empty.by_day.len(), empty.clicks, empty.top_links.len()), (31, 0, 0));
-        assert_eq!((empty.start_time, empty.end_time), (hour(MIDNIGHT - 28 * 24 + 10), hour(MIDNIGHT + 59)));
+        assert_eq!((empty.start_time, empty.end_time), (hour(MIDNIGHT - 28 * 24 + 12), hour(MIDNIGHT + 61)));
         assert_eq!(empty.by_day[0].date, "2026-10-23");
         assert_eq!(empty.by_day[30].date, "2026-11-22");
-    });
+    })
+    .await;
 }
 
-#[test]
-fn ten_links_are_the_top() {
-    on_every_store(|app| async move {
+#[tokio::test]
+async fn ten_links_are_the_top() {
+    on_every_store(async |app| {
         let mut tenant = app.tenant().await;
         for number in 1..=12 {
-            let link = tenant.create(coded(format!("code{number}"))).await.expect("created");
-            rollup(&app, tenant.id, &link, MIDNIGHT, number, 0).await;
+            let link = tenant.create(coded(format!("code{number}"))).await;
+            rollup(app, &tenant, &link, MIDNIGHT, number, 0).await;
         }
         let all = overview(&mut tenant, GetOverviewRequest::default()).await.expect("numbers");
         let top: Vec<_> = all.top_links.iter().map(|top| top.clicks).collect();
         assert_eq!((all.clicks, top), (78, (3..=12).rev().collect::<Vec<_>>()));
-    });
+    })
+    .await;
 }
 
-#[test]
-fn wrong_spans_and_foreign_links_are_refused() {
-    on_every_store(|app| async move {
-        let (mut tenant, mut other) = (app.tenant().await, app.tenant().await);
+#[tokio::test]
+async fn wrong_spans_and_foreign_links_are_refused() {
+    on_every_store(async |app| {
+        let (mut tenant, other) = (app.tenant().await, app.another_tenant().await);
         let bad = GetOverviewRequest {
             link_id: "x".into(),
             start_time: hour(MIDNIGHT),
@@ -133,7 +139,7 @@ fn wrong_spans_and_foreign_links_are_refused() {
         };
         assert_eq!(wrong(&overview(&mut tenant, bad).await.expect_err("wrong")), ["start_time", "end_time"]);
 
-        let theirs = other.create(coded("theirs")).await.expect("created");
+        let theirs = other.create(coded("theirs")).await;
         let mut refused = Vec::new();
         for link_id in [theirs.id, request_id()] {
             let request = GetOverviewRequest { link_id, ..GetOverviewRequest::default() };
@@ -142,8 +148,10 @@ fn wrong_spans_and_foreign_links_are_refused() {
         }
         assert_eq!(refused[0], refused[1]);
         assert_eq!(refused[0].0, Code::NotFound);
-        let mut writer = app.caller(tenant.id, vec![Permission::LinksRead, Permission::LinksWrite]);
+        let key = app.key(&tenant.id, &[Permission::LinksRead, Permission::LinksWrite]).await;
+        let mut writer = app.with_key(&tenant.id, key).await;
         let denied = overview(&mut writer, GetOverviewRequest::default()).await.expect_err("may not");
         assert_eq!(reason(&denied), "PERMISSION_MISSING");
-    });
+    })
+    .await;
 }

@@ -7,7 +7,13 @@ use linkforty::pb::v1::{
 use prost_types::FieldMask;
 use tonic::Code;
 
-use crate::direct::{Tenant, a_link, coded, on_every_store, reason, request_id, wrong};
+use crate::{
+    redirect::in_touch,
+    support::{
+        App, Store, Tenant, a_link, coded, eventually, get_many, on_every_store, reason, request_id, stores,
+        wrong,
+    },
+};
 
 /// Says of each result what became of it: a code, or a reason.
 fn told(results: &[BatchLinkResult]) -> Vec<String> {
@@ -44,12 +50,16 @@ fn titled(id: &str, title: &str) -> LinkUpdate {
     }
 }
 
-#[test]
-fn new_links_fail_one_by_one() {
-    on_every_store(|app| async move {
-        let (mut tenant, mut other) = (app.tenant().await, app.tenant().await);
-        other.create(coded("taken")).await.expect("created");
-        app.fanout.heard();
+#[tokio::test]
+async fn new_links_fail_one_by_one() {
+    on_every_store(async |app| {
+        let (mut tenant, other) = (app.tenant().await, app.another_tenant().await);
+        other.create(coded("taken")).await;
+        let lead = async |codes: &[&str]| {
+            let paths = codes.iter().map(|code| format!("/{code}"));
+            get_many(app.links(), paths).await
+        };
+        assert_eq!(lead(&["zebra", "taken", "twice", "apple"]).await, [404, 302, 404, 404]);
         let links = vec![
             coded("zebra"),
             Link { destination_url: "ftp://example.com/".into(), title: "\0".into(), ..coded("health") },
@@ -69,7 +79,7 @@ fn new_links_fail_one_by_one() {
         assert_eq!((checked.succeeded, checked.failed), (4, 3));
         assert_eq!(link(&checked.results[0]).id, "");
         assert_eq!(count(&mut tenant).await, 0);
-        assert_eq!(app.fanout.heard(), []);
+        assert_eq!(lead(&["zebra", "twice", "apple"]).await, [404; 3]);
 
         let request = BatchCreateLinksRequest { request_id: request_id(), ..request };
         let made = tenant.links.batch_create_links(request.clone()).await.expect("made").into_inner();
@@ -78,7 +88,7 @@ fn new_links_fail_one_by_one() {
         assert_eq!(link(&made.results[3]).title, "first");
         assert_eq!((made.succeeded, made.failed), (4, 3));
         assert_eq!(count(&mut tenant).await, 4);
-        assert_eq!(app.fanout.heard().len(), 4);
+        assert_eq!(lead(&["zebra", "taken", "apple"]).await, [302; 3]);
         let bad = error(&made.results[1]);
         let fields: Vec<_> = bad.violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(
@@ -98,25 +108,162 @@ fn new_links_fail_one_by_one() {
             ..BatchDeleteLinksRequest::default()
         };
         tenant.links.batch_delete_links(gone).await.expect("deleted");
+        assert_eq!(lead(&["zebra", "apple"]).await, [302, 404]);
         let again = tenant.links.batch_create_links(request).await.expect("repeated").into_inner();
         assert_eq!(link(&again.results[0]).title, "now");
         assert_eq!(again.results[1..5], made.results[1..5]);
         assert_eq!(told(&again.results)[5], "NOT_FOUND");
         assert_eq!(again.results[6], made.results[6]);
+        // Not earlier: visits are counted, and the repeat shows links as they are.
+        assert_eq!(lead(&["twice", &link(&made.results[6]).short_code]).await, [302; 2]);
         assert_eq!(count(&mut tenant).await, 3);
-    });
+    })
+    .await;
 }
 
-#[test]
-fn a_thousand_links_are_one_batch() {
-    on_every_store(|app| async move {
+/// More than one message to the nodes can name.
+const MANY: usize = 600;
+
+/// Says whether every one of the links answers so.
+async fn all_answer(node: &App, status: u16) -> bool {
+    let paths = (0..MANY).map(|number| format!("/many{number}"));
+    get_many(node.links(), paths).await.iter().all(|answer| *answer == status)
+}
+
+/// Every one of many links, known or known to be unknown, leads by its new state: here at once, elsewhere soon.
+async fn follow(here: &App, there: Option<&App>, tenant: &mut Tenant) {
+    let expect = async |status| {
+        assert!(all_answer(here, status).await, "{status} here");
+        if let Some(there) = there {
+            eventually("the other node follows", async || all_answer(there, status).await).await;
+        }
+    };
+    expect(404).await;
+    let links = (0..MANY).map(|number| coded(format!("many{number}"))).collect();
+    let request = BatchCreateLinksRequest { links, ..BatchCreateLinksRequest::default() };
+    let made = tenant.links.batch_create_links(request).await.expect("made").into_inner();
+    expect(302).await;
+    let ids: Vec<String> = made.results.iter().map(|result| link(result).id.clone()).collect();
+    for (active, status) in [(false, 404), (true, 302)] {
+        let updates = ids.iter().map(|id| LinkUpdate {
+            link: Some(Link { id: id.clone(), active: Some(active), ..Link::default() }),
+            update_mask: None,
+        });
+        let request =
+            BatchUpdateLinksRequest { updates: updates.collect(), ..BatchUpdateLinksRequest::default() };
+        tenant.links.batch_update_links(request).await.expect("changed");
+        expect(status).await;
+    }
+    let request = BatchDeleteLinksRequest { link_ids: ids, ..BatchDeleteLinksRequest::default() };
+    tenant.links.batch_delete_links(request).await.expect("deleted");
+    expect(404).await;
+}
+
+#[tokio::test]
+async fn a_batch_counts_for_each_of_its_links() {
+    on_every_store(async |app| follow(app, None, &mut app.tenant().await).await).await;
+}
+
+#[tokio::test]
+async fn a_batch_reaches_the_other_nodes() {
+    if !stores().contains(&Store::Production) {
+        return;
+    }
+    let here = App::start(Store::Production).await;
+    let mut tenant = here.tenant().await;
+    // By Redis, and by Postgres alone.
+    for settings in [&[][..], &[("REDIS_URL", "")]] {
+        let there = here.start_beside(settings).await;
+        in_touch(&here, &there, &tenant).await;
+        follow(&here, Some(&there), &mut tenant).await;
+        there.stop().await;
+    }
+    here.stop().await;
+}
+
+/// A link of which 120 are more than an answer can carry, and 30 less than a request.
+fn large() -> Link {
+    let url = format!("https://example.com/{}", "x".repeat(2028));
+    Link {
+        destination_url: url.clone(),
+        ios_url: url.clone(),
+        android_url: url.clone(),
+        web_url: url,
+        title: "\u{10348}".repeat(255),
+        description: "\u{10348}".repeat(2000),
+        tags: (0..50).map(|number| format!("{number:02}{}", "\u{10348}".repeat(48))).collect(),
+        ..Link::default()
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_would_be_too_large_does_nothing() {
+    on_every_store(async |app| {
+        let mut tenant = app.tenant().await;
+        let request = BatchCreateLinksRequest {
+            links: vec![a_link(); 120],
+            request_id: request_id(),
+            ..BatchCreateLinksRequest::default()
+        };
+        let made = tenant.links.batch_create_links(request.clone()).await.expect("made").into_inner();
+        let ids: Vec<String> = made.results.iter().map(|result| link(result).id.clone()).collect();
+        for ids in ids.chunks(30) {
+            let updates = ids
+                .iter()
+                .map(|id| LinkUpdate { link: Some(Link { id: id.clone(), ..large() }), update_mask: None });
+            let request =
+                BatchUpdateLinksRequest { updates: updates.collect(), ..BatchUpdateLinksRequest::default() };
+            let grown = tenant.links.batch_update_links(request).await.expect("grown").into_inner();
+            assert_eq!(grown.succeeded, 30);
+        }
+
+        // What was done cannot be refused: a repeat says which links they are.
+        let again = tenant.links.batch_create_links(request).await.expect("repeated").into_inner();
+        let shown: Vec<Link> = again.results.iter().map(|result| link(result).clone()).collect();
+        let only = |id: &String| Link { id: id.clone(), ..Link::default() };
+        assert_eq!((again.succeeded, shown), (120, ids.iter().map(only).collect::<Vec<_>>()));
+
+        for validate_only in [true, false] {
+            let updates = ids.iter().map(|id| titled(id, "short")).collect();
+            let update = BatchUpdateLinksRequest { updates, validate_only, ..Default::default() };
+            let refused = tenant.links.batch_update_links(update.clone()).await.expect_err("too large");
+            assert_eq!(
+                (reason(&refused).as_str(), wrong(&refused)),
+                ("INVALID_FIELDS", vec!["updates".into()])
+            );
+            let delete =
+                BatchDeleteLinksRequest { link_ids: ids.clone(), validate_only, ..Default::default() };
+            let refused = tenant.links.batch_delete_links(delete.clone()).await.expect_err("too large");
+            assert_eq!(wrong(&refused), ["link_ids"]);
+        }
+        assert_eq!(tenant.get(&ids[0]).await.expect("still there").title, large().title);
+
+        // The contract promises that a hundred fit.
+        let updates = ids[..100].iter().map(|id| titled(id, &large().title[4..])).collect();
+        let update = BatchUpdateLinksRequest { updates, ..Default::default() };
+        let changed = tenant.links.batch_update_links(update).await.expect("fits").into_inner();
+        assert_eq!(changed.succeeded, 100);
+        let delete = BatchDeleteLinksRequest { link_ids: ids[..100].to_vec(), ..Default::default() };
+        assert_eq!(tenant.links.batch_delete_links(delete).await.expect("fits").into_inner().succeeded, 100);
+
+        // New links are refused by what is wrong with them: 300,000 tags that are none.
+        let links = vec![Link { tags: vec![String::new(); 3000], ..a_link() }; 100];
+        let request = BatchCreateLinksRequest { links, ..BatchCreateLinksRequest::default() };
+        let refused = tenant.links.batch_create_links(request).await.expect_err("too large");
+        assert_eq!(wrong(&refused), ["links"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thousand_links_are_one_batch() {
+    on_every_store(async |app| {
         let mut tenant = app.tenant().await;
         let links = vec![a_link(); 1000];
         let request =
             BatchCreateLinksRequest { links: links.clone(), request_id: request_id(), ..Default::default() };
         let made = tenant.links.batch_create_links(request.clone()).await.expect("made").into_inner();
         assert_eq!((made.succeeded, made.failed), (1000, 0));
-        assert_eq!(app.fanout.heard().len(), 1000);
         let again = tenant.links.batch_create_links(request).await.expect("repeated").into_inner();
         assert_eq!(again, made);
         let ids: Vec<String> = made.results.iter().map(|result| link(result).id.clone()).collect();
@@ -142,17 +289,18 @@ fn a_thousand_links_are_one_batch() {
             let refused = tenant.links.batch_create_links(request).await.expect_err("too few or many");
             assert_eq!(wrong(&refused), ["links", "request_id"]);
         }
-    });
+    })
+    .await;
 }
 
-#[test]
-fn changes_fail_one_by_one() {
-    on_every_store(|app| async move {
-        let (mut tenant, mut other) = (app.tenant().await, app.tenant().await);
-        let theirs = other.create(a_link()).await.expect("created");
+#[tokio::test]
+async fn changes_fail_one_by_one() {
+    on_every_store(async |app| {
+        let (mut tenant, other) = (app.tenant().await, app.another_tenant().await);
+        let theirs = other.create(a_link()).await;
         let mut made = Vec::new();
         for code in ["one", "two", "three", "four"] {
-            made.push(tenant.create(coded(code)).await.expect("created"));
+            made.push(tenant.create(coded(code)).await);
         }
         let mut stale = titled(&made[1].id, "stale");
         stale.link = stale.link.map(|link| Link { etag: theirs.etag.clone(), ..link });
@@ -173,7 +321,6 @@ fn changes_fail_one_by_one() {
         ];
         let request = BatchUpdateLinksRequest { updates, request_id: request_id(), ..Default::default() };
         app.clock.advance(chrono::Duration::seconds(1));
-        app.fanout.heard();
         let expected = [
             "one",
             "ETAG_MISMATCH",
@@ -204,7 +351,6 @@ fn changes_fail_one_by_one() {
             (fields(5), fields(6), fields(7)),
             (vec!["link.id", "link.title"], vec!["link"], vec!["update_mask"])
         );
-        assert_eq!(app.fanout.heard().len(), 2);
         let again = tenant.links.batch_update_links(request).await.expect("repeated").into_inner();
         assert_eq!(again, changed);
 
@@ -215,16 +361,17 @@ fn changes_fail_one_by_one() {
             (reason(&refused).as_str(), wrong(&refused)),
             ("INVALID_FIELDS", vec!["updates[2].link.id".into()])
         );
-    });
+    })
+    .await;
 }
 
-#[test]
-fn deletes_fail_one_by_one() {
-    on_every_store(|app| async move {
-        let (mut tenant, mut other) = (app.tenant().await, app.tenant().await);
-        let theirs = other.create(a_link()).await.expect("created");
-        let made = tenant.create(coded("one")).await.expect("created");
-        let kept = tenant.create(coded("two")).await.expect("created");
+#[tokio::test]
+async fn deletes_fail_one_by_one() {
+    on_every_store(async |app| {
+        let (mut tenant, mut other) = (app.tenant().await, app.another_tenant().await);
+        let theirs = other.create(a_link()).await;
+        let made = tenant.create(coded("one")).await;
+        let kept = tenant.create(coded("two")).await;
         let request = BatchDeleteLinksRequest {
             link_ids: vec![theirs.id.clone(), made.id.clone(), "x".into(), request_id()],
             ..BatchDeleteLinksRequest::default()
@@ -252,12 +399,13 @@ fn deletes_fail_one_by_one() {
         };
         let refused = tenant.links.batch_delete_links(twice).await.expect_err("one link twice");
         assert_eq!(wrong(&refused), ["link_ids[1]"]);
-    });
+    })
+    .await;
 }
 
-#[test]
-fn batches_that_want_the_same_links_wait_for_each_other_and_all_end() {
-    on_every_store(|app| async move {
+#[tokio::test]
+async fn batches_that_want_the_same_links_wait_for_each_other_and_all_end() {
+    on_every_store(async |app| {
         let mut tenant = app.tenant().await;
         let links: Vec<Link> = (0..50).map(|number| coded(format!("code{number}"))).collect();
         let mut tasks = tokio::task::JoinSet::new();
@@ -288,5 +436,6 @@ fn batches_that_want_the_same_links_wait_for_each_other_and_all_end() {
             });
         }
         assert_eq!(tasks.join_all().await, [50; 8]);
-    });
+    })
+    .await;
 }

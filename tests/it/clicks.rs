@@ -116,7 +116,7 @@ async fn little_is_kept_of_a_visitor() {
         assert_eq!(text(&app, kept.language_id).await, "de-CH");
         let query = kept.query.as_deref().expect("there was one");
         assert_eq!((query.len(), query.starts_with("utm_source=mail&pad=yyy")), (1024, true));
-        assert_eq!((kept.platform, kept.bot, kept.step), (0, 0, 4));
+        assert_eq!((kept.platform, kept.class, kept.step), (0, 0, 4));
 
         // The same visitor again, a neighbour with the same browser, somebody over IPv6, and somebody from nowhere.
         for from in ["203.0.113.77", "203.0.113.78", "2001:db8:1:2:3:4:5:6", "10.0.0.1"] {
@@ -175,7 +175,7 @@ async fn odd_headers_are_stored_or_left_out() {
     .await;
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("the spool is there") {
         let entry = entry.expect("an entry");

@@ -378,7 +378,7 @@ async fn a_change_counts_at_once_where_it_was_made() {
 }
 
 /// Waits until what `here` changes is heard `there`.
-async fn in_touch(here: &App, there: &App, tenant: &Tenant) {
+pub async fn in_touch(here: &App, there: &App, tenant: &Tenant) {
     let probe = tenant.create(link("", DESTINATION)).await;
     let mut heard = there.env().fanout.subscribe(Topic::Links);
     let mut round = 0;

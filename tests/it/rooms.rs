@@ -17,6 +17,7 @@ const TOOLS: &[&str] = &[
     "spool",
     "jobs",
     "events",
+    "failpoints",
     "idempotency",
     "memory",
     "outbound",

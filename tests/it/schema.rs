@@ -116,7 +116,7 @@ async fn of_postgres(db: &DatabaseConnection) -> Schema {
 fn class(kind: &str) -> &'static str {
     match kind.to_lowercase().as_str() {
         "uuid" | "bytea" | "blob" => "bytes",
-        "text" | "jsonb" | "timestamp with time zone" => "text",
+        "text" | "character(2)" | "jsonb" | "timestamp with time zone" => "text",
         "boolean" => "boolean",
         "smallint" | "integer" | "bigint" => "integer",
         other => panic!("no class for {other:?}"),

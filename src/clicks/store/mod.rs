@@ -11,14 +11,16 @@ use std::{
 };
 
 use chrono::NaiveDate;
+use metrics::counter;
 use quick_cache::sync::Cache;
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use uuid::Uuid;
 
-use super::bots::{self, Bot};
+use super::class::{self, Class};
 use crate::{
     clock::Moment,
     db::{Dialect, dialect},
+    geo::Country,
     ids::{ClickId, LinkId, WorkspaceId, time_of},
     spool::Position,
 };
@@ -30,7 +32,7 @@ pub struct Row {
     pub workspace: WorkspaceId,
     pub link: LinkId,
     pub platform: i16,
-    pub bot: i16,
+    pub class: Class,
     pub step: i16,
     pub network: Vec<u8>,
     pub visitor: i64,
@@ -38,6 +40,7 @@ pub struct Row {
     pub referrer_host: String,
     pub language: String,
     pub query: String,
+    pub country: Option<Country>,
 }
 
 /// The sorts of text in the dictionary. The numbers are stored.
@@ -61,13 +64,20 @@ pub struct Progress {
 #[derive(Debug)]
 struct Coded<'a> {
     row: &'a Row,
-    bot: i16,
+    class: Class,
     user_agent: i32,
     referrer: i32,
     language: i32,
 }
 
-/// What the drain has to count: people and bots by workspace, link and hour. Sorted, so that two nodes lock the same rows in the
+/// A row that was really inserted, and who made the click now that its user agent is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Inserted<'a> {
+    pub row: &'a Row,
+    pub class: Class,
+}
+
+/// What the drain has to count: clicks by people and others, by workspace, link and hour. Sorted, so that two nodes lock the same rows in the
 /// same order.
 type Counts = BTreeMap<(WorkspaceId, LinkId, i32), (i64, i64)>;
 
@@ -75,36 +85,36 @@ type Counts = BTreeMap<(WorkspaceId, LinkId, i32), (i64, i64)>;
 #[derive(Debug)]
 pub struct Dictionary {
     numbers: Cache<(Kind, Arc<str>), i32>,
-    bots: Cache<Arc<str>, Bot>,
+    classes: Cache<Arc<str>, Class>,
 }
 
 const REMEMBERED_TEXTS: usize = 50_000;
 
 impl Default for Dictionary {
     fn default() -> Self {
-        Self { numbers: Cache::new(REMEMBERED_TEXTS), bots: Cache::new(REMEMBERED_TEXTS) }
+        Self { numbers: Cache::new(REMEMBERED_TEXTS), classes: Cache::new(REMEMBERED_TEXTS) }
     }
 }
 
 impl Dictionary {
-    fn bot(&self, agent: &str) -> Bot {
-        if let Some(known) = self.bots.get(agent) {
+    fn class(&self, agent: &str) -> Class {
+        if let Some(known) = self.classes.get(agent) {
             return known;
         }
-        let bot = bots::by_user_agent(agent);
-        self.bots.insert(Arc::from(agent), bot);
-        bot
+        let class = class::by_user_agent(agent);
+        self.classes.insert(Arc::from(agent), class);
+        class
     }
 }
 
 /// Writes a batch and what follows from it, and notes how far the spool has been drained: all in one transaction. Rows that
-/// are there already change nothing.
-pub async fn write(
+/// are there already change nothing; the others are returned.
+pub async fn write<'a>(
     db: &DatabaseConnection,
     dictionary: &Dictionary,
-    rows: &[Row],
+    rows: &'a [Row],
     progress: Progress,
-) -> Result<(), DbErr> {
+) -> Result<Vec<Inserted<'a>>, DbErr> {
     let texts = Texts::of(rows);
     let numbers = numbers(db, dictionary, &texts.distinct).await?;
     let coded: Vec<Coded<'_>> = rows
@@ -112,17 +122,26 @@ pub async fn write(
         .zip(&texts.places)
         .map(|(row, [user_agent, referrer, language])| Coded {
             row,
-            bot: if row.bot == Bot::No as i16 { dictionary.bot(&row.user_agent) as i16 } else { row.bot },
+            class: if row.class == Class::Human { dictionary.class(&row.user_agent) } else { row.class },
             user_agent: numbers[*user_agent],
             referrer: numbers[*referrer],
             language: numbers[*language],
         })
         .collect();
-    match dialect(db.get_database_backend()) {
+    let inserted = match dialect(db.get_database_backend()) {
         Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), &coded, progress).await,
         Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), &coded, progress).await,
     }
-    .map_err(sql)
+    .map_err(sql)?;
+    // After the commit: what was not stored is not counted, and a repeated batch counts nothing.
+    let mut classes = BTreeMap::<&str, u64>::new();
+    for one in &inserted {
+        *classes.entry(one.class.name()).or_default() += 1;
+    }
+    for (class, count) in classes {
+        counter!("linkforty_clicks_recorded_total", "class" => class).increment(count);
+    }
+    Ok(inserted)
 }
 
 /// Returns how far this database has drained a spool.
@@ -166,15 +185,23 @@ pub async fn bury(
     .map(drop)
 }
 
-/// Counts the rows that were really inserted, each once even when the batch held it twice.
-fn counts(rows: &[Coded<'_>], mut inserted: HashSet<Uuid>) -> Counts {
-    let mut counts = Counts::new();
+/// Returns the rows that were really inserted, each once even when the batch held it twice.
+fn fresh<'a>(rows: &[Coded<'a>], mut inserted: HashSet<Uuid>) -> Vec<Inserted<'a>> {
+    let mut fresh = Vec::with_capacity(inserted.len());
     for coded in rows {
         if inserted.remove(&coded.row.id.0) {
-            let key = (coded.row.workspace, coded.row.link, hour_of(coded.row.id));
-            let (people, bots) = counts.entry(key).or_default();
-            if coded.bot == Bot::No as i16 { *people += 1 } else { *bots += 1 }
+            fresh.push(Inserted { row: coded.row, class: coded.class });
         }
+    }
+    fresh
+}
+
+/// Counts the rows that were inserted.
+fn counts(inserted: &[Inserted<'_>]) -> Counts {
+    let mut counts = Counts::new();
+    for Inserted { row, class } in inserted {
+        let (people, others) = counts.entry((row.workspace, row.link, hour_of(row.id))).or_default();
+        if *class == Class::Human { *people += 1 } else { *others += 1 }
     }
     counts
 }
@@ -182,10 +209,10 @@ fn counts(rows: &[Coded<'_>], mut inserted: HashSet<Uuid>) -> Counts {
 /// Adds the hours up: what the totals of a link grow by.
 fn by_link(counts: &Counts) -> BTreeMap<(WorkspaceId, LinkId), (i64, i64)> {
     let mut totals = BTreeMap::<_, (i64, i64)>::new();
-    for ((workspace, link, _), (people, bots)) in counts {
+    for ((workspace, link, _), (people, others)) in counts {
         let total = totals.entry((*workspace, *link)).or_default();
         total.0 += people;
-        total.1 += bots;
+        total.1 += others;
     }
     totals
 }
@@ -273,12 +300,12 @@ mod tests {
     #[test]
     fn only_inserted_rows_count_and_each_once() {
         let ids = Ids::seeded(3);
-        let row = |bot| Row {
+        let row = |class| Row {
             id: ClickId(ids.uuid(from_micros(7_200_000_000))),
             workspace: WorkspaceId(Uuid::nil()),
             link: LinkId(Uuid::nil()),
             platform: 0,
-            bot,
+            class,
             step: 4,
             network: Vec::new(),
             visitor: 0,
@@ -286,15 +313,22 @@ mod tests {
             referrer_host: String::new(),
             language: String::new(),
             query: String::new(),
+            country: None,
         };
-        let rows = [row(0), row(1), row(0)];
+        let preview = Class::Preview;
+        let rows = [row(Class::Human), row(preview), row(Class::Human)];
         let mut coded: Vec<Coded<'_>> = rows
             .iter()
-            .map(|row| Coded { row, bot: row.bot, user_agent: 1, referrer: 1, language: 1 })
+            .map(|row| Coded { row, class: row.class, user_agent: 1, referrer: 1, language: 1 })
             .collect();
-        coded.push(Coded { row: &rows[0], bot: 0, user_agent: 1, referrer: 1, language: 1 });
+        coded.push(Coded { row: &rows[0], class: Class::Human, user_agent: 1, referrer: 1, language: 1 });
         let inserted = HashSet::from([rows[0].id.0, rows[1].id.0]);
-        let counts = counts(&coded, inserted);
+        let fresh = fresh(&coded, inserted);
+        assert_eq!(
+            fresh.iter().map(|one| (one.row.id, one.class)).collect::<Vec<_>>(),
+            [(rows[0].id, Class::Human), (rows[1].id, preview)]
+        );
+        let counts = counts(&fresh);
         assert_eq!(counts.into_iter().collect::<Vec<_>>(), [((rows[0].workspace, rows[0].link, 2), (1, 1))]);
     }
 }

@@ -6,13 +6,17 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Kind, Progress, by_link, counts};
-use crate::ids::time_of;
+use super::{Coded, Counts, Inserted, Kind, Progress, by_link, counts, fresh};
+use crate::{geo::Country, ids::time_of};
 
 /// What Postgres says when no partition fits.
 const CHECK_VIOLATION: &str = "23514";
 
-pub(super) async fn write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Result<(), sqlx::Error> {
+pub(super) async fn write<'a>(
+    pool: &PgPool,
+    rows: &[Coded<'a>],
+    progress: Progress,
+) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
     match try_write(pool, rows, progress).await {
         Err(error) if code(&error).as_deref() == Some(CHECK_VIOLATION) => {
             for day in days(rows) {
@@ -24,11 +28,14 @@ pub(super) async fn write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress)
     }
 }
 
-async fn try_write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Result<(), sqlx::Error> {
+async fn try_write<'a>(
+    pool: &PgPool,
+    rows: &[Coded<'a>],
+    progress: Progress,
+) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let inserted = insert(&mut tx, rows).await?;
-    let counts = counts(rows, inserted);
-    add_counts(&mut tx, &counts).await?;
+    let inserted = fresh(rows, insert(&mut tx, rows).await?);
+    add_counts(&mut tx, &counts(&inserted)).await?;
     sqlx::query(
         "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES ($1, $2, $3, $4)
          ON CONFLICT (spool_id) DO UPDATE
@@ -40,7 +47,8 @@ async fn try_write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Res
     .bind(progress.now)
     .execute(&mut *tx)
     .await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(inserted)
 }
 
 async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uuid>, sqlx::Error> {
@@ -51,9 +59,10 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     let found: Option<Vec<Uuid>> = sqlx::query_scalar(
         "WITH inserted AS (
          INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
-                             platform, bot, step, network, query)
+                             platform, bot, step, network, query, country)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[],
-                              $7::integer[], $8::smallint[], $9::smallint[], $10::smallint[], $11::bytea[], $12::text[])
+                              $7::integer[], $8::smallint[], $9::smallint[], $10::smallint[], $11::bytea[], $12::text[],
+                              $13::char(2)[])
          ON CONFLICT (id) DO NOTHING
          RETURNING id)
          SELECT array_agg(id) FROM inserted",
@@ -66,10 +75,11 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     .bind(column(rows, |row| row.referrer))
     .bind(column(rows, |row| row.language))
     .bind(column(rows, |row| row.row.platform))
-    .bind(column(rows, |row| row.bot))
+    .bind(column(rows, |row| row.class.number()))
     .bind(column(rows, |row| row.row.step))
     .bind(column(rows, |row| row.row.network.as_slice()))
     .bind(column(rows, |row| if row.row.query.is_empty() { None } else { Some(row.row.query.as_str()) }))
+    .bind(column(rows, |row| row.row.country.as_ref().map(Country::as_str)))
     .fetch_one(&mut *tx)
     .await?;
     Ok(found.unwrap_or_default().into_iter().collect())

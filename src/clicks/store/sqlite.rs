@@ -5,24 +5,25 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Kind, Progress, by_link, counts};
+use super::{Coded, Counts, Inserted, Kind, Progress, by_link, counts, fresh};
 
-/// SQLite takes 32,766 values in a statement; twelve to a click.
+/// SQLite takes 32,766 values in a statement; thirteen to a click.
 const ROWS_A_STATEMENT: usize = 2000;
 /// Two values to a text, and the statement should stay small.
 const TEXTS_A_STATEMENT: usize = 500;
 
-pub(super) async fn write(
+pub(super) async fn write<'a>(
     pool: &SqlitePool,
-    rows: &[Coded<'_>],
+    rows: &[Coded<'a>],
     progress: Progress,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let mut inserted = HashSet::with_capacity(rows.len());
     for chunk in rows.chunks(ROWS_A_STATEMENT) {
         insert(&mut tx, chunk, &mut inserted).await?;
     }
-    add_counts(&mut tx, &counts(rows, inserted)).await?;
+    let inserted = fresh(rows, inserted);
+    add_counts(&mut tx, &counts(&inserted)).await?;
     sqlx::query(
         "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES (?, ?, ?, ?)
          ON CONFLICT (spool_id) DO UPDATE
@@ -34,7 +35,8 @@ pub(super) async fn write(
     .bind(progress.now)
     .execute(&mut *tx)
     .await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(inserted)
 }
 
 async fn insert(
@@ -44,7 +46,7 @@ async fn insert(
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
-                             platform, bot, step, network, query) ",
+                             platform, bot, step, network, query, country) ",
     );
     insert.push_values(rows, |mut values, coded| {
         let row = coded.row;
@@ -57,10 +59,11 @@ async fn insert(
             .push_bind(coded.referrer)
             .push_bind(coded.language)
             .push_bind(row.platform)
-            .push_bind(coded.bot)
+            .push_bind(coded.class.number())
             .push_bind(row.step)
             .push_bind(row.network.clone())
-            .push_bind(if row.query.is_empty() { None } else { Some(row.query.clone()) });
+            .push_bind(if row.query.is_empty() { None } else { Some(row.query.clone()) })
+            .push_bind(row.country.map(|country| country.as_str().to_owned()));
     });
     insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
     for row in insert.build().fetch_all(tx).await? {
@@ -70,7 +73,7 @@ async fn insert(
 }
 
 async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sqlx::Error> {
-    for ((workspace, link, hour), (people, bots)) in counts {
+    for ((workspace, link, hour), (people, others)) in counts {
         sqlx::query(
             "INSERT INTO click_rollups (workspace_id, link_id, hour, clicks, bot_clicks) VALUES (?, ?, ?, ?, ?)
              ON CONFLICT (workspace_id, link_id, hour) DO UPDATE
@@ -80,11 +83,11 @@ async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sq
         .bind(link.0)
         .bind(hour)
         .bind(people)
-        .bind(bots)
+        .bind(others)
         .execute(&mut *tx)
         .await?;
     }
-    for ((workspace, link), (people, bots)) in by_link(counts) {
+    for ((workspace, link), (people, others)) in by_link(counts) {
         sqlx::query(
             "INSERT INTO link_totals (workspace_id, link_id, clicks, bot_clicks) VALUES (?, ?, ?, ?)
              ON CONFLICT (workspace_id, link_id) DO UPDATE
@@ -93,7 +96,7 @@ async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sq
         .bind(workspace.0)
         .bind(link.0)
         .bind(people)
-        .bind(bots)
+        .bind(others)
         .execute(&mut *tx)
         .await?;
     }

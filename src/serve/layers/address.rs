@@ -28,9 +28,8 @@ pub(super) async fn find(State(env): State<Env>, mut request: Request, next: Nex
 /// Returns the client's address: the peer's, unless the peer is a proxy that we trust. Then it is the last entry of
 /// `X-Forwarded-For` that no trusted proxy of ours wrote about another one: entries further left are the client's own words.
 pub(in crate::serve) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut client = peer.to_canonical();
-    if trusted.is_empty() || !is_trusted(client) {
+    if !is_trusted(client, trusted) {
         return client;
     }
     // Several headers are one list, in their order.
@@ -40,11 +39,17 @@ pub(in crate::serve) fn client_address(peer: IpAddr, headers: &HeaderMap, truste
         // Something that is no address was not written by a proxy of ours: stop at what is known.
         let Some(address) = parse(entry.trim()) else { break };
         client = address;
-        if !is_trusted(client) {
+        if !is_trusted(client, trusted) {
             break;
         }
     }
     client
+}
+
+/// Says whether an address is that of a trusted proxy.
+pub(in crate::serve) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|net| net.contains(&address))
 }
 
 /// Reads an address, with or without a port; some proxies add it.

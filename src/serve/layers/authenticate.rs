@@ -11,7 +11,7 @@ use crate::{
     accounts,
     env::Env,
     error::{Error, Reason, Result},
-    rpc::Caller,
+    rpc::{Caller, Recheck},
     serve::refusal::refuse,
     workspaces::keys,
 };
@@ -25,6 +25,9 @@ pub(super) const OPEN: &[&str] = &[
     "/grpc.health.v1.Health/Watch",
 ];
 
+/// Methods that answer for as long as the caller likes, and look at the credentials again from time to time.
+const LONG: &[&str] = &["/linkforty.v1.AnalyticsService/WatchEvents"];
+
 /// What API keys begin with, and no access token does.
 const API_KEY_START: &str = "lf_";
 
@@ -33,10 +36,13 @@ const API_KEY_START: &str = "lf_";
 pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, next: Next) -> Response {
     if !OPEN.contains(&request.uri().path()) {
         let authorization = request.headers().get(AUTHORIZATION).cloned();
-        match caller(&env, authorization).await {
+        match caller(&env, authorization.as_ref()).await {
             Ok(Some(caller)) => {
                 tracing::Span::current().record("caller", tracing::field::display(caller.principal()));
                 request.extensions_mut().insert(caller);
+                if LONG.contains(&request.uri().path()) {
+                    request.extensions_mut().insert(recheck(env, authorization));
+                }
             }
             Ok(None) => {}
             Err(error) => return refuse(error),
@@ -45,7 +51,16 @@ pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, n
     next.run(request).await
 }
 
-async fn caller(env: &Env, authorization: Option<HeaderValue>) -> Result<Option<Caller>> {
+fn recheck(env: Env, authorization: Option<HeaderValue>) -> Recheck {
+    Recheck::new(move || {
+        let (env, authorization) = (env.clone(), authorization.clone());
+        Box::pin(
+            async move { caller(&env, authorization.as_ref()).await?.ok_or_else(Error::credentials_invalid) },
+        )
+    })
+}
+
+async fn caller(env: &Env, authorization: Option<&HeaderValue>) -> Result<Option<Caller>> {
     let Some(value) = authorization else { return Ok(None) };
     let bearer = value.to_str().ok().and_then(bearer).ok_or_else(|| {
         Error::new(Reason::CredentialsMissing, "the authorization must have the form `Bearer ...`")

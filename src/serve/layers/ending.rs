@@ -22,8 +22,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
-    error::{Error, Reason},
-    rpc,
+    rpc::{self, Leaving},
     serve::shutdown::Life,
 };
 
@@ -40,7 +39,13 @@ impl Closing {
 }
 
 /// Watches over the body of an answer.
-pub(super) async fn end_streams(State(closing): State<Closing>, request: Request, next: Next) -> Response {
+pub(super) async fn end_streams(
+    State(closing): State<Closing>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // A feed that is never silent ends itself.
+    request.extensions_mut().insert(Leaving::by(closing.0.clone()));
     let response = next.run(request).await;
     if response.body().is_end_stream() {
         return response;
@@ -96,8 +101,7 @@ impl HttpBody for Ending {
 }
 
 fn farewell() -> HeaderMap {
-    let error = Error::new(Reason::ShuttingDown, "this node is shutting down; go on with another one")
-        .retry_after(Duration::from_secs(1));
+    let error = Leaving::farewell();
     let mut trailers = HeaderMap::new();
     // Without details if they cannot be written, but never without a status.
     if rpc::status(&error).add_header(&mut trailers).is_err() {

@@ -4,15 +4,19 @@
 //! and `LINKFORTY_TEST_REDIS_URL` say where they are (`make test` does). `LINKFORTY_TEST_REQUIRE_STORES=1` makes their absence a failure.
 
 mod app;
+mod countries;
 mod plain;
 mod postgres;
+mod statements;
 mod tenant;
 mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
+pub use self::countries::{Shape, countries};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
-pub use self::tenant::{ALL_SCOPES, Tenant, link};
-pub use self::web::{call_web, frame};
+pub use self::statements::Statements;
+pub use self::tenant::{ALL_SCOPES, Tenant, a_link, coded, link, request_id};
+pub use self::web::{WebStream, call_web, frame};
 
 use tonic::{Request, Status, service::Interceptor};
 use tonic_types::StatusExt as _;
@@ -33,4 +37,10 @@ impl Interceptor for Bearer {
 /// Returns the reason of a status, or nothing when it has none.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// Returns the paths of the fields that are wrong.
+pub fn wrong(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
 }

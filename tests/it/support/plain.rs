@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -34,6 +36,26 @@ impl Answer {
 /// Asks for a page.
 pub async fn get(to: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     send(to, Method::GET, path, headers, Bytes::new()).await
+}
+
+/// Sends one request and leaves its answer's body to be read as it comes. It lasts as long as the connection.
+pub async fn begin(
+    to: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> (Response<Incoming>, AbortOnDropHandle<Result<(), hyper::Error>>) {
+    let stream = TcpStream::connect(to).await.expect("the listener accepts");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+    let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let mut request = Request::builder().method(method).uri(path).header("host", to.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(body)).expect("a valid request");
+    (sender.send_request(request).await.expect("an answer"), connection)
 }
 
 /// Sends one request.

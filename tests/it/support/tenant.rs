@@ -3,6 +3,7 @@
 use linkforty::{
     accounts::bootstrap,
     entity::user,
+    ids::Ids,
     pb::v1::{
         CreateLinkRequest, DeleteLinkRequest, GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link,
         UpdateLinkRequest, analytics_service_client::AnalyticsServiceClient,
@@ -17,6 +18,7 @@ use linkforty::{
 use prost_types::FieldMask;
 use sea_orm::EntityTrait as _;
 use tonic::{Status, service::interceptor::InterceptedService, transport::Channel};
+use uuid::Uuid;
 
 use super::{App, Bearer};
 
@@ -96,12 +98,31 @@ pub fn link(short_code: &str, destination_url: &str) -> Link {
     Link { short_code: short_code.to_owned(), destination_url: destination_url.to_owned(), ..Link::default() }
 }
 
+/// A link to somewhere, with any code.
+pub fn a_link() -> Link {
+    coded("")
+}
+
+/// A link to somewhere that has the code asked for.
+pub fn coded(short_code: impl AsRef<str>) -> Link {
+    link(short_code.as_ref(), "https://example.com/page")
+}
+
+/// A fresh request id.
+pub fn request_id() -> String {
+    Uuid::from_bytes(Ids::from_os().bytes()).to_string()
+}
+
 impl Tenant {
     /// Creates a link.
     pub async fn create(&self, link: Link) -> Link {
+        self.try_create(link).await.expect("creates")
+    }
+
+    /// Creates a link, if it may be.
+    pub async fn try_create(&self, link: Link) -> Result<Link, Status> {
         let request = CreateLinkRequest { link: Some(link), ..CreateLinkRequest::default() };
-        let made = self.links.clone().create_link(request).await.expect("creates");
-        made.into_inner().link.expect("always there")
+        Ok(self.links.clone().create_link(request).await?.into_inner().link.expect("always there"))
     }
 
     /// Returns a link.

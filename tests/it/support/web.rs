@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use prost::Message;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use super::plain::{self, Answer};
@@ -30,6 +33,51 @@ pub async fn call_web<A: Message + Default>(
     let body = frame(&message.encode_to_vec());
     let answer = plain::send(to, Method::POST, method, &all, body).await;
     (read(&answer), answer)
+}
+
+/// A stream as a browser reads it: frame by frame, as they come.
+pub struct WebStream {
+    answer: Response<Incoming>,
+    buffer: BytesMut,
+    _connection: AbortOnDropHandle<Result<(), hyper::Error>>,
+}
+
+impl WebStream {
+    /// Calls a method that streams.
+    pub async fn open(
+        to: SocketAddr,
+        method: &str,
+        message: &impl Message,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let mut all = vec![("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")];
+        all.extend_from_slice(headers);
+        let body = frame(&message.encode_to_vec());
+        let (answer, connection) = plain::begin(to, Method::POST, method, &all, body).await;
+        assert_eq!(answer.status(), 200);
+        Self { answer, buffer: BytesMut::new(), _connection: connection }
+    }
+
+    /// Returns the next message, or the status that the stream ended with.
+    pub async fn next<A: Message + Default>(&mut self) -> Result<A, Status> {
+        loop {
+            if let [kind, a, b, c, d, rest @ ..] = &self.buffer[..] {
+                let (kind, length) = (*kind, u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+                if rest.len() >= length {
+                    self.buffer.advance(5);
+                    let content = self.buffer.split_to(length);
+                    if kind & 0x80 == 0 {
+                        return Ok(A::decode(content).expect("a message"));
+                    }
+                    return Err(Status::from_header_map(&parse(&content)).expect("a status"));
+                }
+            }
+            let frame = self.answer.body_mut().frame().await.expect("a status comes first").expect("a frame");
+            if let Ok(data) = frame.into_data() {
+                self.buffer.put(data);
+            }
+        }
+    }
 }
 
 fn read<A: Message + Default>(answer: &Answer) -> Result<A, Status> {

@@ -2,17 +2,19 @@
 // @generated from file linkforty/v1/analytics_service.proto (package linkforty.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Platform } from "./platform_pb.js";
+import { file_linkforty_v1_platform } from "./platform_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/analytics_service.proto.
  */
 export const file_linkforty_v1_analytics_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKZAQoSR2V0T3ZlcnZpZXdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI9CglEYXlDbGlja3MSDAoEZGF0ZRgBIAEoCRIOCgZjbGlja3MYAiABKAMSEgoKYm90X2NsaWNrcxgDIAEoAyJNCgdUb3BMaW5rEg8KB2xpbmtfaWQYASABKAkSEgoKc2hvcnRfY29kZRgCIAEoCRINCgV0aXRsZRgDIAEoCRIOCgZjbGlja3MYBCABKAMi6gEKE0dldE92ZXJ2aWV3UmVzcG9uc2USDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSJwoGYnlfZGF5GAMgAygLMhcubGlua2ZvcnR5LnYxLkRheUNsaWNrcxIoCgl0b3BfbGlua3MYBCADKAsyFS5saW5rZm9ydHkudjEuVG9wTGluaxIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAyZgoQQW5hbHl0aWNzU2VydmljZRJSCgtHZXRPdmVydmlldxIgLmxpbmtmb3J0eS52MS5HZXRPdmVydmlld1JlcXVlc3QaIS5saW5rZm9ydHkudjEuR2V0T3ZlcnZpZXdSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKZAQoSR2V0T3ZlcnZpZXdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI9CglEYXlDbGlja3MSDAoEZGF0ZRgBIAEoCRIOCgZjbGlja3MYAiABKAMSEgoKYm90X2NsaWNrcxgDIAEoAyJNCgdUb3BMaW5rEg8KB2xpbmtfaWQYASABKAkSEgoKc2hvcnRfY29kZRgCIAEoCRINCgV0aXRsZRgDIAEoCRIOCgZjbGlja3MYBCABKAMi6gEKE0dldE92ZXJ2aWV3UmVzcG9uc2USDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSJwoGYnlfZGF5GAMgAygLMhcubGlua2ZvcnR5LnYxLkRheUNsaWNrcxIoCgl0b3BfbGlua3MYBCADKAsyFS5saW5rZm9ydHkudjEuVG9wTGluaxIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRIUCgxpbmNsdWRlX2JvdHMYAyABKAgimgEKE1dhdGNoRXZlbnRzUmVzcG9uc2USJAoFY2xpY2sYASABKAsyEy5saW5rZm9ydHkudjEuQ2xpY2tIABImCgZsYWdnZWQYAiABKAsyFC5saW5rZm9ydHkudjEuTGFnZ2VkSAASLAoJaGVhcnRiZWF0GAMgASgLMhcubGlua2ZvcnR5LnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50ItkBCgVDbGljaxIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCHBsYXRmb3JtGAQgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEicKBWNsYXNzGAUgASgOMhgubGlua2ZvcnR5LnYxLkNsaWNrQ2xhc3MSFQoNcmVmZXJyZXJfaG9zdBgGIAEoCRIQCghsYW5ndWFnZRgHIAEoCRINCgVxdWVyeRgIIAEoCSIYCgZMYWdnZWQSDgoGbWlzc2VkGAEgASgDIgsKCUhlYXJ0YmVhdCqhAQoKQ2xpY2tDbGFzcxIbChdDTElDS19DTEFTU19VTlNQRUNJRklFRBAAEhUKEUNMSUNLX0NMQVNTX0hVTUFOEAESEwoPQ0xJQ0tfQ0xBU1NfQk9UEAISFwoTQ0xJQ0tfQ0xBU1NfUFJFVklFVxADEhgKFENMSUNLX0NMQVNTX1BSRUZFVENIEAQSFwoTQ0xJQ0tfQ0xBU1NfTU9OSVRPUhAFMrwBChBBbmFseXRpY3NTZXJ2aWNlElIKC0dldE92ZXJ2aWV3EiAubGlua2ZvcnR5LnYxLkdldE92ZXJ2aWV3UmVxdWVzdBohLmxpbmtmb3J0eS52MS5HZXRPdmVydmlld1Jlc3BvbnNlElQKC1dhdGNoRXZlbnRzEiAubGlua2ZvcnR5LnYxLldhdGNoRXZlbnRzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_platform]);
 
 /**
  * Request of GetOverview.
@@ -77,7 +79,7 @@ export type DayClicks = Message<"linkforty.v1.DayClicks"> & {
   clicks: bigint;
 
   /**
-   * Clicks by bots.
+   * Clicks not made by people: previews, bots, prefetches, monitors.
    *
    * @generated from field: int64 bot_clicks = 3;
    */
@@ -147,7 +149,7 @@ export type GetOverviewResponse = Message<"linkforty.v1.GetOverviewResponse"> & 
   clicks: bigint;
 
   /**
-   * Clicks by bots: crawlers, previews, HEAD requests. Not part of `clicks`.
+   * Clicks not made by people: link previews, bots, prefetches, monitors, HEAD requests. Not part of `clicks`.
    *
    * @generated from field: int64 bot_clicks = 2;
    */
@@ -190,6 +192,247 @@ export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__P
   messageDesc(file_linkforty_v1_analytics_service, 3);
 
 /**
+ * Request of WatchEvents.
+ *
+ * @generated from message linkforty.v1.WatchEventsRequest
+ */
+export type WatchEventsRequest = Message<"linkforty.v1.WatchEventsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUIDs of the links to look at, at most 100; empty: all links of the workspace, new ones included.
+   *
+   * @generated from field: repeated string link_ids = 2;
+   */
+  linkIds: string[];
+
+  /**
+   * True: clicks by bots, previews, prefetches and monitors are shown too. Default: only people's.
+   *
+   * @generated from field: bool include_bots = 3;
+   */
+  includeBots: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.WatchEventsRequest.
+ * Use `create(WatchEventsRequestSchema)` to create a new message.
+ */
+export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_analytics_service, 4);
+
+/**
+ * Response of WatchEvents: one of these at a time. Clients skip an event they do not know.
+ *
+ * @generated from message linkforty.v1.WatchEventsResponse
+ */
+export type WatchEventsResponse = Message<"linkforty.v1.WatchEventsResponse"> & {
+  /**
+   * What happened.
+   *
+   * @generated from oneof linkforty.v1.WatchEventsResponse.event
+   */
+  event: {
+    /**
+     * Somebody followed a link.
+     *
+     * @generated from field: linkforty.v1.Click click = 1;
+     */
+    value: Click;
+    case: "click";
+  } | {
+    /**
+     * Clicks are missing here.
+     *
+     * @generated from field: linkforty.v1.Lagged lagged = 2;
+     */
+    value: Lagged;
+    case: "lagged";
+  } | {
+    /**
+     * Nothing happened, and the stream is alive.
+     *
+     * @generated from field: linkforty.v1.Heartbeat heartbeat = 3;
+     */
+    value: Heartbeat;
+    case: "heartbeat";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message linkforty.v1.WatchEventsResponse.
+ * Use `create(WatchEventsResponseSchema)` to create a new message.
+ */
+export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_analytics_service, 5);
+
+/**
+ * One click, as it was recorded.
+ *
+ * @generated from message linkforty.v1.Click
+ */
+export type Click = Message<"linkforty.v1.Click"> & {
+  /**
+   * UUIDv7 of the click.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * UUIDv7 of the link; it may have been deleted since.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * When the link was followed, to the millisecond.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * The visitor's platform.
+   *
+   * @generated from field: linkforty.v1.Platform platform = 4;
+   */
+  platform: Platform;
+
+  /**
+   * Who made it.
+   *
+   * @generated from field: linkforty.v1.ClickClass class = 5;
+   */
+  class: ClickClass;
+
+  /**
+   * The host of the page that the visitor came from; empty if unknown.
+   *
+   * @generated from field: string referrer_host = 6;
+   */
+  referrerHost: string;
+
+  /**
+   * The first language that the visitor's browser asks for, for example `de-CH`; empty if unknown.
+   *
+   * @generated from field: string language = 7;
+   */
+  language: string;
+
+  /**
+   * The query of the short URL without its question mark, at most 1,024 bytes; may be empty.
+   *
+   * @generated from field: string query = 8;
+   */
+  query: string;
+};
+
+/**
+ * Describes the message linkforty.v1.Click.
+ * Use `create(ClickSchema)` to create a new message.
+ */
+export const ClickSchema: GenMessage<Click> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_analytics_service, 6);
+
+/**
+ * Says that clicks are missing at this place of the stream. They are recorded all the same.
+ *
+ * @generated from message linkforty.v1.Lagged
+ */
+export type Lagged = Message<"linkforty.v1.Lagged"> & {
+  /**
+   * How many at least; 0 when that is not known.
+   *
+   * @generated from field: int64 missed = 1;
+   */
+  missed: bigint;
+};
+
+/**
+ * Describes the message linkforty.v1.Lagged.
+ * Use `create(LaggedSchema)` to create a new message.
+ */
+export const LaggedSchema: GenMessage<Lagged> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_analytics_service, 7);
+
+/**
+ * Says that the stream is alive. Sent at the beginning, and whenever nothing was sent for 15 seconds.
+ *
+ * @generated from message linkforty.v1.Heartbeat
+ */
+export type Heartbeat = Message<"linkforty.v1.Heartbeat"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.Heartbeat.
+ * Use `create(HeartbeatSchema)` to create a new message.
+ */
+export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_analytics_service, 8);
+
+/**
+ * Who made a click. Any other than CLICK_CLASS_HUMAN is no person's, one that a client does not know included.
+ *
+ * @generated from enum linkforty.v1.ClickClass
+ */
+export enum ClickClass {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: CLICK_CLASS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A person, as far as can be told.
+   *
+   * @generated from enum value: CLICK_CLASS_HUMAN = 1;
+   */
+  HUMAN = 1,
+
+  /**
+   * A crawler or a tool, or a request method that browsers do not follow links with.
+   *
+   * @generated from enum value: CLICK_CLASS_BOT = 2;
+   */
+  BOT = 2,
+
+  /**
+   * A program that shows people where a link leads before anybody follows it.
+   *
+   * @generated from enum value: CLICK_CLASS_PREVIEW = 3;
+   */
+  PREVIEW = 3,
+
+  /**
+   * The browser of a person who has not followed the link yet and may never.
+   *
+   * @generated from enum value: CLICK_CLASS_PREFETCH = 4;
+   */
+  PREFETCH = 4,
+
+  /**
+   * A program that looks whether the link works.
+   *
+   * @generated from enum value: CLICK_CLASS_MONITOR = 5;
+   */
+  MONITOR = 5,
+}
+
+/**
+ * Describes the enum linkforty.v1.ClickClass.
+ */
+export const ClickClassSchema: GenEnum<ClickClass> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_analytics_service, 0);
+
+/**
  * Answers questions about what was recorded. Numbers come from rollups that the drain keeps, so they cost what is shown
  * and not what was recorded, and lag by the drain, usually below a second.
  *
@@ -206,6 +449,23 @@ export const AnalyticsService: GenService<{
     methodKind: "unary";
     input: typeof GetOverviewRequestSchema;
     output: typeof GetOverviewResponseSchema;
+  },
+  /**
+   * Streams the clicks of a workspace as they are recorded, usually within a second, on whatever node. Needs
+   * `analytics.read`. Changes nothing.
+   *
+   * It begins with a heartbeat and has no end of its own. It shows what is recorded from then on, each click once, and is
+   * for looking, not for counting: a reader that is too slow, or a network that fails, loses clicks and is told so with
+   * `lagged`. The credentials are checked again every 30 seconds: the stream ends with UNAUTHENTICATED when they are over, an
+   * access token's included, and with UNAVAILABLE when the node leaves. Open it again then. A node serves at most 100
+   * streams of one workspace and 1,000 in all, and answers RATE_LIMITED beyond that.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.WatchEvents
+   */
+  watchEvents: {
+    methodKind: "server_streaming";
+    input: typeof WatchEventsRequestSchema;
+    output: typeof WatchEventsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_analytics_service, 0);

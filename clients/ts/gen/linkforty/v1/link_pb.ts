@@ -197,7 +197,7 @@ export type Link = Message<"linkforty.v1.Link"> & {
   tags: string[];
 
   /**
-   * Output only. Clicks by people, recorded so far; bots are not counted. Lags by the drain, usually below a second.
+   * Output only. Clicks by people, recorded so far; previews, bots, prefetches and monitors are not counted. Lags by the drain, usually below a second.
    *
    * @generated from field: int64 click_count = 34;
    */

@@ -466,7 +466,8 @@ export type BatchLinkResult = Message<"linkforty.v1.BatchLinkResult"> & {
    */
   result: {
     /**
-     * The link as stored, or for a delete as it last was; a repeated delete shows its id alone.
+     * The link as stored, or for a delete as it last was. A repeated delete shows its id alone, and so does every repeat
+     * whose links have grown beyond what one answer can carry.
      *
      * @generated from field: linkforty.v1.Link link = 1;
      */
@@ -876,6 +877,9 @@ export const LinkService: GenService<{
    * Creates up to 1,000 links in one transaction. Items fail one by one, each with its own status, and do not stop the
    * others. Needs `links.write`. Idempotent by `request_id`.
    *
+   * A batch whose links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is
+   * stored: other stacks' clients take no more than 4 MiB.
+   *
    * @generated from rpc linkforty.v1.LinkService.BatchCreateLinks
    */
   batchCreateLinks: {
@@ -884,7 +888,9 @@ export const LinkService: GenService<{
     output: typeof BatchCreateLinksResponseSchema;
   },
   /**
-   * Changes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. Idempotent.
+   * Changes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. Idempotent. A
+   * batch whose links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is
+   * changed; 100 links always fit.
    *
    * @generated from rpc linkforty.v1.LinkService.BatchUpdateLinks
    */
@@ -894,7 +900,9 @@ export const LinkService: GenService<{
     output: typeof BatchUpdateLinksResponseSchema;
   },
   /**
-   * Deletes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`.
+   * Deletes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. A batch whose
+   * links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is deleted; 100
+   * links always fit.
    *
    * @generated from rpc linkforty.v1.LinkService.BatchDeleteLinks
    */

@@ -6,13 +6,15 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Platform } from "./platform_pb.js";
+import { file_linkforty_v1_platform } from "./platform_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/routing.proto.
  */
 export const file_linkforty_v1_routing: GenFile = /*@__PURE__*/
-  fileDesc("ChpsaW5rZm9ydHkvdjEvcm91dGluZy5wcm90bxIMbGlua2ZvcnR5LnYxIrsBCgtSb3V0aW5nUnVsZRIMCgRuYW1lGAEgASgJEjIKCmNvbmRpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuUm91dGluZ0NvbmRpdGlvbhINCgN1cmwYAyABKAlIABIxCgh2YXJpYW50cxgEIAEoCzIdLmxpbmtmb3J0eS52MS5Sb3V0aW5nVmFyaWFudHNIABITCgZhY3RpdmUYBSABKAhIAYgBAUIICgZhY3Rpb25CCQoHX2FjdGl2ZSJBCg9Sb3V0aW5nVmFyaWFudHMSLgoIdmFyaWFudHMYASADKAsyHC5saW5rZm9ydHkudjEuUm91dGluZ1ZhcmlhbnQiLQoOUm91dGluZ1ZhcmlhbnQSCwoDdXJsGAEgASgJEg4KBndlaWdodBgCIAEoBSKAAwoQUm91dGluZ0NvbmRpdGlvbhI0CglwbGF0Zm9ybXMYASABKAsyHy5saW5rZm9ydHkudjEuUGxhdGZvcm1Db25kaXRpb25IABI0CglsYW5ndWFnZXMYAiABKAsyHy5saW5rZm9ydHkudjEuTGFuZ3VhZ2VDb25kaXRpb25IABIsCgVkYXRlcxgDIAEoCzIbLmxpbmtmb3J0eS52MS5EYXRlQ29uZGl0aW9uSAASLAoFdGltZXMYBCABKAsyGy5saW5rZm9ydHkudjEuVGltZUNvbmRpdGlvbkgAEi0KBXF1ZXJ5GAUgASgLMhwubGlua2ZvcnR5LnYxLlF1ZXJ5Q29uZGl0aW9uSAASNAoJcmVmZXJyZXJzGAYgASgLMh8ubGlua2ZvcnR5LnYxLlJlZmVycmVyQ29uZGl0aW9uSAASMgoIbmV0d29ya3MYByABKAsyHi5saW5rZm9ydHkudjEuTmV0d29ya0NvbmRpdGlvbkgAQgsKCWNvbmRpdGlvbiI+ChFQbGF0Zm9ybUNvbmRpdGlvbhIpCglwbGF0Zm9ybXMYASADKA4yFi5saW5rZm9ydHkudjEuUGxhdGZvcm0iJgoRTGFuZ3VhZ2VDb25kaXRpb24SEQoJbGFuZ3VhZ2VzGAEgAygJIm0KDURhdGVDb25kaXRpb24SLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInUKDVRpbWVDb25kaXRpb24SEQoJdGltZV96b25lGAEgASgJEicKCHdlZWtkYXlzGAIgAygOMhUubGlua2ZvcnR5LnYxLldlZWtkYXkSFAoMc3RhcnRfbWludXRlGAMgASgFEhIKCmVuZF9taW51dGUYBCABKAUiPAoOUXVlcnlDb25kaXRpb24SDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIiChFSZWZlcnJlckNvbmRpdGlvbhINCgVob3N0cxgBIAMoCSIkChBOZXR3b3JrQ29uZGl0aW9uEhAKCG5ldHdvcmtzGAEgAygJKl4KCFBsYXRmb3JtEhgKFFBMQVRGT1JNX1VOU1BFQ0lGSUVEEAASEAoMUExBVEZPUk1fSU9TEAESFAoQUExBVEZPUk1fQU5EUk9JRBACEhAKDFBMQVRGT1JNX1dFQhADKrYBCgdXZWVrZGF5EhcKE1dFRUtEQVlfVU5TUEVDSUZJRUQQABISCg5XRUVLREFZX01PTkRBWRABEhMKD1dFRUtEQVlfVFVFU0RBWRACEhUKEVdFRUtEQVlfV0VETkVTREFZEAMSFAoQV0VFS0RBWV9USFVSU0RBWRAEEhIKDldFRUtEQVlfRlJJREFZEAUSFAoQV0VFS0RBWV9TQVRVUkRBWRAGEhIKDldFRUtEQVlfU1VOREFZEAdiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChpsaW5rZm9ydHkvdjEvcm91dGluZy5wcm90bxIMbGlua2ZvcnR5LnYxIrsBCgtSb3V0aW5nUnVsZRIMCgRuYW1lGAEgASgJEjIKCmNvbmRpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuUm91dGluZ0NvbmRpdGlvbhINCgN1cmwYAyABKAlIABIxCgh2YXJpYW50cxgEIAEoCzIdLmxpbmtmb3J0eS52MS5Sb3V0aW5nVmFyaWFudHNIABITCgZhY3RpdmUYBSABKAhIAYgBAUIICgZhY3Rpb25CCQoHX2FjdGl2ZSJBCg9Sb3V0aW5nVmFyaWFudHMSLgoIdmFyaWFudHMYASADKAsyHC5saW5rZm9ydHkudjEuUm91dGluZ1ZhcmlhbnQiLQoOUm91dGluZ1ZhcmlhbnQSCwoDdXJsGAEgASgJEg4KBndlaWdodBgCIAEoBSKAAwoQUm91dGluZ0NvbmRpdGlvbhI0CglwbGF0Zm9ybXMYASABKAsyHy5saW5rZm9ydHkudjEuUGxhdGZvcm1Db25kaXRpb25IABI0CglsYW5ndWFnZXMYAiABKAsyHy5saW5rZm9ydHkudjEuTGFuZ3VhZ2VDb25kaXRpb25IABIsCgVkYXRlcxgDIAEoCzIbLmxpbmtmb3J0eS52MS5EYXRlQ29uZGl0aW9uSAASLAoFdGltZXMYBCABKAsyGy5saW5rZm9ydHkudjEuVGltZUNvbmRpdGlvbkgAEi0KBXF1ZXJ5GAUgASgLMhwubGlua2ZvcnR5LnYxLlF1ZXJ5Q29uZGl0aW9uSAASNAoJcmVmZXJyZXJzGAYgASgLMh8ubGlua2ZvcnR5LnYxLlJlZmVycmVyQ29uZGl0aW9uSAASMgoIbmV0d29ya3MYByABKAsyHi5saW5rZm9ydHkudjEuTmV0d29ya0NvbmRpdGlvbkgAQgsKCWNvbmRpdGlvbiI+ChFQbGF0Zm9ybUNvbmRpdGlvbhIpCglwbGF0Zm9ybXMYASADKA4yFi5saW5rZm9ydHkudjEuUGxhdGZvcm0iJgoRTGFuZ3VhZ2VDb25kaXRpb24SEQoJbGFuZ3VhZ2VzGAEgAygJIm0KDURhdGVDb25kaXRpb24SLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInUKDVRpbWVDb25kaXRpb24SEQoJdGltZV96b25lGAEgASgJEicKCHdlZWtkYXlzGAIgAygOMhUubGlua2ZvcnR5LnYxLldlZWtkYXkSFAoMc3RhcnRfbWludXRlGAMgASgFEhIKCmVuZF9taW51dGUYBCABKAUiPAoOUXVlcnlDb25kaXRpb24SDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIiChFSZWZlcnJlckNvbmRpdGlvbhINCgVob3N0cxgBIAMoCSIkChBOZXR3b3JrQ29uZGl0aW9uEhAKCG5ldHdvcmtzGAEgAygJKrYBCgdXZWVrZGF5EhcKE1dFRUtEQVlfVU5TUEVDSUZJRUQQABISCg5XRUVLREFZX01PTkRBWRABEhMKD1dFRUtEQVlfVFVFU0RBWRACEhUKEVdFRUtEQVlfV0VETkVTREFZEAMSFAoQV0VFS0RBWV9USFVSU0RBWRAEEhIKDldFRUtEQVlfRlJJREFZEAUSFAoQV0VFS0RBWV9TQVRVUkRBWRAGEhIKDldFRUtEQVlfU1VOREFZEAdiBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_platform]);
 
 /**
  * One rule of a link: visitors for whom every condition holds go where the action says. Rules are tried in their
@@ -387,47 +389,6 @@ export const NetworkConditionSchema: GenMessage<NetworkCondition> = /*@__PURE__*
   messageDesc(file_linkforty_v1_routing, 10);
 
 /**
- * A kind of device, read from the user agent.
- *
- * @generated from enum linkforty.v1.Platform
- */
-export enum Platform {
-  /**
-   * Refused.
-   *
-   * @generated from enum value: PLATFORM_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * iPhone, iPad, iPod. An iPad that asks for desktop pages is WEB.
-   *
-   * @generated from enum value: PLATFORM_IOS = 1;
-   */
-  IOS = 1,
-
-  /**
-   * Android.
-   *
-   * @generated from enum value: PLATFORM_ANDROID = 2;
-   */
-  ANDROID = 2,
-
-  /**
-   * Everything else.
-   *
-   * @generated from enum value: PLATFORM_WEB = 3;
-   */
-  WEB = 3,
-}
-
-/**
- * Describes the enum linkforty.v1.Platform.
- */
-export const PlatformSchema: GenEnum<Platform> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_routing, 0);
-
-/**
  * A day of the week.
  *
  * @generated from enum linkforty.v1.Weekday
@@ -494,5 +455,5 @@ export enum Weekday {
  * Describes the enum linkforty.v1.Weekday.
  */
 export const WeekdaySchema: GenEnum<Weekday> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_routing, 1);
+  enumDesc(file_linkforty_v1_routing, 0);
 

@@ -1,0 +1,70 @@
+//! How visits end, and how many ended so: every answer to a path that can be a short link is counted here, once.
+
+use metrics::{Counter, counter};
+
+/// How a visit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Sent on, and the click is in the spool: in the end as many as the clicks of all classes together.
+    Redirected,
+    /// Sent on, but the spool could not take the click.
+    Unrecorded,
+    /// Turned away, because the spool could not take the click (`SPOOL_FULL_POLICY=refuse_503`).
+    Refused,
+    /// There is no such link.
+    Unknown,
+    /// The link is inactive, over or not open yet.
+    Closed,
+    /// The link's destination cannot stand in a header.
+    Broken,
+    /// No store could say where the link goes.
+    Away,
+    /// The answer would have taken too long.
+    Late,
+    /// Too many visits at once.
+    Overloaded,
+    /// A defect of ours.
+    Failed,
+    /// Links are followed with GET and HEAD and nothing else.
+    Method,
+}
+
+const ALL: [(Ending, &str); 11] = [
+    (Ending::Redirected, "redirected"),
+    (Ending::Unrecorded, "unrecorded"),
+    (Ending::Refused, "refused"),
+    (Ending::Unknown, "unknown"),
+    (Ending::Closed, "closed"),
+    (Ending::Broken, "broken"),
+    (Ending::Away, "away"),
+    (Ending::Late, "late"),
+    (Ending::Overloaded, "overloaded"),
+    (Ending::Failed, "failed"),
+    (Ending::Method, "method"),
+];
+
+/// The counters, made beforehand: counting must cost nothing.
+#[derive(Debug)]
+pub(super) struct Endings([Counter; ALL.len()]);
+
+impl Endings {
+    pub(super) fn new() -> Self {
+        Self(ALL.map(|(_, outcome)| counter!("linkforty_visits_total", "outcome" => outcome)))
+    }
+
+    pub(super) fn count(&self, ending: Ending) {
+        self.0[ending as usize].increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ending_has_its_counter() {
+        for (place, (ending, _)) in ALL.into_iter().enumerate() {
+            assert_eq!(ending as usize, place);
+        }
+    }
+}

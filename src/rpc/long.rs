@@ -1,0 +1,72 @@
+//! What a call that goes on for long needs to know of the world outside: whether its caller is still good, and whether the node
+//! leaves.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+
+use super::Caller;
+use crate::error::{Error, Reason, Result};
+
+type Again = dyn Fn() -> BoxFuture<'static, Result<Caller>> + Send + Sync;
+
+/// Looks at the credentials of a call again. The layer in `serve/` puts one into the extensions of every call that may go on
+/// for long.
+#[derive(Clone)]
+pub struct Recheck(Arc<Again>);
+
+impl Recheck {
+    /// Returns a look that `again` takes.
+    pub fn new(again: impl Fn() -> BoxFuture<'static, Result<Caller>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(again))
+    }
+
+    /// Returns the one of a request.
+    pub fn of<T>(request: &Request<T>) -> Result<Self> {
+        // Without one nobody would notice that the credentials are over.
+        let found = request.extensions().get::<Self>().cloned();
+        found
+            .ok_or_else(|| Error::internal("the call is not among those whose credentials are checked again"))
+    }
+
+    /// Says who calls, if the credentials are still good.
+    pub async fn caller(&self) -> Result<Caller> {
+        (self.0)().await
+    }
+}
+
+impl fmt::Debug for Recheck {
+    // What it holds is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recheck")
+    }
+}
+
+/// Tells when the node leaves.
+#[derive(Debug, Clone, Default)]
+pub struct Leaving(CancellationToken);
+
+impl Leaving {
+    /// Returns one that tells when `token` is cancelled.
+    pub const fn by(token: CancellationToken) -> Self {
+        Self(token)
+    }
+
+    /// Returns the one of a request; one that never tells where there is none.
+    pub fn of<T>(request: &Request<T>) -> Self {
+        request.extensions().get::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// Returns once the node leaves.
+    pub async fn left(&self) {
+        self.0.cancelled().await;
+    }
+
+    /// Returns what a call that goes on for long ends with then.
+    pub fn farewell() -> Error {
+        Error::new(Reason::ShuttingDown, "this node is shutting down; go on with another one")
+            .retry_after(Duration::from_secs(1))
+    }
+}

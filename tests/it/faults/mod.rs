@@ -1,0 +1,11 @@
+//! Faults: the real program is killed, starved and lied to, and must keep its promises (`docs/ARCHITECTURE.md`).
+//!
+//! A [`support::Ledger`] follows links and writes down every click id that it was given; afterwards the database is read by hand.
+//! Nothing acknowledged may be missing, nothing may be counted twice, and the totals must be those of the rows.
+
+mod crash;
+mod database;
+mod spool;
+mod stopping;
+mod support;
+mod survival;

@@ -1,0 +1,138 @@
+//! Where every visit went: answers = clicks of all classes + turned away + unrecorded, with nothing left over.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use linkforty::{entity::click, pb::v1::Link};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use sea_orm::EntityTrait as _;
+
+use crate::support::{App, Store, link, stores};
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+const DESTINATION: &str = "https://example.com/any";
+
+/// Reads the counters of one name, by their one label. Those at nothing are left out.
+fn counters(metrics: &PrometheusHandle, name: &str) -> BTreeMap<String, u64> {
+    let text = metrics.render();
+    let values =
+        text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split_once("\"} "));
+    values
+        .map(|(label, value)| {
+            let (_, label) = label.split_once("=\"").expect("one label");
+            (label.to_owned(), value.parse().expect("a number"))
+        })
+        .filter(|(_, value)| *value > 0)
+        .collect()
+}
+
+fn map(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+/// The tests of this process share its recorder; one for this thread alone hears this server, whose runtime has one thread.
+#[tokio::test(flavor = "current_thread")]
+async fn every_visit_is_accounted_for() {
+    for store in stores() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let heard = metrics::set_default_local_recorder(&recorder);
+        let settings = [("TRUSTED_PROXIES", "127.0.0.0/8"), ("TRUST_EDGE_BOT_HEADER", "true")];
+        let app = App::start_with(store, &settings).await;
+        let tenant = app.tenant().await;
+        tenant.create(link("spring", DESTINATION)).await;
+        tenant.create(Link { active: Some(false), ..link("closed", DESTINATION) }).await;
+        let mut asked = 0;
+        let visits: &[(u64, Method, &str, &[(&str, &str)])] = &[
+            (5, Method::GET, "/spring", &[("user-agent", FIREFOX)]),
+            (1, Method::GET, "/spring", &[]),
+            (4, Method::GET, "/spring", &[("user-agent", "facebookexternalhit/1.1")]),
+            (3, Method::GET, "/spring", &[("user-agent", "Googlebot/2.1")]),
+            (1, Method::GET, "/spring", &[("user-agent", FIREFOX), ("x-lf-bot", "1")]),
+            (2, Method::HEAD, "/spring", &[("user-agent", FIREFOX)]),
+            (2, Method::GET, "/spring", &[("user-agent", FIREFOX), ("sec-purpose", "prefetch;prerender")]),
+            (1, Method::GET, "/spring", &[("user-agent", "kube-probe/1.30")]),
+            (2, Method::GET, "/closed", &[("user-agent", FIREFOX)]),
+            (3, Method::GET, "/nothing", &[("user-agent", FIREFOX)]),
+            (1, Method::HEAD, "/nothing", &[]),
+            (2, Method::POST, "/spring", &[]),
+            (1, Method::OPTIONS, "/spring", &[]),
+        ];
+        for (times, method, path, headers) in visits {
+            for _ in 0..*times {
+                app.visit_as(method.clone(), path, headers).await;
+                asked += 1;
+            }
+        }
+        // No short links, and so none of these visits.
+        app.visit("/health").await;
+        app.visit("/").await;
+        app.settled().await;
+
+        let ended = counters(&metrics, "linkforty_visits_total");
+        let classes = counters(&metrics, "linkforty_clicks_recorded_total");
+        assert_eq!(
+            ended,
+            map(&[("redirected", 19), ("closed", 2), ("unknown", 4), ("method", 3)]),
+            "{store}"
+        );
+        assert_eq!(ended.values().sum::<u64>(), asked);
+        let expected = [("human", 6), ("preview", 4), ("bot", 6), ("prefetch", 2), ("monitor", 1)];
+        assert_eq!(classes, map(&expected), "{store}");
+        assert_eq!(classes.values().sum::<u64>(), ended["redirected"]);
+        // What the owner sees agrees, and so does what is stored.
+        let overview = tenant.overview("").await;
+        assert_eq!((overview.clicks, overview.bot_clicks), (6, 13));
+        let stored = click::Entity::find().all(&app.env().db.api).await.expect("clicks can be read");
+        let mut numbers: BTreeMap<i16, u64> = BTreeMap::new();
+        stored.iter().for_each(|click| *numbers.entry(click.class).or_default() += 1);
+        assert_eq!(numbers, [(0, 6), (1, 2), (2, 3), (3, 1), (4, 4), (5, 2), (6, 1)].into(), "{store}");
+        app.stop().await;
+        drop(heard);
+    }
+}
+
+/// A spool that can take nothing: the visits end otherwise, and the sum holds.
+#[tokio::test(flavor = "current_thread")]
+async fn a_visit_that_cannot_be_recorded_is_accounted_for() {
+    for (policy, outcome, status) in
+        [("redirect_unrecorded", "unrecorded", 302), ("refuse_503", "refused", 503)]
+    {
+        for store in stores() {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let metrics = recorder.handle();
+            let heard = metrics::set_default_local_recorder(&recorder);
+            let full = [("SPOOL_FULL_POLICY", policy), ("SPOOL_MIN_FREE_BYTES", "1000000000000000")];
+            let app = App::start_with(store, &full).await;
+            app.tenant().await.create(link("spring", DESTINATION)).await;
+            for _ in 0..3 {
+                assert_eq!(app.visit("/spring").await.status.as_u16(), status, "{policy} {store}");
+            }
+            app.visit("/nothing").await;
+            app.settled().await;
+            let ended = counters(&metrics, "linkforty_visits_total");
+            assert_eq!(ended, map(&[(outcome, 3), ("unknown", 1)]), "{policy} {store}");
+            assert_eq!(counters(&metrics, "linkforty_clicks_recorded_total"), map(&[]));
+            app.stop().await;
+            drop(heard);
+        }
+    }
+}
+
+/// Anybody can write the header; only a trusted proxy is believed, and only when it is said to tell bots apart.
+#[tokio::test]
+async fn an_edge_is_believed_only_when_it_is_trusted() {
+    for (settings, expected) in [
+        (&[("TRUSTED_PROXIES", "127.0.0.0/8"), ("TRUST_EDGE_BOT_HEADER", "true")][..], 3),
+        (&[("TRUSTED_PROXIES", "127.0.0.0/8")], 0),
+        (&[("TRUSTED_PROXIES", "10.0.0.0/8"), ("TRUST_EDGE_BOT_HEADER", "true")], 0),
+    ] {
+        let app = App::start_with(Store::Embedded, settings).await;
+        app.tenant().await.create(link("spring", DESTINATION)).await;
+        app.visit_as(Method::GET, "/spring", &[("user-agent", FIREFOX), ("x-lf-bot", "true")]).await;
+        app.settled().await;
+        let stored = click::Entity::find().all(&app.env().db.api).await.expect("clicks can be read");
+        assert_eq!(stored.iter().map(|click| click.class).collect::<Vec<_>>(), [expected], "{settings:?}");
+        app.stop().await;
+    }
+}
