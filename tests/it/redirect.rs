@@ -8,8 +8,8 @@ use http::Method;
 use linkforty::{
     cache::{Signal, Topic},
     pb::v1::{
-        LanguageCondition, Link, PlatformCondition, QueryCondition, RoutingCondition, RoutingRule, Utm,
-        routing_condition::Condition, routing_rule::Action,
+        LanguageCondition, Link, Platform, PlatformCondition, QueryCondition, RoutingCondition, RoutingRule,
+        Utm, routing_condition::Condition, routing_rule::Action,
     },
 };
 use prost_types::Timestamp;
@@ -141,7 +141,9 @@ async fn rules_send_whom_they_fit() {
             active: None,
         };
         let english = Condition::Languages(LanguageCondition { languages: vec!["en".into()] });
-        let phones = Condition::Platforms(PlatformCondition { platforms: vec![1, 2] });
+        let phones = Condition::Platforms(PlatformCondition {
+            platforms: vec![Platform::Ios.into(), Platform::Android.into()],
+        });
         let off = RoutingRule {
             active: Some(false),
             ..rule(

@@ -1,48 +1,43 @@
 //! What is logged and what never is.
 
 use std::{
-    io,
-    sync::{Arc, Mutex},
+    fs::{self, File},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Command, Stdio},
 };
 
-use linkforty::{
-    config::{Log, LogFormat},
-    telemetry,
-};
-use tracing_subscriber::fmt::MakeWriter;
+use tempfile::TempDir;
 
-use crate::support::{self, App, Store, call_web};
+use crate::support::{self, call_web, eventually};
 
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panicked").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Kept {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-/// The runtime of this test has one thread, so that the subscriber of this thread hears the whole server.
-#[tokio::test(flavor = "current_thread")]
+/// The real program, because a log belongs to a process: in this one, other tests would decide what is heard.
+#[tokio::test]
 async fn lines_carry_the_ids_of_their_request_and_no_secret() {
-    let kept = Kept::default();
-    let log = Log { level: "trace".to_owned(), format: LogFormat::Json };
-    let hearing = tracing::subscriber::set_default(telemetry::subscriber(&log, true, kept.clone()));
+    let dir = TempDir::new().expect("a temporary directory");
+    let log = dir.path().join("log");
+    let [links, api, ops] = free_addresses();
+    let mut node = Command::new(env!("CARGO_BIN_EXE_linkforty"))
+        .arg("serve")
+        .env_clear()
+        .env("DATA_DIR", dir.path().join("data"))
+        .envs([("LOG_LEVEL", "trace"), ("LOG_FORMAT", "json")])
+        .envs(
+            [("LINKS_ADDR", links), ("API_ADDR", api), ("OPS_ADDR", ops)]
+                .map(|(name, at)| (name, at.to_string())),
+        )
+        .envs([
+            ("JWT_SECRET", "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO"),
+            ("SESSION_SECRET", "Zx9CvBn2MqWe4RtYu6IoPl8KjHg0FdSa"),
+        ])
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).expect("a new file"))
+        .spawn()
+        .expect("the program starts");
+    eventually("the node listens", async || {
+        TcpStream::connect(links).is_ok() && TcpStream::connect(api).is_ok()
+    })
+    .await;
 
-    let app = App::start(Store::Embedded).await;
     let headers = [
         ("authorization", "Bearer kjh3HKJ2hkj3hKJHkj3h2kjhKJHk"),
         ("x-request-id", "find-me-7"),
@@ -50,15 +45,13 @@ async fn lines_carry_the_ids_of_their_request_and_no_secret() {
     ];
     let method = "/linkforty.v1.AuthService/GetMe";
     let message = linkforty::pb::v1::GetMeRequest {};
-    let (outcome, _) =
-        call_web::<linkforty::pb::v1::GetMeResponse>(app.api(), method, &message, &headers).await;
+    let (outcome, _) = call_web::<linkforty::pb::v1::GetMeResponse>(api, method, &message, &headers).await;
     outcome.expect_err("no such credentials");
-    support::get(app.links(), "/health", &headers).await;
-    app.stop().await;
-    drop(hearing);
+    support::get(links, "/health", &headers).await;
+    node.kill().expect("it runs");
+    node.wait().expect("it ended");
 
-    let bytes = kept.0.lock().expect("nobody panicked").clone();
-    let text = String::from_utf8(bytes).expect("text");
+    let text = fs::read_to_string(&log).expect("text");
     for secret in [
         "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO",
         "Zx9CvBn2MqWe4RtYu6IoPl8KjHg0FdSa",
@@ -77,4 +70,10 @@ async fn lines_carry_the_ids_of_their_request_and_no_secret() {
         assert_eq!(line["span"]["parent_id"], "00f067aa0ba902b7");
         assert_eq!(line["span"]["span_id"].as_str().map(str::len), Some(16));
     }
+}
+
+/// Returns addresses that nobody listens on, unless somebody is very quick.
+fn free_addresses() -> [SocketAddr; 3] {
+    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    held.map(|listener| listener.local_addr().expect("it listens"))
 }

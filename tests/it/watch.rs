@@ -10,7 +10,8 @@ use linkforty::{
     clicks::{Click as Visit, Recorder, class::Class, drain, live::BUFFERED},
     ids::{ApiKeyId, ClickId, LinkId, WorkspaceId},
     pb::v1::{
-        Click, ClickClass, Platform, WatchEventsRequest, WatchEventsResponse, watch_events_response::Event,
+        Click, ClickClass, Lagged, Platform, WatchEventsRequest, WatchEventsResponse,
+        watch_events_response::Event,
     },
     spool::{Spool, SpoolOptions},
     workspaces::{
@@ -55,10 +56,14 @@ async fn next(stream: &mut Streaming<WatchEventsResponse>) -> Event {
     next.expect("it has no end").event.expect("an event")
 }
 
+/// Returns the next click. That the node has just found its way to Redis is told as a gap of unknown size, at any time.
 async fn click(stream: &mut Streaming<WatchEventsResponse>) -> Click {
-    match next(stream).await {
-        Event::Click(click) => click,
-        other => panic!("no click: {other:?}"),
+    loop {
+        match next(stream).await {
+            Event::Click(click) => return click,
+            Event::Lagged(Lagged { missed: 0 }) => {}
+            other => panic!("no click: {other:?}"),
+        }
     }
 }
 
