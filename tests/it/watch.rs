@@ -5,8 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::Method;
 use linkforty::{
+    cache::{Signal, Topic},
     clicks::{Click as Visit, Recorder, class::Class, drain, live::BUFFERED},
     ids::{ApiKeyId, ClickId, LinkId, WorkspaceId},
     pb::v1::{
@@ -184,6 +186,20 @@ async fn what_cannot_be_watched_is_refused() {
     .await;
 }
 
+/// Waits until what one node sends live reaches the other: Redis takes a moment after a start, and until then it is lost.
+async fn hears(speaker: &App, listener: &App) {
+    let mut heard = listener.env().fanout.subscribe(Topic::Live);
+    for _ in 0..50 {
+        // No click at all, which watchers drop.
+        let _ = speaker.env().fanout.publish(Topic::Live, Bytes::from_static(b"probe")).await;
+        let signal = timeout(Duration::from_millis(200), heard.recv()).await;
+        if matches!(signal, Ok(Ok(Signal::Message(_)))) {
+            return;
+        }
+    }
+    panic!("the nodes are not in touch");
+}
+
 #[tokio::test]
 async fn a_click_on_one_node_is_seen_on_another() {
     if !stores().contains(&Store::Production) {
@@ -194,6 +210,8 @@ async fn a_click_on_one_node_is_seen_on_another() {
     let tenant = app.tenant().await;
     let there = beside.tenant_of(&tenant.id).await;
     tenant.create(link("spring", DESTINATION)).await;
+    hears(&app, &beside).await;
+    hears(&beside, &app).await;
     let (mut here, mut there) = (watch(&tenant).await, watch(&there).await);
     for on in [&app, &beside] {
         visit(on, "/spring", FIREFOX).await;
