@@ -1,11 +1,13 @@
 //! The links listener: a redirect is looked for before anything else, through as few layers as can be answered for; what is no
 //! short link goes on to a router with the usual ones.
 
-use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Instant,
+};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, poll};
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -90,8 +92,13 @@ async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Fu
     let believed = config.trust_edge_bot_header && is_trusted(peer.remote.ip(), &config.trusted_proxies);
     let edge = if believed { Edge::Believed } else { Edge::Ignored };
     let client: IpAddr = client_address(peer.remote.ip(), &parts.headers, &config.trusted_proxies);
-    let follow = AssertUnwindSafe(shared.redirects.follow(parts, client, edge)).catch_unwind();
-    match timeout(LONGEST, follow).await {
+    let mut follow = pin!(AssertUnwindSafe(shared.redirects.follow(parts, client, edge)).catch_unwind());
+    // A warm link's answer is there at once, and needs no timer.
+    let answer = match poll!(follow.as_mut()) {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => timeout(LONGEST, follow).await,
+    };
+    match answer {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             shared.redirects.count(Ending::Failed);

@@ -18,7 +18,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, service::service_fn};
@@ -260,11 +260,20 @@ async fn speak<I, H, F, B>(
     tokio::pin!(connection);
 
     let opened = Instant::now();
-    let timer = sleep_until(opened + BEGIN);
-    tokio::pin!(timer);
+    let mut deadline = opened + BEGIN;
     let mut stage = Stage::Open;
     loop {
-        let patience = tokio::select! {
+        let outside = async {
+            tokio::select! {
+                () = life.cutting.cancelled() => Outside::Cut,
+                () = life.closing.cancelled(), if stage == Stage::Open => Outside::Closing,
+                () = sleep_until(deadline) => Outside::Time,
+            }
+        };
+        // In a set of its own it is looked at when it has something to say, and not at every request.
+        let mut outside = FuturesUnordered::from_iter([outside]);
+        let event = tokio::select! {
+            biased;
             // How a connection ends is the peer's matter: resets and half requests are everyday.
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
@@ -272,32 +281,44 @@ async fn speak<I, H, F, B>(
                 }
                 return;
             }
-            () = life.cutting.cancelled() => return,
-            () = life.closing.cancelled(), if stage == Stage::Open => AGE,
-            () = timer.as_mut() => match stage {
-                Stage::Open if !story.begun.load(Ordering::Relaxed) => return,
-                Stage::Open if opened.elapsed() < age => {
-                    timer.as_mut().reset(opened + age);
-                    continue;
-                }
-                Stage::Open => AGED_GRACE,
-                Stage::Leaving(patience) => patience,
-                Stage::Finishing => return,
-            },
+            Some(event) = outside.next() => event,
+        };
+        drop(outside);
+        let patience = match (event, stage) {
+            (Outside::Cut, _) | (Outside::Time, Stage::Finishing) => return,
+            (Outside::Closing, _) => AGE,
+            (Outside::Time, Stage::Open) if !story.begun.load(Ordering::Relaxed) => return,
+            (Outside::Time, Stage::Open) if opened.elapsed() < age => {
+                deadline = opened + age;
+                continue;
+            }
+            (Outside::Time, Stage::Open) => AGED_GRACE,
+            (Outside::Time, Stage::Leaving(patience)) => patience,
         };
         let lingers = stage == Stage::Open && !story.http2.load(Ordering::Relaxed);
         story.leaving.store(true, Ordering::Relaxed);
         if lingers {
             stage = Stage::Leaving(patience);
-            timer.as_mut().reset(Instant::now() + LINGER);
+            deadline = Instant::now() + LINGER;
         } else {
             stage = Stage::Finishing;
             connection.as_mut().graceful_shutdown();
             // A first request that has not come whole gets what was left of its time, no more.
             let begun = story.begun.load(Ordering::Relaxed);
-            timer.as_mut().reset(if begun { Instant::now() + patience } else { opened + BEGIN });
+            deadline = if begun { Instant::now() + patience } else { opened + BEGIN };
         }
     }
+}
+
+/// What reaches a connection from outside.
+#[derive(Debug, Clone, Copy)]
+enum Outside {
+    /// Everything is to end now.
+    Cut,
+    /// The listener closes.
+    Closing,
+    /// The deadline has come.
+    Time,
 }
 
 /// Where a connection stands.

@@ -3,11 +3,19 @@
 //! Only this file spawns them. A task that panics is logged and begun again a second later: a defect in one sweep must not
 //! end it for good.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use futures::FutureExt as _;
+use rustix::{process::setpriority_process, thread::gettid};
 use tokio::{
-    sync::Mutex,
+    runtime::Handle,
+    sync::{Mutex, oneshot},
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout_at},
 };
@@ -37,6 +45,8 @@ const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
+/// The nice value of work that stands back: on a core that visitors keep busy it gets a tenth.
+const STANDS_BACK: i32 = 10;
 
 /// What the tasks need.
 pub(super) struct Works<'a> {
@@ -69,7 +79,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     }
     let (draining, (spool, reader)) = (env.clone(), drain);
     let reader = Arc::new(Mutex::new(reader));
-    work.begin("drain", move |token| {
+    work.begin_apart("drain", move |token| {
         let (env, spool, reader) = (draining.clone(), spool.clone(), reader.clone());
         async move { drain::run(env, spool, &mut *reader.lock().await, token).await }
     });
@@ -149,6 +159,35 @@ impl Work {
             }
         });
         self.tasks.push((name, handle));
+    }
+
+    /// Begins one task on a thread of its own, which stands back while visitors are answered: whatever it does in one go they
+    /// would wait for.
+    fn begin_apart<F>(&mut self, name: &'static str, task: impl Fn(CancellationToken) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = Handle::current();
+        self.begin(name, move |token| {
+            let task = task(token);
+            let runtime = runtime.clone();
+            let (done, ended) = oneshot::channel::<()>();
+            let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+                // Linux gives every thread a priority of its own. Without the right to change it things are as they were.
+                if let Err(error) = setpriority_process(Some(gettid()), STANDS_BACK) {
+                    tracing::debug!(%error, task = name, "runs at the priority of everything else");
+                }
+                runtime.block_on(task);
+                drop(done);
+            });
+            async move {
+                let _ = ended.await;
+                let outcome = thread.map_err(|error| Box::new(error) as _).and_then(thread::JoinHandle::join);
+                if let Err(panic) = outcome {
+                    resume_unwind(panic);
+                }
+            }
+        });
     }
 
     /// Begins a task that cannot be begun again: a panic ends it, and what it did is missed until the next start.
