@@ -218,7 +218,8 @@ const EDGE: &str = "x-lf-bot";
 
 /// Reads everything of a request but its user agent: first what our proxy says, then the method, then what the browser says.
 pub fn by_request(method: &Method, headers: &HeaderMap, edge: Edge) -> Class {
-    if edge == Edge::Believed && headers.get(EDGE).is_some_and(|value| value == "1" || value == "true") {
+    let says_so = |value: &http::HeaderValue| value == "1" || value.as_bytes().eq_ignore_ascii_case(b"true");
+    if edge == Edge::Believed && headers.get(EDGE).is_some_and(says_so) {
         return Class::Bot(Sign::Edge);
     }
     if method == Method::HEAD || method == Method::OPTIONS {
@@ -379,6 +380,7 @@ mod tests {
             (Method::GET, &[("purpose", "curiosity"), ("x-moz", "\u{e9}")], Class::Human, Class::Human),
             (Method::GET, &[("x-lf-bot", "1")], edge, Class::Human),
             (Method::GET, &[("x-lf-bot", "true")], edge, Class::Human),
+            (Method::GET, &[("x-lf-bot", "True")], edge, Class::Human),
             // The proxy may only add to what the request itself says.
             (Method::GET, &[("x-lf-bot", "0")], Class::Human, Class::Human),
             (Method::HEAD, &[("x-lf-bot", "false")], method, method),

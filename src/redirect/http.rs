@@ -46,13 +46,7 @@ const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id
 impl Redirects {
     /// Returns the door over `resolver` and `recorder`.
     pub fn new(env: Env, resolver: Resolver, recorder: Recorder) -> Self {
-        Self(Arc::new(Inner {
-            env,
-            resolver,
-            recorder,
-            endings: Endings::new(),
-            agents: Agents::default(),
-        }))
+        Self(Arc::new(Inner { env, resolver, recorder, endings: Endings::new(), agents: Agents::default() }))
     }
 
     /// Counts how a visit ended that did not come as far as here. Every other is counted by [`Redirects::follow`].
