@@ -61,11 +61,13 @@ struct Row {
     links: Vec<Link>,
 }
 
-#[tokio::test]
-async fn visitors_are_sent_on_whatever_stores_are_away() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visitors_are_sent_on_whatever_stores_are_away_or_slow() {
     on_production(&[], async |world| {
         let begun = Instant::now();
-        let rows = rows(world, MATRIX.len()).await;
+        let (slow_rows, rows) = (rows(world, SLOW_MATRIX.len()).await, rows(world, MATRIX.len()).await);
+        sleep(BURIED).await;
+        tell_redis(world, &rows).await;
         eprintln!("prepared after {:?}", begun.elapsed());
 
         for (number, (postgres, redis, expected)) in MATRIX.iter().enumerate() {
@@ -76,84 +78,74 @@ async fn visitors_are_sent_on_whatever_stores_are_away() {
             }
             break_stores(world, *postgres, *redis);
             assert_row(&world.node, &format!("{name}, running"), &rows[number * 2], expected).await;
-            world.node.terminate();
-            world.node.wait(HEALED).await;
-            world.node.start().await;
-            if *redis == Up {
-                let up = async || world.node.metric("linkforty_redis_up").await == 1;
-                within(HEALED, "Redis is up", up).await;
-            }
-            if *postgres == Up {
-                let up = async || visit(&world.node, &nobody()).await == 404;
-                within(HEALED, "Postgres is up", up).await;
-            }
+            restart(&mut world.node, &[]).await;
+            reaches(&world.node, *postgres, *redis).await;
             assert_row(&world.node, &format!("{name}, just restarted"), &rows[number * 2 + 1], expected)
                 .await;
             mend_stores(world, *postgres, *redis).await;
             eprintln!("{name}: done after {:?}", begun.elapsed());
         }
+        while_slow(world, &slow_rows, begun).await;
     })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visitors_are_sent_on_however_slow_the_stores_are() {
-    on_production(&[], async |world| {
-        let begun = Instant::now();
-        let rows = rows(world, SLOW_MATRIX.len()).await;
-        let (postgres_server, redis_server) = stores(world);
-        let ways = [Way::to(postgres_server.port()).await, Way::to(redis_server.port()).await];
-        let direct = [postgres_server.url(), redis_server.url()];
-        world.node.terminate();
-        world.node.wait(HEALED).await;
-        eprintln!("prepared after {:?}", begun.elapsed());
-
-        for (number, (postgres, redis, expected)) in SLOW_MATRIX.iter().enumerate() {
-            let name = format!("Postgres {postgres:?}, Redis {redis:?}");
-            let by = |place: usize, is: Is| {
-                if is == Slow { ways[place].by(&direct[place]) } else { direct[place].clone() }
-            };
-            let (database, cache) = (by(0, *postgres), by(1, *redis));
-            let settings = [("DATABASE_URL", &*database), ("REDIS_URL", &*cache)];
-            world.node.start_with(&settings).await;
-            whole(&world.node, &name).await;
-            for row in &rows[number * 2..number * 2 + 2] {
-                assert_eq!(visit(&world.node, &row.links[0].short_code).await, 302, "{name}: warming up");
-            }
-            break_stores(world, *postgres, *redis);
-            for (way, is) in ways.iter().zip([postgres, redis]) {
-                way.hold_back(if *is == Slow { LATE } else { Duration::ZERO });
-            }
-            let running = format!("{name}, running");
-            assert_row(&world.node, &running, &rows[number * 2], expected).await;
-            assert_quick(&world.node, &running, &rows[number * 2]).await;
-            world.node.terminate();
-            world.node.wait(HEALED).await;
-            world.node.start_with(&settings).await;
-            if *redis == Up {
-                let up = async || world.node.metric("linkforty_redis_up").await == 1;
-                within(HEALED, "Redis is up", up).await;
-            }
-            if matches!(postgres, Up | Slow) {
-                let up = async || visit(&world.node, &nobody()).await == 404;
-                within(HEALED, "Postgres is up", up).await;
-            }
-            let restarted = format!("{name}, just restarted");
-            assert_row(&world.node, &restarted, &rows[number * 2 + 1], expected).await;
-            assert_quick(&world.node, &restarted, &rows[number * 2 + 1]).await;
-            for way in &ways {
-                way.hold_back(Duration::ZERO);
-            }
-            mend_stores(world, *postgres, *redis).await;
-            world.node.terminate();
-            world.node.wait(HEALED).await;
-            eprintln!("{name}: done after {:?}", begun.elapsed());
+/// The rows of the slow.
+async fn while_slow(world: &mut World, rows: &[Row], begun: Instant) {
+    tell_redis(world, rows).await;
+    let (postgres_server, redis_server) = stores(world);
+    let ways = [Way::to(postgres_server.port()).await, Way::to(redis_server.port()).await];
+    let direct = [postgres_server.url(), redis_server.url()];
+    for (number, (postgres, redis, expected)) in SLOW_MATRIX.iter().enumerate() {
+        let name = format!("Postgres {postgres:?}, Redis {redis:?}");
+        let by = |place: usize, is: Is| {
+            if is == Slow { ways[place].by(&direct[place]) } else { direct[place].clone() }
+        };
+        let (database, cache) = (by(0, *postgres), by(1, *redis));
+        let settings = [("DATABASE_URL", &*database), ("REDIS_URL", &*cache)];
+        restart(&mut world.node, &settings).await;
+        whole(&world.node, &name).await;
+        for row in &rows[number * 2..number * 2 + 2] {
+            assert_eq!(visit(&world.node, &row.links[0].short_code).await, 302, "{name}: warming up");
         }
-    })
-    .await;
+        break_stores(world, *postgres, *redis);
+        for (way, is) in ways.iter().zip([postgres, redis]) {
+            way.hold_back(if *is == Slow { LATE } else { Duration::ZERO });
+        }
+        let running = format!("{name}, running");
+        assert_row(&world.node, &running, &rows[number * 2], expected).await;
+        assert_quick(&world.node, &running, &rows[number * 2]).await;
+        restart(&mut world.node, &settings).await;
+        reaches(&world.node, *postgres, *redis).await;
+        let restarted = format!("{name}, just restarted");
+        assert_row(&world.node, &restarted, &rows[number * 2 + 1], expected).await;
+        assert_quick(&world.node, &restarted, &rows[number * 2 + 1]).await;
+        for way in &ways {
+            way.hold_back(Duration::ZERO);
+        }
+        mend_stores(world, *postgres, *redis).await;
+        eprintln!("{name}: done after {:?}", begun.elapsed());
+    }
 }
 
-/// Makes links for so many rows, twice, before the restart and after it, and has Redis know the second of each.
+/// Ends a node and starts it again.
+async fn restart(node: &mut Node, settings: &[(&str, &str)]) {
+    node.terminate();
+    node.wait(HEALED).await;
+    node.start_with(settings).await;
+}
+
+/// Waits until a node that has just started reaches the stores that it can reach.
+async fn reaches(node: &Node, postgres: Is, redis: Is) {
+    if redis == Up {
+        within(HEALED, "Redis is up", async || node.metric("linkforty_redis_up").await == 1).await;
+    }
+    if matches!(postgres, Up | Slow) {
+        within(HEALED, "Postgres is up", async || visit(node, &nobody()).await == 404).await;
+    }
+}
+
+/// Makes links for so many rows, twice: before the restart and after it.
 async fn rows(world: &World, count: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for row in 0..count * 2 {
@@ -163,13 +155,16 @@ async fn rows(world: &World, count: usize) -> Vec<Row> {
         }
         rows.push(Row { links });
     }
-    sleep(BURIED).await;
+    rows
+}
+
+/// Has Redis know the second link of each row. They must be no longer buried there.
+async fn tell_redis(world: &World, rows: &[Row]) {
     let second = world.another_node(&[]).await;
     within(HEALED, "Redis is up", async || second.metric("linkforty_redis_up").await == 1).await;
-    for row in &rows {
+    for row in rows {
         assert_eq!(visit(&second, &row.links[1].short_code).await, 302);
     }
-    rows
 }
 
 /// Fails unless a link that the node knows is answered without waiting for a slow store. The machine may be busy: once in ten
