@@ -11,6 +11,7 @@ use linkforty::{
     links::{Rules, Target},
     page::{Cursor, PageSeal},
     redirect::{
+        agent::Agents,
         destination::choose,
         visitor::{Visit, Visitor},
     },
@@ -60,6 +61,7 @@ fn click_record(criterion: &mut Criterion) {
         referrer: "https://news.example.com/today",
         languages: "en-GB,en;q=0.9",
         query: "",
+        parameters: &[],
     };
     let id = ClickId::mint(&ids, from_micros(0));
     criterion.bench_function("clicks/record", |bencher| {
@@ -100,6 +102,11 @@ fn destination(criterion: &mut Criterion) {
         query: "",
         client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
     };
+    // What a visit pays for its user agent, and what the first visit with it pays.
+    let agents = Agents::default();
+    criterion.bench_function("redirect/agent", |bencher| {
+        bencher.iter(|| agents.read(black_box(USER_AGENT)));
+    });
     criterion.bench_function("redirect/visitor", |bencher| {
         bencher.iter(|| Visitor::of(black_box(USER_AGENT)));
     });

@@ -1,7 +1,7 @@
 //! Countries of addresses, out of a MaxMind-format file that the operator brings (`GEOIP_FILE`); without one nobody is anywhere.
 //!
 //! The file is held in memory: a mapped one that somebody overwrites in place would end the process. A new file is taken up within
-//! ten seconds; a bad one is logged, once, and the one before it stays.
+//! ten seconds; a bad one is logged, once, the one before it stays, and `linkforty_geoip_file_good` is 0 until a good one comes.
 
 use std::{
     fmt, fs, io,
@@ -125,10 +125,13 @@ impl Geo {
             Ok(reader) => {
                 let (kind, built) = (reader.metadata().database_type.clone(), reader.metadata().build_epoch);
                 tracing::info!(file = %file.display(), kind, built, "took up a file of countries");
+                metrics::gauge!("linkforty_geoip_file_good").set(1.0);
+                metrics::gauge!("linkforty_geoip_built_timestamp_seconds").set(built as f64);
                 self.0.reader.store(Some(Arc::new(reader)));
             }
             Err(error) => {
                 let kept = self.0.reader.load().is_some();
+                metrics::gauge!("linkforty_geoip_file_good").set(0.0);
                 tracing::error!(file = %file.display(), %error, kept, "GEOIP_FILE cannot be used; the file before it stays, if there was one");
             }
         }

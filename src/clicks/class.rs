@@ -81,30 +81,42 @@ impl Class {
 }
 
 /// What the user agents of link previews contain, in lower case. That of iMessage claims to be those of Facebook and Twitter.
+///
+/// No name stands here that the browser inside the app of the same name has too: those of KakaoTalk, LINE, LinkedIn,
+/// Mattermost and the like say which app they are in, and are people.
 const PREVIEWS: &[&str] = &[
-    "preview",
     "facebookexternalhit",
-    "facebookcatalog",
+    "preview",
+    "twitterbot",
     "slackbot-linkexpanding",
     "slack-imgproxy",
-    "twitterbot",
-    "whatsapp/",
-    "telegrambot",
-    "discordbot",
     "linkedinbot",
-    "redditbot",
+    "discordbot",
+    "telegrambot",
+    "facebookcatalog",
+    "facebot",
     "pinterestbot",
+    "redditbot",
     "mastodon/",
     "cardyb",
-    "mattermost-bot",
-    "kakaotalk-scrap",
-    "line-poker",
     "vkshare",
     "embedly",
     "iframely",
+    "opengraph",
+    "metainspector",
+    "mattermost-bot",
+    "kakaotalk-scrap",
+    "line-poker",
     "quora link",
     "flipboardproxy",
 ];
+
+/// What the user agents of previews begin with that have the name of an app: the browser inside it has that name too, behind
+/// the words of a browser.
+const PREVIEWS_OF_APPS: &[&str] = &["whatsapp/", "pinterest/", "tumblr/"];
+
+/// What the user agents of crawlers contain that also show people what they found, in lower case.
+const SHOWING_CRAWLERS: &[&str] = &["googlebot", "bingbot", "applebot", "slackbot", "ia_archiver"];
 
 /// What the user agents of uptime checks and load balancers contain, in lower case.
 const MONITORS: &[&str] = &[
@@ -150,8 +162,6 @@ const BOTS: &[&str] = &[
     "meta-externalagent",
     "outbrain",
     "w3c_",
-    "flipboard",
-    "tumblr/",
     "nuzzel",
     "qwantify",
     "google-inspectiontool",
@@ -193,13 +203,11 @@ const BOTS: &[&str] = &[
     "k6/",
     "jmeter",
     "nutch",
-    "ia_archiver",
     "chatgpt-user",
     "claude-web",
     "anthropic-ai",
     "perplexity",
     "bytespider",
-    "mattermost",
 ];
 
 /// The headers in which browsers say that nobody has followed the link yet: the standard one, those of older Chromium and
@@ -210,7 +218,8 @@ const EDGE: &str = "x-lf-bot";
 
 /// Reads everything of a request but its user agent: first what our proxy says, then the method, then what the browser says.
 pub fn by_request(method: &Method, headers: &HeaderMap, edge: Edge) -> Class {
-    if edge == Edge::Believed && headers.get(EDGE).is_some_and(|value| value == "1" || value == "true") {
+    let says_so = |value: &http::HeaderValue| value == "1" || value.as_bytes().eq_ignore_ascii_case(b"true");
+    if edge == Edge::Believed && headers.get(EDGE).is_some_and(says_so) {
         return Class::Bot(Sign::Edge);
     }
     if method == Method::HEAD || method == Method::OPTIONS {
@@ -226,21 +235,29 @@ pub fn by_request(method: &Method, headers: &HeaderMap, edge: Edge) -> Class {
 
 /// Reads the user agent. An empty one is a person with a privacy tool until something else says otherwise.
 pub fn by_user_agent(agent: &str) -> Class {
-    let lower = agent.to_ascii_lowercase();
-    let says = |names: &[&str]| names.iter().any(|name| lower.contains(name));
     // The Cubot is a telephone.
-    if lower.contains("cubot") {
-        return if woothee::is_crawler(agent) { Class::Bot(Sign::UserAgent) } else { Class::Human };
-    }
-    if says(PREVIEWS) {
+    let lower = agent.to_ascii_lowercase().replace("cubot", "");
+    let says = |names: &[&str]| names.iter().any(|name| lower.contains(name));
+    if is_preview(&lower) {
         Class::Preview
     } else if says(MONITORS) {
         Class::Monitor
-    } else if says(BOTS) || woothee::is_crawler(agent) {
+    } else if says(BOTS) || says(SHOWING_CRAWLERS) || woothee::is_crawler(agent) {
         Class::Bot(Sign::UserAgent)
     } else {
         Class::Human
     }
+}
+
+/// Says whether a user agent, in lower case, is one that shows people what a page says of itself: all of [`Class::Preview`]
+/// and the crawlers that do so too. None of them is a person to [`by_user_agent`].
+pub fn is_scraper(lower: &str) -> bool {
+    is_preview(lower) || SHOWING_CRAWLERS.iter().any(|name| lower.contains(name))
+}
+
+fn is_preview(lower: &str) -> bool {
+    PREVIEWS_OF_APPS.iter().any(|name| lower.starts_with(name))
+        || PREVIEWS.iter().any(|name| lower.contains(name))
 }
 
 #[cfg(test)]
@@ -248,6 +265,14 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
+
+    /// Those of the table that show what they find, though they are no previews.
+    const SHOWING: [&str; 4] = [
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+        "Slackbot 1.0 (+https://api.slack.com/robots)",
+        "Mozilla/5.0 (Linux; Android 9; CUBOT X19) AppleWebKit/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    ];
 
     #[test]
     fn user_agents_name_their_class() {
@@ -266,6 +291,14 @@ mod tests {
             ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", Class::Preview),
             ("Twitterbot/1.0", Class::Preview),
             ("WhatsApp/2.23.20.0", Class::Preview),
+            ("WhatsApp/2.21.12.21 A", Class::Preview),
+            ("Pinterest/0.2 (+https://www.pinterest.com/bot.html)", Class::Preview),
+            ("Tumblr/14.0.835.186 ( +http://tumblr.com)", Class::Preview),
+            ("facebookexternalhit/1.1; kakaotalk-scrap/1.0; +https://devtalk.kakao.com/", Class::Preview),
+            ("Mozilla/5.0 (compatible; vkShare; +http://vk.com/dev/Share)", Class::Preview),
+            ("Mastodon/4.3.0 (http.rb/5.2.0; +https://mastodon.social/)", Class::Preview),
+            ("Mozilla/5.0 (compatible; Embedly/0.2; +http://support.embed.ly/)", Class::Preview),
+            ("Mozilla/5.0 (compatible; Bluesky Cardyb/1.1; +mailto:support@bsky.app)", Class::Preview),
             ("TelegramBot (like TwitterBot)", Class::Preview),
             ("Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)", Class::Preview),
             (
@@ -305,8 +338,24 @@ mod tests {
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:127.0) Gecko/20100101 Firefox/127.0",
                 Class::Human,
             ),
+            // A robot on a telephone of that name.
+            (
+                "Mozilla/5.0 (Linux; Android 9; CUBOT X19) AppleWebKit/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+                bot,
+            ),
+            // The browsers inside apps that have previews of the same name.
+            (
+                "Mozilla/5.0 (Linux; Android 13; SM-A536B; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/120.0.0.0 Mobile Safari/537.36 WhatsApp/2.23.20.76",
+                Class::Human,
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Tumblr/iPhone/34.5",
+                Class::Human,
+            ),
         ] {
             assert_eq!(by_user_agent(agent), expected, "{agent}");
+            let scrapes = is_scraper(&agent.to_ascii_lowercase());
+            assert_eq!(scrapes, expected == Class::Preview || SHOWING.contains(&agent), "{agent}");
         }
     }
 
@@ -331,6 +380,7 @@ mod tests {
             (Method::GET, &[("purpose", "curiosity"), ("x-moz", "\u{e9}")], Class::Human, Class::Human),
             (Method::GET, &[("x-lf-bot", "1")], edge, Class::Human),
             (Method::GET, &[("x-lf-bot", "true")], edge, Class::Human),
+            (Method::GET, &[("x-lf-bot", "True")], edge, Class::Human),
             // The proxy may only add to what the request itself says.
             (Method::GET, &[("x-lf-bot", "0")], Class::Human, Class::Human),
             (Method::HEAD, &[("x-lf-bot", "false")], method, method),

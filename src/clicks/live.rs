@@ -397,6 +397,7 @@ mod tests {
             referrer_host: "example.com".into(),
             language: "de".into(),
             query: query.into(),
+            link_campaign: Vec::new(),
             country: None,
         }
     }

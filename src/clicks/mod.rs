@@ -1,7 +1,8 @@
 //! Visits: captured before the answer leaves, counted exactly once.
 //!
 //! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
-//! and keeps the totals; [`live`] shows them to whoever watches; [`class`] tells people from programs; `record` is a click as the
+//! and keeps the totals; [`live`] shows them to whoever watches; [`class`] tells people from programs; [`query`]
+//! reads what the query of a short URL says; `record` is a click as the
 //! spool holds it; `store` the SQL of both
 //! databases.
 //!
@@ -13,6 +14,7 @@ pub mod class;
 pub mod drain;
 pub mod live;
 mod network;
+pub mod query;
 mod record;
 mod store;
 
@@ -62,6 +64,8 @@ pub struct Click<'a> {
     pub languages: &'a str,
     /// The query of the short URL.
     pub query: &'a str,
+    /// What the link sets in the query of the URL it leads to; its campaign is kept, as it is now.
+    pub parameters: &'a [(String, String)],
 }
 
 /// Writes clicks into the spool.
@@ -111,10 +115,11 @@ impl Recorder {
             step: click.step.unsigned_abs(),
             network: &network,
             visitor: self.visitor(click),
-            user_agent: cut(click.user_agent, MAX_USER_AGENT),
+            user_agent: kept_of_user_agent(click.user_agent),
             referrer_host: cut(referrer_host(click.referrer), MAX_REFERRER_HOST),
             language: cut(first_language(click.languages), MAX_LANGUAGE),
             query: cut(click.query, MAX_QUERY),
+            parameters: click.parameters,
             // Looked up now, because the address is not kept.
             country: click.client.and_then(|client| self.geo.country(client)),
         })
@@ -145,6 +150,11 @@ pub async fn make_partitions_ahead(env: &Env) -> Result<i32> {
     }
     let today = env.now().date_naive();
     Ok(store::make_partitions(&env.db.drain, today, today + PARTITIONS_AHEAD).await?)
+}
+
+/// Returns what is kept of a User-Agent header.
+pub fn kept_of_user_agent(user_agent: &str) -> &str {
+    cut(user_agent, MAX_USER_AGENT)
 }
 
 /// Cuts a text to at most `bytes` bytes, between characters.

@@ -9,7 +9,7 @@ use prost::{
 };
 use uuid::Uuid;
 
-use super::{class::Class, store::Row};
+use super::{class::Class, query::CAMPAIGN, store::Row};
 use crate::{
     geo::Country,
     ids::{ClickId, LinkId, WorkspaceId},
@@ -30,6 +30,7 @@ pub(super) struct Fields<'a> {
     pub referrer_host: &'a str,
     pub language: &'a str,
     pub query: &'a str,
+    pub parameters: &'a [(String, String)],
     pub country: Option<Country>,
 }
 
@@ -50,6 +51,7 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
         referrer_host,
         language,
         query,
+        parameters,
         country,
     } = fields;
     let texts = user_agent.len() + referrer_host.len() + language.len() + query.len();
@@ -67,6 +69,13 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
     bytes(&mut record, 10, language.as_bytes());
     bytes(&mut record, 11, query.as_bytes());
     bytes(&mut record, 12, country.as_ref().map_or("", Country::as_str).as_bytes());
+    for (name, value) in parameters.iter().filter(|(name, _)| CAMPAIGN.contains(&name.as_str())) {
+        encode_key(13, WireType::LengthDelimited, &mut record);
+        encode_varint((name.len() + 1 + value.len()) as u64, &mut record);
+        record.extend_from_slice(name.as_bytes());
+        record.push(b'=');
+        record.extend_from_slice(value.as_bytes());
+    }
     record
 }
 
@@ -102,6 +111,7 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row> {
         referrer_host: record.referrer_host,
         language: record.language,
         query: record.query,
+        link_campaign: record.link_campaign,
         country: Country::parse(&record.country),
     })
 }
@@ -113,9 +123,15 @@ mod tests {
     #[test]
     fn what_is_written_by_hand_is_what_the_contract_says() {
         let long = "x".repeat(300);
-        for (user_agent, number, network, country) in
-            [("", 0, &[][..], ""), ("Mozilla", 2, &[203, 0, 113], "CH"), (&long, 6, &[1; 6], "NZ")]
-        {
+        let parameters =
+            [("utm_source", "mail"), ("id", "7"), ("utm_term", ""), ("utm_id", "1"), ("utm_content", &long)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let campaign = ["utm_source=mail".to_owned(), "utm_term=".to_owned(), format!("utm_content={long}")];
+        for (user_agent, number, network, country, parameters, campaign) in [
+            ("", 0, &[][..], "", &[][..], &[][..]),
+            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[]),
+            (&long, 6, &[1; 6], "NZ", &parameters, &campaign),
+        ] {
             let fields = Fields {
                 workspace: &[7; 16],
                 link: &[8; 16],
@@ -128,6 +144,7 @@ mod tests {
                 referrer_host: "example.com",
                 language: "",
                 query: "a=b",
+                parameters,
                 country: Country::parse(country),
             };
             let message = ClickRecord {
@@ -143,11 +160,13 @@ mod tests {
                 language: String::new(),
                 query: "a=b".to_owned(),
                 country: country.to_owned(),
+                link_campaign: campaign.to_vec(),
             };
             assert_eq!(encode(&fields), message.encode_to_vec());
             let row = decode(Uuid::nil(), &encode(&fields)).expect("a click");
             assert_eq!((row.user_agent.as_str(), row.visitor), (user_agent, -1));
             assert_eq!(row.country, Country::parse(country));
+            assert_eq!(row.link_campaign, campaign);
         }
         assert!(decode(Uuid::nil(), b"garbage").is_none());
     }

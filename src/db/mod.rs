@@ -40,9 +40,9 @@ pub enum Dialect {
 }
 
 /// How long a redirect look-up waits for a connection, and how long its statement may run. A wait that ends also ends the
-/// making of a new connection, which takes six round trips and a password hash: were it too short, a database some way off
-/// would never be reached at all.
-const LOOKUP_ACQUIRE: Duration = Duration::from_millis(500);
+/// making of a new connection, which takes six round trips and a password hash: were it too short, a database some way off, or
+/// a slow one, would never be reached at all. Visitors do not wait so long (`links/resolve.rs`).
+const LOOKUP_ACQUIRE: Duration = Duration::from_millis(2500);
 const LOOKUP_STATEMENT: Duration = Duration::from_millis(200);
 /// A drain batch may be large; nobody waits for it.
 const DRAIN_STATEMENT: Duration = Duration::from_secs(30);

@@ -36,6 +36,8 @@ pub struct Model {
     pub query: Option<String>,
     /// Two letters, where a file of countries knew it.
     pub country: Option<String>,
+    /// In the dictionary: the campaign of the visitor's query, else the link's own, as `clicks::query::campaign` writes it.
+    pub campaign_id: Option<i32>,
 }
 
 /// None: queries join by hand.

@@ -53,8 +53,11 @@ pub enum Answer {
 const UNKNOWN_CODES: usize = 20_000;
 /// How many changed codes are remembered.
 const CHANGED_CODES: usize = 20_000;
-/// A look-up in the database may take this long, pool included; nothing of it is on the path of a warm link.
+/// How long visitors wait for a look-up; nothing of it is on the path of a warm link.
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(800);
+/// How long the database may take for a look-up, pool included. Longer than visitors wait: an answer that comes too late for
+/// the first of them is there for the next, and a connection that takes long to make is made all the same.
+const FLIGHT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the first visitor of a link that was remembered over a restart waits for a fresh answer.
 const CONFIRM_TIMEOUT: Duration = Duration::from_millis(150);
 /// How many refreshes may wait; beyond, a hit simply stays old until the next one.
@@ -263,7 +266,7 @@ impl Resolver {
         let keys = futures::stream::unfold(&mut refreshes.0, async |keys| Some((keys.recv().await?, keys)));
         let work = keys.for_each_concurrent(REFRESHES_AT_ONCE, |key| async {
             let key = key;
-            self.look_up(&key).await;
+            self.flight(&key).answer.await;
         });
         tokio::select! { () = stop.cancelled() => {}, () = work => {} }
     }
@@ -293,10 +296,11 @@ impl Resolver {
         }
     }
 
-    /// Asks the shared cache and the database, together with everybody who asks for the same now, and remembers.
+    /// Asks the shared cache and the database, together with everybody who asks for the same now, and remembers, also what
+    /// comes too late for those who asked.
     async fn look_up(&self, key: &str) -> Answer {
         let flight = self.flight(key);
-        flight.answer.await
+        tokio::time::timeout(LOOKUP_TIMEOUT, flight.answer).await.unwrap_or(Answer::Away)
     }
 
     /// Joins the look-up under way, or begins one. It is a task of its own: left to its callers, it would stop half-way when
@@ -402,7 +406,7 @@ async fn fetch(inner: &Inner, key: &str, now: Moment) -> Answer {
         inner.shared_hits.increment(1);
         return Answer::Found(Arc::new(target));
     }
-    match tokio::time::timeout(LOOKUP_TIMEOUT, find_target(&env.db.lookup, domain, code)).await {
+    match tokio::time::timeout(FLIGHT_TIMEOUT, find_target(&env.db.lookup, domain, code)).await {
         Ok(Ok(Some(target))) => {
             let bytes = Bytes::from(target.encode());
             // A tombstone stands there when what was read just now may be old already. All who heard of the change know

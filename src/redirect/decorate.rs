@@ -7,15 +7,17 @@ use std::borrow::Cow;
 
 use url::form_urlencoded::{byte_serialize, parse};
 
-use crate::{ids::ClickId, links::Decoration};
+use crate::{
+    clicks::query::{CLICK_ID, is_reserved},
+    ids::ClickId,
+    links::Decoration,
+};
 
 /// How long a URL may become by what visitors bring; proxies refuse longer ones.
 const MAX_BYTES: usize = 8192;
 /// The pages of these hosts read their query themselves, `id` above all, so nothing is set there.
 const STORES: [&str; 3] = [PLAY, "apps.apple.com", "itunes.apple.com"];
 const PLAY: &str = "play.google.com";
-/// The parameter that carries the id of the click.
-const CLICK_ID: &str = "lf_click";
 
 /// What a URL is decorated with.
 #[derive(Debug, Clone, Copy)]
@@ -165,12 +167,6 @@ fn name(pair: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(raw)
     }
-}
-
-/// Says whether a name is ours: nobody who shares a short URL may fill in what a link claims of itself.
-fn is_reserved(name: &str) -> bool {
-    let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    begins("utm_") || begins("fp_") || name.eq_ignore_ascii_case(CLICK_ID)
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
-        let visitor = Visitor { platform, in_app_browser };
+        let visitor = Visitor { platform, in_app_browser, scraper: false };
         Visit { visitor, user_agent: "", languages: "", referrer: "", query: "", client: None }
     }
 

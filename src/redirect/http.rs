@@ -7,10 +7,11 @@ use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 
 use super::{
+    agent::Agents,
     decorate::{Additions, decorate},
     destination::{Closed, Outcome, choose},
     ending::{Ending, Endings},
-    visitor::{Visit, Visitor},
+    visitor::Visit,
 };
 use crate::{
     clicks::{
@@ -33,6 +34,7 @@ struct Inner {
     resolver: Resolver,
     recorder: Recorder,
     endings: Endings,
+    agents: Agents,
 }
 
 /// How long a visitor should wait when no store could say where the link goes.
@@ -44,7 +46,7 @@ const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id
 impl Redirects {
     /// Returns the door over `resolver` and `recorder`.
     pub fn new(env: Env, resolver: Resolver, recorder: Recorder) -> Self {
-        Self(Arc::new(Inner { env, resolver, recorder, endings: Endings::new() }))
+        Self(Arc::new(Inner { env, resolver, recorder, endings: Endings::new(), agents: Agents::default() }))
     }
 
     /// Counts how a visit ended that did not come as far as here. Every other is counted by [`Redirects::follow`].
@@ -72,7 +74,7 @@ impl Redirects {
         };
         let agent = text(request, &header::USER_AGENT);
         let visit = Visit {
-            visitor: Visitor::of(agent),
+            visitor: self.0.agents.read(agent),
             user_agent: agent,
             languages: text(request, &header::ACCEPT_LANGUAGE),
             referrer: text(request, &header::REFERER),
@@ -92,6 +94,7 @@ impl Redirects {
                     referrer: visit.referrer,
                     languages: visit.languages,
                     query: visit.query,
+                    parameters: target.decoration.as_deref().map_or(&[], |link| &link.parameters),
                 };
                 Some(self.go(&target, url, &click, ClickId::mint(&self.0.env.ids, now)))
             }

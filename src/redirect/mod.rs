@@ -1,6 +1,7 @@
 //! The public door: a visitor follows a short link.
 //!
-//! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor;
+//! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor, and
+//! [`agent`] remembers it of each user agent;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
 //! that URL what the link and the visitor bring; `ending` counts how visits end. Links come from `links::resolve`, clicks go
 //! to `clicks`.
@@ -9,6 +10,7 @@
 //! the answer carries no click id and the click is counted as unrecorded; every answer is counted once, under its ending; a link that cannot be looked up answers 503,
 //! never 404.
 
+pub mod agent;
 pub mod decorate;
 pub mod destination;
 mod ending;

@@ -1,12 +1,17 @@
-//! What a request tells about its visitor: pure readings of headers, cheap enough for every redirect.
+//! What a request tells about its visitor: pure readings of headers. The user agent is read here, and once for each distinct
+//! one by [`super::agent`].
 
-/// What the destination depends on.
+use crate::clicks::class;
+
+/// What the user agent says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visitor {
     /// The device.
     pub platform: Platform,
     /// Whether this is the browser inside another app.
     pub in_app_browser: bool,
+    /// Whether this is a program that shows people what a page says of itself; the click is then no person's.
+    pub scraper: bool,
 }
 
 /// A visit, as far as routing rules look at it.
@@ -79,13 +84,14 @@ impl Visitor {
         let agent = user_agent.to_ascii_lowercase();
         let contains = |tokens: &[&str]| tokens.iter().any(|token| agent.contains(token));
         // Looking for one text after the other is quicker than for all in one pass: most visitors need four.
-        if contains(IOS) {
-            Self { platform: Platform::Ios, in_app_browser: contains(IOS_IN_APP) }
+        let (platform, in_app_browser) = if contains(IOS) {
+            (Platform::Ios, contains(IOS_IN_APP))
         } else if contains(ANDROID) {
-            Self { platform: Platform::Android, in_app_browser: contains(ANDROID_IN_APP) }
+            (Platform::Android, contains(ANDROID_IN_APP))
         } else {
-            Self { platform: Platform::Web, in_app_browser: false }
-        }
+            (Platform::Web, false)
+        };
+        Self { platform, in_app_browser, scraper: class::is_scraper(&agent) }
     }
 }
 
@@ -139,7 +145,24 @@ mod tests {
             ("Mozilla/5.0 (Windows NT 10.0) Instagram", Platform::Web, false),
             ("", Platform::Web, false),
         ] {
-            assert_eq!(Visitor::of(agent), Visitor { platform, in_app_browser }, "{agent}");
+            let expected = Visitor { platform, in_app_browser, scraper: false };
+            assert_eq!(Visitor::of(agent), expected, "{agent}");
+        }
+    }
+    #[test]
+    fn scrapers_are_told_whatever_device_they_claim() {
+        for (agent, platform) in [
+            ("facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)", Platform::Web),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 8_3 like Mac OS X) AppleWebKit/600.1.4 (KHTML, like Gecko) Version/8.0 Mobile/12F70 Safari/600.1.4 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+                Platform::Ios,
+            ),
+        ] {
+            assert_eq!(
+                Visitor::of(agent),
+                Visitor { platform, in_app_browser: false, scraper: true },
+                "{agent}"
+            );
         }
     }
 }

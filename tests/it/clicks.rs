@@ -4,10 +4,16 @@ use std::{fs, path::Path};
 
 use http::Method;
 use linkforty::{
-    clicks::{drain, network_of},
+    clicks::{
+        drain, network_of,
+        query::{Hints, hints, parameters},
+    },
     db::Dialect,
     entity::{click, click_rollup, dictionary, link_total},
-    pb::v1::{DayClicks, Link},
+    pb::v1::{
+        DayClicks, Link, QueryCondition, RoutingCondition, RoutingRule, Utm, routing_condition::Condition,
+        routing_rule::Action,
+    },
     spool::{Spool, SpoolOptions},
 };
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, Statement};
@@ -138,6 +144,113 @@ async fn little_is_kept_of_a_visitor() {
         assert!(!kept.contains("secret") && !kept.contains("203.0.113.77"));
         app.stop().await;
     }
+}
+
+/// What attribution and reports will ask of a click's query is there: the campaign as a text of its own, the rest to be read
+/// from the query as it was sent.
+#[tokio::test]
+async fn a_click_keeps_its_campaign_its_hints_and_what_the_app_gets() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        tenant.create(link("plain", DESTINATION)).await;
+        let utm = Utm { source: "mail".into(), campaign: "spring sale".into(), ..Utm::default() };
+        let sale = tenant.create(Link { utm: Some(utm), ..link("sale", DESTINATION) }).await;
+        let query =
+            "utm_source=a+b&id=7&fp_tz=Europe%2FZurich&fp_lang=de-CH&fp_sw=390&fp_sh=844&fp_platform=iOS";
+        for path in [
+            "/plain".to_owned(),
+            format!("/plain?{query}"),
+            "/sale".to_owned(),
+            format!("/sale?{query}"),
+            "/sale?utm_source=%20&utm_medium=%0D%0Ax%00".to_owned(),
+        ] {
+            app.visit(&path).await;
+            app.clock.advance(chrono::Duration::seconds(1));
+        }
+        // What it was at the moment of the click counts.
+        let other = Utm { source: "other".into(), ..Utm::default() };
+        tenant.update(Link { utm: Some(other), ..sale }, &["utm"]).await;
+        app.visit("/sale").await;
+        app.settled().await;
+        let mut all = clicks(app).await;
+        all.sort_by_key(|click| click.id.0);
+        let mut campaigns = Vec::new();
+        for click in &all {
+            campaigns.push(match click.campaign_id {
+                Some(id) => text(app, id).await,
+                None => String::new(),
+            });
+        }
+        let expected = [
+            "",
+            "utm_source=a b",
+            "utm_source=mail\nutm_campaign=spring sale",
+            "utm_source=a b\nutm_campaign=spring sale",
+            "utm_source=mail\nutm_medium=x\nutm_campaign=spring sale",
+            "utm_source=other",
+        ];
+        assert_eq!(campaigns, expected);
+        let kept = all[1].query.as_deref().expect("there was one");
+        let expected = Hints {
+            time_zone: Some("Europe/Zurich".to_owned()),
+            language: Some("de-CH".to_owned()),
+            screen: Some((390, 844)),
+            platform: Some("ios".to_owned()),
+            platform_version: None,
+        };
+        assert_eq!(hints(kept), expected);
+        assert_eq!(parameters(kept), [("id".to_owned(), "7".to_owned())]);
+        assert_eq!(all[0].query, None);
+    })
+    .await;
+}
+
+/// Which address of the link, or which of its rules, a visitor was sent to.
+#[tokio::test]
+async fn a_click_says_what_it_was_sent_to() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let rule = |name: &str| RoutingRule {
+            conditions: vec![RoutingCondition {
+                condition: Some(Condition::Query(QueryCondition { name: name.into(), value: None })),
+            }],
+            action: Some(Action::Url(format!("https://example.com/{name}"))),
+            ..RoutingRule::default()
+        };
+        let made = Link {
+            ios_url: "https://apps.apple.com/app/id1".into(),
+            android_app_link: "https://app.example.com/a".into(),
+            routing_rules: vec![
+                RoutingRule { active: Some(false), ..rule("off") },
+                rule("first"),
+                rule("second"),
+            ],
+            forward_query: Some(false),
+            ..link("all", DESTINATION)
+        };
+        let made = tenant.create(made).await;
+        let visits = [
+            ("", FIREFOX, DESTINATION, 4),
+            ("", "iPhone", "https://apps.apple.com/app/id1", 1),
+            ("", "Android", "https://app.example.com/a", 5),
+            ("?off", FIREFOX, DESTINATION, 4),
+            ("?first", FIREFOX, "https://example.com/first", 101),
+            ("?second&first", "iPhone", "https://example.com/first", 101),
+            ("?second", FIREFOX, "https://example.com/second", 102),
+        ];
+        for (query, agent, url, _) in visits {
+            let answer = app.visit_as(Method::GET, &format!("/all{query}"), &[("user-agent", agent)]).await;
+            assert_eq!(answer.header("location"), url, "{query} {agent}");
+            app.clock.advance(chrono::Duration::seconds(1));
+        }
+        app.settled().await;
+        let mut all = clicks(app).await;
+        all.sort_by_key(|click| click.id.0);
+        let steps: Vec<i16> = all.iter().map(|click| click.step).collect();
+        assert_eq!(steps, visits.map(|(_, _, _, step)| step));
+        assert!(all.iter().all(|click| click.link_id.to_string() == made.id));
+    })
+    .await;
 }
 
 /// What a visitor sends is what they like. It never keeps other clicks from being stored.

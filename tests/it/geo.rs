@@ -1,15 +1,16 @@
 //! Countries: out of the operator's file, in every shape, taken up anew when it changes, and stored with clicks.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use http::Method;
 use linkforty::{
     entity::click,
     geo::{Country, Geo},
 };
+use metrics_exporter_prometheus::PrometheusBuilder;
 use sea_orm::{EntityTrait as _, QueryOrder as _};
 
-use crate::support::{App, Shape, countries, link, stores};
+use crate::support::{App, Shape, Store, countries, link, stores, within};
 
 const NETWORKS: &[(&str, &str)] =
     &[("203.0.113.0/24", "CH"), ("198.51.100.0/25", "nz"), ("2001:db8::/32", "JP"), ("10.0.0.0/8", "DE")];
@@ -105,4 +106,51 @@ async fn clicks_are_stored_with_their_country() {
         assert_eq!(found, visits.map(|(_, country)| country), "{store}");
         app.stop().await;
     }
+}
+
+#[test]
+fn metrics_say_whether_the_file_is_good_and_how_old_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("countries.mmdb");
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let good = countries(Shape::Nested, NETWORKS);
+    let geo = Geo::new(Some(file.clone()));
+    metrics::with_local_recorder(&recorder, || {
+        for (bytes, is_good) in [(&b""[..], 0), (&good, 1), (b"<html>", 0), (&good, 1)] {
+            put(&file, bytes);
+            geo.refresh();
+            let text = metrics.render();
+            assert!(text.contains(&format!("linkforty_geoip_file_good {is_good}\n")), "{text}");
+        }
+        assert!(metrics.render().contains("linkforty_geoip_built_timestamp_seconds "));
+    });
+}
+
+/// A node that runs takes up what somebody puts in the place of its file, and nothing that is broken.
+#[tokio::test]
+async fn a_running_node_takes_up_a_new_file_by_itself() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("countries.mmdb");
+    put(&file, &countries(Shape::Nested, NETWORKS));
+    let path = file.display().to_string();
+    let settings = [("TRUSTED_PROXIES", "127.0.0.0/8"), ("GEOIP_FILE", &path)];
+    let app = App::start_with(Store::Embedded, &settings).await;
+    assert_eq!(of(&app.env().geo, "203.0.113.7"), "CH");
+    put(&file, b"broken");
+    app.env().geo.refresh();
+    assert_eq!(of(&app.env().geo, "203.0.113.7"), "CH");
+    put(&file, &countries(Shape::Nested, &[("203.0.113.0/24", "AT")]));
+    within(Duration::from_secs(30), "the node looks at its file", async || {
+        of(&app.env().geo, "203.0.113.7") == "AT"
+    })
+    .await;
+    app.tenant().await.create(link("spring", "https://example.com/any")).await;
+    app.visit_as(Method::GET, "/spring", &[("x-forwarded-for", "203.0.113.7")]).await;
+    app.settled().await;
+    let [kept] = &click::Entity::find().all(&app.env().db.api).await.expect("clicks can be read")[..] else {
+        panic!("one click")
+    };
+    assert_eq!(kept.country.as_deref(), Some("AT"));
+    app.stop().await;
 }

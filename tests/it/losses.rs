@@ -1,13 +1,22 @@
-//! Where every visit went: answers = clicks of all classes + turned away + unrecorded, with nothing left over.
+//! Where every visit went: answers = clicks of all classes + turned away + unrecorded, with nothing left over; and records that
+//! were drained = clicks of all classes + duplicates + dead letters.
 
 use std::collections::BTreeMap;
 
 use http::Method;
-use linkforty::{entity::click, pb::v1::Link};
+use linkforty::{
+    clicks::drain,
+    entity::click,
+    pb::v1::Link,
+    spool::{Spool, SpoolOptions},
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use sea_orm::EntityTrait as _;
+use sea_orm::{ConnectionTrait as _, EntityTrait as _};
 
-use crate::support::{App, Store, link, stores};
+use crate::{
+    clicks::copy,
+    support::{App, Store, link, stores},
+};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 const DESTINATION: &str = "https://example.com/any";
@@ -24,6 +33,13 @@ fn counters(metrics: &PrometheusHandle, name: &str) -> BTreeMap<String, u64> {
         })
         .filter(|(_, value)| *value > 0)
         .collect()
+}
+
+/// Reads the counter of a name that has no labels.
+fn number(metrics: &PrometheusHandle, name: &str) -> u64 {
+    let text = metrics.render();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(0, |value| value.parse().expect("a number"))
 }
 
 fn map(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
@@ -117,6 +133,67 @@ async fn a_visit_that_cannot_be_recorded_is_accounted_for() {
             drop(heard);
         }
     }
+}
+
+/// A record that comes again is a duplicate and nothing else: what was drained is what was recorded, and what was there.
+#[tokio::test(flavor = "current_thread")]
+async fn a_record_drained_again_is_a_duplicate_and_no_click() {
+    for store in stores() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let heard = metrics::set_default_local_recorder(&recorder);
+        let app = App::start(store).await;
+        app.tenant().await.create(link("spring", DESTINATION)).await;
+        for agent in [FIREFOX, FIREFOX, "Googlebot/2.1"] {
+            app.visit_as(Method::GET, "/spring", &[("user-agent", agent)]).await;
+        }
+        app.settled().await;
+        assert_eq!(number(&metrics, "linkforty_clicks_duplicate_total"), 0, "{store}");
+        // The disk of this morning, and a database that has forgotten how far it was.
+        let replayed = app.data.path().join("replayed");
+        copy(&app.env().config.spool_dir(), &replayed);
+        let _ = std::fs::remove_file(replayed.join("checkpoint"));
+        let db = &app.env().db.api;
+        db.execute_unprepared("DELETE FROM spool_progress").await.expect("forgets");
+        let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
+        let (spool, mut reader) = Spool::open(&replayed, options).expect("the copy opens");
+        let drained = drain::once(app.env(), &spool, &mut reader).await.expect("drains");
+        spool.close().await;
+        assert_eq!(drained, 3, "{store}");
+        assert_eq!(number(&metrics, "linkforty_clicks_duplicate_total"), drained, "{store}");
+        let classes = counters(&metrics, "linkforty_clicks_recorded_total");
+        assert_eq!(classes, map(&[("human", 2), ("bot", 1)]), "{store}");
+        assert_eq!(counters(&metrics, "linkforty_visits_total"), map(&[("redirected", 3)]), "{store}");
+        app.stop().await;
+        drop(heard);
+    }
+}
+
+/// Visitors who are turned away because of us are accounted for too.
+#[tokio::test(flavor = "current_thread")]
+async fn a_visit_that_fails_is_accounted_for() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let heard = metrics::set_default_local_recorder(&recorder);
+    let away =
+        [("DATABASE_URL", "postgres://nobody@127.0.0.1:9/none"), ("DATABASE_ACQUIRE_TIMEOUT_MS", "200")];
+    let app = App::start_with(Store::Embedded, &away).await;
+    for _ in 0..2 {
+        assert_eq!(app.visit("/spring").await.status, 503);
+    }
+    app.stop().await;
+    assert_eq!(counters(&metrics, "linkforty_visits_total"), map(&[("away", 2)]));
+    // A row that somebody wrote by hand.
+    let app = App::start(Store::Embedded).await;
+    app.tenant().await.create(link("spring", DESTINATION)).await;
+    let wrong = "UPDATE links SET destination_url = 'https://example.com/' || char(10)";
+    app.env().db.api.execute_unprepared(wrong).await.expect("writes");
+    assert_eq!(app.visit("/spring").await.status, 404);
+    app.settled().await;
+    assert_eq!(counters(&metrics, "linkforty_visits_total"), map(&[("away", 2), ("broken", 1)]));
+    assert_eq!(counters(&metrics, "linkforty_clicks_recorded_total"), map(&[]));
+    app.stop().await;
+    drop(heard);
 }
 
 /// Anybody can write the header; only a trusted proxy is believed, and only when it is said to tell bots apart.

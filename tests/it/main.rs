@@ -1,6 +1,7 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
 mod accounts;
+mod agents;
 mod analytics;
 mod api;
 mod batches;
@@ -24,6 +25,7 @@ mod statements;
 mod support;
 mod telemetry;
 mod tls;
+mod vectors;
 mod watch;
 mod web;
 mod workspaces;

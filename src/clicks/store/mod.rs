@@ -16,7 +16,10 @@ use quick_cache::sync::Cache;
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use uuid::Uuid;
 
-use super::class::{self, Class};
+use super::{
+    class::{self, Class},
+    query,
+};
 use crate::{
     clock::Moment,
     db::{Dialect, dialect},
@@ -40,6 +43,8 @@ pub struct Row {
     pub referrer_host: String,
     pub language: String,
     pub query: String,
+    /// The link's own, `name=value` each.
+    pub link_campaign: Vec<String>,
     pub country: Option<Country>,
 }
 
@@ -50,6 +55,7 @@ pub enum Kind {
     UserAgent = 1,
     Referrer = 2,
     Language = 3,
+    Campaign = 4,
 }
 
 /// How far a spool has been drained, and when that was.
@@ -61,13 +67,14 @@ pub struct Progress {
 }
 
 /// A click with its texts replaced by their numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Coded<'a> {
     row: &'a Row,
     class: Class,
     user_agent: i32,
     referrer: i32,
     language: i32,
+    campaign: Option<i32>,
 }
 
 /// A row that was really inserted, and who made the click now that its user agent is read.
@@ -115,17 +122,20 @@ pub async fn write<'a>(
     rows: &'a [Row],
     progress: Progress,
 ) -> Result<Vec<Inserted<'a>>, DbErr> {
-    let texts = Texts::of(rows);
+    let campaigns: Vec<String> =
+        rows.iter().map(|row| query::campaign(&row.query, &row.link_campaign)).collect();
+    let texts = Texts::of(rows, &campaigns);
     let numbers = numbers(db, dictionary, &texts.distinct).await?;
     let coded: Vec<Coded<'_>> = rows
         .iter()
         .zip(&texts.places)
-        .map(|(row, [user_agent, referrer, language])| Coded {
+        .map(|(row, ([user_agent, referrer, language], campaign))| Coded {
             row,
             class: if row.class == Class::Human { dictionary.class(&row.user_agent) } else { row.class },
             user_agent: numbers[*user_agent],
             referrer: numbers[*referrer],
             language: numbers[*language],
+            campaign: campaign.map(|campaign| numbers[campaign]),
         })
         .collect();
     let inserted = match dialect(db.get_database_backend()) {
@@ -140,6 +150,10 @@ pub async fn write<'a>(
     }
     for (class, count) in classes {
         counter!("linkforty_clicks_recorded_total", "class" => class).increment(count);
+    }
+    let repeated = rows.len() - inserted.len();
+    if repeated > 0 {
+        counter!("linkforty_clicks_duplicate_total").increment(repeated as u64);
     }
     Ok(inserted)
 }
@@ -222,14 +236,15 @@ fn hour_of(id: ClickId) -> i32 {
     i32::try_from(time_of(id.0).timestamp() / 3600).unwrap_or(i32::MAX)
 }
 
-/// The texts of a batch, each once, and which of them each row has: user agent, referrer, language.
+/// The texts of a batch, each once, and which of them each row has: user agent, referrer, language, and its campaign if
+/// it has one.
 struct Texts<'a> {
     distinct: Vec<(Kind, &'a str)>,
-    places: Vec<[usize; 3]>,
+    places: Vec<([usize; 3], Option<usize>)>,
 }
 
 impl<'a> Texts<'a> {
-    fn of(rows: &'a [Row]) -> Self {
+    fn of(rows: &'a [Row], campaigns: &'a [String]) -> Self {
         let mut distinct = Vec::new();
         let mut known: HashMap<(Kind, &str), usize> = HashMap::new();
         let mut place = |kind, text: &'a str| {
@@ -240,12 +255,14 @@ impl<'a> Texts<'a> {
         };
         let places = rows
             .iter()
-            .map(|row| {
-                [
+            .zip(campaigns)
+            .map(|(row, campaign)| {
+                let always = [
                     place(Kind::UserAgent, &row.user_agent),
                     place(Kind::Referrer, &row.referrer_host),
                     place(Kind::Language, &row.language),
-                ]
+                ];
+                (always, (!campaign.is_empty()).then(|| place(Kind::Campaign, campaign)))
             })
             .collect();
         Self { distinct, places }
@@ -313,15 +330,23 @@ mod tests {
             referrer_host: String::new(),
             language: String::new(),
             query: String::new(),
+            link_campaign: Vec::new(),
             country: None,
         };
         let preview = Class::Preview;
         let rows = [row(Class::Human), row(preview), row(Class::Human)];
         let mut coded: Vec<Coded<'_>> = rows
             .iter()
-            .map(|row| Coded { row, class: row.class, user_agent: 1, referrer: 1, language: 1 })
+            .map(|row| Coded {
+                row,
+                class: row.class,
+                user_agent: 1,
+                referrer: 1,
+                language: 1,
+                campaign: None,
+            })
             .collect();
-        coded.push(Coded { row: &rows[0], class: Class::Human, user_agent: 1, referrer: 1, language: 1 });
+        coded.push(Coded { class: Class::Human, ..coded[0] });
         let inserted = HashSet::from([rows[0].id.0, rows[1].id.0]);
         let fresh = fresh(&coded, inserted);
         assert_eq!(

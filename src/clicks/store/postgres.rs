@@ -59,10 +59,10 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     let found: Option<Vec<Uuid>> = sqlx::query_scalar(
         "WITH inserted AS (
          INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
-                             platform, bot, step, network, query, country)
+                             platform, bot, step, network, query, country, campaign_id)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[],
                               $7::integer[], $8::smallint[], $9::smallint[], $10::smallint[], $11::bytea[], $12::text[],
-                              $13::char(2)[])
+                              $13::char(2)[], $14::integer[])
          ON CONFLICT (id) DO NOTHING
          RETURNING id)
          SELECT array_agg(id) FROM inserted",
@@ -80,6 +80,7 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     .bind(column(rows, |row| row.row.network.as_slice()))
     .bind(column(rows, |row| if row.row.query.is_empty() { None } else { Some(row.row.query.as_str()) }))
     .bind(column(rows, |row| row.row.country.as_ref().map(Country::as_str)))
+    .bind(column(rows, |row| row.campaign))
     .fetch_one(&mut *tx)
     .await?;
     Ok(found.unwrap_or_default().into_iter().collect())

@@ -5,6 +5,7 @@ mod books;
 mod ledger;
 mod node;
 mod servers;
+mod slow;
 mod world;
 
 use std::{
@@ -16,6 +17,8 @@ pub use self::{
     books::Books,
     ledger::{Book, Ledger, Line, Load},
     node::Node,
+    servers::{Postgres, Redis},
+    slow::Way,
     world::{World, on_every_store, on_production, visit},
 };
 

@@ -54,6 +54,11 @@ impl Postgres {
         format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts it on the data it had.
     pub async fn start(&mut self) {
         assert!(self.child.is_none(), "it runs already");
@@ -143,6 +148,11 @@ impl Redis {
     /// Returns its address.
     pub fn url(&self) -> String {
         format!("redis://default:{}@127.0.0.1:{}/0", self.password, self.port)
+    }
+
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Starts it, empty.
