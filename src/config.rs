@@ -38,6 +38,8 @@ pub struct Config {
     pub trust_edge_bot_header: bool,
     /// The MaxMind-format file that countries are looked up in.
     pub geoip_file: Option<PathBuf>,
+    /// Calls to URLs that strangers gave.
+    pub outbound: Outbound,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
     pub tls: Option<Tls>,
     /// Logging.
@@ -127,6 +129,23 @@ pub struct Limits {
     pub per_minute: u32,
     /// Sign-in attempts each address may make in a minute.
     pub sign_in_per_minute: u32,
+}
+
+/// Calls to URLs that strangers gave.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// Networks that are not on the public internet and may be called all the same.
+    pub allow_networks: Vec<IpNet>,
+    /// Ports that may be called besides 443 (and 80 for `http://`, in development).
+    pub allow_ports: Vec<u16>,
+    /// PEM file with authorities whose certificates are believed besides those of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// How long it may take to look a name up, to connect and to shake hands.
+    pub connect_timeout: Duration,
+    /// How long a call may take in all.
+    pub timeout: Duration,
+    /// Calls under way to one host at the most.
+    pub max_per_host: u32,
 }
 
 /// Certificate files.
@@ -312,6 +331,7 @@ impl Config {
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
         let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
         let geoip_file = Some(read.text("GEOIP_FILE", "")).filter(|file| !file.is_empty()).map(PathBuf::from);
+        let outbound = read.outbound();
         let tls = read.tls();
         let log = Log {
             level: read.text("LOG_LEVEL", "info"),
@@ -402,6 +422,7 @@ impl Config {
             trusted_proxies,
             trust_edge_bot_header,
             geoip_file,
+            outbound,
             tls,
             log,
             spool,
@@ -563,6 +584,33 @@ impl Reader<'_> {
         Some(Secrets { jwt, session })
     }
 
+    fn outbound(&mut self) -> Outbound {
+        let networks = self.text("OUTBOUND_ALLOW_NETWORKS", "");
+        let allow_networks: Vec<IpNet> =
+            self.list("OUTBOUND_ALLOW_NETWORKS", &networks, "a network such as 10.1.0.0/16");
+        // It would hand out the machine itself and the cloud's credentials, which nobody means to.
+        if allow_networks.iter().any(|network| network.prefix_len() == 0) {
+            self.problem("OUTBOUND_ALLOW_NETWORKS allows every address: name the networks that are meant");
+        }
+        let ports = self.text("OUTBOUND_ALLOW_PORTS", "");
+        let outbound = Outbound {
+            allow_networks,
+            allow_ports: self.list("OUTBOUND_ALLOW_PORTS", &ports, "a port such as 8443"),
+            ca_file: Some(self.text("OUTBOUND_CA_FILE", ""))
+                .filter(|file| !file.is_empty())
+                .map(PathBuf::from),
+            connect_timeout: self.millis("OUTBOUND_CONNECT_TIMEOUT_MS", "5000"),
+            timeout: self.millis("OUTBOUND_TIMEOUT_MS", "30000"),
+            max_per_host: self.parse("OUTBOUND_MAX_PER_HOST", "8", "a number of calls"),
+        };
+        if outbound.connect_timeout.is_zero() || outbound.timeout.is_zero() || outbound.max_per_host == 0 {
+            self.problem(
+                "OUTBOUND_CONNECT_TIMEOUT_MS, OUTBOUND_TIMEOUT_MS and OUTBOUND_MAX_PER_HOST must be at least 1",
+            );
+        }
+        outbound
+    }
+
     fn tls(&mut self) -> Option<Tls> {
         let certificate = self.text("TLS_CERTIFICATE_FILE", "");
         let key = self.text("TLS_KEY_FILE", "");
@@ -652,6 +700,10 @@ mod tests {
             ("DATABASE_URL", "mysql://x/y", "not a postgres:// URL"),
             ("DATABASE_POOL_MAX", "1", "DATABASE_POOL_MIN must not exceed"),
             ("RATE_LIMIT_MAX", "many", "RATE_LIMIT_MAX is \"many\""),
+            ("OUTBOUND_ALLOW_NETWORKS", "10.0.0.0/8,inside", "OUTBOUND_ALLOW_NETWORKS holds \"inside\""),
+            ("OUTBOUND_ALLOW_NETWORKS", "::/0", "OUTBOUND_ALLOW_NETWORKS allows every address"),
+            ("OUTBOUND_ALLOW_PORTS", "8443,99999", "OUTBOUND_ALLOW_PORTS holds \"99999\""),
+            ("OUTBOUND_MAX_PER_HOST", "0", "must be at least 1"),
             ("NODE_ENV", "prod", "APP_ENV is \"prod\""),
         ] {
             let problems = production(&[(name, value)]).expect_err(says).to_string();

@@ -4,7 +4,8 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`geo`], [`idempotency`], [`limits`], [`memory`], [`rpc`], [`spool`], [`telemetry`].
+//!   [`geo`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`],
+//!   [`telemetry`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
+pub mod outbound;
 pub mod rpc;
 pub mod spool;
 pub mod telemetry;

@@ -16,6 +16,7 @@ mod keys;
 mod layers;
 mod links;
 mod losses;
+mod outbound;
 mod redirect;
 mod rooms;
 mod schema;
