@@ -39,7 +39,7 @@ pub enum Edge {
 }
 
 /// Every class with its number. The numbers are stored, in the column `bot`; those below 4 are older than the classes.
-const NUMBERS: [(Class, i16); 7] = [
+pub(super) const NUMBERS: [(Class, i16); 7] = [
     (Class::Human, 0),
     (Class::Bot(Sign::Method), 1),
     (Class::Bot(Sign::UserAgent), 2),

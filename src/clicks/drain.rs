@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use fail::fail_point;
-use metrics::{counter, gauge, histogram};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     live,
+    meters::Meters,
     record::decode,
     store::{self, Dictionary, Progress, Row},
 };
@@ -30,8 +30,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Drains the spool until `stop`; then whatever is still in it waits for the next start.
-pub async fn run(env: Env, spool: Spool, reader: &mut Reader, stop: CancellationToken) {
-    let drain = Drain { env, dictionary: Dictionary::default(), spool };
+pub async fn run(env: Env, spool: Spool, reader: &mut Reader, meters: Meters, stop: CancellationToken) {
+    let drain = Drain { env, dictionary: Dictionary::default(), spool, meters };
     tokio::select! {
         () = stop.cancelled() => {}
         () = drain.forever(reader) => {}
@@ -40,7 +40,12 @@ pub async fn run(env: Env, spool: Spool, reader: &mut Reader, stop: Cancellation
 
 /// Drains what the spool holds now and returns how many records that were. Fails when the database does.
 pub async fn once(env: &Env, spool: &Spool, reader: &mut Reader) -> Result<u64, sea_orm::DbErr> {
-    let drain = Drain { env: env.clone(), dictionary: Dictionary::default(), spool: spool.clone() };
+    let drain = Drain {
+        env: env.clone(),
+        dictionary: Dictionary::default(),
+        spool: spool.clone(),
+        meters: Meters::new(),
+    };
     if let Some(position) = store::progress(&drain.env.db.drain, spool.id()).await? {
         reader.seek(position);
     }
@@ -61,11 +66,12 @@ struct Drain {
     env: Env,
     dictionary: Dictionary,
     spool: Spool,
+    meters: Meters,
 }
 
 impl Drain {
     async fn forever(&self, reader: &mut Reader) {
-        let mut pauses = Pauses::default();
+        let mut failures = 0;
         loop {
             match store::progress(&self.env.db.drain, self.spool.id()).await {
                 Ok(position) => {
@@ -74,7 +80,7 @@ impl Drain {
                     }
                     break;
                 }
-                Err(error) => pauses.pause(&self.env, &error).await,
+                Err(error) => self.pause(&mut failures, &error).await,
             }
         }
         loop {
@@ -83,15 +89,15 @@ impl Drain {
                 return;
             }
             let started = std::time::Instant::now();
-            let mut pauses = Pauses::default();
+            let mut failures = 0;
             while let Err(error) = self.store(&batch.records, batch.end).await {
-                pauses.pause(&self.env, &error).await;
+                self.pause(&mut failures, &error).await;
             }
             fail_point!("drain.commit.after");
             commit(reader, &batch);
-            histogram!("linkforty_drain_batch_seconds").record(started.elapsed().as_secs_f64());
-            counter!("linkforty_drain_records_total").increment(batch.records.len() as u64);
-            gauge!("linkforty_drain_batch_records").set(batch.records.len() as f64);
+            self.meters.batch_seconds.record(started.elapsed());
+            self.meters.records.increment(batch.records.len() as u64);
+            self.meters.batch_records.set(batch.records.len() as f64);
         }
     }
 
@@ -119,6 +125,7 @@ impl Drain {
                 }
             },
             Ok(inserted) => {
+                self.meters.stored(rows.len(), inserted.iter().map(|one| one.class));
                 live::publish(&self.env, &inserted).await;
                 Ok(())
             }
@@ -128,30 +135,25 @@ impl Drain {
 
     async fn bury(&self, record: &Record, why: &str) -> Result<(), sea_orm::DbErr> {
         tracing::error!(record.id = %record.id, kind = u8::from(record.kind), why, "a spool record was set aside as a dead letter");
-        counter!("linkforty_dead_letters_total").increment(1);
+        self.meters.dead_letters.increment(1);
         let letter = (record.id, u8::from(record.kind), record.payload.as_ref());
         store::bury(&self.env.db.drain, self.spool.id(), letter, why, self.env.now()).await
+    }
+
+    /// Waits longer after each failure, never at the same moments as other nodes (full jitter).
+    async fn pause(&self, failures: &mut u32, error: &sea_orm::DbErr) {
+        let bound = longest_pause(*failures);
+        *failures = failures.saturating_add(1);
+        let pause = Duration::from_millis(u64::from(self.env.ids.below(bound.as_millis() as u32)) + 1);
+        tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the spool waits for the database");
+        self.meters.failures.increment(1);
+        tokio::time::sleep(pause).await;
     }
 }
 
 fn commit(reader: &mut Reader, batch: &Batch) {
     if let Err(error) = reader.commit(batch.end) {
         tracing::warn!(%error, "the spool's checkpoint could not be written; the batch would be repeated after a crash");
-    }
-}
-
-/// Waits longer after each failure, never at the same moments as other nodes (full jitter).
-#[derive(Default)]
-struct Pauses(u32);
-
-impl Pauses {
-    async fn pause(&mut self, env: &Env, error: &sea_orm::DbErr) {
-        let bound = longest_pause(self.0);
-        self.0 = self.0.saturating_add(1);
-        let pause = Duration::from_millis(u64::from(env.ids.below(bound.as_millis() as u32)) + 1);
-        tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the spool waits for the database");
-        counter!("linkforty_drain_failures_total").increment(1);
-        tokio::time::sleep(pause).await;
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod class;
 pub mod drain;
 pub mod live;
+mod meters;
 mod network;
 pub mod query;
 mod record;
@@ -25,7 +26,7 @@ use ring::hmac;
 use siphasher::sip::SipHasher24;
 
 use self::class::Class;
-pub use self::network::network_of;
+pub use self::{meters::Meters, network::network_of};
 use crate::{
     db::Dialect,
     env::Env,

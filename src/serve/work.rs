@@ -78,10 +78,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         work.begin_once(task.name, |token| task.run(token));
     }
     let (draining, (spool, reader)) = (env.clone(), drain);
-    let reader = Arc::new(Mutex::new(reader));
+    let (reader, meters) = (Arc::new(Mutex::new(reader)), clicks::Meters::new());
     work.begin_apart("drain", move |token| {
         let (env, spool, reader) = (draining.clone(), spool.clone(), reader.clone());
-        async move { drain::run(env, spool, &mut *reader.lock().await, token).await }
+        let meters = meters.clone();
+        async move { drain::run(env, spool, &mut *reader.lock().await, meters, token).await }
     });
     let live = env.clone();
     work.begin("live clicks", move |token| clicks::live::listen(live.clone(), token));

@@ -11,7 +11,6 @@ use std::{
 };
 
 use chrono::NaiveDate;
-use metrics::counter;
 use quick_cache::sync::Cache;
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use uuid::Uuid;
@@ -138,24 +137,11 @@ pub async fn write<'a>(
             campaign: campaign.map(|campaign| numbers[campaign]),
         })
         .collect();
-    let inserted = match dialect(db.get_database_backend()) {
+    match dialect(db.get_database_backend()) {
         Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), &coded, progress).await,
         Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), &coded, progress).await,
     }
-    .map_err(sql)?;
-    // After the commit: what was not stored is not counted, and a repeated batch counts nothing.
-    let mut classes = BTreeMap::<&str, u64>::new();
-    for one in &inserted {
-        *classes.entry(one.class.name()).or_default() += 1;
-    }
-    for (class, count) in classes {
-        counter!("linkforty_clicks_recorded_total", "class" => class).increment(count);
-    }
-    let repeated = rows.len() - inserted.len();
-    if repeated > 0 {
-        counter!("linkforty_clicks_duplicate_total").increment(repeated as u64);
-    }
-    Ok(inserted)
+    .map_err(sql)
 }
 
 /// Returns how far this database has drained a spool.
