@@ -151,31 +151,29 @@ fn special_v4(address: Ipv4Addr) -> Option<Special> {
 }
 
 fn special_v6(address: Ipv6Addr) -> Option<Special> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let joined = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
-    let last = joined(g, h);
-    match [a, b, c, d, e, f] {
+    let groups = address.segments();
+    // The IPv4 address that stands in two groups.
+    let inner = |at: usize| Ipv4Addr::from(u32::from(groups[at]) << 16 | u32::from(groups[at + 1]));
+    let transition = |inner: Ipv4Addr| special_v4(inner).unwrap_or(Special::Transition);
+    match groups {
         // RFC 4291 2.5.2, 2.5.3, and 2.5.5.1 (IPv4-compatible, deprecated).
-        [0, 0, 0, 0, 0, 0] => Some(match address {
+        [0, 0, 0, 0, 0, 0, ..] => Some(match address {
             Ipv6Addr::UNSPECIFIED => Special::Unspecified,
             Ipv6Addr::LOCALHOST => Special::Loopback,
-            _ => special_v4(last).unwrap_or(Special::Transition),
+            _ => transition(inner(6)),
         }),
         // RFC 6052: NAT64. In a network without IPv4 this is how all of IPv4 is reached.
-        [0x64, 0xff9b, 0, 0, 0, 0] => special_v4(last),
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => special_v4(inner(6)),
         // RFC 8215: NAT64 of the operator's own, who alone knows where in it the IPv4 address stands.
-        [0x64, 0xff9b, 1, ..] => Some(special_v4(last).unwrap_or(Special::Transition)),
+        [0x64, 0xff9b, 1, ..] => Some(transition(inner(6))),
         // RFC 3056, RFC 7526: 6to4, deprecated.
-        [0x2002, ..] => Some(special_v4(joined(b, c)).unwrap_or(Special::Transition)),
+        [0x2002, ..] => Some(transition(inner(1))),
         _ => V6
             .iter()
             .find(|(network, _)| network.contains(&address))
             .map(|(_, special)| *special)
             // RFC 5214: ISATAP, a tunnel to the IPv4 address in its last half.
-            .or_else(|| {
-                (matches!(e, 0 | 0x200) && f == 0x5efe)
-                    .then(|| special_v4(last).unwrap_or(Special::Transition))
-            })
+            .or_else(|| matches!(groups[4..6], [0 | 0x200, 0x5efe]).then(|| transition(inner(6))))
             .or_else(|| (!GLOBAL_UNICAST.contains(&address)).then_some(Special::Reserved)),
     }
 }

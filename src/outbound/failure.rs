@@ -113,7 +113,7 @@ impl Failure {
 }
 
 fn is_flood(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Flood>())
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Flood>()).is_some()
 }
 
 /// Returns the error of the connection, or of the reader of chunks, that an error stands for.

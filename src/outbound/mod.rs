@@ -236,7 +236,7 @@ impl Outbound {
             let address = address.to_canonical();
             match self.policy.judge(address) {
                 Verdict::Refused(special) => {
-                    refused = refused.or(Some(Failure::Address { address, special }))
+                    refused = refused.or(Some(Failure::Address { address, special }));
                 }
                 Verdict::Public | Verdict::Allowed if callable.contains(&address) => {}
                 Verdict::Public | Verdict::Allowed => callable.push(address),
@@ -260,8 +260,8 @@ impl Outbound {
                 continue;
             };
             let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
-            let part = deadline.saturating_duration_since(Instant::now()) / left;
-            match timeout(part, TcpStream::connect((*address, port))).await {
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            match timeout(share, TcpStream::connect((*address, port))).await {
                 Ok(Ok(stream)) => {
                     // A request is one write; nothing is gained by holding its end back.
                     stream.set_nodelay(true).map_err(Failure::Connect)?;

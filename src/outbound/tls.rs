@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 
 /// Returns what encrypted connections begin with. `authorities` is a PEM file of authorities besides the public ones.
 pub(super) fn connector(authorities: Option<&Path>) -> anyhow::Result<TlsConnector> {
-    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     if let Some(file) = authorities {
         let unreadable = || format!("cannot read the authorities in {} (OUTBOUND_CA_FILE)", file.display());
         let found: Vec<_> = CertificateDer::pem_file_iter(file)

@@ -191,7 +191,7 @@ fn text(answer: &OutboundResponse) -> &str {
 
 #[tokio::test]
 async fn an_answer_comes_back_and_the_request_is_ours() {
-    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let (heard, mut requests) = tokio::sync::mpsc::unbounded_channel();
     let stranger = stranger_at(&format!("{OUTSIDE}:0"), move |mut stream| {
         let heard = heard.clone();
         async move {
@@ -214,7 +214,7 @@ async fn an_answer_comes_back_and_the_request_is_ours() {
     assert_eq!((answer.status, text(&answer), answer.truncated), (StatusCode::OK, "fine", false));
     assert_eq!(answer.address.to_string(), OUTSIDE);
 
-    let (request, body) = hears.recv().await.expect("it was called");
+    let (request, body) = requests.recv().await.expect("it was called");
     let mut lines: Vec<&str> = request.lines().filter(|line| !line.is_empty()).collect();
     lines[1..].sort_unstable();
     let host = format!("host: hooks.shop.com:{}", stranger.at.port());
@@ -466,7 +466,7 @@ async fn what_is_no_answer_is_told_apart() {
 
 #[tokio::test]
 async fn one_host_gets_so_many_calls_at_a_time_and_a_dropped_call_hangs_up() {
-    let (hung_up, mut hangs_up) = tokio::sync::mpsc::unbounded_channel();
+    let (hung_up, mut ends) = tokio::sync::mpsc::unbounded_channel();
     let silent = stranger_at(&format!("{OUTSIDE}:0"), move |mut stream| {
         let hung_up = hung_up.clone();
         async move {
@@ -492,7 +492,7 @@ async fn one_host_gets_so_many_calls_at_a_time_and_a_dropped_call_hangs_up() {
 
     drop(calls);
     for _ in 0..2 {
-        assert_eq!(hangs_up.recv().await, Some(true));
+        assert_eq!(ends.recv().await, Some(true));
     }
     let short = OutboundRequest { timeout: Some(Duration::from_secs(1)), ..request };
     let failure = client.send(short).await.expect_err("it is silent");
