@@ -12,7 +12,7 @@ use linkforty::{
     page::{Cursor, PageSeal},
     redirect::{
         destination::choose,
-        visitor::{Visit, Visitor},
+        visitor::{Password, Visit, Visitor, Whereabouts},
     },
     spool::{Reader, RecordKind, Spool, SpoolOptions},
 };
@@ -87,6 +87,8 @@ fn destination(criterion: &mut Criterion) {
         decoration: None,
         forward_query: true,
         rules: Rules::default(),
+        extras: None,
+        house: None,
         active: true,
         start_time: Some(from_micros(0)),
         expire_time: Some(from_micros(2_000_000)),
@@ -99,6 +101,8 @@ fn destination(criterion: &mut Criterion) {
         referrer: "",
         query: "",
         client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
+        country: Whereabouts::Known(None),
+        password: Password::Unknown,
     };
     criterion.bench_function("redirect/visitor", |bencher| {
         bencher.iter(|| Visitor::of(black_box(USER_AGENT)));

@@ -24,6 +24,8 @@ pub fn of(link: &Model) -> usize {
         + link.ios_url.len()
         + link.android_url.len()
         + link.web_url.len()
+        + link.disable_reason.len()
+        + [&link.targeting, &link.og].into_iter().flatten().map(Vec::len).sum::<usize>()
         + tags.map(|tag| tag.as_str().map_or(0, str::len) + 3).sum::<usize>()
 }
 

@@ -7,7 +7,7 @@ use prost::Message;
 use super::{
     CountedLink, Door, LinkOrder, LinkQuery, Run, Shown, app_fields,
     batch::Results,
-    etag,
+    etag, extras,
     fields::{NOT_A_UUID, check_tag, moment, timestamp},
     routing,
 };
@@ -201,6 +201,16 @@ fn content(config: &Config, link: Model) -> v1::Link {
         start_time: link.start_time.map(time),
         expire_time: link.expire_time.map(time),
         tags: serde_json::from_value(link.tags).unwrap_or_default(),
+        targeting: extras::from_bytes(link.targeting.as_deref()),
+        og: extras::from_bytes(link.og.as_deref()),
+        warn_time: link.warn_time.map(time),
+        disable_time: link.disable_time.map(time),
+        disable_reason: link.disable_reason,
+        has_password: link.password_hash.is_some(),
+        launchpad_mode: match i32::from(link.launchpad_mode) {
+            0 => v1::LaunchpadMode::Inherit.into(),
+            mode => mode,
+        },
         ..v1::Link::default()
     }
 }

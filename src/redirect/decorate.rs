@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 8192;
 const STORES: [&str; 3] = [PLAY, "apps.apple.com", "itunes.apple.com"];
 const PLAY: &str = "play.google.com";
 /// The parameter that carries the id of the click.
-const CLICK_ID: &str = "lf_click";
+pub(super) const CLICK_ID: &str = "lf_click";
 
 /// What a URL is decorated with.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +182,7 @@ mod tests {
     fn decorated(url: &str, parameters: &[(&str, &str)], append_click_id: bool, query: &str) -> String {
         let parameters =
             parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let link = Decoration { parameters, append_click_id };
+        let link = Decoration { parameters, of_campaign: 0, append_click_id };
         let click = Some(ClickId(uuid::Uuid::nil()));
         let whole = decorate(url, Additions { link: Some(&link), click, query }).into_owned();
         let unrecorded = decorate(url, Additions { link: Some(&link), click: None, query });

@@ -2,12 +2,13 @@
 
 use crate::{
     clock::Moment,
-    links::{Rule, Target},
+    links::{Extras, House, Rule, Target},
+    pb::v1::{LaunchpadDesktop, LaunchpadMobile, LaunchpadMode},
 };
 
 use super::{
     rules,
-    visitor::{Platform, Visit},
+    visitor::{Password, Platform, Visit},
 };
 
 /// What becomes of a visit.
@@ -20,8 +21,52 @@ pub enum Outcome<'a> {
         /// The step of the chain that named it.
         step: Step,
     },
+    /// A page opens the app by its scheme, and goes on from there when no app answers.
+    OpenApp {
+        /// Where the app is to be had.
+        store: Option<&'a str>,
+        /// Where to go without it.
+        web: Option<&'a str>,
+    },
+    /// A page shows the ways into the app.
+    Launchpad(Launchpad<'a>),
+    /// A program that draws previews sees what the link says of itself.
+    Preview(Card),
+    /// The visitor is warned, and told where the link leads.
+    Warn {
+        /// Where, and because of which step; `None`: nowhere a visitor could be sent to by a click.
+        onward: Option<(&'a str, Step)>,
+    },
+    /// The visitor is asked for the password.
+    Password,
+    /// The visitor sees that the link exists and leads nowhere for them.
+    NoDestination,
+    /// The visitor sees that the link is not available any more, and nothing of it.
+    Gone(Gone),
     /// The visitor sees what a visitor of an unknown code sees.
     NotFound(Closed),
+}
+
+/// The ways into the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Launchpad<'a> {
+    /// Where the app for iOS is to be had.
+    pub ios_store: Option<&'a str>,
+    /// Where the app for Android is to be had.
+    pub android_store: Option<&'a str>,
+    /// Where to go without the app.
+    pub web: Option<&'a str>,
+    /// Whether the app can be opened by its scheme.
+    pub opens_app: bool,
+}
+
+/// What a preview may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Card {
+    /// What the link says of itself.
+    Own,
+    /// Nothing: the link has a password and says nothing for those who do not know it.
+    Neutral,
 }
 
 /// The step of the destination chain that named the destination.
@@ -37,13 +82,26 @@ pub enum Step {
     Destination,
     /// The URL that the installed app opens: universal link or app link.
     AppLink,
+    /// The app's own scheme.
+    Scheme,
+    /// The workspace's store for iOS.
+    HouseIos,
+    /// The workspace's store for Android.
+    HouseAndroid,
+    /// The workspace's web address.
+    HouseWeb,
+    /// The page with the ways into the app.
+    Launchpad,
+    /// What a preview shows.
+    Preview,
     /// The routing rule at this place, from 0.
     Rule(u8),
 }
 
 impl Step {
     /// Returns the number that is stored with every click: 1 to 4 for the link's addresses for iOS, Android, the web and
-    /// for all, 5 for the URL that the app opens, 100 and more for the routing rules in their order.
+    /// for all, 5 for the URL that the app opens, 6 for its scheme, 7 to 9 for the workspace's addresses for iOS, Android
+    /// and the web, 10 for the launchpad, 11 for a preview, 100 and more for the routing rules in their order.
     pub fn number(self) -> i16 {
         match self {
             Self::Ios => 1,
@@ -51,9 +109,24 @@ impl Step {
             Self::Web => 3,
             Self::Destination => 4,
             Self::AppLink => 5,
+            Self::Scheme => 6,
+            Self::HouseIos => 7,
+            Self::HouseAndroid => 8,
+            Self::HouseWeb => 9,
+            Self::Launchpad => 10,
+            Self::Preview => 11,
             Self::Rule(index) => 100 + i16::from(index),
         }
     }
+}
+
+/// Why a link is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Its workspace is suspended.
+    Suspended,
+    /// It was disabled.
+    Disabled,
 }
 
 /// Why a link that exists does not redirect.
@@ -65,27 +138,77 @@ pub enum Closed {
     NotStarted,
     /// At or after its end.
     Expired,
+    /// It is for others.
+    NotTargeted,
 }
 
-/// Chooses where a visitor of a link goes at `now`.
+/// Chooses where a visitor of a link goes at `now`. The first line that holds decides:
 ///
-/// In order: an inactive link, one that has not started and one that has expired are not found. Then the first
-/// routing rule that fits. Then the first address that is set: on iOS and Android the URL that the app opens, the store, the web, the destination; inside an app's own browser the web before the
-/// store, because the system had no chance yet to open the installed app and gets it on the way there; elsewhere the web,
-/// then the destination.
+/// 1. The workspace is suspended: gone. The link is disabled: gone.
+/// 2. The link is inactive, has not started, has expired: not found.
+/// 3. It has a password that was not given: the visitor is asked for it. Before the warning, because that shows where the
+///    link leads. Programs that draw previews are asked for nothing and see what the link says of itself, or nothing.
+/// 4. It is warned of: a warning, for programs too, with the destination that the lines below name.
+/// 5. Programs that draw previews see what the link says of itself, if it says anything (`og`), is for some visitors only or
+///    has no address for them. Otherwise they go on like everybody and draw what they find there.
+/// 6. The first routing rule that fits. It comes before targeting: whoever writes a rule means the visitors it fits.
+/// 7. Targeting that does not hold: not found.
+/// 8. On iOS and Android: the URL that the installed app opens; the launchpad, if the workspace wants it on phones; the
+///    app's scheme; then the store, then the web, but inside an app's own browser the web before the store, because the
+///    system had no chance yet to open the installed app and gets it on the way there.
+/// 9. Elsewhere: the launchpad, if the link or the workspace wants it always; the web.
+/// 10. The destination.
+/// 11. The workspace's fallbacks, store and web in the order of line 8.
+/// 12. Elsewhere than on iOS and Android: the launchpad, unless it is off.
+/// 13. Nowhere.
 pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
+    let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
+    if house.is_some_and(|house| house.suspended) {
+        return Outcome::Gone(Gone::Suspended);
+    }
+    let since = |time: Option<Moment>| time.is_some_and(|time| time <= now);
+    if extras.is_some_and(|extras| since(extras.disable_time)) {
+        return Outcome::Gone(Gone::Disabled);
+    }
     if !link.active {
         return Outcome::NotFound(Closed::Inactive);
     }
     if link.start_time.is_some_and(|start| now < start) {
         return Outcome::NotFound(Closed::NotStarted);
     }
-    if link.expire_time.is_some_and(|expire| now >= expire) {
+    if since(link.expire_time) {
         return Outcome::NotFound(Closed::Expired);
     }
+    let Some(extras) = extras else { return onward(link, visit, now) };
+    let locked = extras.has_password && visit.password == Password::Unknown;
+    let warned = since(extras.warn_time);
+    if locked && !visit.is_scraper() {
+        return Outcome::Password;
+    }
+    if warned {
+        let shown = if locked { Outcome::NoDestination } else { onward(link, visit, now) };
+        return Outcome::Warn { onward: by_a_click(shown) };
+    }
+    if locked {
+        return Outcome::Preview(if extras.og.is_some() { Card::Own } else { Card::Neutral });
+    }
+    if (extras.og.is_some() || extras.targeting.is_some()) && visit.is_scraper() {
+        return Outcome::Preview(Card::Own);
+    }
+    onward(link, visit, now)
+}
+
+/// Chooses where a visitor goes whom nothing stands in the way of.
+fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
     let fits = |rule: &&Rule| rule.active && rules::first_failure(rule, visit, now).is_none();
     if let Some(rule) = link.rules.iter().find(fits) {
         return Outcome::Go { url: rules::url_of(rule, link.id, visit), step: Step::Rule(rule.index) };
+    }
+    let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
+    if let Some(extras) = extras
+        && extras.targeting.as_ref().is_some_and(|targeting| !rules::is_target(targeting, visit))
+    {
+        return Outcome::NotFound(Closed::NotTargeted);
     }
     let visitor = visit.visitor;
     let web = (link.web_url.as_str(), Step::Web);
@@ -94,13 +217,105 @@ pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'
         Platform::Android => (link.android_app_link.as_str(), (link.android_url.as_str(), Step::Android)),
         Platform::Web => ("", ("", Step::Web)),
     };
-    let app = (app, Step::AppLink);
-    let chain = if visitor.in_app_browser { [app, web, store] } else { [app, store, web] };
-    let (url, step) = chain
-        .into_iter()
-        .find(|(url, _)| !url.is_empty())
-        .unwrap_or((link.destination_url.as_str(), Step::Destination));
-    Outcome::Go { url, step }
+    if !app.is_empty() {
+        return Outcome::Go { url: app, step: Step::AppLink };
+    }
+    if (extras.is_some() || house.is_some())
+        && let Some(page) = page(link, extras, house, visitor.platform)
+    {
+        return page;
+    }
+    let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
+    let destination = (link.destination_url.as_str(), Step::Destination);
+    if let Some((url, step)) = chain.into_iter().chain([destination]).find(|(url, _)| !url.is_empty()) {
+        return Outcome::Go { url, step };
+    }
+    last_resort(link, visit)
+}
+
+/// Returns the page that takes the place of a redirect, if there is one.
+fn page<'a>(
+    link: &'a Target,
+    extras: Option<&Extras>,
+    house: Option<&House>,
+    platform: Platform,
+) -> Option<Outcome<'a>> {
+    let mode = extras.map_or(LaunchpadMode::Unspecified, |extras| extras.launchpad);
+    let settings = house.and_then(|house| house.settings.launchpad.as_ref());
+    let wanted = match (mode, platform) {
+        (LaunchpadMode::Off, _) => false,
+        (LaunchpadMode::On, Platform::Web) => true,
+        (_, Platform::Web) => settings.is_some_and(|settings| settings.desktop() == LaunchpadDesktop::Always),
+        (_, Platform::Ios | Platform::Android) => {
+            settings.is_some_and(|settings| settings.mobile() == LaunchpadMobile::Page)
+        }
+    };
+    if wanted {
+        return Some(Outcome::Launchpad(launchpad(link)));
+    }
+    if platform == Platform::Web || extras.is_none_or(|extras| extras.app_scheme.is_empty()) {
+        return None;
+    }
+    let ways = launchpad(link);
+    let store = if platform == Platform::Ios { ways.ios_store } else { ways.android_store };
+    Some(Outcome::OpenApp { store, web: ways.web })
+}
+
+/// Chooses for a visitor for whom the link itself has no address.
+#[cold]
+fn last_resort<'a>(link: &'a Target, visit: &Visit<'_>) -> Outcome<'a> {
+    let visitor = visit.visitor;
+    if visit.is_scraper() {
+        return Outcome::Preview(Card::Own);
+    }
+    if let Some(house) = link.house.as_deref() {
+        let settings = &house.settings;
+        let web = (settings.web_url.as_str(), Step::HouseWeb);
+        let store = match visitor.platform {
+            Platform::Ios => (settings.ios_store_url.as_str(), Step::HouseIos),
+            Platform::Android => (settings.android_store_url.as_str(), Step::HouseAndroid),
+            Platform::Web => ("", Step::HouseWeb),
+        };
+        let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
+        if let Some((url, step)) = chain.into_iter().find(|(url, _)| !url.is_empty()) {
+            return Outcome::Go { url, step };
+        }
+    }
+    let mode = link.extras.as_ref().map_or(LaunchpadMode::Unspecified, |extras| extras.launchpad);
+    let settings = link.house.as_ref().and_then(|house| house.settings.launchpad.as_ref());
+    let off = mode == LaunchpadMode::Off
+        || settings.is_some_and(|settings| settings.desktop() == LaunchpadDesktop::Off);
+    if visitor.platform == Platform::Web && !off {
+        return Outcome::Launchpad(launchpad(link));
+    }
+    Outcome::NoDestination
+}
+
+/// Returns every way into the app there is, the workspace's where the link has none.
+fn launchpad(link: &Target) -> Launchpad<'_> {
+    fn first<'a>(urls: &[&'a str]) -> Option<&'a str> {
+        urls.iter().copied().find(|url| !url.is_empty())
+    }
+    let settings = link.house.as_deref().map(|house| &house.settings);
+    let (ios, android, web) = settings.map_or(("", "", ""), |settings| {
+        (settings.ios_store_url.as_str(), settings.android_store_url.as_str(), settings.web_url.as_str())
+    });
+    Launchpad {
+        ios_store: first(&[&link.ios_url, ios]),
+        android_store: first(&[&link.android_url, android]),
+        web: first(&[&link.web_url, &link.destination_url, web]),
+        opens_app: link.extras.as_ref().is_some_and(|extras| !extras.app_scheme.is_empty()),
+    }
+}
+
+/// Returns where a visitor could go by a click.
+fn by_a_click(outcome: Outcome<'_>) -> Option<(&str, Step)> {
+    match outcome {
+        Outcome::Go { url, step } => Some((url, step)),
+        Outcome::OpenApp { store, web } => Some((web.or(store)?, Step::Scheme)),
+        Outcome::Launchpad(Launchpad { web, .. }) => Some((web?, Step::Launchpad)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +325,7 @@ mod tests {
         clock::from_micros,
         ids::{Ids, LinkId, WorkspaceId},
         links::Rules,
-        redirect::visitor::Visitor,
+        redirect::visitor::{Visitor, Whereabouts},
     };
 
     fn link(ios: &str, android: &str, web: &str) -> Target {
@@ -127,6 +342,8 @@ mod tests {
             decoration: None,
             forward_query: true,
             rules: Rules::default(),
+            extras: None,
+            house: None,
             active: true,
             start_time: None,
             expire_time: None,
@@ -136,7 +353,16 @@ mod tests {
 
     fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
         let visitor = Visitor { platform, in_app_browser };
-        Visit { visitor, user_agent: "", languages: "", referrer: "", query: "", client: None }
+        Visit {
+            visitor,
+            user_agent: "",
+            languages: "",
+            referrer: "",
+            query: "",
+            client: None,
+            country: Whereabouts::Known(None),
+            password: Password::Unknown,
+        }
     }
 
     #[test]
