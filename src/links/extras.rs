@@ -42,7 +42,7 @@ pub struct Extras {
 
 impl Extras {
     /// Returns them, cut to what is ever shown; `None` when there are none.
-    pub(super) fn boxed(self) -> Option<Box<Self>> {
+    pub fn boxed(self) -> Option<Box<Self>> {
         let end = self.description.char_indices().nth(SHOWN_DESCRIPTION).map(|(end, _)| end);
         let description = end.map_or(self.description.clone(), |end| self.description[..end].into());
         let cut = Self { description, ..self };
@@ -61,7 +61,7 @@ pub struct House {
 
 impl House {
     /// Returns what is shared by the links of a workspace; `None` when it says nothing.
-    pub(super) fn shared(settings: Option<v1::WorkspaceSettings>, suspended: bool) -> Option<Arc<Self>> {
+    pub fn shared(settings: Option<v1::WorkspaceSettings>, suspended: bool) -> Option<Arc<Self>> {
         let house = Self { suspended, settings: settings.unwrap_or_default() };
         (house != Self::default()).then(|| Arc::new(house))
     }
@@ -164,4 +164,58 @@ pub(super) fn to_bytes(message: Option<&impl prost::Message>) -> Option<Vec<u8>>
 /// Reads a stored message; `None` when there is none, or none that can be read.
 pub(super) fn from_bytes<M: prost::Message + Default>(stored: Option<&[u8]>) -> Option<M> {
     stored.and_then(|stored| M::decode(stored).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targeting_is_stored_as_it_was_read_and_garbage_targets_nobody() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let given = v1::Targeting {
+            countries: texts(&["de", "CH"]),
+            platforms: vec![2],
+            languages: texts(&["pt-BR"]),
+        };
+        let mut wrong = Violations::default();
+        let stored = check_targeting("t", Some(given), &mut wrong).expect("it names something");
+        assert_eq!(stored.countries, ["DE", "CH"]);
+        assert_eq!(stored.languages, ["pt-br"]);
+        let bytes = stored.encode_to_vec();
+        let loaded = Targeting::load(&bytes).expect("it names something");
+        assert_eq!(loaded.stored(), bytes);
+        assert_eq!(
+            (Targeting::load(&[]), check_targeting("t", Some(Default::default()), &mut wrong)),
+            (None, None)
+        );
+        for garbage in
+            [&[0xff_u8][..], &v1::Targeting { platforms: vec![77], ..Default::default() }.encode_to_vec()]
+        {
+            let nobody = Targeting::load(garbage).expect("not everybody");
+            assert_eq!(*nobody.platforms, [v1::Platform::Unspecified]);
+            assert_eq!(Targeting::load(&nobody.stored()), Some(nobody));
+        }
+        let bad = v1::Targeting {
+            countries: texts(&["Germany", "DE"]),
+            platforms: vec![0],
+            languages: texts(&["en_US"]),
+        };
+        assert!(wrong.is_empty());
+        check_targeting("t", Some(bad), &mut wrong);
+        let wrong: Vec<String> = wrong.into_inner().into_iter().map(|wrong| wrong.field).collect();
+        assert_eq!(wrong, ["t.countries[0]", "t.platforms[0]", "t.languages[0]"]);
+    }
+
+    #[test]
+    fn what_few_links_have_takes_no_room_on_the_others() {
+        assert_eq!(Extras::default().boxed(), None);
+        assert_eq!(House::shared(None, false), None);
+        assert_eq!(House::shared(Some(Default::default()), false), None);
+        assert!(House::shared(None, true).is_some_and(|house| house.suspended));
+        let long = Extras { description: "ä".repeat(2000).into(), ..Extras::default() };
+        let kept = long.boxed().expect("it says something");
+        assert_eq!(kept.description.chars().count(), SHOWN_DESCRIPTION);
+        assert!(size_of::<Extras>() <= 160, "{}", size_of::<Extras>());
+    }
 }

@@ -119,6 +119,12 @@ impl Rules {
         Self { stored: stored.into(), ready }
     }
 
+    /// Makes rules ready as if they were stored, for tests of what they decide.
+    #[cfg(test)]
+    pub fn of(rules: &[v1::RoutingRule]) -> Self {
+        Self::load(to_bytes(rules).unwrap_or_default())
+    }
+
     /// Returns the rules in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, Rule> {
         self.ready.iter()

@@ -448,6 +448,37 @@ mod tests {
     }
 
     #[test]
+    fn what_few_links_have_survives_too_and_so_does_the_moment_it_was_learnt() {
+        let moment = |seconds: i64| Some(from_micros(seconds * 1_000_000));
+        let stored = v1::Targeting { countries: vec!["DE".into()], ..Default::default() }.encode_to_vec();
+        let extras = Extras {
+            title: "title".into(),
+            description: "description".into(),
+            targeting: Targeting::load(&stored),
+            og: Some(Box::new(v1::Og { title: "og".into(), ..Default::default() })),
+            warn_time: moment(1),
+            disable_time: moment(2),
+            has_password: true,
+            app_scheme: "myapp".into(),
+            deep_link_path: "/p".into(),
+            launchpad: v1::LaunchpadMode::Off,
+        };
+        let settings = v1::WorkspaceSettings { web_url: "https://example.com/".into(), ..Default::default() };
+        for (settings, suspended) in [(None, false), (None, true), (Some(settings), true)] {
+            let whole = Target {
+                extras: extras.clone().boxed(),
+                house: House::shared(settings, suspended),
+                decoration: Decoration::of((vec![("utm_source".into(), "x".into())], 1), false),
+                ..target()
+            };
+            assert_eq!(Target::decode_fetched(&whole.encode()), Some((whole.clone(), None)));
+            let fetched = from_micros(77);
+            let read = Target::decode_fetched(&whole.encode_fetched(fetched));
+            assert_eq!(read, Some((whole, Some(fetched))));
+        }
+    }
+
+    #[test]
     fn the_form_of_the_version_before_is_read() {
         let mut before = target().encode();
         before[0] = FORM_BEFORE;

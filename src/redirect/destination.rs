@@ -283,8 +283,11 @@ fn last_resort<'a>(link: &'a Target, visit: &Visit<'_>) -> Outcome<'a> {
     }
     let mode = link.extras.as_ref().map_or(LaunchpadMode::Unspecified, |extras| extras.launchpad);
     let settings = link.house.as_ref().and_then(|house| house.settings.launchpad.as_ref());
-    let off = mode == LaunchpadMode::Off
-        || settings.is_some_and(|settings| settings.desktop() == LaunchpadDesktop::Off);
+    let off = match mode {
+        LaunchpadMode::On => false,
+        LaunchpadMode::Off => true,
+        _ => settings.is_some_and(|settings| settings.desktop() == LaunchpadDesktop::Off),
+    };
     if visitor.platform == Platform::Web && !off {
         return Outcome::Launchpad(launchpad(link));
     }
@@ -319,122 +322,5 @@ fn by_a_click(outcome: Outcome<'_>) -> Option<(&str, Step)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        clock::from_micros,
-        ids::{Ids, LinkId, WorkspaceId},
-        links::Rules,
-        redirect::visitor::{Visitor, Whereabouts},
-    };
-
-    fn link(ios: &str, android: &str, web: &str) -> Target {
-        let ids = Ids::seeded(1);
-        Target {
-            id: LinkId::mint(&ids, from_micros(0)),
-            workspace_id: WorkspaceId::mint(&ids, from_micros(0)),
-            destination_url: "destination".into(),
-            ios_url: ios.into(),
-            android_url: android.into(),
-            web_url: web.into(),
-            ios_universal_link: String::new(),
-            android_app_link: String::new(),
-            decoration: None,
-            forward_query: true,
-            rules: Rules::default(),
-            extras: None,
-            house: None,
-            active: true,
-            start_time: None,
-            expire_time: None,
-            version: 1,
-        }
-    }
-
-    fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
-        let visitor = Visitor { platform, in_app_browser };
-        Visit {
-            visitor,
-            user_agent: "",
-            languages: "",
-            referrer: "",
-            query: "",
-            client: None,
-            country: Whereabouts::Known(None),
-            password: Password::Unknown,
-        }
-    }
-
-    #[test]
-    fn the_chain_falls_from_the_special_to_the_general() {
-        use Platform::{Android, Ios, Web};
-        for (platform, in_app, ios, android, web, expected) in [
-            (Ios, false, "ios", "android", "web", ("ios", Step::Ios)),
-            (Android, false, "ios", "android", "web", ("android", Step::Android)),
-            (Web, false, "ios", "android", "web", ("web", Step::Web)),
-            (Ios, true, "ios", "android", "web", ("web", Step::Web)),
-            (Android, true, "ios", "android", "", ("android", Step::Android)),
-            (Ios, false, "", "android", "web", ("web", Step::Web)),
-            (Ios, false, "", "android", "", ("destination", Step::Destination)),
-            (Android, false, "ios", "", "", ("destination", Step::Destination)),
-            (Web, false, "ios", "android", "", ("destination", Step::Destination)),
-            (Web, true, "ios", "android", "", ("destination", Step::Destination)),
-        ] {
-            let link = link(ios, android, web);
-            let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
-            assert_eq!(
-                outcome,
-                Outcome::Go { url: expected.0, step: expected.1 },
-                "{platform:?} {in_app} {ios} {android} {web}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_the_app_opens_comes_first_on_its_platform() {
-        use Platform::{Android, Ios, Web};
-        for (platform, in_app, expected) in [
-            (Ios, false, ("universal", Step::AppLink)),
-            (Ios, true, ("universal", Step::AppLink)),
-            (Android, false, ("app link", Step::AppLink)),
-            (Android, true, ("app link", Step::AppLink)),
-            (Web, false, ("web", Step::Web)),
-        ] {
-            let link = Target {
-                ios_universal_link: "universal".into(),
-                android_app_link: "app link".into(),
-                ..link("ios", "android", "web")
-            };
-            let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
-            assert_eq!(outcome, Outcome::Go { url: expected.0, step: expected.1 }, "{platform:?} {in_app}");
-            // The other platform's URL is nobody's business.
-            let other = Target {
-                ios_universal_link: if platform == Ios { "" } else { "universal" }.into(),
-                android_app_link: if platform == Android { "" } else { "app link" }.into(),
-                ..link
-            };
-            let Outcome::Go { step, .. } = choose(&other, &visitor(platform, in_app), from_micros(0)) else {
-                panic!("the link is open");
-            };
-            assert_ne!(step, Step::AppLink);
-        }
-    }
-
-    #[test]
-    fn a_link_redirects_from_its_start_until_just_before_its_end() {
-        let mut link = link("", "", "");
-        link.start_time = Some(from_micros(100));
-        link.expire_time = Some(from_micros(200));
-        for (now, closed) in
-            [(99, Some(Closed::NotStarted)), (100, None), (199, None), (200, Some(Closed::Expired))]
-        {
-            let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(now));
-            let expected =
-                closed.map_or(Outcome::Go { url: "destination", step: Step::Destination }, Outcome::NotFound);
-            assert_eq!(outcome, expected, "at {now}");
-        }
-        link.active = false;
-        let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(150));
-        assert_eq!(outcome, Outcome::NotFound(Closed::Inactive));
-    }
-}
+#[path = "destination_tests.rs"]
+mod tests;

@@ -92,3 +92,86 @@ fn escape(to: &mut String, text: &str, plain: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::from_micros,
+        ids::{Ids, LinkId, WorkspaceId},
+        links::{Decoration, Rules},
+    };
+
+    const ID: &str = "00000000-0000-0000-0000-000000000000";
+
+    fn link(path: &str, parameters: &[(&str, &str)], of_campaign: u8, append_click_id: bool) -> Target {
+        let ids = Ids::seeded(1);
+        let parameters =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let extras = Extras { app_scheme: "myapp".into(), deep_link_path: path.into(), ..Extras::default() };
+        Target {
+            id: LinkId::mint(&ids, from_micros(0)),
+            workspace_id: WorkspaceId::mint(&ids, from_micros(0)),
+            destination_url: String::new(),
+            ios_url: String::new(),
+            android_url: "https://play.google.com/store/apps/details?id=com.example.app&hl=de".into(),
+            web_url: String::new(),
+            ios_universal_link: String::new(),
+            android_app_link: String::new(),
+            decoration: Some(Box::new(Decoration { parameters, of_campaign, append_click_id })),
+            forward_query: true,
+            rules: Rules::default(),
+            extras: extras.boxed(),
+            house: None,
+            active: true,
+            start_time: None,
+            expire_time: None,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn the_app_gets_its_path_and_its_parameters_and_no_campaign() {
+        for (path, parameters, of_campaign, append, expected) in [
+            ("", &[][..], 0, false, "myapp://"),
+            ("/product/42", &[], 0, false, "myapp://product/42"),
+            ("product/42", &[("a b", "c&d")], 0, false, "myapp://product/42?a%20b=c%26d"),
+            ("/p?x=1", &[("y", "2")], 0, false, "myapp://p?x=1&y=2"),
+            ("/p#top", &[("y", "2")], 0, false, "myapp://p?y=2#top"),
+            ("/p", &[("utm_source", "mail"), ("y", "2")], 1, false, "myapp://p?y=2"),
+            ("/p", &[("utm_source", "mail")], 1, false, "myapp://p"),
+            ("/p", &[("lf_click", "mine")], 0, true, &format!("myapp://p?lf_click={ID}")),
+            ("/ü \"<>\\", &[("ü", "\"'")], 0, false, "myapp://%C3%BC%20%22%3C%3E%5C?%C3%BC=%22%27"),
+        ] {
+            let link = link(path, parameters, of_campaign, append);
+            let click = Some(ClickId(uuid::Uuid::nil()));
+            assert_eq!(custom(&link, click).as_deref(), Some(expected), "{path}");
+            if append {
+                assert!(!custom(&link, None).unwrap_or_default().contains(ID));
+            }
+        }
+        let without = Target { extras: None, ..link("/p", &[], 0, false) };
+        assert_eq!((custom(&without, None), intent(&without, None, None)), (None, None));
+    }
+
+    #[test]
+    fn an_intent_names_the_package_and_where_to_go_without_it() {
+        let link = link("/p#top", &[("a", "b;c")], 0, false);
+        assert_eq!(
+            intent(&link, None, Some("https://example.com/?a=b;c#d")).as_deref(),
+            Some(
+                "intent://p?a=b%3Bc#Intent;scheme=myapp;package=com.example.app;\
+                 S.browser_fallback_url=https%3A%2F%2Fexample.com%2F%3Fa%3Db%3Bc%23d;end"
+            )
+        );
+        for (store, package) in [
+            ("https://play.google.com/store/apps/details?id=a.b", Some("a.b")),
+            ("https://play.google.com/store/apps/details?id=a;b", None),
+            ("https://play.google.com/store/apps/details", None),
+            ("https://example.com/?id=a.b", None),
+            ("", None),
+        ] {
+            assert_eq!(package_of(store).as_deref(), package, "{store}");
+        }
+    }
+}
