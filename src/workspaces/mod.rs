@@ -223,7 +223,7 @@ pub async fn update(
     let stored = store::lock(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
     let changed = change.apply(&stored, now);
     idempotency::made(&tx, request, tenant.id.to_string()).await?;
-    save(env, tx, &stored, &changed, now).await?;
+    save(env, tx, &stored, &changed).await?;
     Ok(changed)
 }
 
@@ -239,13 +239,13 @@ pub async fn suspend(env: &Env, tenant: &Tenant, reason: Option<&str>) -> Result
     changed.suspend_time = reason.as_ref().map(|_| stored.suspend_time.unwrap_or(now));
     changed.suspend_reason = reason.unwrap_or_default();
     if changed.suspend_time != stored.suspend_time {
-        changed.redirect_time = Some(now);
+        changed.redirect_time = Some(later(stored.redirect_time, now));
     }
     if changed == stored {
         return Ok(false);
     }
     changed.update_time = now;
-    save(env, tx, &stored, &changed, now).await?;
+    save(env, tx, &stored, &changed).await?;
     Ok(true)
 }
 
@@ -262,17 +262,21 @@ async fn save(
     tx: sea_orm::DatabaseTransaction,
     stored: &Workspace,
     changed: &Workspace,
-    now: Moment,
 ) -> Result<()> {
     if changed != stored {
         store::save(&tx, changed).await?;
     }
-    if changed.redirect_time == stored.redirect_time {
+    let Some(at) = changed.redirect_time.filter(|at| Some(*at) != stored.redirect_time) else {
         return Ok(tx.commit().await?);
-    }
-    let told = Changed::of(stored.id, now);
+    };
+    let told = Changed::of(stored.id, at);
     told.notify(&tx).await?;
     told.commit(env, tx).await
+}
+
+/// Returns when a change is said to be made: now, but after the one before, whatever the clocks of two nodes say.
+fn later(before: Option<Moment>, now: Moment) -> Moment {
+    before.map_or(now, |before| now.max(before + chrono::Duration::microseconds(1)))
 }
 
 /// Reads why a workspace is suspended, or says what is wrong with that.

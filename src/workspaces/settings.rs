@@ -157,7 +157,7 @@ impl Change {
         }
         workspace.settings = (settings != v1::WorkspaceSettings::default()).then(|| settings.encode_to_vec());
         if workspace.settings != stored.settings {
-            workspace.redirect_time = Some(now);
+            workspace.redirect_time = Some(super::later(stored.redirect_time, now));
         }
         // What changes nothing is no change.
         if workspace != *stored {
