@@ -1,7 +1,10 @@
 //! What stands between a visitor and where a link leads: safety states, targeting, previews, the app, the workspace.
 
+use std::time::Duration;
+
 use http::Method;
 use linkforty::{
+    entity::workspace,
     pb::v1::{
         Launchpad, LaunchpadDesktop, LaunchpadMobile, LaunchpadMode, Link, Og, Platform, Targeting,
         UpdateWorkspaceRequest, Workspace, WorkspaceSettings,
@@ -10,11 +13,14 @@ use linkforty::{
     workspaces::{Role, enter_as_operator, suspend},
 };
 use prost_types::{FieldMask, Timestamp};
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use tonic::{Code, Status};
 
 use crate::{
     accounts::settled_owner,
-    support::{Answer, App, Bearer, Tenant, eventually, get, link, on_every_store, reason, wrong},
+    support::{
+        Answer, App, Bearer, Store, Tenant, eventually, get, link, on_every_store, reason, within, wrong,
+    },
     workspaces::person,
 };
 
@@ -287,6 +293,28 @@ async fn a_suspended_workspace_has_no_links_and_a_restored_one_has_them_again() 
         eventually("the link is back", async || as_agent(app, "/spring", DESKTOP).await.status == 302).await;
     })
     .await;
+}
+
+/// An embedded server hears nothing of what the command line does beside it, so it looks.
+#[tokio::test]
+async fn what_the_operator_does_beside_an_embedded_server_counts_within_a_second() {
+    let app = App::start(Store::Embedded).await;
+    app.tenant().await.create(link("spring", DESTINATION)).await;
+    assert_eq!(as_agent(&app, "/spring", DESKTOP).await.status, 302);
+    let beside = enter_as_operator(app.env(), None).await.expect("there is one").id;
+    let row = workspace::Entity::find_by_id(beside).one(&app.env().db.api).await.expect("answers");
+    let now = app.env().now();
+    let suspended = workspace::ActiveModel {
+        suspend_time: Set(Some(now)),
+        redirect_time: Set(Some(now)),
+        ..row.expect("it is there").into()
+    };
+    workspace::Entity::update(suspended).exec(&app.env().db.api).await.expect("updates");
+    within(Duration::from_secs(1), "it is gone", async || {
+        as_agent(&app, "/spring", DESKTOP).await.status == 410
+    })
+    .await;
+    app.stop().await;
 }
 
 #[tokio::test]
