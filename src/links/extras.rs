@@ -99,7 +99,7 @@ impl Targeting {
         v1::Targeting {
             countries: self.countries.iter().map(|country| country.as_str().to_owned()).collect(),
             platforms: self.platforms.iter().map(|platform| (*platform).into()).collect(),
-            languages: self.languages.iter().map(|language| language.to_string()).collect(),
+            languages: self.languages.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
         let loaded = Targeting::load(&bytes).expect("it names something");
         assert_eq!(loaded.stored(), bytes);
         assert_eq!(
-            (Targeting::load(&[]), check_targeting("t", Some(Default::default()), &mut wrong)),
+            (Targeting::load(&[]), check_targeting("t", Some(v1::Targeting::default()), &mut wrong)),
             (None, None)
         );
         for garbage in
@@ -211,7 +211,7 @@ mod tests {
     fn what_few_links_have_takes_no_room_on_the_others() {
         assert_eq!(Extras::default().boxed(), None);
         assert_eq!(House::shared(None, false), None);
-        assert_eq!(House::shared(Some(Default::default()), false), None);
+        assert_eq!(House::shared(Some(v1::WorkspaceSettings::default()), false), None);
         assert!(House::shared(None, true).is_some_and(|house| house.suspended));
         let long = Extras { description: "ä".repeat(2000).into(), ..Extras::default() };
         let kept = long.boxed().expect("it says something");

@@ -97,6 +97,7 @@ fn parameters(utm: Texts, deep_link: Texts) -> (Vec<(String, String)>, u8) {
     (of_campaign.into_iter().chain(deep_link).collect(), count)
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "they are what is stored")]
 #[derive(Clone, PartialEq, prost::Message)]
 struct Encoded {
     #[prost(bytes = "vec", tag = "1")]
@@ -272,6 +273,7 @@ impl Target {
 }
 
 /// The columns of a link and of its workspace that make up its target.
+#[expect(clippy::struct_excessive_bools, reason = "they are columns")]
 #[derive(FromQueryResult)]
 struct Row {
     id: LinkId,
@@ -428,6 +430,7 @@ mod tests {
         let encoded = target().encode();
         assert_eq!(Target::decode(&encoded), Some(target()));
         assert!(encoded.len() < 128, "{}", encoded.len());
+        assert!(size_of::<Target>() <= 320, "{}", size_of::<Target>());
         let long_ago = Target { start_time: Some(from_micros(-5)), ..target() };
         assert_eq!(Target::decode(&long_ago.encode()), Some(long_ago));
         let texts = |pairs: &[(&str, &str)]| {

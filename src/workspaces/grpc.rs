@@ -80,7 +80,7 @@ impl WorkspaceService for WorkspaceApi {
             let (id, principal) = (tenant.id, tenant.principal);
             let once = request_id(&once, id, principal, "UpdateWorkspace", &content, &mut violations);
             let (change, once) = violations.into_result((change, once))?;
-            let changed = super::update(&self.env, &tenant, change, once.as_ref()).await?;
+            let changed = Box::pin(super::update(&self.env, &tenant, change, once.as_ref())).await?;
             Ok(v1::UpdateWorkspaceResponse { workspace: Some(told(changed, tenant.role)) })
         })
         .await

@@ -51,7 +51,11 @@ pub fn read(
 ) -> Change {
     let Some(asked) = asked else {
         wrong.add("workspace", "is required");
-        return Change { fields: BTreeSet::new(), name: String::new(), settings: Default::default() };
+        return Change {
+            fields: BTreeSet::new(),
+            name: String::new(),
+            settings: v1::WorkspaceSettings::default(),
+        };
     };
     let fields = read_mask(mask, &asked, wrong);
     let has = |field| fields.contains(&field);

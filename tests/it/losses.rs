@@ -164,7 +164,7 @@ async fn every_page_is_accounted_for() {
         let classes = counters(&metrics, "linkforty_clicks_recorded_total");
         assert_eq!(classes, map(&[("human", 7), ("preview", 5)]), "{store}");
         let recorded = ["previewed", "redirected", "opened_app", "launchpad"];
-        assert_eq!(classes.values().sum::<u64>(), recorded.iter().map(|name| ended[*name]).sum());
+        assert_eq!(classes.values().sum::<u64>(), recorded.iter().map(|name| ended[*name]).sum::<u64>());
         app.stop().await;
         drop(heard);
     }

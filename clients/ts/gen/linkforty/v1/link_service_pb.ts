@@ -863,7 +863,7 @@ export const LinkService: GenService<{
   },
   /**
    * Creates a copy with a new code, active, with ` (Copy)` after the title if there is one, which is cut to make room
-   * for it. Clicks are not copied.
+   * for it. Everything else is as on the original, its password and its safety states too. Clicks are not copied.
    * Needs `links.read` and `links.write`. Idempotent by `request_id`.
    *
    * @generated from rpc linkforty.v1.LinkService.DuplicateLink
