@@ -13,7 +13,7 @@ use linkforty::{
     redirect::{
         agent::Agents,
         destination::choose,
-        visitor::{Visit, Visitor},
+        visitor::{Password, Visit, Visitor, Whereabouts},
     },
     spool::{Reader, RecordKind, Spool, SpoolOptions},
 };
@@ -89,6 +89,8 @@ fn destination(criterion: &mut Criterion) {
         decoration: None,
         forward_query: true,
         rules: Rules::default(),
+        extras: None,
+        house: None,
         active: true,
         start_time: Some(from_micros(0)),
         expire_time: Some(from_micros(2_000_000)),
@@ -101,6 +103,8 @@ fn destination(criterion: &mut Criterion) {
         referrer: "",
         query: "",
         client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
+        country: Whereabouts::Known(None),
+        password: Password::Unknown,
     };
     // What a visit pays for its user agent, and what the first visit with it pays.
     let agents = Agents::default();

@@ -2,15 +2,15 @@
 //!
 //! The house, from the ground up; arrows only go up the list (`docs/ARCHITECTURE.md`, `tests/it/rooms.rs`).
 //!
-//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`ids`], [`error`], [`page`], [`pb`].
+//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`geo`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`],
-//!   [`telemetry`].
+//!   [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`], [`telemetry`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
 pub mod config;
+pub mod destination_url;
 pub mod error;
 pub mod ids;
 pub mod page;
@@ -23,6 +23,7 @@ pub mod env;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
 pub mod geo;
+pub mod hashing;
 pub mod idempotency;
 pub mod limits;
 pub mod memory;

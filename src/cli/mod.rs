@@ -10,6 +10,7 @@ mod serve;
 mod smoke;
 mod spool;
 mod user;
+mod workspace;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -55,6 +56,9 @@ enum Command {
     /// People: the first owner, others, new passwords
     #[command(subcommand)]
     User(user::Command),
+    /// Workspaces: list, suspend, restore
+    #[command(subcommand)]
+    Workspace(workspace::Command),
     /// API keys: create, list, revoke
     Key(key::Arguments),
     /// What waits to be stored, and storing it by hand
@@ -85,6 +89,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Migrate(command) => migrate::run(&config, &command),
         Command::Config(arguments) => config::run(&config, &arguments),
         Command::User(command) => block_on(user::run(config, command)).map(|()| ExitCode::SUCCESS),
+        Command::Workspace(command) => block_on(workspace::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Smoke(_) | Command::Version => Ok(ExitCode::SUCCESS),

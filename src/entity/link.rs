@@ -61,6 +61,20 @@ pub struct Model {
     /// An array of texts.
     #[sea_orm(column_type = "JsonBinary")]
     pub tags: Json,
+    /// Protobuf, `linkforty.v1.Targeting`; none when it is for everybody.
+    pub targeting: Option<Vec<u8>>,
+    /// Protobuf, `linkforty.v1.Og`; none when nothing is set.
+    pub og: Option<Vec<u8>>,
+    /// From when on visitors are warned.
+    pub warn_time: Option<Moment>,
+    /// From when on it is gone.
+    pub disable_time: Option<Moment>,
+    /// Why, for members; empty when not said.
+    pub disable_reason: String,
+    /// Argon2id in PHC form; none: no password.
+    pub password_hash: Option<String>,
+    /// A number of `linkforty.v1.LaunchpadMode`.
+    pub launchpad_mode: i16,
     /// Goes up by one with every change; the etag is made of it.
     pub version: i64,
     /// When it was created.

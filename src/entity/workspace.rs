@@ -17,6 +17,14 @@ pub struct Model {
     pub create_time: Moment,
     /// When it last changed.
     pub update_time: Moment,
+    /// Protobuf, `linkforty.v1.WorkspaceSettings`; none when nothing is set.
+    pub settings: Option<Vec<u8>>,
+    /// Since when the operator has it suspended.
+    pub suspend_time: Option<Moment>,
+    /// Why, for the operator.
+    pub suspend_reason: String,
+    /// When something last changed that redirects of all its links depend on; none: never.
+    pub redirect_time: Option<Moment>,
 }
 
 /// None: queries join by hand.

@@ -24,15 +24,24 @@ pub enum LimitName {
     Address,
     /// Attempts to sign in; the key is the address, of IPv6 its /64.
     SignIn,
+    /// Passwords of links that somebody tries; the key is the address, of IPv6 its /64.
+    Unlock,
+    /// Passwords that everybody together tries on one link; the key is its id.
+    UnlockLink,
 }
 
 impl LimitName {
+    /// Every limit.
+    pub const ALL: [Self; 5] = [Self::Caller, Self::Address, Self::SignIn, Self::Unlock, Self::UnlockLink];
+
     /// Returns the limit's name as keys and metrics carry it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Caller => "caller",
             Self::Address => "address",
             Self::SignIn => "sign_in",
+            Self::Unlock => "unlock",
+            Self::UnlockLink => "unlock_link",
         }
     }
 }
@@ -117,16 +126,22 @@ impl Limits for Unlimited {
 pub struct Rates {
     /// Of callers, and of addresses without a credential.
     pub calls: Rate,
-    /// Of attempts to sign in.
+    /// Of attempts to sign in, and of passwords of links from one address.
     pub sign_in: Rate,
+    /// Of passwords tried on one link.
+    pub unlock_link: Rate,
 }
+
+/// How many times an address's share of passwords everybody together may try on one link.
+const ADDRESSES_AT_ONE_LINK: u32 = 10;
 
 impl Rates {
     /// Returns the rate of a limit.
     pub const fn of(&self, name: LimitName) -> Rate {
         match name {
             LimitName::Caller | LimitName::Address => self.calls,
-            LimitName::SignIn => self.sign_in,
+            LimitName::SignIn | LimitName::Unlock => self.sign_in,
+            LimitName::UnlockLink => self.unlock_link,
         }
     }
 }
@@ -139,6 +154,7 @@ pub fn open(config: &config::Limits, clock: Arc<dyn Clock>, redis: Option<Redis>
     let rates = Rates {
         calls: Rate::per_minute(config.per_minute),
         sign_in: Rate::per_minute(config.sign_in_per_minute),
+        unlock_link: Rate::per_minute(config.sign_in_per_minute.saturating_mul(ADDRESSES_AT_ONE_LINK)),
     };
     let local = ProcessLimits::new(rates, clock);
     match redis {

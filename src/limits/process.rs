@@ -26,6 +26,8 @@ pub struct ProcessLimits {
     caller: Limiter,
     address: Limiter,
     sign_in: Limiter,
+    unlock: Limiter,
+    unlock_link: Limiter,
     hand: Hand,
 }
 
@@ -39,6 +41,8 @@ impl ProcessLimits {
             caller: buckets(LimitName::Caller),
             address: buckets(LimitName::Address),
             sign_in: buckets(LimitName::SignIn),
+            unlock: buckets(LimitName::Unlock),
+            unlock_link: buckets(LimitName::UnlockLink),
             hand,
         }
     }
@@ -68,6 +72,8 @@ impl ProcessLimits {
             LimitName::Caller => &self.caller,
             LimitName::Address => &self.address,
             LimitName::SignIn => &self.sign_in,
+            LimitName::Unlock => &self.unlock,
+            LimitName::UnlockLink => &self.unlock_link,
         }
     }
 }
@@ -79,7 +85,7 @@ impl Limits for ProcessLimits {
     }
 
     fn sweep(&self) {
-        for name in [LimitName::Caller, LimitName::Address, LimitName::SignIn] {
+        for name in LimitName::ALL {
             self.of(name).retain_recent();
         }
     }
@@ -136,7 +142,11 @@ mod tests {
 
     fn limits(per_minute: u32) -> (SettableClock, ProcessLimits) {
         let clock = SettableClock::at(from_micros(1_700_000_000_000_000));
-        let rates = Rates { calls: Rate::per_minute(per_minute), sign_in: Rate::per_minute(1) };
+        let rates = Rates {
+            calls: Rate::per_minute(per_minute),
+            sign_in: Rate::per_minute(1),
+            unlock_link: Rate::per_minute(1),
+        };
         (clock.clone(), ProcessLimits::new(rates, Arc::new(clock)))
     }
 

@@ -70,7 +70,11 @@ mod tests {
     };
 
     fn local(per_minute: u32) -> ProcessLimits {
-        let rates = Rates { calls: Rate::per_minute(per_minute), sign_in: Rate::per_minute(1) };
+        let rates = Rates {
+            calls: Rate::per_minute(per_minute),
+            sign_in: Rate::per_minute(1),
+            unlock_link: Rate::per_minute(1),
+        };
         ProcessLimits::new(rates, Arc::new(SystemClock))
     }
 

@@ -10,8 +10,8 @@ use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Code, CountedLink, Draft, LinkChange, NewLink, Run, Shown, changes::Changes, code_taken, etag, insert,
-    store, unknown, weight,
+    Code, Content, CountedLink, Draft, LinkChange, NewLink, Run, Shown, changes::Changes, code_taken, etag,
+    insert, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -23,6 +23,9 @@ use crate::{
     workspaces::Tenant,
 };
 
+/// Each takes some tens of milliseconds to hash.
+const MAX_PASSWORDS: usize = 50;
+
 /// What became of each item, in the order of the request.
 pub type Results = Vec<Result<Shown>>;
 
@@ -30,11 +33,12 @@ pub type Results = Vec<Result<Shown>>;
 pub async fn batch_create(
     env: &Env,
     tenant: &Tenant,
-    items: Vec<Result<NewLink>>,
+    mut items: Vec<Result<NewLink>>,
     request: Option<Request>,
     run: Run,
 ) -> Result<Results> {
     let now = env.now();
+    seal_all(env, "links", items.iter_mut().flatten().map(|new| &mut new.content)).await?;
     let mut drafts = Vec::with_capacity(items.len());
     let mut items: Vec<Result<(LinkId, String)>> = items
         .into_iter()
@@ -81,11 +85,12 @@ pub async fn batch_create(
 pub async fn batch_update(
     env: &Env,
     tenant: &Tenant,
-    items: Vec<Result<LinkChange>>,
+    mut items: Vec<Result<LinkChange>>,
     request: Option<Request>,
     run: Run,
 ) -> Result<Results> {
     let now = env.now();
+    seal_all(env, "updates", items.iter_mut().flatten().map(|change| &mut change.content)).await?;
     let tx = env.db.begin().await?;
     if let Claim::Made(outcome) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return replay(&tx, tenant, &outcome).await;
@@ -154,6 +159,18 @@ pub async fn batch_delete(
     let outcomes = outcomes(&results, Outcome::Gone);
     finish_with(env, tx, changes, request.as_ref(), outcomes).await?;
     Ok(results)
+}
+
+/// Makes hashes of the passwords of a batch, one after the other.
+async fn seal_all<'a>(env: &Env, field: &str, contents: impl Iterator<Item = &'a mut Content>) -> Result<()> {
+    let contents: Vec<&mut Content> = contents.filter(|content| !content.password.is_empty()).collect();
+    if contents.len() > MAX_PASSWORDS {
+        return Err(Error::invalid_field(field, "must set the passwords of at most 50 links"));
+    }
+    for content in contents {
+        seal(env, content).await?;
+    }
+    Ok(())
 }
 
 /// Returns the drafts that could be created, as they would be.

@@ -7,10 +7,11 @@ use url::Url;
 
 use super::{
     app_fields::{self, Texts},
-    code, destination_url, routing,
+    code, extras, routing,
 };
 use crate::{
     clock::{Moment, cut},
+    destination_url,
     entity::link,
     error::{Error, Result, Violations},
     ids::LinkId,
@@ -23,6 +24,8 @@ pub const NOT_A_UUID: &str = "must be a UUID of 36 characters";
 pub const MAX_TITLE: usize = 255;
 const MAX_DESCRIPTION: usize = 2000;
 const MAX_DEEP_LINK_PATH: usize = 1024;
+const MAX_REASON: usize = 1000;
+const MAX_PASSWORD: usize = 200;
 const MAX_TAGS: usize = 50;
 const MAX_TAG: usize = 50;
 
@@ -58,6 +61,15 @@ pub struct Content {
     pub start_time: Option<Moment>,
     pub expire_time: Option<Moment>,
     pub tags: Vec<String>,
+    pub targeting: Option<v1::Targeting>,
+    pub og: Option<v1::Og>,
+    pub warn_time: Option<Moment>,
+    pub disable_time: Option<Moment>,
+    pub disable_reason: String,
+    /// As it was sent; [`super::seal`] makes the hash of it.
+    pub password: String,
+    pub password_hash: Option<String>,
+    pub launchpad_mode: i16,
 }
 
 /// What somebody wants changed about a link.
@@ -98,10 +110,17 @@ pub enum Field {
     StartTime,
     ExpireTime,
     Tags,
+    Targeting,
+    Og,
+    WarnTime,
+    DisableTime,
+    DisableReason,
+    Password,
+    LaunchpadMode,
 }
 
 impl Field {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 26] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
@@ -121,6 +140,13 @@ impl Field {
         Self::StartTime,
         Self::ExpireTime,
         Self::Tags,
+        Self::Targeting,
+        Self::Og,
+        Self::WarnTime,
+        Self::DisableTime,
+        Self::DisableReason,
+        Self::Password,
+        Self::LaunchpadMode,
     ];
 
     const fn name(self) -> &'static str {
@@ -144,6 +170,13 @@ impl Field {
             Self::StartTime => "start_time",
             Self::ExpireTime => "expire_time",
             Self::Tags => "tags",
+            Self::Targeting => "targeting",
+            Self::Og => "og",
+            Self::WarnTime => "warn_time",
+            Self::DisableTime => "disable_time",
+            Self::DisableReason => "disable_reason",
+            Self::Password => "password",
+            Self::LaunchpadMode => "launchpad_mode",
         }
     }
 
@@ -168,13 +201,41 @@ impl Field {
             Self::StartTime => link.start_time.is_some(),
             Self::ExpireTime => link.expire_time.is_some(),
             Self::Tags => !link.tags.is_empty(),
+            Self::Targeting => link.targeting.is_some(),
+            Self::Og => link.og.is_some(),
+            Self::WarnTime => link.warn_time.is_some(),
+            Self::DisableTime => link.disable_time.is_some(),
+            Self::DisableReason => !link.disable_reason.is_empty(),
+            Self::Password => !link.password.is_empty(),
+            Self::LaunchpadMode => link.launchpad_mode != 0,
         }
     }
 }
 
+/// What leads somewhere: a link has at least one of these.
+const ADDRESSES: [Field; 7] = [
+    Field::DestinationUrl,
+    Field::IosUrl,
+    Field::AndroidUrl,
+    Field::WebUrl,
+    Field::AppScheme,
+    Field::IosUniversalLink,
+    Field::AndroidAppLink,
+];
+const NO_ADDRESS: &str = "is required, unless another address of the link is set";
+
 /// Fields of a link that clients may send and that change nothing.
-const OUTPUT_ONLY: [&str; 8] =
-    ["id", "workspace_id", "domain", "short_url", "click_count", "create_time", "update_time", "etag"];
+const OUTPUT_ONLY: [&str; 9] = [
+    "id",
+    "workspace_id",
+    "domain",
+    "short_url",
+    "click_count",
+    "create_time",
+    "update_time",
+    "etag",
+    "has_password",
+];
 
 /// How the fields of one message are read.
 #[derive(Debug, Clone, Copy)]
@@ -191,6 +252,9 @@ impl Door<'_> {
         let link = link.ok_or_else(|| self.missing())?;
         let mut wrong = Violations::default();
         let short_code = wrong.take(&self.name("short_code"), asked_code(&link.short_code)).flatten();
+        if !ADDRESSES.into_iter().any(|field| field.is_set(&link)) {
+            wrong.add(self.name("destination_url"), NO_ADDRESS);
+        }
         let content = self.content(&Field::ALL.into(), link, &mut wrong);
         check_order(content.start_time, content.expire_time, self.path, &mut wrong);
         wrong.into_result(NewLink { short_code, content })
@@ -224,9 +288,6 @@ impl Door<'_> {
 
     fn content(&self, fields: &BTreeSet<Field>, link: v1::Link, wrong: &mut Violations) -> Content {
         let asked = |field| fields.contains(&field);
-        if asked(Field::DestinationUrl) && link.destination_url.is_empty() {
-            wrong.add(self.name("destination_url"), "is required");
-        }
         let mut url = |field: Field, raw: String| {
             if raw.is_empty() || !asked(field) {
                 return String::new();
@@ -282,7 +343,23 @@ impl Door<'_> {
         };
         let start_time = time(Field::StartTime, link.start_time);
         let expire_time = time(Field::ExpireTime, link.expire_time);
+        let warn_time = time(Field::WarnTime, link.warn_time);
+        let disable_time = time(Field::DisableTime, link.disable_time);
         let tags = if asked(Field::Tags) { self.tags(&link.tags, wrong) } else { Vec::new() };
+        let targeting = link.targeting.filter(|_| asked(Field::Targeting));
+        let targeting = extras::check_targeting(&self.name("targeting"), targeting, wrong);
+        let image = |raw: &str| destination_url::check(raw, self.own);
+        let og = link.og.filter(|_| asked(Field::Og));
+        let og = extras::check_og(&self.name("og"), og, &image, wrong);
+        if asked(Field::DisableReason) {
+            self.text("disable_reason", &link.disable_reason, MAX_REASON, &['\n', '\r', '\t'], wrong);
+        }
+        if asked(Field::Password) && link.password.chars().nth(MAX_PASSWORD).is_some() {
+            wrong.add(self.name("password"), "must have at most 200 characters");
+        }
+        if asked(Field::LaunchpadMode) && v1::LaunchpadMode::try_from(link.launchpad_mode).is_err() {
+            wrong.add(self.name("launchpad_mode"), "is no mode this server knows");
+        }
         Content {
             destination_url,
             title: link.title,
@@ -303,6 +380,18 @@ impl Door<'_> {
             start_time,
             expire_time,
             tags,
+            targeting,
+            og,
+            warn_time,
+            disable_time,
+            disable_reason: link.disable_reason,
+            password: link.password,
+            password_hash: None,
+            // To inherit is the same as to say nothing.
+            launchpad_mode: match v1::LaunchpadMode::try_from(link.launchpad_mode) {
+                Ok(v1::LaunchpadMode::Inherit) => 0,
+                _ => i16::try_from(link.launchpad_mode).unwrap_or_default(),
+            },
         }
     }
 
@@ -346,6 +435,19 @@ fn check_order(start: Option<Moment>, expire: Option<Moment>, path: &str, wrong:
     {
         wrong.add(format!("{path}expire_time"), "must be after start_time");
     }
+}
+
+fn leads_somewhere(link: &link::Model) -> bool {
+    let addresses = [
+        &link.destination_url,
+        &link.ios_url,
+        &link.android_url,
+        &link.web_url,
+        &link.app_scheme,
+        &link.ios_universal_link,
+        &link.android_app_link,
+    ];
+    addresses.into_iter().any(|address| !address.is_empty())
 }
 
 /// Returns a tag without the blanks around it, or what is wrong with it.
@@ -421,10 +523,20 @@ impl LinkChange {
                 Field::StartTime => link.start_time = content.start_time,
                 Field::ExpireTime => link.expire_time = content.expire_time,
                 Field::Tags => link.tags = take(&mut content.tags).into(),
+                Field::Targeting => link.targeting = extras::to_bytes(content.targeting.as_ref()),
+                Field::Og => link.og = extras::to_bytes(content.og.as_ref()),
+                Field::WarnTime => link.warn_time = content.warn_time,
+                Field::DisableTime => link.disable_time = content.disable_time,
+                Field::DisableReason => link.disable_reason = take(&mut content.disable_reason),
+                Field::Password => link.password_hash = content.password_hash.take(),
+                Field::LaunchpadMode => link.launchpad_mode = content.launchpad_mode,
             }
         }
         let mut wrong = Violations::default();
         check_order(link.start_time, link.expire_time, "link.", &mut wrong);
+        if !leads_somewhere(&link) {
+            wrong.add("link.destination_url", NO_ADDRESS);
+        }
         // What changes nothing is no change: the etag stays good.
         if link != *stored {
             link.version += 1;

@@ -40,7 +40,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
-            let once = wire::once(&tenant, "CreateLink", &request_id, &request, run);
+            let once = wire::once(env, &tenant, "CreateLink", &request_id, &request, run);
             let (new, once) = wire::both(wire::door(env, "link.").new_link(request.link), once)?;
             let shown = Box::pin(links::create(env, &tenant, new, once, run)).await?;
             Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
@@ -92,7 +92,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
-            let once = wire::once(&tenant, "UpdateLink", &request_id, &request, run);
+            let once = wire::once(env, &tenant, "UpdateLink", &request_id, &request, run);
             let change = wire::door(env, "link.").change(request.link, request.update_mask.as_ref());
             let (change, once) = wire::both(change, once)?;
             let shown = Box::pin(links::update(env, &tenant, change, once, run)).await?;
@@ -111,7 +111,7 @@ impl LinkService for LinkApi {
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let request_id = take(&mut request.request_id);
-            let once = wire::once(&tenant, "DeleteLink", &request_id, &request, Run::Store);
+            let once = wire::once(env, &tenant, "DeleteLink", &request_id, &request, Run::Store);
             let (id, once) = wire::both(wire::link_id(&request.link_id), once)?;
             links::delete(env, &tenant, id, &request.etag, once).await?;
             Ok(DeleteLinkResponse {})
@@ -130,7 +130,7 @@ impl LinkService for LinkApi {
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let request_id = take(&mut request.request_id);
-            let once = wire::once(&tenant, "DuplicateLink", &request_id, &request, Run::Store);
+            let once = wire::once(env, &tenant, "DuplicateLink", &request_id, &request, Run::Store);
             let code = wire::door(env, "").short_code(&request.short_code);
             let (id, (code, once)) = wire::both(wire::link_id(&request.link_id), wire::both(code, once))?;
             let shown = links::duplicate(env, &tenant, id, code, once).await?;
@@ -150,7 +150,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
-            let once = wire::once(&tenant, "BatchCreateLinks", &request_id, &request, run);
+            let once = wire::once(env, &tenant, "BatchCreateLinks", &request_id, &request, run);
             // New links have no ids that could repeat.
             let ((), once) =
                 wire::both(wire::check_batch("links", "", request.links.iter().map(|_| "")), once)?;
@@ -174,7 +174,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
-            let once = wire::once(&tenant, "BatchUpdateLinks", &request_id, &request, run);
+            let once = wire::once(env, &tenant, "BatchUpdateLinks", &request_id, &request, run);
             let ids = request.updates.iter().map(|item| item.link.as_ref().map_or("", |link| &link.id));
             let ((), once) = wire::both(wire::check_batch("updates", ".link.id", ids), once)?;
             let door = wire::door(env, "link.");
@@ -198,7 +198,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
-            let once = wire::once(&tenant, "BatchDeleteLinks", &request_id, &request, run);
+            let once = wire::once(env, &tenant, "BatchDeleteLinks", &request_id, &request, run);
             let ids = request.link_ids.iter().map(String::as_str);
             let ((), once) = wire::both(wire::check_batch("link_ids", "", ids), once)?;
             let items = request.link_ids.iter().map(|id| wire::link_id(id)).collect();

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `fields.rs` `app_fields.rs` `routing.rs` `destination_url.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `fields.rs` `app_fields.rs` `routing.rs` `code.rs` `etag.rs` | what clients may send; pure |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
@@ -16,8 +16,8 @@ mod app_fields;
 mod batch;
 mod changes;
 mod code;
-mod destination_url;
 mod etag;
+mod extras;
 mod fields;
 mod grpc;
 mod list;
@@ -34,13 +34,14 @@ use std::collections::{HashMap, HashSet};
 pub use self::{
     batch::{batch_create, batch_delete, batch_update},
     code::is_short_code,
+    extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
     routing::{Condition, Rule, Rules, Times},
     snapshot::Snapshots,
-    store::CountedLink,
+    store::{CountedLink, find_password},
     target::{Decoration, Target},
     wire::both,
 };
@@ -50,6 +51,7 @@ use crate::{
     entity::link::Model,
     env::Env,
     error::{Error, Reason, Result},
+    hashing::{self, Whose},
     idempotency::{self, Claim, Request},
     ids::LinkId,
     page::{Page, PageRequest},
@@ -88,11 +90,12 @@ pub enum Shown {
 pub async fn create(
     env: &Env,
     tenant: &Tenant,
-    new: NewLink,
+    mut new: NewLink,
     request: Option<Request>,
     run: Run,
 ) -> Result<Shown> {
     let now = env.now();
+    seal(env, &mut new.content).await?;
     let draft = Draft::of(env, tenant, new, now);
     if run == Run::CheckOnly {
         return draft.check(env).await.map(Shown::Draft);
@@ -107,6 +110,15 @@ pub async fn create(
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks: 0 }))
+}
+
+/// Makes a hash of the password in what somebody sent. Before the transaction: it takes a while.
+async fn seal(env: &Env, content: &mut Content) -> Result<()> {
+    let password = std::mem::take(&mut content.password);
+    if !password.is_empty() {
+        content.password_hash = Some(hashing::hash(env, Whose::Link, &password).await?);
+    }
+    Ok(())
 }
 
 /// Returns a link.
@@ -134,11 +146,12 @@ pub async fn list(
 pub async fn update(
     env: &Env,
     tenant: &Tenant,
-    change: LinkChange,
+    mut change: LinkChange,
     request: Option<Request>,
     run: Run,
 ) -> Result<Shown> {
     let now = env.now();
+    seal(env, &mut change.content).await?;
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
@@ -249,6 +262,13 @@ impl Draft {
             start_time: content.start_time,
             expire_time: content.expire_time,
             tags: content.tags.into(),
+            targeting: extras::to_bytes(content.targeting.as_ref()),
+            og: extras::to_bytes(content.og.as_ref()),
+            warn_time: content.warn_time,
+            disable_time: content.disable_time,
+            disable_reason: content.disable_reason,
+            password_hash: content.password_hash,
+            launchpad_mode: content.launchpad_mode,
             version: 1,
             create_time: now,
             update_time: now,

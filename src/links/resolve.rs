@@ -8,6 +8,9 @@
 //!   what happened meanwhile nobody told us.
 //! - A change drops the entry: on the node that made it before its caller is answered, on others by a message. A gap in
 //!   the messages makes every entry old.
+//! - A change of a workspace drops all of its entries here, and what the shared cache holds of it from before is not
+//!   believed. Which workspaces changed is asked of the database at the start and after a gap; where there is one node, whose
+//!   operator changes things from another process, all the time.
 //! - "No store answers" is never taken for "no such link".
 
 use std::{
@@ -27,16 +30,28 @@ use futures::{
 };
 use metrics::{Counter, counter, histogram};
 use quick_cache::sync::Cache;
-use tokio::sync::{broadcast, mpsc};
+use tokio::{
+    sync::{broadcast, mpsc},
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
     changes,
+    extras::House,
     snapshot::Row,
     target::{Target, find_target},
 };
-use crate::{cache::Signal, clock::Moment, config, env::Env};
+use crate::{
+    cache::Signal,
+    clock::Moment,
+    config,
+    db::Dialect,
+    env::Env,
+    ids::WorkspaceId,
+    workspaces::{changed_since, changed_workspace},
+};
 
 /// What is known of a code.
 #[derive(Debug, Clone)]
@@ -53,6 +68,13 @@ pub enum Answer {
 const UNKNOWN_CODES: usize = 20_000;
 /// How many changed codes are remembered.
 const CHANGED_CODES: usize = 20_000;
+/// How many changed workspaces are remembered, and how many have settings that their links share.
+const WORKSPACES: usize = 10_000;
+/// What the shared cache learnt of a workspace until so long after a change is not believed: a look-up may have begun before
+/// it, and the clocks of two nodes may differ.
+const DOUBT: chrono::Duration = chrono::Duration::seconds(5);
+/// How often the database is asked which workspaces changed, while that is not known.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long visitors wait for a look-up; nothing of it is on the path of a warm link.
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(800);
 /// How long the database may take for a look-up, pool included. Longer than visitors wait: an answer that comes too late for
@@ -86,6 +108,10 @@ struct Held {
     unknown: Cache<Key, Moment>,
     /// When links changed, as far as is known here. The shared cache may hold older answers still.
     changed: Cache<Key, Moment>,
+    /// When workspaces changed, as far as is known here.
+    workspaces: Cache<WorkspaceId, Moment>,
+    /// What workspaces say of all of their links, once for all of them.
+    houses: Cache<WorkspaceId, Arc<House>>,
     flights: Mutex<HashMap<Key, Flight>>,
     /// Entries fetched before this moment (microseconds) are old, however young.
     distrust_before: AtomicI64,
@@ -237,6 +263,7 @@ impl Resolver {
             // A moment to come is a clock that was set back: old all the same.
             let fetched = fetched.min(now - chrono::Duration::microseconds(1));
             if now - fetched < bound {
+                let target = held.at_home(Arc::unwrap_or_clone(target));
                 let entry = Entry { unconfirmed: AtomicBool::new(true), ..Entry::new(target, fetched) };
                 held.known.insert(key, Arc::new(entry));
                 remembered += 1;
@@ -275,9 +302,14 @@ impl Resolver {
     pub async fn listen(self, mut changes: broadcast::Receiver<Signal>, stop: CancellationToken) {
         // Once for each way a change is heard by; the clocks of two nodes may differ.
         let delay = histogram!("linkforty_link_change_delay_seconds");
+        let alone = self.0.env.db.dialect() == Dialect::Sqlite;
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut missed_some = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
+                _ = looks.tick(), if missed_some || alone => missed_some = !self.look_for_changes().await,
                 signal = changes.recv() => match signal {
                     Ok(Signal::Message(message)) => {
                         let message = String::from_utf8_lossy(&message);
@@ -289,11 +321,28 @@ impl Resolver {
                     }
                     Ok(Signal::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => {
                         self.0.held.distrust(self.0.env.now());
+                        missed_some = true;
                     }
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
             }
         }
+    }
+
+    /// Asks the database which workspaces changed while nobody may have told this node. Says whether it answered; while it
+    /// does not, what is held of them is as old as that of links may be.
+    async fn look_for_changes(&self) -> bool {
+        let Inner { env, held, .. } = &*self.0;
+        // No entry that is believed, here or in the shared cache, is older.
+        let since = env.now() - life(env.config.cache.shared_ttl.max(env.config.cache.max_stale)) - DOUBT;
+        let changed = changed_since(&env.db.lookup, since, WORKSPACES as u64);
+        let Ok(Ok(changed)) = tokio::time::timeout(LOOKUP_TIMEOUT, changed).await else { return false };
+        for (workspace, at) in changed {
+            if held.workspaces.get(&workspace) != Some(at) {
+                held.forget_all_of(workspace, at);
+            }
+        }
+        true
     }
 
     /// Asks the shared cache and the database, together with everybody who asks for the same now, and remembers, also what
@@ -328,6 +377,8 @@ impl Held {
             known: Cache::new(entries.max(1)),
             unknown: Cache::new(UNKNOWN_CODES),
             changed: Cache::new(CHANGED_CODES),
+            workspaces: Cache::new(WORKSPACES),
+            houses: Cache::new(WORKSPACES),
             flights: Mutex::default(),
             distrust_before: AtomicI64::new(i64::MIN),
         }
@@ -343,6 +394,9 @@ impl Held {
 
     /// Drops what is known of the links that a message names.
     fn forget(&self, message: &str, now: Moment) {
+        if let Some((workspace, at)) = changed_workspace(message) {
+            return self.forget_all_of(workspace, at);
+        }
         for (domain, code) in changes::read(message) {
             let key = key_of(domain, code);
             let flights = self.lock();
@@ -353,6 +407,34 @@ impl Held {
             self.unknown.remove(&key);
             self.changed.insert(key, now);
         }
+    }
+
+    /// Drops what is known of the links of a workspace that changed at `at`. Nobody knows which workspace a look-up under way
+    /// is about, so none of them is believed.
+    fn forget_all_of(&self, workspace: WorkspaceId, at: Moment) {
+        let flights = self.lock();
+        let latest = self.workspaces.get(&workspace).map_or(at, |known| known.max(at));
+        self.workspaces.insert(workspace, latest);
+        flights.values().for_each(|flight| flight.overtaken.store(true, Ordering::Release));
+        self.known.retain(|_, entry| entry.target.workspace_id != workspace);
+    }
+
+    /// Says whether what the shared cache holds is from before a change of the workspace. What does not say when it was
+    /// learnt is of the version before.
+    fn is_outdated(&self, target: &Target, learnt: Option<Moment>) -> bool {
+        let changed = self.workspaces.get(&target.workspace_id);
+        changed.is_some_and(|at| learnt.is_none_or(|learnt| learnt < at + DOUBT))
+    }
+
+    /// Returns a target that shares with those of its workspace what they have in common.
+    fn at_home(&self, mut target: Target) -> Arc<Target> {
+        if let Some(house) = &target.house {
+            match self.houses.get(&target.workspace_id) {
+                Some(shared) if shared == *house => target.house = Some(shared),
+                _ => self.houses.insert(target.workspace_id, house.clone()),
+            }
+        }
+        Arc::new(target)
     }
 
     /// Makes everything known old: messages were missed.
@@ -398,17 +480,20 @@ async fn fetch(inner: &Inner, key: &str, now: Moment) -> Answer {
     let (domain, code) = key.split_once('\t').unwrap_or(("", key));
     let shared_key = changes::shared_key(domain, code);
     // Who changed a link replaces it in the shared cache too, but may have died before that.
-    let distrusted = inner.held.changed.get(key).is_some_and(|since| now - since < life(shared_life));
+    let mut distrusted = inner.held.changed.get(key).is_some_and(|since| now - since < life(shared_life));
     let shared = if distrusted { Ok(None) } else { env.cache.get(&shared_key).await };
     if let Ok(Some(bytes)) = &shared
-        && let Some(target) = Target::decode(bytes)
+        && let Some((target, learnt)) = Target::decode_fetched(bytes)
     {
-        inner.shared_hits.increment(1);
-        return Answer::Found(Arc::new(target));
+        if !inner.held.is_outdated(&target, learnt) {
+            inner.shared_hits.increment(1);
+            return Answer::Found(inner.held.at_home(target));
+        }
+        distrusted = true;
     }
     match tokio::time::timeout(FLIGHT_TIMEOUT, find_target(&env.db.lookup, domain, code)).await {
         Ok(Ok(Some(target))) => {
-            let bytes = Bytes::from(target.encode());
+            let bytes = Bytes::from(target.encode_fetched(now));
             // A tombstone stands there when what was read just now may be old already. All who heard of the change know
             // better than the shared cache, so they may overwrite it.
             let kept = match shared {
@@ -419,7 +504,7 @@ async fn fetch(inner: &Inner, key: &str, now: Moment) -> Answer {
             if kept.is_err() {
                 tracing::trace!("the shared cache did not take a link");
             }
-            Answer::Found(Arc::new(target))
+            Answer::Found(inner.held.at_home(target))
         }
         Ok(Ok(None)) => Answer::Unknown,
         Ok(Err(error)) => {
@@ -465,7 +550,7 @@ fn life(duration: Duration) -> chrono::Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::from_micros;
+    use crate::{clock::from_micros, ids::LinkId, links::Rules, pb::v1};
 
     #[test]
     fn an_entry_grows_old_by_age_or_by_a_gap() {
@@ -504,6 +589,65 @@ mod tests {
         assert_eq!(overtaken, [true, false]);
         assert_eq!((held.unknown.get("spring"), held.changed.get("spring")), (None, Some(from_micros(7))));
         assert_eq!((held.unknown.get("autumn"), held.changed.get("autumn")), (Some(from_micros(0)), None));
+    }
+
+    fn target(workspace: u128, settings: v1::WorkspaceSettings) -> Target {
+        Target {
+            id: LinkId(uuid::Uuid::nil()),
+            workspace_id: WorkspaceId(uuid::Uuid::from_u128(workspace)),
+            destination_url: "https://example.com/".into(),
+            ios_url: String::new(),
+            android_url: String::new(),
+            web_url: String::new(),
+            ios_universal_link: String::new(),
+            android_app_link: String::new(),
+            decoration: None,
+            forward_query: true,
+            rules: Rules::default(),
+            extras: None,
+            house: House::shared(Some(settings), false),
+            active: true,
+            start_time: None,
+            expire_time: None,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_workspace_drops_its_links_and_disbelieves_what_is_shared_of_it() {
+        let held = Held::new(10);
+        let moment = |seconds: i64| from_micros(seconds * 1_000_000);
+        let (ours, theirs) = (target(1, Default::default()), target(2, Default::default()));
+        for (key, target) in [("ours", &ours), ("theirs", &theirs)] {
+            held.known.insert(key.into(), Arc::new(Entry::new(Arc::new(target.clone()), moment(0))));
+        }
+        let answer = futures::future::ready(Answer::Unknown).boxed().shared();
+        let flight = Flight { answer, overtaken: Arc::default() };
+        held.lock().insert("new".into(), flight.clone());
+        held.forget(&format!(":workspace\n{}\n{}", ours.workspace_id, 100_000_000), moment(100));
+        assert!(held.known.get("ours").is_none() && held.known.get("theirs").is_some());
+        assert!(flight.overtaken.load(Ordering::Acquire));
+        for (learnt, outdated) in
+            [(None, true), (Some(99), true), (Some(100), true), (Some(104), true), (Some(105), false)]
+        {
+            assert_eq!(held.is_outdated(&ours, learnt.map(moment)), outdated, "{learnt:?}");
+            assert!(!held.is_outdated(&theirs, learnt.map(moment)));
+        }
+        // An older change that is told later takes nothing back.
+        held.forget_all_of(ours.workspace_id, moment(50));
+        assert_eq!(held.workspaces.get(&ours.workspace_id), Some(moment(100)));
+    }
+
+    #[test]
+    fn links_of_a_workspace_share_what_it_says_of_them() {
+        let held = Held::new(10);
+        let web = |url: &str| v1::WorkspaceSettings { web_url: url.into(), ..Default::default() };
+        let house = |target: Target| held.at_home(target).house.clone().expect("it says something");
+        let first = house(target(1, web("a")));
+        assert!(Arc::ptr_eq(&first, &house(target(1, web("a")))));
+        assert!(!Arc::ptr_eq(&first, &house(target(2, web("a")))));
+        assert_eq!(house(target(1, web("b"))).settings.web_url, "b");
+        assert!(held.at_home(target(1, Default::default())).house.is_none());
     }
 
     #[test]

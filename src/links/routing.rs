@@ -119,6 +119,12 @@ impl Rules {
         Self { stored: stored.into(), ready }
     }
 
+    /// Makes rules ready as if they were stored, for tests of what they decide.
+    #[cfg(test)]
+    pub fn of(rules: &[v1::RoutingRule]) -> Self {
+        Self::load(to_bytes(rules).unwrap_or_default())
+    }
+
     /// Returns the rules in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, Rule> {
         self.ready.iter()
@@ -236,28 +242,13 @@ fn read_condition(
     Some(match given {
         Given::Platforms(given) => {
             let path = format!("{path}.platforms.platforms");
-            Condition::Platforms(read_list(&path, &mut given.platforms, 3, wrong, |number| {
-                v1::Platform::try_from(*number)
-                    .ok()
-                    .filter(|platform| *platform != v1::Platform::Unspecified)
-                    .ok_or("is no platform this server knows")
-            }))
+            let platforms = &mut given.platforms;
+            Condition::Platforms(read_list(&path, platforms, 3, wrong, |number| read_platform(*number)))
         }
         Given::Languages(given) => {
             let path = format!("{path}.languages.languages");
-            Condition::Languages(read_list(&path, &mut given.languages, MAX_LIST, wrong, |tag| {
-                let parts = || tag.split('-');
-                let good = tag.len() <= MAX_LANGUAGE
-                    && parts().all(|part| {
-                        matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                    })
-                    && parts().next().is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_alphabetic()));
-                if good {
-                    Ok(tag.to_ascii_lowercase().into())
-                } else {
-                    Err("must be a language tag such as en or pt-BR")
-                }
-            }))
+            let languages = &mut given.languages;
+            Condition::Languages(read_list(&path, languages, MAX_LIST, wrong, |tag| read_language(tag)))
         }
         Given::Dates(given) => {
             let mut time = |name: &str, given: Option<&prost_types::Timestamp>| {
@@ -335,8 +326,24 @@ fn read_times(path: &str, given: &v1::TimeCondition, wrong: &mut Violations) -> 
     Some(Times { zone: zone?, weekdays, start: start?, end: end? })
 }
 
+/// Reads the number of a platform.
+pub(super) fn read_platform(number: i32) -> Result<v1::Platform, &'static str> {
+    let known = v1::Platform::try_from(number).ok().filter(|platform| *platform != v1::Platform::Unspecified);
+    known.ok_or("is no platform this server knows")
+}
+
+/// Reads a language tag, into lower case.
+pub(super) fn read_language(tag: &str) -> Result<Box<str>, &'static str> {
+    let parts = || tag.split('-');
+    let good = tag.len() <= MAX_LANGUAGE
+        && parts()
+            .all(|part| matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && parts().next().is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    if good { Ok(tag.to_ascii_lowercase().into()) } else { Err("must be a language tag such as en or pt-BR") }
+}
+
 /// Reads the items of a list one by one.
-fn read_list<G, T>(
+pub(super) fn read_list<G, T>(
     path: &str,
     given: &mut [G],
     most: usize,
@@ -350,7 +357,8 @@ fn read_list<G, T>(
     items.filter_map(|(place, item)| wrong.take(&format!("{path}[{place}]"), read(item))).collect()
 }
 
-fn check_text(path: &str, text: &str, most: usize, wrong: &mut Violations) {
+/// Notes what is wrong with a line of text.
+pub(super) fn check_text(path: &str, text: &str, most: usize, wrong: &mut Violations) {
     if text.chars().nth(most).is_some() {
         wrong.add(path, format!("must have at most {most} characters"));
     }

@@ -276,6 +276,8 @@ mod tests {
             decoration: None,
             forward_query: true,
             rules: Rules::default(),
+            extras: None,
+            house: None,
             active: number % 2 == 0,
             start_time: None,
             expire_time: None,

@@ -112,6 +112,8 @@ fn target(destination: &str) -> Target {
         decoration: None,
         forward_query: true,
         rules: Rules::default(),
+        extras: None,
+        house: None,
         active: true,
         start_time: None,
         expire_time: None,

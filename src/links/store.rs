@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 26.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 33.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -61,6 +61,23 @@ pub async fn find(
     id: LinkId,
 ) -> Result<Option<CountedLink>, DbErr> {
     counted(workspace).filter(Column::Id.eq(id)).into_model::<CountedLink>().one(db).await
+}
+
+/// Returns the hash of the password of a link, if it has one.
+pub async fn find_password(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    id: LinkId,
+) -> Result<Option<String>, DbErr> {
+    let hash = Entity::find()
+        .select_only()
+        .column(Column::PasswordHash)
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Id.eq(id))
+        .into_tuple::<Option<String>>()
+        .one(db)
+        .await?;
+    Ok(hash.flatten())
 }
 
 /// Returns those of the links that exist.
@@ -168,7 +185,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 21] = [
+const CHANGEABLE: [Column; 28] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -189,6 +206,13 @@ const CHANGEABLE: [Column; 21] = [
     Column::StartTime,
     Column::ExpireTime,
     Column::Tags,
+    Column::Targeting,
+    Column::Og,
+    Column::WarnTime,
+    Column::DisableTime,
+    Column::DisableReason,
+    Column::PasswordHash,
+    Column::LaunchpadMode,
     Column::UpdateTime,
 ];
 
@@ -216,6 +240,13 @@ fn values(link: &Model) -> ValueTuple {
         link.start_time.into(),
         link.expire_time.into(),
         link.tags.clone().into(),
+        link.targeting.clone().into(),
+        link.og.clone().into(),
+        link.warn_time.into(),
+        link.disable_time.into(),
+        link.disable_reason.as_str().into(),
+        link.password_hash.clone().into(),
+        link.launchpad_mode.into(),
         link.update_time.into(),
     ])
 }

@@ -1,26 +1,33 @@
 //! What a redirect needs of a link: little, so that many fit into memory.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, QueryFilter as _,
-    QuerySelect as _, prelude::Json,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
+    QuerySelect as _, RelationDef, prelude::Json,
 };
 use uuid::Uuid;
 
 use super::{
     app_fields::{Texts, from_json},
+    extras::{Extras, House, Targeting, from_bytes},
     routing::Rules,
 };
 use crate::{
     clock::{Moment, from_micros},
-    entity::link::{Column, Entity},
+    entity::{
+        link::{Column, Entity},
+        workspace,
+    },
     ids::{LinkId, WorkspaceId},
+    pb::v1,
 };
 
 /// The first byte of an encoded target: which form the rest has.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 /// The form of the version before. It has fewer fields; those it lacks are as on a link that never set them.
-const FORM_BEFORE: u8 = 1;
+const FORM_BEFORE: u8 = 2;
 
 /// What a redirect needs of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +54,10 @@ pub struct Target {
     pub forward_query: bool,
     /// Who goes elsewhere.
     pub rules: Rules,
+    /// What few links have; `None`: nothing of it.
+    pub extras: Option<Box<Extras>>,
+    /// What the workspace says of all of its links; `None`: nothing. Shared by those in memory.
+    pub house: Option<Arc<House>>,
     /// Whether it redirects.
     pub active: bool,
     /// From when on it redirects.
@@ -62,24 +73,31 @@ pub struct Target {
 pub struct Decoration {
     /// Parameters and their values, each name once, in the order they are set in.
     pub parameters: Vec<(String, String)>,
+    /// How many of them, from the first on, are those of the campaign; the others are the app's.
+    pub of_campaign: u8,
     /// Whether the id of the click is among them.
     pub append_click_id: bool,
 }
 
 impl Decoration {
-    fn of(parameters: Vec<(String, String)>, append_click_id: bool) -> Option<Box<Self>> {
-        let decoration = Self { parameters, append_click_id };
+    fn of(
+        (parameters, of_campaign): (Vec<(String, String)>, u8),
+        append_click_id: bool,
+    ) -> Option<Box<Self>> {
+        let decoration = Self { parameters, of_campaign, append_click_id };
         (decoration != Self::default()).then(|| Box::new(decoration))
     }
 }
 
-/// Returns the parameters a link sets: those of its campaign, then those of the app, which win.
-fn parameters(utm: Texts, deep_link: Texts) -> Vec<(String, String)> {
+/// Returns the parameters a link sets: those of its campaign, then those of the app, which win; and how many are the former.
+fn parameters(utm: Texts, deep_link: Texts) -> (Vec<(String, String)>, u8) {
     let utm = utm.into_iter().map(|(name, value)| (format!("utm_{name}"), value));
     let of_campaign: Vec<_> = utm.filter(|(name, _)| !deep_link.contains_key(name)).collect();
-    of_campaign.into_iter().chain(deep_link).collect()
+    let count = u8::try_from(of_campaign.len()).unwrap_or(u8::MAX);
+    (of_campaign.into_iter().chain(deep_link).collect(), count)
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "they are what is stored")]
 #[derive(Clone, PartialEq, prost::Message)]
 struct Encoded {
     #[prost(bytes = "vec", tag = "1")]
@@ -116,12 +134,52 @@ struct Encoded {
     keep_query: bool,
     #[prost(bytes = "vec", tag = "16")]
     rules: Vec<u8>,
+    /// When the database said so; only in the shared cache.
+    #[prost(sint64, optional, tag = "20")]
+    fetched_micros: Option<i64>,
+    #[prost(bytes = "vec", tag = "21")]
+    targeting: Vec<u8>,
+    #[prost(message, optional, tag = "22")]
+    og: Option<v1::Og>,
+    #[prost(sint64, optional, tag = "23")]
+    warn_micros: Option<i64>,
+    #[prost(sint64, optional, tag = "24")]
+    disable_micros: Option<i64>,
+    #[prost(bool, tag = "25")]
+    has_password: bool,
+    #[prost(enumeration = "v1::LaunchpadMode", tag = "26")]
+    launchpad: i32,
+    #[prost(string, tag = "27")]
+    title: String,
+    #[prost(string, tag = "28")]
+    description: String,
+    #[prost(string, tag = "29")]
+    app_scheme: String,
+    #[prost(string, tag = "30")]
+    deep_link_path: String,
+    #[prost(uint32, tag = "31")]
+    of_campaign: u32,
+    #[prost(message, optional, tag = "32")]
+    settings: Option<v1::WorkspaceSettings>,
+    #[prost(bool, tag = "33")]
+    suspended: bool,
 }
 
 impl Target {
-    /// Returns the target as it is kept in shared caches and snapshots.
+    /// Returns the target as it is kept in snapshots.
     pub fn encode(&self) -> Vec<u8> {
-        let encoded = Encoded {
+        self.encode_as(None)
+    }
+
+    /// Returns the target as it is kept in the shared cache: with the moment at which the database said so.
+    pub fn encode_fetched(&self, fetched: Moment) -> Vec<u8> {
+        self.encode_as(Some(fetched))
+    }
+
+    fn encode_as(&self, fetched: Option<Moment>) -> Vec<u8> {
+        let micros = |time: Option<Moment>| time.map(|time| time.timestamp_micros());
+        let parameters = self.decoration.iter().flat_map(|decoration| &decoration.parameters);
+        let mut encoded = Encoded {
             id: self.id.0.as_bytes().to_vec(),
             workspace_id: self.workspace_id.0.as_bytes().to_vec(),
             destination_url: self.destination_url.clone(),
@@ -129,21 +187,34 @@ impl Target {
             android_url: self.android_url.clone(),
             web_url: self.web_url.clone(),
             active: self.active,
-            start_micros: self.start_time.map(|time| time.timestamp_micros()),
-            expire_micros: self.expire_time.map(|time| time.timestamp_micros()),
+            start_micros: micros(self.start_time),
+            expire_micros: micros(self.expire_time),
             version: self.version,
             ios_universal_link: self.ios_universal_link.clone(),
             android_app_link: self.android_app_link.clone(),
-            parameters: self
-                .decoration
-                .iter()
-                .flat_map(|decoration| &decoration.parameters)
-                .flat_map(|(name, value)| [name.clone(), value.clone()])
-                .collect(),
+            parameters: parameters.flat_map(|(name, value)| [name.clone(), value.clone()]).collect(),
             append_click_id: self.decoration.as_ref().is_some_and(|decoration| decoration.append_click_id),
+            of_campaign: self.decoration.as_ref().map_or(0, |decoration| decoration.of_campaign.into()),
             keep_query: !self.forward_query,
             rules: self.rules.stored().to_vec(),
+            fetched_micros: micros(fetched),
+            settings: self.house.as_ref().map(|house| house.settings.clone()),
+            suspended: self.house.as_ref().is_some_and(|house| house.suspended),
+            ..Encoded::default()
         };
+        if let Some(extras) = &self.extras {
+            encoded.title = extras.title.to_string();
+            encoded.description = extras.description.to_string();
+            encoded.targeting =
+                extras.targeting.as_ref().map(|targeting| targeting.stored()).unwrap_or_default();
+            encoded.og = extras.og.as_deref().cloned();
+            encoded.warn_micros = micros(extras.warn_time);
+            encoded.disable_micros = micros(extras.disable_time);
+            encoded.has_password = extras.has_password;
+            encoded.app_scheme = extras.app_scheme.to_string();
+            encoded.deep_link_path = extras.deep_link_path.to_string();
+            encoded.launchpad = extras.launchpad.into();
+        }
         let mut bytes = Vec::with_capacity(1 + encoded.encoded_len());
         bytes.push(FORM);
         bytes.extend_from_slice(&encoded.encode_to_vec());
@@ -152,14 +223,33 @@ impl Target {
 
     /// Reads what [`Target::encode`] wrote, the version before included; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::decode_fetched(bytes).map(|(target, _)| target)
+    }
+
+    /// Reads what [`Target::encode_fetched`] wrote, and when the database said so, if that is there.
+    pub fn decode_fetched(bytes: &[u8]) -> Option<(Self, Option<Moment>)> {
         let (&(FORM | FORM_BEFORE), rest) = bytes.split_first()? else { return None };
         let encoded = Encoded::decode(rest).ok()?;
+        let launchpad = encoded.launchpad();
         let mut parameters = Vec::with_capacity(encoded.parameters.len() / 2);
         let mut texts = encoded.parameters.into_iter();
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
             parameters.push((name, value));
         }
-        Some(Self {
+        let of_campaign = u8::try_from(encoded.of_campaign).unwrap_or(u8::MAX);
+        let extras = Extras {
+            title: encoded.title.into(),
+            description: encoded.description.into(),
+            targeting: Targeting::load(&encoded.targeting),
+            og: encoded.og.map(Box::new),
+            warn_time: encoded.warn_micros.map(from_micros),
+            disable_time: encoded.disable_micros.map(from_micros),
+            has_password: encoded.has_password,
+            app_scheme: encoded.app_scheme.into(),
+            deep_link_path: encoded.deep_link_path.into(),
+            launchpad,
+        };
+        let target = Self {
             id: LinkId(Uuid::from_slice(&encoded.id).ok()?),
             workspace_id: WorkspaceId(Uuid::from_slice(&encoded.workspace_id).ok()?),
             destination_url: encoded.destination_url,
@@ -168,18 +258,22 @@ impl Target {
             web_url: encoded.web_url,
             ios_universal_link: encoded.ios_universal_link,
             android_app_link: encoded.android_app_link,
-            decoration: Decoration::of(parameters, encoded.append_click_id),
+            decoration: Decoration::of((parameters, of_campaign), encoded.append_click_id),
             forward_query: !encoded.keep_query,
             rules: Rules::load(encoded.rules),
+            extras: extras.boxed(),
+            house: House::shared(encoded.settings, encoded.suspended),
             active: encoded.active,
             start_time: encoded.start_micros.map(from_micros),
             expire_time: encoded.expire_micros.map(from_micros),
             version: encoded.version,
-        })
+        };
+        Some((target, encoded.fetched_micros.map(from_micros)))
     }
 }
 
-/// The columns of a link that make up its target.
+/// The columns of a link and of its workspace that make up its target.
+#[expect(clippy::struct_excessive_bools, reason = "they are columns")]
 #[derive(FromQueryResult)]
 struct Row {
     id: LinkId,
@@ -199,11 +293,35 @@ struct Row {
     start_time: Option<Moment>,
     expire_time: Option<Moment>,
     version: i64,
+    title: String,
+    description: String,
+    targeting: Option<Vec<u8>>,
+    og: Option<Vec<u8>>,
+    warn_time: Option<Moment>,
+    disable_time: Option<Moment>,
+    has_password: bool,
+    app_scheme: String,
+    deep_link_path: String,
+    launchpad_mode: i16,
+    settings: Option<Vec<u8>>,
+    suspend_time: Option<Moment>,
 }
 
 impl From<Row> for Target {
     fn from(row: Row) -> Self {
         let parameters = parameters(from_json(row.utm), from_json(row.deep_link_parameters));
+        let extras = Extras {
+            title: row.title.into(),
+            description: row.description.into(),
+            targeting: Targeting::load(row.targeting.as_deref().unwrap_or_default()),
+            og: from_bytes(row.og.as_deref()).map(Box::new),
+            warn_time: row.warn_time,
+            disable_time: row.disable_time,
+            has_password: row.has_password,
+            app_scheme: row.app_scheme.into(),
+            deep_link_path: row.deep_link_path.into(),
+            launchpad: v1::LaunchpadMode::try_from(i32::from(row.launchpad_mode)).unwrap_or_default(),
+        };
         Self {
             id: row.id,
             workspace_id: row.workspace_id,
@@ -216,6 +334,8 @@ impl From<Row> for Target {
             decoration: Decoration::of(parameters, row.append_click_id),
             forward_query: row.forward_query,
             rules: Rules::load(row.routing_rules.unwrap_or_default()),
+            extras: extras.boxed(),
+            house: House::shared(from_bytes(row.settings.as_deref()), row.suspend_time.is_some()),
             active: row.active,
             start_time: row.start_time,
             expire_time: row.expire_time,
@@ -224,7 +344,7 @@ impl From<Row> for Target {
     }
 }
 
-/// Returns the target of a code, in one query by a unique index. The visitor's tenant is the code's: this is the one
+/// Returns the target of a code, in one query by unique indexes. The visitor's tenant is the code's: this is the one
 /// question about links that starts from no workspace.
 pub async fn find_target(
     db: &impl ConnectionTrait,
@@ -251,13 +371,30 @@ pub async fn find_target(
             Column::StartTime,
             Column::ExpireTime,
             Column::Version,
+            Column::Title,
+            Column::Description,
+            Column::Targeting,
+            Column::Og,
+            Column::WarnTime,
+            Column::DisableTime,
+            Column::AppScheme,
+            Column::DeepLinkPath,
+            Column::LaunchpadMode,
         ])
+        .column_as(Column::PasswordHash.is_not_null(), "has_password")
+        .column(workspace::Column::Settings)
+        .column(workspace::Column::SuspendTime)
+        .join(JoinType::InnerJoin, workspace_of_link())
         .filter(Column::Domain.eq(domain))
         .filter(Column::ShortCode.eq(short_code))
         .into_model::<Row>()
         .one(db)
         .await
         .map(|row| row.map(Target::from))
+}
+
+fn workspace_of_link() -> RelationDef {
+    Entity::belongs_to(workspace::Entity).from(Column::WorkspaceId).to(workspace::Column::Id).into()
 }
 
 #[cfg(test)]
@@ -279,6 +416,8 @@ mod tests {
             decoration: None,
             forward_query: true,
             rules: Rules::default(),
+            extras: None,
+            house: None,
             active: true,
             start_time: None,
             expire_time: Some(now),
@@ -291,6 +430,7 @@ mod tests {
         let encoded = target().encode();
         assert_eq!(Target::decode(&encoded), Some(target()));
         assert!(encoded.len() < 128, "{}", encoded.len());
+        assert!(size_of::<Target>() <= 320, "{}", size_of::<Target>());
         let long_ago = Target { start_time: Some(from_micros(-5)), ..target() };
         assert_eq!(Target::decode(&long_ago.encode()), Some(long_ago));
         let texts = |pairs: &[(&str, &str)]| {
@@ -301,12 +441,43 @@ mod tests {
                 let decorated = Target {
                     ios_universal_link: "https://example.com/i".into(),
                     android_app_link: "https://example.com/a".into(),
-                    decoration: Decoration::of(parameters.clone(), append_click_id),
+                    decoration: Decoration::of((parameters.clone(), 0), append_click_id),
                     forward_query,
                     ..target()
                 };
                 assert_eq!(Target::decode(&decorated.encode()), Some(decorated));
             }
+        }
+    }
+
+    #[test]
+    fn what_few_links_have_survives_too_and_so_does_the_moment_it_was_learnt() {
+        let moment = |seconds: i64| Some(from_micros(seconds * 1_000_000));
+        let stored = v1::Targeting { countries: vec!["DE".into()], ..Default::default() }.encode_to_vec();
+        let extras = Extras {
+            title: "title".into(),
+            description: "description".into(),
+            targeting: Targeting::load(&stored),
+            og: Some(Box::new(v1::Og { title: "og".into(), ..Default::default() })),
+            warn_time: moment(1),
+            disable_time: moment(2),
+            has_password: true,
+            app_scheme: "myapp".into(),
+            deep_link_path: "/p".into(),
+            launchpad: v1::LaunchpadMode::Off,
+        };
+        let settings = v1::WorkspaceSettings { web_url: "https://example.com/".into(), ..Default::default() };
+        for (settings, suspended) in [(None, false), (None, true), (Some(settings), true)] {
+            let whole = Target {
+                extras: extras.clone().boxed(),
+                house: House::shared(settings, suspended),
+                decoration: Decoration::of((vec![("utm_source".into(), "x".into())], 1), false),
+                ..target()
+            };
+            assert_eq!(Target::decode_fetched(&whole.encode()), Some((whole.clone(), None)));
+            let fetched = from_micros(77);
+            let read = Target::decode_fetched(&whole.encode_fetched(fetched));
+            assert_eq!(read, Some((whole, Some(fetched))));
         }
     }
 
@@ -323,7 +494,8 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Texts>()
         };
         let utm = texts(&[("source", "mail"), ("term", "shoes")]);
-        let set = parameters(utm, texts(&[("id", "1"), ("utm_source", "app")]));
+        let (set, of_campaign) = parameters(utm, texts(&[("id", "1"), ("utm_source", "app")]));
+        assert_eq!(of_campaign, 1);
         let expected = [("utm_term", "shoes"), ("id", "1"), ("utm_source", "app")];
         assert!(set.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected));
     }

@@ -16,6 +16,9 @@ const ERROR_BYTES: usize = 32;
 /// Returns about how many bytes a link takes in a message, rather too many than too few.
 pub fn of(link: &Model) -> usize {
     let tags = link.tags.as_array().into_iter().flatten();
+    let texts =
+        [&link.deep_link_parameters, &link.utm].into_iter().filter_map(|texts| texts.as_object()).flatten();
+    let messages = [&link.routing_rules, &link.targeting, &link.og].into_iter().flatten();
     LINK_BYTES
         + link.short_code.len() * 2
         + link.destination_url.len()
@@ -24,6 +27,13 @@ pub fn of(link: &Model) -> usize {
         + link.ios_url.len()
         + link.android_url.len()
         + link.web_url.len()
+        + link.app_scheme.len()
+        + link.ios_universal_link.len()
+        + link.android_app_link.len()
+        + link.deep_link_path.len()
+        + link.disable_reason.len()
+        + texts.map(|(name, text)| name.len() + text.as_str().map_or(0, str::len) + 8).sum::<usize>()
+        + messages.map(Vec::len).sum::<usize>()
         + tags.map(|tag| tag.as_str().map_or(0, str::len) + 3).sum::<usize>()
 }
 

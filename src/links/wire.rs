@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use prost::Message;
+use ring::hmac;
+use secrecy::ExposeSecret as _;
 
 use super::{
     CountedLink, Door, LinkOrder, LinkQuery, Run, Shown, app_fields,
     batch::Results,
-    etag,
+    etag, extras,
     fields::{NOT_A_UUID, check_tag, moment, timestamp},
     routing,
 };
@@ -38,15 +40,21 @@ pub(super) fn run(validate_only: bool) -> Run {
     if validate_only { Run::CheckOnly } else { Run::Store }
 }
 
-/// Reads the request id of a call whose request, without it, is `content`. A call that stores nothing claims none.
+/// Reads the request id of a call whose request, without it, is `content`. A call that stores nothing claims none. What is
+/// kept to recognise the content is keyed: there may be passwords in it.
 pub(super) fn once(
+    env: &Env,
     tenant: &Tenant,
     method: &str,
     request_id: &str,
     content: &impl Message,
     run: Run,
 ) -> Result<Option<Request>> {
-    let request = Request::parse(request_id, tenant.id, tenant.principal, method, &content.encode_to_vec())?;
+    let secret = env.secrets.session.expose_secret().as_bytes();
+    let purpose = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"linkforty request v1");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, purpose.as_ref());
+    let content = hmac::sign(&key, &content.encode_to_vec());
+    let request = Request::parse(request_id, tenant.id, tenant.principal, method, content.as_ref())?;
     Ok(request.filter(|_| run == Run::Store))
 }
 
@@ -201,6 +209,16 @@ fn content(config: &Config, link: Model) -> v1::Link {
         start_time: link.start_time.map(time),
         expire_time: link.expire_time.map(time),
         tags: serde_json::from_value(link.tags).unwrap_or_default(),
+        targeting: extras::from_bytes(link.targeting.as_deref()),
+        og: extras::from_bytes(link.og.as_deref()),
+        warn_time: link.warn_time.map(time),
+        disable_time: link.disable_time.map(time),
+        disable_reason: link.disable_reason,
+        has_password: link.password_hash.is_some(),
+        launchpad_mode: match i32::from(link.launchpad_mode) {
+            0 => v1::LaunchpadMode::Inherit.into(),
+            mode => mode,
+        },
         ..v1::Link::default()
     }
 }

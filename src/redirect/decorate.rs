@@ -178,7 +178,7 @@ mod tests {
     fn decorated(url: &str, parameters: &[(&str, &str)], append_click_id: bool, query: &str) -> String {
         let parameters =
             parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let link = Decoration { parameters, append_click_id };
+        let link = Decoration { parameters, of_campaign: 0, append_click_id };
         let click = Some(ClickId(uuid::Uuid::nil()));
         let whole = decorate(url, Additions { link: Some(&link), click, query }).into_owned();
         let unrecorded = decorate(url, Additions { link: Some(&link), click: None, query });

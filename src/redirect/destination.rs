@@ -2,12 +2,13 @@
 
 use crate::{
     clock::Moment,
-    links::{Rule, Target},
+    links::{Extras, House, Rule, Target},
+    pb::v1::{LaunchpadDesktop, LaunchpadMobile, LaunchpadMode},
 };
 
 use super::{
     rules,
-    visitor::{Platform, Visit},
+    visitor::{Password, Platform, Visit},
 };
 
 /// What becomes of a visit.
@@ -20,8 +21,52 @@ pub enum Outcome<'a> {
         /// The step of the chain that named it.
         step: Step,
     },
+    /// A page opens the app by its scheme, and goes on from there when no app answers.
+    OpenApp {
+        /// Where the app is to be had.
+        store: Option<&'a str>,
+        /// Where to go without it.
+        web: Option<&'a str>,
+    },
+    /// A page shows the ways into the app.
+    Launchpad(Launchpad<'a>),
+    /// A program that draws previews sees what the link says of itself.
+    Preview(Card),
+    /// The visitor is warned, and told where the link leads.
+    Warn {
+        /// Where, and because of which step; `None`: nowhere a visitor could be sent to by a click.
+        onward: Option<(&'a str, Step)>,
+    },
+    /// The visitor is asked for the password.
+    Password,
+    /// The visitor sees that the link exists and leads nowhere for them.
+    NoDestination,
+    /// The visitor sees that the link is not available any more, and nothing of it.
+    Gone(Gone),
     /// The visitor sees what a visitor of an unknown code sees.
     NotFound(Closed),
+}
+
+/// The ways into the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Launchpad<'a> {
+    /// Where the app for iOS is to be had.
+    pub ios_store: Option<&'a str>,
+    /// Where the app for Android is to be had.
+    pub android_store: Option<&'a str>,
+    /// Where to go without the app.
+    pub web: Option<&'a str>,
+    /// Whether the app can be opened by its scheme.
+    pub opens_app: bool,
+}
+
+/// What a preview may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Card {
+    /// What the link says of itself.
+    Own,
+    /// Nothing: the link has a password and says nothing for those who do not know it.
+    Neutral,
 }
 
 /// The step of the destination chain that named the destination.
@@ -37,13 +82,26 @@ pub enum Step {
     Destination,
     /// The URL that the installed app opens: universal link or app link.
     AppLink,
+    /// The app's own scheme.
+    Scheme,
+    /// The workspace's store for iOS.
+    HouseIos,
+    /// The workspace's store for Android.
+    HouseAndroid,
+    /// The workspace's web address.
+    HouseWeb,
+    /// The page with the ways into the app.
+    Launchpad,
+    /// What a preview shows.
+    Preview,
     /// The routing rule at this place, from 0.
     Rule(u8),
 }
 
 impl Step {
     /// Returns the number that is stored with every click: 1 to 4 for the link's addresses for iOS, Android, the web and
-    /// for all, 5 for the URL that the app opens, 100 and more for the routing rules in their order.
+    /// for all, 5 for the URL that the app opens, 6 for its scheme, 7 to 9 for the workspace's addresses for iOS, Android
+    /// and the web, 10 for the launchpad, 11 for a preview, 100 and more for the routing rules in their order.
     pub fn number(self) -> i16 {
         match self {
             Self::Ios => 1,
@@ -51,9 +109,24 @@ impl Step {
             Self::Web => 3,
             Self::Destination => 4,
             Self::AppLink => 5,
+            Self::Scheme => 6,
+            Self::HouseIos => 7,
+            Self::HouseAndroid => 8,
+            Self::HouseWeb => 9,
+            Self::Launchpad => 10,
+            Self::Preview => 11,
             Self::Rule(index) => 100 + i16::from(index),
         }
     }
+}
+
+/// Why a link is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Its workspace is suspended.
+    Suspended,
+    /// It was disabled.
+    Disabled,
 }
 
 /// Why a link that exists does not redirect.
@@ -65,27 +138,77 @@ pub enum Closed {
     NotStarted,
     /// At or after its end.
     Expired,
+    /// It is for others.
+    NotTargeted,
 }
 
-/// Chooses where a visitor of a link goes at `now`.
+/// Chooses where a visitor of a link goes at `now`. The first line that holds decides:
 ///
-/// In order: an inactive link, one that has not started and one that has expired are not found. Then the first
-/// routing rule that fits. Then the first address that is set: on iOS and Android the URL that the app opens, the store, the web, the destination; inside an app's own browser the web before the
-/// store, because the system had no chance yet to open the installed app and gets it on the way there; elsewhere the web,
-/// then the destination.
+/// 1. The workspace is suspended: gone. The link is disabled: gone.
+/// 2. The link is inactive, has not started, has expired: not found.
+/// 3. It has a password that was not given: the visitor is asked for it. Before the warning, because that shows where the
+///    link leads. Programs that draw previews are asked for nothing and see what the link says of itself, or nothing.
+/// 4. It is warned of: a warning, for programs too, with the destination that the lines below name.
+/// 5. Programs that draw previews see what the link says of itself, if it says anything (`og`), is for some visitors only or
+///    has no address for them. Otherwise they go on like everybody and draw what they find there.
+/// 6. The first routing rule that fits. It comes before targeting: whoever writes a rule means the visitors it fits.
+/// 7. Targeting that does not hold: not found.
+/// 8. On iOS and Android: the URL that the installed app opens; the launchpad, if the workspace wants it on phones; the
+///    app's scheme; then the store, then the web, but inside an app's own browser the web before the store, because the
+///    system had no chance yet to open the installed app and gets it on the way there.
+/// 9. Elsewhere: the launchpad, if the link or the workspace wants it always; the web.
+/// 10. The destination.
+/// 11. The workspace's fallbacks, store and web in the order of line 8.
+/// 12. Elsewhere than on iOS and Android: the launchpad, unless it is off.
+/// 13. Nowhere.
 pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
+    let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
+    if house.is_some_and(|house| house.suspended) {
+        return Outcome::Gone(Gone::Suspended);
+    }
+    let since = |time: Option<Moment>| time.is_some_and(|time| time <= now);
+    if extras.is_some_and(|extras| since(extras.disable_time)) {
+        return Outcome::Gone(Gone::Disabled);
+    }
     if !link.active {
         return Outcome::NotFound(Closed::Inactive);
     }
     if link.start_time.is_some_and(|start| now < start) {
         return Outcome::NotFound(Closed::NotStarted);
     }
-    if link.expire_time.is_some_and(|expire| now >= expire) {
+    if since(link.expire_time) {
         return Outcome::NotFound(Closed::Expired);
     }
+    let Some(extras) = extras else { return onward(link, visit, now) };
+    let locked = extras.has_password && visit.password == Password::Unknown;
+    let warned = since(extras.warn_time);
+    if locked && !visit.visitor.scraper {
+        return Outcome::Password;
+    }
+    if warned {
+        let shown = if locked { Outcome::NoDestination } else { onward(link, visit, now) };
+        return Outcome::Warn { onward: by_a_click(shown) };
+    }
+    if locked {
+        return Outcome::Preview(if extras.og.is_some() { Card::Own } else { Card::Neutral });
+    }
+    if (extras.og.is_some() || extras.targeting.is_some()) && visit.visitor.scraper {
+        return Outcome::Preview(Card::Own);
+    }
+    onward(link, visit, now)
+}
+
+/// Chooses where a visitor goes whom nothing stands in the way of.
+fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
     let fits = |rule: &&Rule| rule.active && rules::first_failure(rule, visit, now).is_none();
     if let Some(rule) = link.rules.iter().find(fits) {
         return Outcome::Go { url: rules::url_of(rule, link.id, visit), step: Step::Rule(rule.index) };
+    }
+    let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
+    if let Some(extras) = extras
+        && extras.targeting.as_ref().is_some_and(|targeting| !rules::is_target(targeting, visit))
+    {
+        return Outcome::NotFound(Closed::NotTargeted);
     }
     let visitor = visit.visitor;
     let web = (link.web_url.as_str(), Step::Web);
@@ -94,121 +217,110 @@ pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'
         Platform::Android => (link.android_app_link.as_str(), (link.android_url.as_str(), Step::Android)),
         Platform::Web => ("", ("", Step::Web)),
     };
-    let app = (app, Step::AppLink);
-    let chain = if visitor.in_app_browser { [app, web, store] } else { [app, store, web] };
-    let (url, step) = chain
-        .into_iter()
-        .find(|(url, _)| !url.is_empty())
-        .unwrap_or((link.destination_url.as_str(), Step::Destination));
-    Outcome::Go { url, step }
+    if !app.is_empty() {
+        return Outcome::Go { url: app, step: Step::AppLink };
+    }
+    if (extras.is_some() || house.is_some())
+        && let Some(page) = page(link, extras, house, visitor.platform)
+    {
+        return page;
+    }
+    let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
+    let destination = (link.destination_url.as_str(), Step::Destination);
+    if let Some((url, step)) = chain.into_iter().chain([destination]).find(|(url, _)| !url.is_empty()) {
+        return Outcome::Go { url, step };
+    }
+    last_resort(link, visit)
+}
+
+/// Returns the page that takes the place of a redirect, if there is one.
+fn page<'a>(
+    link: &'a Target,
+    extras: Option<&Extras>,
+    house: Option<&House>,
+    platform: Platform,
+) -> Option<Outcome<'a>> {
+    let mode = extras.map_or(LaunchpadMode::Unspecified, |extras| extras.launchpad);
+    let settings = house.and_then(|house| house.settings.launchpad.as_ref());
+    let wanted = match (mode, platform) {
+        (LaunchpadMode::Off, _) => false,
+        (LaunchpadMode::On, Platform::Web) => true,
+        (_, Platform::Web) => settings.is_some_and(|settings| settings.desktop() == LaunchpadDesktop::Always),
+        (_, Platform::Ios | Platform::Android) => {
+            settings.is_some_and(|settings| settings.mobile() == LaunchpadMobile::Page)
+        }
+    };
+    if wanted {
+        return Some(Outcome::Launchpad(launchpad(link)));
+    }
+    if platform == Platform::Web || extras.is_none_or(|extras| extras.app_scheme.is_empty()) {
+        return None;
+    }
+    let ways = launchpad(link);
+    let store = if platform == Platform::Ios { ways.ios_store } else { ways.android_store };
+    Some(Outcome::OpenApp { store, web: ways.web })
+}
+
+/// Chooses for a visitor for whom the link itself has no address.
+#[cold]
+fn last_resort<'a>(link: &'a Target, visit: &Visit<'_>) -> Outcome<'a> {
+    let visitor = visit.visitor;
+    if visit.visitor.scraper {
+        return Outcome::Preview(Card::Own);
+    }
+    if let Some(house) = link.house.as_deref() {
+        let settings = &house.settings;
+        let web = (settings.web_url.as_str(), Step::HouseWeb);
+        let store = match visitor.platform {
+            Platform::Ios => (settings.ios_store_url.as_str(), Step::HouseIos),
+            Platform::Android => (settings.android_store_url.as_str(), Step::HouseAndroid),
+            Platform::Web => ("", Step::HouseWeb),
+        };
+        let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
+        if let Some((url, step)) = chain.into_iter().find(|(url, _)| !url.is_empty()) {
+            return Outcome::Go { url, step };
+        }
+    }
+    let mode = link.extras.as_ref().map_or(LaunchpadMode::Unspecified, |extras| extras.launchpad);
+    let settings = link.house.as_ref().and_then(|house| house.settings.launchpad.as_ref());
+    let off = match mode {
+        LaunchpadMode::On => false,
+        LaunchpadMode::Off => true,
+        _ => settings.is_some_and(|settings| settings.desktop() == LaunchpadDesktop::Off),
+    };
+    if visitor.platform == Platform::Web && !off {
+        return Outcome::Launchpad(launchpad(link));
+    }
+    Outcome::NoDestination
+}
+
+/// Returns every way into the app there is, the workspace's where the link has none.
+fn launchpad(link: &Target) -> Launchpad<'_> {
+    fn first<'a>(urls: &[&'a str]) -> Option<&'a str> {
+        urls.iter().copied().find(|url| !url.is_empty())
+    }
+    let settings = link.house.as_deref().map(|house| &house.settings);
+    let (ios, android, web) = settings.map_or(("", "", ""), |settings| {
+        (settings.ios_store_url.as_str(), settings.android_store_url.as_str(), settings.web_url.as_str())
+    });
+    Launchpad {
+        ios_store: first(&[&link.ios_url, ios]),
+        android_store: first(&[&link.android_url, android]),
+        web: first(&[&link.web_url, &link.destination_url, web]),
+        opens_app: link.extras.as_ref().is_some_and(|extras| !extras.app_scheme.is_empty()),
+    }
+}
+
+/// Returns where a visitor could go by a click.
+fn by_a_click(outcome: Outcome<'_>) -> Option<(&str, Step)> {
+    match outcome {
+        Outcome::Go { url, step } => Some((url, step)),
+        Outcome::OpenApp { store, web } => Some((web.or(store)?, Step::Scheme)),
+        Outcome::Launchpad(Launchpad { web, .. }) => Some((web?, Step::Launchpad)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        clock::from_micros,
-        ids::{Ids, LinkId, WorkspaceId},
-        links::Rules,
-        redirect::visitor::Visitor,
-    };
-
-    fn link(ios: &str, android: &str, web: &str) -> Target {
-        let ids = Ids::seeded(1);
-        Target {
-            id: LinkId::mint(&ids, from_micros(0)),
-            workspace_id: WorkspaceId::mint(&ids, from_micros(0)),
-            destination_url: "destination".into(),
-            ios_url: ios.into(),
-            android_url: android.into(),
-            web_url: web.into(),
-            ios_universal_link: String::new(),
-            android_app_link: String::new(),
-            decoration: None,
-            forward_query: true,
-            rules: Rules::default(),
-            active: true,
-            start_time: None,
-            expire_time: None,
-            version: 1,
-        }
-    }
-
-    fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
-        let visitor = Visitor { platform, in_app_browser, scraper: false };
-        Visit { visitor, user_agent: "", languages: "", referrer: "", query: "", client: None }
-    }
-
-    #[test]
-    fn the_chain_falls_from_the_special_to_the_general() {
-        use Platform::{Android, Ios, Web};
-        for (platform, in_app, ios, android, web, expected) in [
-            (Ios, false, "ios", "android", "web", ("ios", Step::Ios)),
-            (Android, false, "ios", "android", "web", ("android", Step::Android)),
-            (Web, false, "ios", "android", "web", ("web", Step::Web)),
-            (Ios, true, "ios", "android", "web", ("web", Step::Web)),
-            (Android, true, "ios", "android", "", ("android", Step::Android)),
-            (Ios, false, "", "android", "web", ("web", Step::Web)),
-            (Ios, false, "", "android", "", ("destination", Step::Destination)),
-            (Android, false, "ios", "", "", ("destination", Step::Destination)),
-            (Web, false, "ios", "android", "", ("destination", Step::Destination)),
-            (Web, true, "ios", "android", "", ("destination", Step::Destination)),
-        ] {
-            let link = link(ios, android, web);
-            let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
-            assert_eq!(
-                outcome,
-                Outcome::Go { url: expected.0, step: expected.1 },
-                "{platform:?} {in_app} {ios} {android} {web}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_the_app_opens_comes_first_on_its_platform() {
-        use Platform::{Android, Ios, Web};
-        for (platform, in_app, expected) in [
-            (Ios, false, ("universal", Step::AppLink)),
-            (Ios, true, ("universal", Step::AppLink)),
-            (Android, false, ("app link", Step::AppLink)),
-            (Android, true, ("app link", Step::AppLink)),
-            (Web, false, ("web", Step::Web)),
-        ] {
-            let link = Target {
-                ios_universal_link: "universal".into(),
-                android_app_link: "app link".into(),
-                ..link("ios", "android", "web")
-            };
-            let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
-            assert_eq!(outcome, Outcome::Go { url: expected.0, step: expected.1 }, "{platform:?} {in_app}");
-            // The other platform's URL is nobody's business.
-            let other = Target {
-                ios_universal_link: if platform == Ios { "" } else { "universal" }.into(),
-                android_app_link: if platform == Android { "" } else { "app link" }.into(),
-                ..link
-            };
-            let Outcome::Go { step, .. } = choose(&other, &visitor(platform, in_app), from_micros(0)) else {
-                panic!("the link is open");
-            };
-            assert_ne!(step, Step::AppLink);
-        }
-    }
-
-    #[test]
-    fn a_link_redirects_from_its_start_until_just_before_its_end() {
-        let mut link = link("", "", "");
-        link.start_time = Some(from_micros(100));
-        link.expire_time = Some(from_micros(200));
-        for (now, closed) in
-            [(99, Some(Closed::NotStarted)), (100, None), (199, None), (200, Some(Closed::Expired))]
-        {
-            let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(now));
-            let expected =
-                closed.map_or(Outcome::Go { url: "destination", step: Step::Destination }, Outcome::NotFound);
-            assert_eq!(outcome, expected, "at {now}");
-        }
-        link.active = false;
-        let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(150));
-        assert_eq!(outcome, Outcome::NotFound(Closed::Inactive));
-    }
-}
+#[path = "destination_tests.rs"]
+mod tests;

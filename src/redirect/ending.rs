@@ -5,15 +5,16 @@ use metrics::{Counter, counter};
 /// How a visit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Sent on, and the click is in the spool: in the end as many as the clicks of all classes together.
+    /// Sent on, and the click is in the spool: with [`Ending::OpenedApp`], [`Ending::Launchpad`] and [`Ending::Previewed`]
+    /// in the end as many as the clicks of all classes together.
     Redirected,
-    /// Sent on, but the spool could not take the click.
+    /// Sent on or shown a page instead, but the spool could not take the click.
     Unrecorded,
     /// Turned away, because the spool could not take the click (`SPOOL_FULL_POLICY=refuse_503`).
     Refused,
     /// There is no such link.
     Unknown,
-    /// The link is inactive, over or not open yet.
+    /// The link is inactive, over, not open yet or for others.
     Closed,
     /// The link's destination cannot stand in a header.
     Broken,
@@ -27,9 +28,27 @@ pub enum Ending {
     Failed,
     /// Links are followed with GET and HEAD and nothing else.
     Method,
+    /// A page that opens the app; the click is in the spool.
+    OpenedApp,
+    /// The page with the ways into the app; the click is in the spool.
+    Launchpad,
+    /// What a preview shows; the click is in the spool.
+    Previewed,
+    /// The link is disabled, or its workspace suspended.
+    Gone,
+    /// The link is warned of.
+    Warned,
+    /// The link asked for its password, or was told a wrong one.
+    Locked,
+    /// Too many passwords were tried.
+    Throttled,
+    /// The link has no address for this visitor.
+    Nowhere,
+    /// Somebody looked where the link leads and did not follow it.
+    Looked,
 }
 
-const ALL: [(Ending, &str); 11] = [
+const ALL: [(Ending, &str); 20] = [
     (Ending::Redirected, "redirected"),
     (Ending::Unrecorded, "unrecorded"),
     (Ending::Refused, "refused"),
@@ -41,6 +60,15 @@ const ALL: [(Ending, &str); 11] = [
     (Ending::Overloaded, "overloaded"),
     (Ending::Failed, "failed"),
     (Ending::Method, "method"),
+    (Ending::OpenedApp, "opened_app"),
+    (Ending::Launchpad, "launchpad"),
+    (Ending::Previewed, "previewed"),
+    (Ending::Gone, "gone"),
+    (Ending::Warned, "warned"),
+    (Ending::Locked, "locked"),
+    (Ending::Throttled, "throttled"),
+    (Ending::Nowhere, "nowhere"),
+    (Ending::Looked, "looked"),
 ];
 
 /// The counters, made beforehand: counting must cost nothing.

@@ -3,50 +3,69 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 
 use super::{
     agent::Agents,
+    answer::{not_found, unavailable},
     decorate::{Additions, decorate},
-    destination::{Closed, Outcome, choose},
+    destination::{Outcome, Step, choose},
     ending::{Ending, Endings},
-    visitor::Visit,
+    visitor::{Password, Visit, Whereabouts},
 };
 use crate::{
     clicks::{
         Click, Recorder,
-        class::{self, Edge},
+        class::{self, Class, Edge},
     },
+    clock::Moment,
     config::FullPolicy,
     env::Env,
     ids::ClickId,
+    limits::Limits,
     links::{Answer, OWN_DOMAIN, Resolver, Target, is_short_code},
 };
 
 /// The public door. A cheap clone.
 #[derive(Debug, Clone)]
-pub struct Redirects(Arc<Inner>);
+pub struct Redirects(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    env: Env,
-    resolver: Resolver,
+pub(super) struct Inner {
+    pub env: Env,
+    pub resolver: Resolver,
+    pub limits: Arc<dyn Limits>,
     recorder: Recorder,
     endings: Endings,
     agents: Agents,
 }
 
-/// How long a visitor should wait when no store could say where the link goes.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+/// A visit to a link that was found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub target: &'a Target,
+    pub code: &'a str,
+    pub visit: &'a Visit<'a>,
+    pub class: Class,
+    pub now: Moment,
+}
+
 /// Visits differ by visitor and must be counted, so nobody may answer in our place.
-const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id");
 
 impl Redirects {
-    /// Returns the door over `resolver` and `recorder`.
-    pub fn new(env: Env, resolver: Resolver, recorder: Recorder) -> Self {
-        Self(Arc::new(Inner { env, resolver, recorder, endings: Endings::new(), agents: Agents::default() }))
+    /// Returns the door over `resolver` and `recorder`. `limits` bound how often passwords are tried.
+    pub fn new(env: Env, resolver: Resolver, recorder: Recorder, limits: Arc<dyn Limits>) -> Self {
+        Self(Arc::new(Inner {
+            env,
+            resolver,
+            limits,
+            recorder,
+            endings: Endings::new(),
+            agents: Agents::default(),
+        }))
     }
 
     /// Counts how a visit ended that did not come as far as here. Every other is counted by [`Redirects::follow`].
@@ -72,78 +91,109 @@ impl Redirects {
                 return Some(unavailable());
             }
         };
+        let visit = self.read(request, client);
+        let class = class::by_request(&request.method, &request.headers, edge);
+        let call = Call { target: &target, code, visit: &visit, class, now };
+        match choose(&target, &visit, now) {
+            Outcome::Go { url, step } => Some(self.go(&call, url, step, StatusCode::FOUND)),
+            other => Some(self.show(&call, other)),
+        }
+    }
+
+    /// Reads what a request says of its visitor.
+    pub(super) fn read<'a>(&'a self, request: &'a Parts, client: IpAddr) -> Visit<'a> {
         let agent = text(request, &header::USER_AGENT);
-        let visit = Visit {
+        Visit {
             visitor: self.0.agents.read(agent),
             user_agent: agent,
             languages: text(request, &header::ACCEPT_LANGUAGE),
             referrer: text(request, &header::REFERER),
             query: request.uri.query().unwrap_or_default(),
             client: Some(client),
-        };
-        match choose(&target, &visit, now) {
-            Outcome::Go { url, step } => {
-                let click = Click {
-                    workspace: target.workspace_id,
-                    link: target.id,
-                    platform: visit.visitor.platform as i16,
-                    class: class::by_request(&request.method, &request.headers, edge),
-                    step: step.number(),
-                    client: Some(client),
-                    user_agent: agent,
-                    referrer: visit.referrer,
-                    languages: visit.languages,
-                    query: visit.query,
-                    parameters: target.decoration.as_deref().map_or(&[], |link| &link.parameters),
-                };
-                Some(self.go(&target, url, &click, ClickId::mint(&self.0.env.ids, now)))
-            }
-            Outcome::NotFound(Closed::Inactive | Closed::NotStarted | Closed::Expired) => {
-                self.count(Ending::Closed);
-                Some(not_found())
-            }
+            country: Whereabouts::LookUp(&self.0.env.geo),
+            password: Password::Unknown,
         }
     }
 
     /// Records the visit, then sends the visitor on. Only an answer to a recorded visit carries a click id.
-    fn go(&self, target: &Target, url: &str, click: &Click<'_>, id: ClickId) -> Response<Full<Bytes>> {
+    pub(super) fn go(
+        &self,
+        call: &Call<'_>,
+        url: &str,
+        step: Step,
+        status: StatusCode,
+    ) -> Response<Full<Bytes>> {
         // What is saved is always a valid header; anything else is a row written by hand.
         let Ok(plain) = HeaderValue::from_str(url) else {
-            tracing::error!(link.id = %target.id, "a link's destination cannot stand in a header");
+            tracing::error!(link.id = %call.target.id, "a link's destination cannot stand in a header");
             self.count(Ending::Broken);
             return not_found();
         };
-        let recorded = self.0.recorder.record(id, click);
-        if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
-            self.count(Ending::Refused);
-            return unavailable();
-        }
-        let additions = Additions {
-            link: target.decoration.as_deref(),
-            click: recorded.is_ok().then_some(id),
-            query: if target.forward_query { click.query } else { "" },
-        };
-        let location = match decorate(url, additions) {
+        let Ok(click) = self.record(call, step) else { return unavailable() };
+        let location = match call.decorated(url, click) {
             Cow::Borrowed(_) => Ok(plain),
             Cow::Owned(decorated) => HeaderValue::try_from(decorated),
         };
         let Ok(location) = location else {
-            tracing::error!(link.id = %target.id, "what was added to a URL cannot stand in a header");
+            tracing::error!(link.id = %call.target.id, "what was added to a URL cannot stand in a header");
             self.count(Ending::Broken);
             return not_found();
         };
-        self.count(if recorded.is_ok() { Ending::Redirected } else { Ending::Unrecorded });
+        self.count(if click.is_some() { Ending::Redirected } else { Ending::Unrecorded });
         let mut response = Response::new(Full::default());
-        *response.status_mut() = StatusCode::FOUND;
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::LOCATION, location);
         headers.insert(header::CACHE_CONTROL, NO_STORE);
-        if recorded.is_ok()
-            && let Ok(id) = HeaderValue::from_str(id.0.as_hyphenated().encode_lower(&mut [0; 36]))
-        {
-            headers.insert(CLICK_ID, id);
-        }
+        name_click(headers, click);
         response
+    }
+
+    /// Records the visit and returns the id of the click; `None`: the spool cannot take it and the visitor goes on all the
+    /// same. Fails, and counts that, when the visitor shall not.
+    pub(super) fn record(&self, call: &Call<'_>, step: Step) -> Result<Option<ClickId>, TurnedAway> {
+        let Call { target, visit, .. } = call;
+        let id = ClickId::mint(&self.0.env.ids, call.now);
+        let click = Click {
+            workspace: target.workspace_id,
+            link: target.id,
+            platform: visit.visitor.platform as i16,
+            class: call.class,
+            step: step.number(),
+            client: visit.client,
+            user_agent: visit.user_agent,
+            referrer: visit.referrer,
+            languages: visit.languages,
+            query: visit.query,
+            parameters: target.decoration.as_deref().map_or(&[], |link| &link.parameters),
+        };
+        let recorded = self.0.recorder.record(id, &click);
+        if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
+            self.count(Ending::Refused);
+            return Err(TurnedAway);
+        }
+        Ok(recorded.is_ok().then_some(id))
+    }
+}
+
+/// The click could not be recorded, and the settings say that then nobody is sent on.
+#[derive(Debug)]
+pub(super) struct TurnedAway;
+
+impl Call<'_> {
+    /// Returns a URL with what the link and the visitor add to it.
+    pub fn decorated<'a>(&self, url: &'a str, click: Option<ClickId>) -> Cow<'a, str> {
+        let query = if self.target.forward_query { self.visit.query } else { "" };
+        decorate(url, Additions { link: self.target.decoration.as_deref(), click, query })
+    }
+}
+
+/// Says in the headers under which id a visit was recorded.
+pub(super) fn name_click(headers: &mut HeaderMap, click: Option<ClickId>) {
+    if let Some(id) = click
+        && let Ok(id) = HeaderValue::from_str(id.0.as_hyphenated().encode_lower(&mut [0; 36]))
+    {
+        headers.insert(CLICK_ID, id);
     }
 }
 
@@ -155,31 +205,4 @@ pub fn code_of(path: &str) -> Option<&str> {
 /// Returns a header as text; bytes that are none become nothing.
 fn text<'a>(request: &'a Parts, name: &header::HeaderName) -> &'a str {
     request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn not_found() -> Response<Full<Bytes>> {
-    page(StatusCode::NOT_FOUND, include_bytes!("not_found.html"))
-}
-
-fn unavailable() -> Response<Full<Bytes>> {
-    let mut response = page(StatusCode::SERVICE_UNAVAILABLE, include_bytes!("unavailable.html"));
-    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
-    response
-}
-
-fn page(status: StatusCode, html: &'static [u8]) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(html)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-    );
-    response
 }

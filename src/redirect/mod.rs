@@ -3,22 +3,30 @@
 //! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor, and
 //! [`agent`] remembers it of each user agent;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
-//! that URL what the link and the visitor bring; `ending` counts how visits end. Links come from `links::resolve`, clicks go
-//! to `clicks`.
+//! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
+//! are not simply sent on, `unlock` hears their passwords and `look` says where a link leads; `ending` counts how visits end.
+//! Links come from `links::resolve`, clicks go to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
 //! the answer carries no click id and the click is counted as unrecorded; every answer is counted once, under its ending; a link that cannot be looked up answers 503,
 //! never 404.
 
 pub mod agent;
+mod answer;
 pub mod decorate;
 pub mod destination;
 mod ending;
 mod http;
+mod look;
+pub mod pages;
 pub mod rules;
+mod scheme;
+mod unlock;
 pub mod visitor;
 
 pub use self::{
     ending::Ending,
     http::{Redirects, code_of},
+    look::looked_up,
+    unlock::is_attempt,
 };

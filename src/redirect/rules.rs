@@ -11,13 +11,21 @@ use crate::{
     clicks::referrer_host,
     clock::Moment,
     ids::LinkId,
-    links::{Condition, Rule, Times},
+    links::{Condition, Rule, Targeting, Times},
     pb::v1,
 };
 
 /// Returns the first condition that does not hold, by its place; `None`: the rule fits.
 pub fn first_failure(rule: &Rule, visit: &Visit<'_>, now: Moment) -> Option<usize> {
     rule.conditions.iter().position(|condition| !holds(condition, visit, now))
+}
+
+/// Says whether a link is for a visitor: whatever it names must hold.
+pub fn is_target(targeting: &Targeting, visit: &Visit<'_>) -> bool {
+    let Targeting { countries, platforms, languages } = targeting;
+    (platforms.is_empty() || platforms.contains(&platform(visit.visitor.platform)))
+        && (languages.is_empty() || likes(visit, languages))
+        && (countries.is_empty() || visit.country().is_some_and(|country| countries.contains(&country)))
 }
 
 /// Returns where a visitor whom the rule fits goes. Of variants each visitor has one, by a hash of who they are.
@@ -59,8 +67,7 @@ fn ticket(rule: &Rule, link: LinkId, visit: &Visit<'_>) -> u64 {
 fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
     match condition {
         Condition::Platforms(platforms) => platforms.contains(&platform(visit.visitor.platform)),
-        Condition::Languages(languages) => favourites(visit.languages)
-            .any(|favourite| languages.iter().any(|language| covers(language, '-', favourite, Side::Front))),
+        Condition::Languages(languages) => likes(visit, languages),
         Condition::Dates { start, end } => {
             start.is_none_or(|start| start <= now) && end.is_none_or(|end| now < end)
         }
@@ -76,6 +83,11 @@ fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
             networks.iter().any(|network| network.contains(&client))
         }),
     }
+}
+
+fn likes(visit: &Visit<'_>, languages: &[Box<str>]) -> bool {
+    favourites(visit.languages)
+        .any(|favourite| languages.iter().any(|language| covers(language, '-', favourite, Side::Front)))
 }
 
 fn platform(platform: Platform) -> v1::Platform {
@@ -176,7 +188,11 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::from_micros, ids::Ids, redirect::visitor::Visitor};
+    use crate::{
+        clock::from_micros,
+        ids::Ids,
+        redirect::visitor::{Password, Visitor, Whereabouts},
+    };
 
     fn visit<'a>() -> Visit<'a> {
         Visit {
@@ -186,6 +202,8 @@ mod tests {
             referrer: "",
             query: "",
             client: None,
+            country: Whereabouts::Known(None),
+            password: Password::Unknown,
         }
     }
 

@@ -1,7 +1,10 @@
 //! What a request tells about its visitor: pure readings of headers. The user agent is read here, and once for each distinct
 //! one by [`super::agent`].
 
-use crate::clicks::class;
+use crate::{
+    clicks::class,
+    geo::{Country, Geo},
+};
 
 /// What the user agent says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,38 @@ pub struct Visit<'a> {
     pub query: &'a str,
     /// Where the visitor called from.
     pub client: Option<std::net::IpAddr>,
+    /// The country that is.
+    pub country: Whereabouts<'a>,
+    /// Whether the visitor typed in the password of the link.
+    pub password: Password,
+}
+
+impl Visit<'_> {
+    /// Returns the country of the visitor. Asked only where the answer matters.
+    pub fn country(&self) -> Option<Country> {
+        match self.country {
+            Whereabouts::Known(country) => country,
+            Whereabouts::LookUp(geo) => geo.country(self.client?),
+        }
+    }
+}
+
+/// Where a visitor is, or how to find out.
+#[derive(Debug, Clone, Copy)]
+pub enum Whereabouts<'a> {
+    /// There, or nobody knows.
+    Known(Option<Country>),
+    /// The address tells.
+    LookUp(&'a Geo),
+}
+
+/// Whether a visitor knows the password of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Password {
+    /// Not asked yet.
+    Unknown,
+    /// Typed in, and right.
+    Given,
 }
 
 /// The device a visitor holds. The numbers are stored with every click.

@@ -13,6 +13,8 @@ pub enum Permission {
     AnalyticsRead,
     /// See the workspace itself.
     WorkspacesRead,
+    /// Change the workspace itself. Never given to an API key.
+    WorkspacesWrite,
     /// See API keys.
     ApiKeysRead,
     /// Create and revoke API keys. Never given to an API key.
@@ -21,11 +23,12 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LinksRead,
         Self::LinksWrite,
         Self::AnalyticsRead,
         Self::WorkspacesRead,
+        Self::WorkspacesWrite,
         Self::ApiKeysRead,
         Self::ApiKeysWrite,
     ];
@@ -37,6 +40,7 @@ impl Permission {
             Self::LinksWrite => "links.write",
             Self::AnalyticsRead => "analytics.read",
             Self::WorkspacesRead => "workspaces.read",
+            Self::WorkspacesWrite => "workspaces.write",
             Self::ApiKeysRead => "api_keys.read",
             Self::ApiKeysWrite => "api_keys.write",
         }
@@ -67,7 +71,7 @@ impl Permission {
             Self::AnalyticsRead => Scope::AnalyticsRead,
             Self::WorkspacesRead => Scope::WorkspacesRead,
             Self::ApiKeysRead => Scope::ApiKeysRead,
-            Self::ApiKeysWrite => Scope::Unspecified,
+            Self::WorkspacesWrite | Self::ApiKeysWrite => Scope::Unspecified,
         }
     }
 }

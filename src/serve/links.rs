@@ -9,14 +9,14 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use futures::{FutureExt as _, poll};
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt as _;
 
 use super::{
     health::{Eyes, Health},
-    layers::{self, Methods, Redirected, client_address, is_trusted, overloaded, panic_text},
+    layers::{self, Methods, Redirected, client_address, is_trusted, network_of, overloaded, panic_text},
     listen::{Peer, with_peer},
     refusal::{refuse, unknown_path},
 };
@@ -24,12 +24,14 @@ use crate::{
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, code_of},
+    redirect::{Ending, Redirects, code_of, is_attempt, looked_up},
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
 /// the database.
 const AT_ONCE: usize = 4096;
+/// The largest form that can hold a password.
+const MAX_FORM: usize = 4096;
 /// The longest a visitor is made to wait.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -72,6 +74,12 @@ impl Visits {
                 return Ok(response.map(Either::Left));
             }
         }
+        if is_attempt(&parts) {
+            let begun = Instant::now();
+            let response = attempt(&shared, peer, &parts, body).await;
+            shared.redirected.count(response.status().as_u16(), begun.elapsed());
+            return Ok(response.map(Either::Left));
+        }
         if !matches!(parts.method, Method::GET | Method::HEAD) && code_of(parts.uri.path()).is_some() {
             shared.redirects.count(Ending::Method);
         }
@@ -81,37 +89,79 @@ impl Visits {
     }
 }
 
-/// Answers a visit to a short link; `None` for any other path.
+/// Answers a visit to a short link, or a question where it leads; `None` for any other path.
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
-    code_of(parts.uri.path())?;
+    let path = parts.uri.path();
+    if code_of(path).is_none() {
+        looked_up(path)?;
+        return guarded(shared, path, shared.redirects.look(parts)).await;
+    }
+    let (client, edge) = known(shared, peer, parts);
+    guarded(shared, path, shared.redirects.follow(parts, client, edge)).await
+}
+
+/// Answers an attempt to unlock a link.
+async fn attempt(shared: &Shared, peer: Peer, parts: &Parts, body: Incoming) -> Response<Full<Bytes>> {
+    let (client, edge) = known(shared, peer, parts);
+    let unlocked = async {
+        let Ok(form) = Limited::new(body, MAX_FORM).collect().await else {
+            shared.redirects.count(Ending::Method);
+            return Some(too_large());
+        };
+        let visitor = (client, network_of(client));
+        Some(shared.redirects.unlock(parts, visitor, edge, &form.to_bytes()).await)
+    };
+    let answered = guarded(shared, parts.uri.path(), unlocked).await;
+    answered.unwrap_or_else(|| sorry(&overloaded()))
+}
+
+/// Returns where a request came from, and whether what a proxy says of bots counts.
+fn known(shared: &Shared, peer: Peer, parts: &Parts) -> (IpAddr, Edge) {
+    let config = &shared.env.config;
+    let believed = config.trust_edge_bot_header && is_trusted(peer.remote.ip(), &config.trusted_proxies);
+    let edge = if believed { Edge::Believed } else { Edge::Ignored };
+    (client_address(peer.remote.ip(), &parts.headers, &config.trusted_proxies), edge)
+}
+
+/// Waits for an answer, but neither for long nor with too many others, and answers for a defect of ours.
+async fn guarded(
+    shared: &Shared,
+    path: &str,
+    work: impl Future<Output = Option<Response<Full<Bytes>>>>,
+) -> Option<Response<Full<Bytes>>> {
     let Ok(_place) = shared.places.try_acquire() else {
         shared.redirects.count(Ending::Overloaded);
         return Some(sorry(&overloaded()));
     };
-    let config = &shared.env.config;
-    let believed = config.trust_edge_bot_header && is_trusted(peer.remote.ip(), &config.trusted_proxies);
-    let edge = if believed { Edge::Believed } else { Edge::Ignored };
-    let client: IpAddr = client_address(peer.remote.ip(), &parts.headers, &config.trusted_proxies);
-    let mut follow = pin!(AssertUnwindSafe(shared.redirects.follow(parts, client, edge)).catch_unwind());
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
     // A warm link's answer is there at once, and needs no timer.
-    let answer = match poll!(follow.as_mut()) {
+    let answer = match poll!(work.as_mut()) {
         Poll::Ready(answer) => Ok(answer),
-        Poll::Pending => timeout(LONGEST, follow).await,
+        Poll::Pending => timeout(LONGEST, work).await,
     };
     match answer {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             shared.redirects.count(Ending::Failed);
             let error = Error::internal(panic_text(&*panic));
-            tracing::error!(cause = %error.inward(), path = parts.uri.path(), "a redirect failed by our fault");
+            tracing::error!(cause = %error.inward(), path, "a redirect failed by our fault");
             Some(sorry(&error))
         }
         Err(_) => {
             shared.redirects.count(Ending::Late);
-            tracing::warn!(path = parts.uri.path(), "a redirect took too long");
+            tracing::warn!(path, "a redirect took too long");
             Some(sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment")))
         }
     }
+}
+
+fn too_large() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from("No password is that long.\n"));
+    *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Asks a visitor to come back. Never a 404, which would be believed and remembered.

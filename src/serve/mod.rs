@@ -109,7 +109,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let spooled = spool.clone();
     health.watch_spool(move || spooled.status().into());
     let shares = limits::open(&env.config.limits, env.clock.clone(), redis);
-    let limits = layers::Limiters::new(&env.config.limits, shares);
+    let limits = layers::Limiters::new(&env.config.limits, shares.clone());
     let listen = &env.config.listen;
     let (links, api, ops) = (
         bind("links", "LINKS_ADDR", listen.links).await?,
@@ -124,7 +124,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     env.geo.refresh();
     let secret = env.secrets.session.expose_secret().as_bytes();
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
-    let redirects = Redirects::new(env.clone(), resolver.clone(), recorder);
+    let redirects = Redirects::new(env.clone(), resolver.clone(), recorder, shares);
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())

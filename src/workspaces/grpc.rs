@@ -4,7 +4,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-use super::{Membership, Role, Workspace};
+use super::{Membership, Role, Workspace, settings};
 use crate::{
     clock::Moment,
     env::Env,
@@ -64,6 +64,28 @@ impl WorkspaceService for WorkspaceApi {
         .await
     }
 
+    async fn update_workspace(
+        &self,
+        request: Request<v1::UpdateWorkspaceRequest>,
+    ) -> Result<Response<v1::UpdateWorkspaceResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::WorkspacesWrite).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let mut violations = Violations::default();
+            let own = &self.env.config.links_url;
+            let change = settings::read(asked.workspace, asked.update_mask.as_ref(), own, &mut violations);
+            let (id, principal) = (tenant.id, tenant.principal);
+            let once = request_id(&once, id, principal, "UpdateWorkspace", &content, &mut violations);
+            let (change, once) = violations.into_result((change, once))?;
+            let changed = Box::pin(super::update(&self.env, &tenant, change, once.as_ref())).await?;
+            Ok(v1::UpdateWorkspaceResponse { workspace: Some(told(changed, tenant.role)) })
+        })
+        .await
+    }
+
     async fn list_workspaces(
         &self,
         request: Request<v1::ListWorkspacesRequest>,
@@ -118,13 +140,15 @@ pub(crate) fn timestamp(moment: Moment) -> prost_types::Timestamp {
 }
 
 fn told(workspace: Workspace, role: Option<Role>) -> v1::Workspace {
-    let Workspace { id, name, create_time, update_time } = workspace;
+    let Workspace { id, name, create_time, update_time, settings, suspend_time, .. } = workspace;
     v1::Workspace {
         id: id.to_string(),
         name,
         role: role.map_or(v1::Role::Unspecified, v1::Role::from).into(),
         create_time: Some(timestamp(create_time)),
         update_time: Some(timestamp(update_time)),
+        settings: Some(settings::shown(settings.as_deref())),
+        suspend_time: suspend_time.map(timestamp),
     }
 }
 

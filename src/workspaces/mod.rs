@@ -2,6 +2,7 @@
 //!
 //! - [`roles`] the table of what each role may do
 //! - [`keys`]  API keys, the credentials of programs
+//! - [`settings`] what holds for all links of a workspace; `changes` tells the nodes of it
 //! - `store`   queries of `workspaces` and `members`
 //! - [`grpc`]  `WorkspaceService`
 //!
@@ -9,15 +10,18 @@
 //! unknown workspace, somebody else's and one that is no id at all answer the same. A role counts from the moment it
 //! is committed: memberships are read for every call and never cached.
 
+mod changes;
 pub mod grpc;
 pub mod keys;
 pub mod roles;
+pub mod settings;
 mod store;
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-pub use self::roles::Role;
+use self::changes::Changed;
+pub use self::{changes::changed_workspace, roles::Role, store::changed_since};
 pub use crate::entity::workspace::Model as Workspace;
 use crate::{
     clock::Moment,
@@ -30,6 +34,7 @@ use crate::{
 };
 
 const MAX_NAME_CHARACTERS: usize = 100;
+const MAX_REASON: usize = 1000;
 /// How many memberships of one person are told at once.
 const MAX_MEMBERSHIPS: u64 = 1000;
 
@@ -161,8 +166,16 @@ pub async fn found(
     name: String,
     now: Moment,
 ) -> Result<Membership> {
-    let workspace =
-        Workspace { id: WorkspaceId::mint(&env.ids, now), name, create_time: now, update_time: now };
+    let workspace = Workspace {
+        id: WorkspaceId::mint(&env.ids, now),
+        name,
+        create_time: now,
+        update_time: now,
+        settings: None,
+        suspend_time: None,
+        suspend_reason: String::new(),
+        redirect_time: None,
+    };
     store::insert(tx, &workspace).await?;
     store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
     Ok(Membership { workspace, role: Role::Owner })
@@ -193,6 +206,86 @@ pub async fn join(
 /// Returns the workspace that was entered.
 pub async fn get(env: &Env, tenant: &Tenant) -> Result<Workspace> {
     store::find(&env.db.api, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))
+}
+
+/// Changes a workspace. A repeat of `request` changes nothing more.
+pub async fn update(
+    env: &Env,
+    tenant: &Tenant,
+    change: settings::Change,
+    request: Option<&idempotency::Request>,
+) -> Result<Workspace> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(_) = idempotency::claim(&tx, request, now).await? {
+        return store::find(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"));
+    }
+    let stored = store::lock(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
+    let changed = change.apply(&stored, now);
+    idempotency::made(&tx, request, tenant.id.to_string()).await?;
+    save(env, tx, &stored, &changed).await?;
+    Ok(changed)
+}
+
+/// Suspends a workspace, so that all its links are gone, or restores it (`None`). The operator's alone; no call over the
+/// network comes here. Says whether that changed anything.
+pub async fn suspend(env: &Env, tenant: &Tenant, reason: Option<&str>) -> Result<bool> {
+    let reason = reason.map(self::reason).transpose();
+    let reason = reason.map_err(|description| Error::invalid_field("reason", description))?;
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    let stored = store::lock(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
+    let mut changed = stored.clone();
+    changed.suspend_time = reason.as_ref().map(|_| stored.suspend_time.unwrap_or(now));
+    changed.suspend_reason = reason.unwrap_or_default();
+    if changed.suspend_time != stored.suspend_time {
+        changed.redirect_time = Some(later(stored.redirect_time, now));
+    }
+    if changed == stored {
+        return Ok(false);
+    }
+    changed.update_time = now;
+    save(env, tx, &stored, &changed).await?;
+    Ok(true)
+}
+
+/// Lists all workspaces, oldest first. For the operator, who is above the tenants.
+pub async fn list_all(env: &Env, page: &PageRequest) -> Result<Page<Workspace>> {
+    let after = page.after.as_ref().and_then(|cursor| parse(&cursor.id));
+    let rows = store::list_all(&env.db.api, after, u64::from(page.size) + 1).await?;
+    Ok(Page::of(rows, page.size, |workspace| Cursor { key: String::new(), id: workspace.id.to_string() }))
+}
+
+/// Stores a workspace as it became, and tells the nodes if its links follow something new.
+async fn save(
+    env: &Env,
+    tx: sea_orm::DatabaseTransaction,
+    stored: &Workspace,
+    changed: &Workspace,
+) -> Result<()> {
+    if changed != stored {
+        store::save(&tx, changed).await?;
+    }
+    let Some(at) = changed.redirect_time.filter(|at| Some(*at) != stored.redirect_time) else {
+        return Ok(tx.commit().await?);
+    };
+    let told = Changed::of(stored.id, at);
+    told.notify(&tx).await?;
+    told.commit(env, tx).await
+}
+
+/// Returns when a change is said to be made: now, but after the one before, whatever the clocks of two nodes say.
+fn later(before: Option<Moment>, now: Moment) -> Moment {
+    before.map_or(now, |before| now.max(before + chrono::Duration::microseconds(1)))
+}
+
+/// Reads why a workspace is suspended, or says what is wrong with that.
+fn reason(text: &str) -> Result<String, &'static str> {
+    let reason = text.trim();
+    if reason.is_empty() || reason.chars().nth(MAX_REASON).is_some() || reason.chars().any(char::is_control) {
+        return Err("must have 1 to 1,000 characters, none of them a control character");
+    }
+    Ok(reason.to_owned())
 }
 
 /// Lists the person's workspaces, oldest first.

@@ -9,7 +9,7 @@ pub enum Role {
     Viewer,
     /// Creates and changes links; sees API keys.
     Member,
-    /// Creates and revokes API keys.
+    /// Creates and revokes API keys, changes settings.
     Admin,
     /// Owns the workspace: exactly one person.
     Owner,
@@ -60,7 +60,7 @@ const fn least(permission: Permission) -> Role {
     match permission {
         Permission::LinksRead | Permission::AnalyticsRead | Permission::WorkspacesRead => Role::Viewer,
         Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
-        Permission::ApiKeysWrite => Role::Admin,
+        Permission::ApiKeysWrite | Permission::WorkspacesWrite => Role::Admin,
     }
 }
 
@@ -78,6 +78,7 @@ mod tests {
             (Permission::LinksWrite, [false, true, true, true]),
             (Permission::ApiKeysRead, [false, true, true, true]),
             (Permission::ApiKeysWrite, [false, false, true, true]),
+            (Permission::WorkspacesWrite, [false, false, true, true]),
         ];
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {

@@ -46,6 +46,48 @@ pub async fn find(db: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<W
     Workspaces::find_by_id(id).one(db).await
 }
 
+/// Returns the workspace and keeps everybody else from changing it until the transaction ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<Workspace>, DbErr> {
+    Workspaces::find_by_id(id).lock_exclusive().one(tx).await
+}
+
+/// Stores what changed about a workspace.
+pub async fn save(tx: &impl ConnectionTrait, workspace: &Workspace) -> Result<(), DbErr> {
+    let row: workspace::ActiveModel = workspace.clone().into();
+    Workspaces::update(row.reset_all()).exec(tx).await.map(drop)
+}
+
+/// Returns the workspaces whose links follow something new since `since`, and since when; the latest if there are many.
+/// For the node, which is above the tenants.
+pub async fn changed_since(
+    db: &impl ConnectionTrait,
+    since: Moment,
+    limit: u64,
+) -> Result<Vec<(WorkspaceId, Moment)>, DbErr> {
+    Workspaces::find()
+        .select_only()
+        .columns([workspace::Column::Id, workspace::Column::RedirectTime])
+        .filter(workspace::Column::RedirectTime.gte(since))
+        .order_by_desc(workspace::Column::RedirectTime)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// Lists up to `limit` of all workspaces after `after`, oldest first. For the operator only, who is above the tenants.
+pub async fn list_all(
+    db: &impl ConnectionTrait,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Workspace>, DbErr> {
+    let mut query = Workspaces::find();
+    if let Some(after) = after {
+        query = query.filter(workspace::Column::Id.gt(after));
+    }
+    query.order_by_asc(workspace::Column::Id).limit(limit).all(db).await
+}
+
 /// Lists up to `limit` of all workspaces, oldest first. For the operator only, who is above the tenants.
 pub async fn oldest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Workspace>, DbErr> {
     Workspaces::find().order_by_asc(workspace::Column::Id).limit(limit).all(db).await

@@ -208,3 +208,35 @@ fn people_and_keys_are_kept_by_the_operator() {
     refused(&["key", "create", "--name", "ci", "--scopes", "links.read", "--days", "367"], 2, "366");
     refused(&["key", "create", "--name", "ci", "--scopes", "links.read"], 1, "no such workspace");
 }
+
+#[test]
+fn workspaces_are_suspended_and_restored_by_the_operator() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data_dir = dir.path().join("data").display().to_string();
+    let linkforty = |arguments: &[&str]| run(&[], &[&["--data-dir", &data_dir], arguments].concat());
+    let said = |arguments: &[&str]| {
+        let output = linkforty(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    said(&["user", "bootstrap"]);
+    let listed = said(&["workspace", "list"]);
+    let id = listed.split_whitespace().next().expect("one workspace").to_owned();
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    for (arguments, code, why) in [
+        (&["workspace", "suspend", &id][..], 2, "--reason"),
+        (&["workspace", "suspend", &id, "--reason", " "], 1, "1 to 1,000 characters"),
+        (&["workspace", "suspend", "x", "--reason", "phishing"], 1, "no such workspace"),
+        (&["workspace", "restore", "x"], 1, "no such workspace"),
+    ] {
+        let output = linkforty(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
+    said(&["workspace", "suspend", &id, "--reason", "phishing, case 17"]);
+    assert!(said(&["workspace", "list"]).contains("suspended"));
+    assert!(said(&["workspace", "list"]).trim_end().ends_with(": phishing, case 17"));
+    assert!(said(&["workspace", "restore", &id]).starts_with("restored"));
+    assert!(said(&["workspace", "restore", &id]).starts_with("it was not suspended"));
+    assert_eq!(said(&["workspace", "list"]), listed);
+}

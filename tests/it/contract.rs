@@ -51,7 +51,9 @@ enum Who {
     With(&'static [Permission]),
 }
 
-use Permission::{AnalyticsRead, ApiKeysRead, ApiKeysWrite, LinksRead, LinksWrite, WorkspacesRead};
+use Permission::{
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, LinksRead, LinksWrite, WorkspacesRead, WorkspacesWrite,
+};
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
 const METHODS: &[(&str, Who, Names)] = &[
@@ -77,6 +79,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
     ("linkforty.v1.WorkspaceService/GetWorkspace", Who::With(&[WorkspacesRead]), Names::Nothing),
     ("linkforty.v1.WorkspaceService/ListWorkspaces", Who::With(&[WorkspacesRead]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/UpdateWorkspace", Who::With(&[WorkspacesWrite]), Names::Nothing),
 ];
 
 /// Methods that answer with a stream, which need not have an end.
@@ -128,7 +131,7 @@ impl Contract {
     fn message(&self, name: &str, fill: &Fill<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
         if name == ".google.protobuf.FieldMask" {
-            return prost_types::FieldMask { paths: vec!["title".into()] }.encode_to_vec();
+            return prost_types::FieldMask { paths: vec!["*".into()] }.encode_to_vec();
         }
         // Moments are optional everywhere and mean something; so do filters.
         let Some(message) = self.messages.get(name).filter(|_| !name.starts_with(".google.")) else {
@@ -193,6 +196,8 @@ impl Fill<'_> {
                 _ => panic!("{message}.id: say whose id that is"),
             },
             "destination_url" => "https://example.com/contract",
+            // Hashing takes a while.
+            "password" if message == ".linkforty.v1.Link" => return None,
             "title" | "name" | "refresh_token" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
@@ -200,7 +205,9 @@ impl Fill<'_> {
             "short_code" | "etag" | "request_id" | "page_token" | "search" | "description" | "tags"
             | "prefix" | "ios_url" | "android_url" | "web_url" | "app_scheme" | "ios_universal_link"
             | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
-            | "content" | "domain" | "short_url" => return None,
+            | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
+            | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
+            | "app_icon_url" | "accent_color" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())

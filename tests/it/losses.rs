@@ -3,19 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::Method;
 use linkforty::{
     clicks::drain,
     entity::click,
-    pb::v1::Link,
+    pb::v1::{LaunchpadMode, Link, Og},
     spool::{Spool, SpoolOptions},
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use prost_types::Timestamp;
 use sea_orm::{ConnectionTrait as _, EntityTrait as _};
 
 use crate::{
     clicks::copy,
-    support::{App, Store, link, stores},
+    support::{App, Store, link, send, stores},
 };
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
@@ -103,6 +105,79 @@ async fn every_visit_is_accounted_for() {
         let mut numbers: BTreeMap<i16, u64> = BTreeMap::new();
         stored.iter().for_each(|click| *numbers.entry(click.class).or_default() += 1);
         assert_eq!(numbers, [(0, 6), (1, 2), (2, 3), (3, 1), (4, 4), (5, 2), (6, 1)].into(), "{store}");
+        app.stop().await;
+        drop(heard);
+    }
+}
+
+/// Pages take the place of redirects: those that lead on are clicks, those that stand in the way are not, and all are counted.
+#[tokio::test(flavor = "current_thread")]
+async fn every_page_is_accounted_for() {
+    for store in stores() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let heard = metrics::set_default_local_recorder(&recorder);
+        let app = App::start(store).await;
+        let tenant = app.tenant().await;
+        let now = Some(Timestamp { seconds: app.env().now().timestamp(), nanos: 0 });
+        let og = Some(Og { title: "card".into(), ..Og::default() });
+        let password = "open".to_owned();
+        for made in [
+            Link { og, ..link("card", DESTINATION) },
+            Link { app_scheme: "myapp".into(), ..link("app", "") },
+            Link { disable_time: now, ..link("disabled", DESTINATION) },
+            Link { warn_time: now, ..link("warned", DESTINATION) },
+            Link { password, ..link("locked", DESTINATION) },
+            Link {
+                ios_url: DESTINATION.into(),
+                launchpad_mode: LaunchpadMode::Off.into(),
+                ..link("ios", "")
+            },
+        ] {
+            tenant.create(made).await;
+        }
+        let mut asked = 0;
+        for (times, path, agent) in [
+            (4, "/card", "facebookexternalhit/1.1"),
+            (1, "/card", FIREFOX),
+            (2, "/app", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Safari/604.1"),
+            (3, "/app", FIREFOX),
+            (2, "/disabled", FIREFOX),
+            (1, "/warned", FIREFOX),
+            (2, "/locked", FIREFOX),
+            (1, "/locked", "facebookexternalhit/1.1"),
+            (1, "/ios", FIREFOX),
+            (2, "/card+", FIREFOX),
+        ] {
+            for _ in 0..times {
+                app.visit_as(Method::GET, path, &[("user-agent", agent)]).await;
+                asked += 1;
+            }
+        }
+        let form = [("user-agent", FIREFOX), ("content-type", "application/x-www-form-urlencoded")];
+        for body in ["password=guess", "password=open"] {
+            send(app.links(), Method::POST, "/locked", &form, Bytes::from_static(body.as_bytes())).await;
+            asked += 1;
+        }
+        app.settled().await;
+        let ended = counters(&metrics, "linkforty_visits_total");
+        let expected = [
+            ("previewed", 5),
+            ("redirected", 2),
+            ("opened_app", 2),
+            ("launchpad", 3),
+            ("gone", 2),
+            ("warned", 1),
+            ("locked", 3),
+            ("nowhere", 1),
+            ("looked", 2),
+        ];
+        assert_eq!(ended, map(&expected), "{store}");
+        assert_eq!(ended.values().sum::<u64>(), asked);
+        let classes = counters(&metrics, "linkforty_clicks_recorded_total");
+        assert_eq!(classes, map(&[("human", 7), ("preview", 5)]), "{store}");
+        let recorded = ["previewed", "redirected", "opened_app", "launchpad"];
+        assert_eq!(classes.values().sum::<u64>(), recorded.iter().map(|name| ended[*name]).sum::<u64>());
         app.stop().await;
         drop(heard);
     }

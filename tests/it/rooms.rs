@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] = &["config", "clock", "ids", "error", "page", "pb"];
+const GROUND: &[&str] = &["config", "clock", "destination_url", "ids", "error", "page", "pb"];
 const TOOLS: &[&str] = &[
     "env",
     "db",
@@ -18,6 +18,7 @@ const TOOLS: &[&str] = &[
     "jobs",
     "events",
     "failpoints",
+    "hashing",
     "idempotency",
     "memory",
     "outbound",

@@ -2,10 +2,12 @@
 // @generated from file linkforty/v1/link.proto (package linkforty.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Platform } from "./platform_pb.js";
+import { file_linkforty_v1_platform } from "./platform_pb.js";
 import type { RoutingRule } from "./routing_pb.js";
 import { file_linkforty_v1_routing } from "./routing_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link.proto.
  */
 export const file_linkforty_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIoUHCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIwCg1yb3V0aW5nX3J1bGVzGBYgAygLMhkubGlua2ZvcnR5LnYxLlJvdXRpbmdSdWxlEi4KCnN0YXJ0X3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGBsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9hcHBlbmRfY2xpY2tfaWQYHCABKAgSDAoEdGFncxgdIAMoCRITCgtjbGlja19jb3VudBgiIAEoAxIvCgtjcmVhdGVfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYJCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYJSABKAkSGgoNZm9yd2FyZF9xdWVyeRgmIAEoCEgBiAEBGjkKF0RlZXBMaW5rUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHX2FjdGl2ZUIQCg5fZm9yd2FyZF9xdWVyeUoECAQQBUoECAUQBkoECBUQFkoECBcQGkoECB4QIiJWCgNVdG0SDgoGc291cmNlGAEgASgJEg4KBm1lZGl1bRgCIAEoCRIQCghjYW1wYWlnbhgDIAEoCRIMCgR0ZXJtGAQgASgJEg8KB2NvbnRlbnQYBSABKAliBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_routing]);
+  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIqUJCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIqCgl0YXJnZXRpbmcYFSABKAsyFy5saW5rZm9ydHkudjEuVGFyZ2V0aW5nEjAKDXJvdXRpbmdfcnVsZXMYFiADKAsyGS5saW5rZm9ydHkudjEuUm91dGluZ1J1bGUSHAoCb2cYFyABKAsyEC5saW5rZm9ydHkudjEuT2cSLgoKc3RhcnRfdGltZRgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYGyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2FwcGVuZF9jbGlja19pZBgcIAEoCBIMCgR0YWdzGB0gAygJEi0KCXdhcm5fdGltZRgfIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGCAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5kaXNhYmxlX3JlYXNvbhghIAEoCRITCgtjbGlja19jb3VudBgiIAEoAxIvCgtjcmVhdGVfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYJCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYJSABKAkSGgoNZm9yd2FyZF9xdWVyeRgmIAEoCEgBiAEBEhAKCHBhc3N3b3JkGCggASgJEhQKDGhhc19wYXNzd29yZBgpIAEoCBIzCg5sYXVuY2hwYWRfbW9kZRgqIAEoDjIbLmxpbmtmb3J0eS52MS5MYXVuY2hwYWRNb2RlGjkKF0RlZXBMaW5rUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHX2FjdGl2ZUIQCg5fZm9yd2FyZF9xdWVyeUoECAQQBUoECAUQBkoECBgQGUoECBkQGkoECB4QHyJcCglUYXJnZXRpbmcSEQoJY291bnRyaWVzGAEgAygJEikKCXBsYXRmb3JtcxgCIAMoDjIWLmxpbmtmb3J0eS52MS5QbGF0Zm9ybRIRCglsYW5ndWFnZXMYAyADKAkiTgoCT2cSDQoFdGl0bGUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSEQoJaW1hZ2VfdXJsGAMgASgJEhEKCXNpdGVfbmFtZRgEIAEoCSJWCgNVdG0SDgoGc291cmNlGAEgASgJEg4KBm1lZGl1bRgCIAEoCRIQCghjYW1wYWlnbhgDIAEoCRIMCgR0ZXJtGAQgASgJEg8KB2NvbnRlbnQYBSABKAkqegoNTGF1bmNocGFkTW9kZRIeChpMQVVOQ0hQQURfTU9ERV9VTlNQRUNJRklFRBAAEhoKFkxBVU5DSFBBRF9NT0RFX0lOSEVSSVQQARIVChFMQVVOQ0hQQURfTU9ERV9PThACEhYKEkxBVU5DSFBBRF9NT0RFX09GRhADYgZwcm90bzM", [file_google_protobuf_timestamp, file_linkforty_v1_platform, file_linkforty_v1_routing]);
 
 /**
  * One short link: a code that sends each visitor to the right place.
@@ -62,7 +64,9 @@ export type Link = Message<"linkforty.v1.Link"> & {
   /**
    * Where a visitor goes when nothing more specific fits: an absolute http or https URL, at most 2,048
    * characters, without user name or password, not on this server's own link domain. Stored, and shown, as the WHATWG
-   * URL standard writes it: the host in lower case and punycode, everything beyond ASCII percent-encoded. Required.
+   * URL standard writes it: the host in lower case and punycode, everything beyond ASCII percent-encoded. Required,
+   * unless `ios_url`, `android_url`, `web_url`, `ios_universal_link`, `android_app_link` or `app_scheme` is set; visitors
+   * for whom nothing fits then go to the fallbacks of the workspace, or see a page that says where the app is.
    *
    * @generated from field: string destination_url = 8;
    */
@@ -112,8 +116,10 @@ export type Link = Message<"linkforty.v1.Link"> & {
 
   /**
    * The scheme of the app's own URLs, for example `myapp`: `[a-z][a-z0-9+.-]*`, at most 64 characters; schemes that
-   * browsers themselves act on, such as `javascript`, `data` or `https`, are refused. Kept and shown only: so far no
-   * visitor is sent to it, and the link behaves by the rest of its fields. Empty: none.
+   * browsers themselves act on, such as `javascript`, `data` or `https`, are refused. On iOS and Android a visitor whom
+   * no rule fits and for whose platform there is no universal link or app link sees a page that opens
+   * `app_scheme://deep_link_path?deep_link_parameters`, and goes on to the store or the web when no app answers.
+   * Empty: none.
    *
    * @generated from field: string app_scheme = 15;
    */
@@ -137,7 +143,7 @@ export type Link = Message<"linkforty.v1.Link"> & {
 
   /**
    * The place inside the app, for example `/product/42`: at most 1,024 characters, no control characters. Handed to
-   * the app, not part of any URL the server redirects to.
+   * the app, behind `app_scheme`; not part of any http or https URL.
    *
    * @generated from field: string deep_link_path = 18;
    */
@@ -160,12 +166,28 @@ export type Link = Message<"linkforty.v1.Link"> & {
   utm?: Utm | undefined;
 
   /**
+   * Whom the link is for: all that is set must hold, otherwise it answers 404. Looked at after `routing_rules`: whom a
+   * rule fits is sent on. Unset, or without anything in it: everybody.
+   *
+   * @generated from field: linkforty.v1.Targeting targeting = 21;
+   */
+  targeting?: Targeting | undefined;
+
+  /**
    * Rules that send some visitors elsewhere, tried in their order before all other URLs of the link; at most 50. URLs,
    * of rules too, get the parameters of the link.
    *
    * @generated from field: repeated linkforty.v1.RoutingRule routing_rules = 22;
    */
   routingRules: RoutingRule[];
+
+  /**
+   * What programs that draw previews of links (chats, social networks) see instead of where the link leads. Unset, or
+   * without anything in it: they follow the link and draw what they find there.
+   *
+   * @generated from field: linkforty.v1.Og og = 23;
+   */
+  og?: Og | undefined;
 
   /**
    * The link answers 404 before this moment. Unset: at once.
@@ -195,6 +217,30 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * @generated from field: repeated string tags = 29;
    */
   tags: string[];
+
+  /**
+   * From this moment on visitors see a page that warns of the link and says where it leads, and go on only by their
+   * own click, which is not counted. May lie in the future. Unset: never.
+   *
+   * @generated from field: google.protobuf.Timestamp warn_time = 31;
+   */
+  warnTime?: Timestamp | undefined;
+
+  /**
+   * From this moment on the link answers 410 with a page that says no more than that it is not available; the page
+   * cannot be passed. May lie in the future. Unset: never.
+   *
+   * @generated from field: google.protobuf.Timestamp disable_time = 32;
+   */
+  disableTime?: Timestamp | undefined;
+
+  /**
+   * Why, for members of the workspace: at most 1,000 characters, no control characters but line breaks and tabs. Never
+   * shown to visitors.
+   *
+   * @generated from field: string disable_reason = 33;
+   */
+  disableReason: string;
 
   /**
    * Output only. Clicks by people, recorded so far; previews, bots, prefetches and monitors are not counted. Lags by the drain, usually below a second.
@@ -234,6 +280,28 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * @generated from field: optional bool forward_query = 38;
    */
   forwardQuery?: boolean | undefined;
+
+  /**
+   * Input only. What visitors must type in before they go on: 1 to 200 characters. Kept as Argon2id, never shown.
+   * Cleared by an update that names it in the mask and leaves it empty. At most 50 links of a batch may set one.
+   *
+   * @generated from field: string password = 40;
+   */
+  password: string;
+
+  /**
+   * Output only. Whether there is a password.
+   *
+   * @generated from field: bool has_password = 41;
+   */
+  hasPassword: boolean;
+
+  /**
+   * Whether visitors see the launchpad, a page with the ways into the app, in place of a redirect. Default: inherit.
+   *
+   * @generated from field: linkforty.v1.LaunchpadMode launchpad_mode = 42;
+   */
+  launchpadMode: LaunchpadMode;
 };
 
 /**
@@ -242,6 +310,84 @@ export type Link = Message<"linkforty.v1.Link"> & {
  */
 export const LinkSchema: GenMessage<Link> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_link, 0);
+
+/**
+ * Whom a link is for. Every list that is not empty must hold.
+ *
+ * @generated from message linkforty.v1.Targeting
+ */
+export type Targeting = Message<"linkforty.v1.Targeting"> & {
+  /**
+   * Countries as ISO 3166-1 alpha-2, at most 250, without regard to case. A visitor whose country is not known is in
+   * none of them; it is known only where the server has a file of countries (`GEOIP_FILE`).
+   *
+   * @generated from field: repeated string countries = 1;
+   */
+  countries: string[];
+
+  /**
+   * Platforms, at most 3.
+   *
+   * @generated from field: repeated linkforty.v1.Platform platforms = 2;
+   */
+  platforms: Platform[];
+
+  /**
+   * Language tags, at most 50, matched like those of LanguageCondition: `en` also stands for `en-US`.
+   *
+   * @generated from field: repeated string languages = 3;
+   */
+  languages: string[];
+};
+
+/**
+ * Describes the message linkforty.v1.Targeting.
+ * Use `create(TargetingSchema)` to create a new message.
+ */
+export const TargetingSchema: GenMessage<Targeting> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link, 1);
+
+/**
+ * What previews of a link show (Open Graph).
+ *
+ * @generated from message linkforty.v1.Og
+ */
+export type Og = Message<"linkforty.v1.Og"> & {
+  /**
+   * At most 255 characters, no control characters. Empty: the link's title.
+   *
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * At most 500 characters, no control characters. Empty: the link's description.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * An image: same rules as `Link.destination_url`. Empty: none.
+   *
+   * @generated from field: string image_url = 3;
+   */
+  imageUrl: string;
+
+  /**
+   * The name of the site, at most 100 characters, no control characters. Empty: none.
+   *
+   * @generated from field: string site_name = 4;
+   */
+  siteName: string;
+};
+
+/**
+ * Describes the message linkforty.v1.Og.
+ * Use `create(OgSchema)` to create a new message.
+ */
+export const OgSchema: GenMessage<Og> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link, 2);
 
 /**
  * Campaign parameters: each at most 255 characters, no control characters; surrounding blanks are cut. Empty: not set.
@@ -290,5 +436,46 @@ export type Utm = Message<"linkforty.v1.Utm"> & {
  * Use `create(UtmSchema)` to create a new message.
  */
 export const UtmSchema: GenMessage<Utm> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link, 1);
+  messageDesc(file_linkforty_v1_link, 3);
+
+/**
+ * Whether visitors of a link see the launchpad.
+ *
+ * @generated from enum linkforty.v1.LaunchpadMode
+ */
+export enum LaunchpadMode {
+  /**
+   * As inherit.
+   *
+   * @generated from enum value: LAUNCHPAD_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * As the workspace says (`WorkspaceSettings.launchpad`).
+   *
+   * @generated from enum value: LAUNCHPAD_MODE_INHERIT = 1;
+   */
+  INHERIT = 1,
+
+  /**
+   * On desktops always; on phones as the workspace says.
+   *
+   * @generated from enum value: LAUNCHPAD_MODE_ON = 2;
+   */
+  ON = 2,
+
+  /**
+   * Never.
+   *
+   * @generated from enum value: LAUNCHPAD_MODE_OFF = 3;
+   */
+  OFF = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.LaunchpadMode.
+ */
+export const LaunchpadModeSchema: GenEnum<LaunchpadMode> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link, 0);
 

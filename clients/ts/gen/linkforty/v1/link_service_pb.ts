@@ -863,7 +863,7 @@ export const LinkService: GenService<{
   },
   /**
    * Creates a copy with a new code, active, with ` (Copy)` after the title if there is one, which is cut to make room
-   * for it. Clicks are not copied.
+   * for it. Everything else is as on the original, its password and its safety states too. Clicks are not copied.
    * Needs `links.read` and `links.write`. Idempotent by `request_id`.
    *
    * @generated from rpc linkforty.v1.LinkService.DuplicateLink
@@ -890,7 +890,7 @@ export const LinkService: GenService<{
   /**
    * Changes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. Idempotent. A
    * batch whose links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is
-   * changed; 100 links always fit.
+   * changed; 40 links without routing rules always fit.
    *
    * @generated from rpc linkforty.v1.LinkService.BatchUpdateLinks
    */
@@ -901,8 +901,8 @@ export const LinkService: GenService<{
   },
   /**
    * Deletes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. A batch whose
-   * links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is deleted; 100
-   * links always fit.
+   * links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is deleted; 40
+   * links without routing rules always fit.
    *
    * @generated from rpc linkforty.v1.LinkService.BatchDeleteLinks
    */

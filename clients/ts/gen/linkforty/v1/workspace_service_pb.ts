@@ -2,10 +2,10 @@
 // @generated from file linkforty/v1/workspace_service.proto (package linkforty.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Role } from "./auth_service_pb.js";
 import { file_linkforty_v1_auth_service } from "./auth_service_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/workspace_service.proto.
  */
 export const file_linkforty_v1_workspace_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsaW5rZm9ydHkvdjEvd29ya3NwYWNlX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKpAQoJV29ya3NwYWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSIAoEcm9sZRgDIAEoDjISLmxpbmtmb3J0eS52MS5Sb2xlEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiWAoWQ3JlYXRlV29ya3NwYWNlUmVxdWVzdBIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhIKCnJlcXVlc3RfaWQYAiABKAkiRQoXQ3JlYXRlV29ya3NwYWNlUmVzcG9uc2USKgoJd29ya3NwYWNlGAEgASgLMhcubGlua2ZvcnR5LnYxLldvcmtzcGFjZSIrChNHZXRXb3Jrc3BhY2VSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCSJCChRHZXRXb3Jrc3BhY2VSZXNwb25zZRIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlIj4KFUxpc3RXb3Jrc3BhY2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJeChZMaXN0V29ya3NwYWNlc1Jlc3BvbnNlEisKCndvcmtzcGFjZXMYASADKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKmAgoQV29ya3NwYWNlU2VydmljZRJeCg9DcmVhdGVXb3Jrc3BhY2USJC5saW5rZm9ydHkudjEuQ3JlYXRlV29ya3NwYWNlUmVxdWVzdBolLmxpbmtmb3J0eS52MS5DcmVhdGVXb3Jrc3BhY2VSZXNwb25zZRJVCgxHZXRXb3Jrc3BhY2USIS5saW5rZm9ydHkudjEuR2V0V29ya3NwYWNlUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5HZXRXb3Jrc3BhY2VSZXNwb25zZRJbCg5MaXN0V29ya3NwYWNlcxIjLmxpbmtmb3J0eS52MS5MaXN0V29ya3NwYWNlc1JlcXVlc3QaJC5saW5rZm9ydHkudjEuTGlzdFdvcmtzcGFjZXNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_linkforty_v1_auth_service]);
+  fileDesc("CiRsaW5rZm9ydHkvdjEvd29ya3NwYWNlX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKOAgoJV29ya3NwYWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSIAoEcm9sZRgDIAEoDjISLmxpbmtmb3J0eS52MS5Sb2xlEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoIc2V0dGluZ3MYBiABKAsyHy5saW5rZm9ydHkudjEuV29ya3NwYWNlU2V0dGluZ3MSMAoMc3VzcGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLMAQoRV29ya3NwYWNlU2V0dGluZ3MSFQoNaW9zX3N0b3JlX3VybBgBIAEoCRIZChFhbmRyb2lkX3N0b3JlX3VybBgCIAEoCRIPCgd3ZWJfdXJsGAMgASgJEioKCWxhdW5jaHBhZBgEIAEoCzIXLmxpbmtmb3J0eS52MS5MYXVuY2hwYWQSGAoQcmVwb3J0X2FidXNlX3VybBgFIAEoCRIbCg5wdWJsaWNfcHJldmlldxgGIAEoCEgAiAEBQhEKD19wdWJsaWNfcHJldmlldyKpAQoJTGF1bmNocGFkEi8KB2Rlc2t0b3AYASABKA4yHi5saW5rZm9ydHkudjEuTGF1bmNocGFkRGVza3RvcBItCgZtb2JpbGUYAiABKA4yHS5saW5rZm9ydHkudjEuTGF1bmNocGFkTW9iaWxlEhAKCGFwcF9uYW1lGAMgASgJEhQKDGFwcF9pY29uX3VybBgEIAEoCRIUCgxhY2NlbnRfY29sb3IYBSABKAkiWAoWQ3JlYXRlV29ya3NwYWNlUmVxdWVzdBIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhIKCnJlcXVlc3RfaWQYAiABKAkiRQoXQ3JlYXRlV29ya3NwYWNlUmVzcG9uc2USKgoJd29ya3NwYWNlGAEgASgLMhcubGlua2ZvcnR5LnYxLldvcmtzcGFjZSIrChNHZXRXb3Jrc3BhY2VSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCSJCChRHZXRXb3Jrc3BhY2VSZXNwb25zZRIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlIj4KFUxpc3RXb3Jrc3BhY2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJeChZMaXN0V29ya3NwYWNlc1Jlc3BvbnNlEisKCndvcmtzcGFjZXMYASADKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKfAQoWVXBkYXRlV29ya3NwYWNlUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKgoJd29ya3NwYWNlGAIgASgLMhcubGlua2ZvcnR5LnYxLldvcmtzcGFjZRIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCSJFChdVcGRhdGVXb3Jrc3BhY2VSZXNwb25zZRIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlKpQBChBMYXVuY2hwYWREZXNrdG9wEiEKHUxBVU5DSFBBRF9ERVNLVE9QX1VOU1BFQ0lGSUVEEAASJAogTEFVTkNIUEFEX0RFU0tUT1BfTk9fREVTVElOQVRJT04QARIcChhMQVVOQ0hQQURfREVTS1RPUF9BTFdBWVMQAhIZChVMQVVOQ0hQQURfREVTS1RPUF9PRkYQAypqCg9MYXVuY2hwYWRNb2JpbGUSIAocTEFVTkNIUEFEX01PQklMRV9VTlNQRUNJRklFRBAAEhoKFkxBVU5DSFBBRF9NT0JJTEVfU1RPUkUQARIZChVMQVVOQ0hQQURfTU9CSUxFX1BBR0UQAjKGAwoQV29ya3NwYWNlU2VydmljZRJeCg9DcmVhdGVXb3Jrc3BhY2USJC5saW5rZm9ydHkudjEuQ3JlYXRlV29ya3NwYWNlUmVxdWVzdBolLmxpbmtmb3J0eS52MS5DcmVhdGVXb3Jrc3BhY2VSZXNwb25zZRJVCgxHZXRXb3Jrc3BhY2USIS5saW5rZm9ydHkudjEuR2V0V29ya3NwYWNlUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5HZXRXb3Jrc3BhY2VSZXNwb25zZRJbCg5MaXN0V29ya3NwYWNlcxIjLmxpbmtmb3J0eS52MS5MaXN0V29ya3NwYWNlc1JlcXVlc3QaJC5saW5rZm9ydHkudjEuTGlzdFdvcmtzcGFjZXNSZXNwb25zZRJeCg9VcGRhdGVXb3Jrc3BhY2USJC5saW5rZm9ydHkudjEuVXBkYXRlV29ya3NwYWNlUmVxdWVzdBolLmxpbmtmb3J0eS52MS5VcGRhdGVXb3Jrc3BhY2VSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_auth_service]);
 
 /**
  * A tenant.
@@ -56,6 +56,20 @@ export type Workspace = Message<"linkforty.v1.Workspace"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 5;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * What holds for all its links.
+   *
+   * @generated from field: linkforty.v1.WorkspaceSettings settings = 6;
+   */
+  settings?: WorkspaceSettings | undefined;
+
+  /**
+   * Output only. Since when the operator has it suspended: all its links answer 410. Unset: it is not.
+   *
+   * @generated from field: google.protobuf.Timestamp suspend_time = 7;
+   */
+  suspendTime?: Timestamp | undefined;
 };
 
 /**
@@ -64,6 +78,112 @@ export type Workspace = Message<"linkforty.v1.Workspace"> & {
  */
 export const WorkspaceSchema: GenMessage<Workspace> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_workspace_service, 0);
+
+/**
+ * What holds for all links of a workspace.
+ *
+ * @generated from message linkforty.v1.WorkspaceSettings
+ */
+export type WorkspaceSettings = Message<"linkforty.v1.WorkspaceSettings"> & {
+  /**
+   * Where iPhones, iPads and iPods go when neither the link's own addresses nor its destination are set; same rules as
+   * `Link.destination_url`. Empty: none.
+   *
+   * @generated from field: string ios_store_url = 1;
+   */
+  iosStoreUrl: string;
+
+  /**
+   * The same for Android devices. Empty: none.
+   *
+   * @generated from field: string android_store_url = 2;
+   */
+  androidStoreUrl: string;
+
+  /**
+   * The same for everybody else, and in browsers inside other apps before the stores. Empty: none.
+   *
+   * @generated from field: string web_url = 3;
+   */
+  webUrl: string;
+
+  /**
+   * The page with the ways into the app. Unset: as if every field of it were.
+   *
+   * @generated from field: linkforty.v1.Launchpad launchpad = 4;
+   */
+  launchpad?: Launchpad | undefined;
+
+  /**
+   * Where visitors of a warned link can report it; same rules as `Link.destination_url`. Empty: nowhere.
+   *
+   * @generated from field: string report_abuse_url = 5;
+   */
+  reportAbuseUrl: string;
+
+  /**
+   * True: `+` after a short URL shows where it leads, without a click. Default: true.
+   *
+   * @generated from field: optional bool public_preview = 6;
+   */
+  publicPreview?: boolean | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.WorkspaceSettings.
+ * Use `create(WorkspaceSettingsSchema)` to create a new message.
+ */
+export const WorkspaceSettingsSchema: GenMessage<WorkspaceSettings> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 1);
+
+/**
+ * The page with the ways into the app: stores, the app itself, the web.
+ *
+ * @generated from message linkforty.v1.Launchpad
+ */
+export type Launchpad = Message<"linkforty.v1.Launchpad"> & {
+  /**
+   * When desktops see it.
+   *
+   * @generated from field: linkforty.v1.LaunchpadDesktop desktop = 1;
+   */
+  desktop: LaunchpadDesktop;
+
+  /**
+   * When phones and tablets see it.
+   *
+   * @generated from field: linkforty.v1.LaunchpadMobile mobile = 2;
+   */
+  mobile: LaunchpadMobile;
+
+  /**
+   * The name of the app, at most 60 characters, no control characters. Empty: the title of the link.
+   *
+   * @generated from field: string app_name = 3;
+   */
+  appName: string;
+
+  /**
+   * The icon of the app; same rules as `Link.destination_url`. Empty: none.
+   *
+   * @generated from field: string app_icon_url = 4;
+   */
+  appIconUrl: string;
+
+  /**
+   * The colour of its buttons, `#rrggbb`. Empty: the server's own.
+   *
+   * @generated from field: string accent_color = 5;
+   */
+  accentColor: string;
+};
+
+/**
+ * Describes the message linkforty.v1.Launchpad.
+ * Use `create(LaunchpadSchema)` to create a new message.
+ */
+export const LaunchpadSchema: GenMessage<Launchpad> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 2);
 
 /**
  * Request of CreateWorkspace.
@@ -91,7 +211,7 @@ export type CreateWorkspaceRequest = Message<"linkforty.v1.CreateWorkspaceReques
  * Use `create(CreateWorkspaceRequestSchema)` to create a new message.
  */
 export const CreateWorkspaceRequestSchema: GenMessage<CreateWorkspaceRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_workspace_service, 1);
+  messageDesc(file_linkforty_v1_workspace_service, 3);
 
 /**
  * Response of CreateWorkspace.
@@ -112,7 +232,7 @@ export type CreateWorkspaceResponse = Message<"linkforty.v1.CreateWorkspaceRespo
  * Use `create(CreateWorkspaceResponseSchema)` to create a new message.
  */
 export const CreateWorkspaceResponseSchema: GenMessage<CreateWorkspaceResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_workspace_service, 2);
+  messageDesc(file_linkforty_v1_workspace_service, 4);
 
 /**
  * Request of GetWorkspace.
@@ -133,7 +253,7 @@ export type GetWorkspaceRequest = Message<"linkforty.v1.GetWorkspaceRequest"> & 
  * Use `create(GetWorkspaceRequestSchema)` to create a new message.
  */
 export const GetWorkspaceRequestSchema: GenMessage<GetWorkspaceRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_workspace_service, 3);
+  messageDesc(file_linkforty_v1_workspace_service, 5);
 
 /**
  * Response of GetWorkspace.
@@ -154,7 +274,7 @@ export type GetWorkspaceResponse = Message<"linkforty.v1.GetWorkspaceResponse"> 
  * Use `create(GetWorkspaceResponseSchema)` to create a new message.
  */
 export const GetWorkspaceResponseSchema: GenMessage<GetWorkspaceResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_workspace_service, 4);
+  messageDesc(file_linkforty_v1_workspace_service, 6);
 
 /**
  * Request of ListWorkspaces.
@@ -182,7 +302,7 @@ export type ListWorkspacesRequest = Message<"linkforty.v1.ListWorkspacesRequest"
  * Use `create(ListWorkspacesRequestSchema)` to create a new message.
  */
 export const ListWorkspacesRequestSchema: GenMessage<ListWorkspacesRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_workspace_service, 5);
+  messageDesc(file_linkforty_v1_workspace_service, 7);
 
 /**
  * Response of ListWorkspaces.
@@ -210,7 +330,147 @@ export type ListWorkspacesResponse = Message<"linkforty.v1.ListWorkspacesRespons
  * Use `create(ListWorkspacesResponseSchema)` to create a new message.
  */
 export const ListWorkspacesResponseSchema: GenMessage<ListWorkspacesResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_workspace_service, 6);
+  messageDesc(file_linkforty_v1_workspace_service, 8);
+
+/**
+ * Request of UpdateWorkspace.
+ *
+ * @generated from message linkforty.v1.UpdateWorkspaceRequest
+ */
+export type UpdateWorkspaceRequest = Message<"linkforty.v1.UpdateWorkspaceRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * The workspace; the fields of the mask say what becomes of it.
+   *
+   * @generated from field: linkforty.v1.Workspace workspace = 2;
+   */
+  workspace?: Workspace | undefined;
+
+  /**
+   * The fields to change: `name`, `settings` or one field of it such as `settings.web_url`; `*` means both. Unset: `name`
+   * if it is set in `workspace`, and `settings` if they are. A named field that is empty is cleared, `name` cannot be.
+   * Output-only fields are ignored, unknown ones are refused.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 3;
+   */
+  updateMask?: FieldMask | undefined;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.UpdateWorkspaceRequest.
+ * Use `create(UpdateWorkspaceRequestSchema)` to create a new message.
+ */
+export const UpdateWorkspaceRequestSchema: GenMessage<UpdateWorkspaceRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 9);
+
+/**
+ * Response of UpdateWorkspace.
+ *
+ * @generated from message linkforty.v1.UpdateWorkspaceResponse
+ */
+export type UpdateWorkspaceResponse = Message<"linkforty.v1.UpdateWorkspaceResponse"> & {
+  /**
+   * The workspace as stored.
+   *
+   * @generated from field: linkforty.v1.Workspace workspace = 1;
+   */
+  workspace?: Workspace | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.UpdateWorkspaceResponse.
+ * Use `create(UpdateWorkspaceResponseSchema)` to create a new message.
+ */
+export const UpdateWorkspaceResponseSchema: GenMessage<UpdateWorkspaceResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 10);
+
+/**
+ * When desktops see the launchpad.
+ *
+ * @generated from enum linkforty.v1.LaunchpadDesktop
+ */
+export enum LaunchpadDesktop {
+  /**
+   * As no destination.
+   *
+   * @generated from enum value: LAUNCHPAD_DESKTOP_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * When a link has no address for them.
+   *
+   * @generated from enum value: LAUNCHPAD_DESKTOP_NO_DESTINATION = 1;
+   */
+  NO_DESTINATION = 1,
+
+  /**
+   * Always, with a way on to the web where there is one.
+   *
+   * @generated from enum value: LAUNCHPAD_DESKTOP_ALWAYS = 2;
+   */
+  ALWAYS = 2,
+
+  /**
+   * Never: a link without an address for them says so.
+   *
+   * @generated from enum value: LAUNCHPAD_DESKTOP_OFF = 3;
+   */
+  OFF = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.LaunchpadDesktop.
+ */
+export const LaunchpadDesktopSchema: GenEnum<LaunchpadDesktop> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_workspace_service, 0);
+
+/**
+ * When phones and tablets see the launchpad.
+ *
+ * @generated from enum linkforty.v1.LaunchpadMobile
+ */
+export enum LaunchpadMobile {
+  /**
+   * As store.
+   *
+   * @generated from enum value: LAUNCHPAD_MOBILE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Never: they go to the app, the store or the web.
+   *
+   * @generated from enum value: LAUNCHPAD_MOBILE_STORE = 1;
+   */
+  STORE = 1,
+
+  /**
+   * Always, but where the link has a universal link or app link for them or a rule that fits.
+   *
+   * @generated from enum value: LAUNCHPAD_MOBILE_PAGE = 2;
+   */
+  PAGE = 2,
+}
+
+/**
+ * Describes the enum linkforty.v1.LaunchpadMobile.
+ */
+export const LaunchpadMobileSchema: GenEnum<LaunchpadMobile> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_workspace_service, 1);
 
 /**
  * Manages workspaces: the tenants. Everything else belongs to exactly one, and nothing is visible across two.
@@ -249,6 +509,19 @@ export const WorkspaceService: GenService<{
     methodKind: "unary";
     input: typeof ListWorkspacesRequestSchema;
     output: typeof ListWorkspacesResponseSchema;
+  },
+  /**
+   * Changes the fields named in `update_mask`. Needs `workspaces.write`: an admin or the owner, never an API key.
+   * Idempotent. Every link of the workspace follows the new settings on every node within a second.
+   *
+   * Fails with INVALID_FIELDS.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.UpdateWorkspace
+   */
+  updateWorkspace: {
+    methodKind: "unary";
+    input: typeof UpdateWorkspaceRequestSchema;
+    output: typeof UpdateWorkspaceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_workspace_service, 0);
