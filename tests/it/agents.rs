@@ -424,9 +424,9 @@ async fn stored(app: &App) -> HashMap<String, (i16, i16, i16)> {
 async fn people_come_to_the_store_or_to_the_web_by_the_browser_they_hold() {
     let app = App::start(Store::Embedded).await;
     let tenant = app.tenant().await;
-    let stores = Link { ios_url: IOS.into(), android_url: ANDROID.into(), ..link("stores", DESTINATION) };
-    let all = Link { short_code: "all".into(), web_url: WEB.into(), ..stores.clone() };
-    for link in [stores, all] {
+    let pair = Link { ios_url: IOS.into(), android_url: ANDROID.into(), ..link("stores", DESTINATION) };
+    let all = Link { short_code: "all".into(), web_url: WEB.into(), ..pair.clone() };
+    for link in [pair, all] {
         tenant.create(Link { forward_query: Some(false), ..link }).await;
     }
     assert!(PEOPLE.len() >= 40);

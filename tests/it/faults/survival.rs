@@ -46,7 +46,7 @@ const SLOW_MATRIX: &[(Is, Is, [u16; 4])] = &[
     (Slow, Refused, [302, 302, 302, 404]),
 ];
 /// How long each answer of a slow store takes. Connecting to Postgres takes six of them.
-const LATE: Duration = Duration::from_millis(150);
+const LATE: Duration = Duration::from_millis(100);
 const KINDS: [&str; 4] = ["warm", "in Redis only", "cold", "unknown"];
 /// No visitor waits longer, whatever hangs.
 const LONGEST: Duration = Duration::from_millis(2500);
@@ -141,7 +141,11 @@ async fn reaches(node: &Node, postgres: Is, redis: Is) {
         within(HEALED, "Redis is up", async || node.metric("linkforty_redis_up").await == 1).await;
     }
     if matches!(postgres, Up | Slow) {
-        within(HEALED, "Postgres is up", async || visit(node, &nobody()).await == 404).await;
+        // Two at once: a visitor who finds the only connection taken waits for another one to be made, which takes too long
+        // when Postgres is slow.
+        let (one, other) = (nobody(), nobody());
+        let up = async || tokio::join!(visit(node, &one), visit(node, &other)) == (404, 404);
+        within(HEALED, "Postgres is up", up).await;
     }
 }
 
@@ -176,7 +180,7 @@ async fn assert_quick(node: &Node, name: &str, row: &Row) {
         assert_eq!(visit(node, &row.links[0].short_code).await, 302, "{name}");
         quickest = quickest.min(asked.elapsed());
     }
-    assert!(quickest < LATE / 3, "{name}: a warm link took {quickest:?} at best");
+    assert!(quickest < LATE / 2, "{name}: a warm link took {quickest:?} at best");
 }
 
 /// Fails unless every kind of link is answered as the row says.
