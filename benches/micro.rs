@@ -60,6 +60,7 @@ fn click_record(criterion: &mut Criterion) {
         referrer: "https://news.example.com/today",
         languages: "en-GB,en;q=0.9",
         query: "",
+        lease: None,
     };
     let id = ClickId::mint(&ids, from_micros(0));
     criterion.bench_function("clicks/record", |bencher| {
@@ -90,6 +91,7 @@ fn destination(criterion: &mut Criterion) {
         active: true,
         start_time: Some(from_micros(0)),
         expire_time: Some(from_micros(2_000_000)),
+        max_clicks: 0,
         version: 1,
     };
     let visit = Visit {
@@ -99,6 +101,7 @@ fn destination(criterion: &mut Criterion) {
         referrer: "",
         query: "",
         client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
+        used_up: false,
     };
     criterion.bench_function("redirect/visitor", |bencher| {
         bencher.iter(|| Visitor::of(black_box(USER_AGENT)));

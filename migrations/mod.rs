@@ -6,6 +6,7 @@ mod m20261122_000001_first;
 mod m20261122_000002_destinations;
 mod m20261122_000003_countries;
 mod m20261122_000004_routing_rules;
+mod m20261122_000005_limits;
 mod sql;
 
 /// Knows every migration.
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_destinations::Migration),
             Box::new(m20261122_000003_countries::Migration),
             Box::new(m20261122_000004_routing_rules::Migration),
+            Box::new(m20261122_000005_limits::Migration),
         ]
     }
 }

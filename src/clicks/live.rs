@@ -398,6 +398,7 @@ mod tests {
             language: "de".into(),
             query: query.into(),
             country: None,
+            lease: None,
         }
     }
 

@@ -26,7 +26,7 @@ use crate::{
     env::Env,
     error::Result,
     geo::Geo,
-    ids::{ClickId, LinkId, WorkspaceId},
+    ids::{ClickId, LeaseId, LinkId, WorkspaceId},
     spool::{RecordKind, Refused, Spool},
 };
 
@@ -59,6 +59,8 @@ pub struct Click<'a> {
     pub languages: &'a str,
     /// The query of the short URL.
     pub query: &'a str,
+    /// What the visit used a part of, where the link has a limit of clicks.
+    pub lease: Option<LeaseId>,
 }
 
 /// Writes clicks into the spool.
@@ -113,6 +115,7 @@ impl Recorder {
             query: cut(click.query, MAX_QUERY),
             // Looked up now, because the address is not kept.
             country: click.client.and_then(|client| self.geo.country(client)),
+            lease: click.lease.as_ref().map_or(&[], |lease| lease.0.as_bytes()),
         })
     }
 

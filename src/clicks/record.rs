@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{class::Class, store::Row};
 use crate::{
     geo::Country,
-    ids::{ClickId, LinkId, WorkspaceId},
+    ids::{ClickId, LeaseId, LinkId, WorkspaceId},
     pb::internal::v1::ClickRecord,
 };
 
@@ -31,10 +31,11 @@ pub(super) struct Fields<'a> {
     pub language: &'a str,
     pub query: &'a str,
     pub country: Option<Country>,
+    pub lease: &'a [u8],
 }
 
 /// What everything but the texts takes at the most.
-const FIXED_BYTES: usize = 84;
+const FIXED_BYTES: usize = 86;
 
 /// Writes a record.
 pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
@@ -51,9 +52,10 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
         language,
         query,
         country,
+        lease,
     } = fields;
     let texts = user_agent.len() + referrer_host.len() + language.len() + query.len();
-    let mut record = Vec::with_capacity(FIXED_BYTES + texts);
+    let mut record = Vec::with_capacity(FIXED_BYTES + texts + lease.len());
     bytes(&mut record, 1, workspace);
     bytes(&mut record, 2, link);
     number(&mut record, 3, *platform);
@@ -67,6 +69,7 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
     bytes(&mut record, 10, language.as_bytes());
     bytes(&mut record, 11, query.as_bytes());
     bytes(&mut record, 12, country.as_ref().map_or("", Country::as_str).as_bytes());
+    bytes(&mut record, 13, lease);
     record
 }
 
@@ -103,6 +106,7 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row> {
         language: record.language,
         query: record.query,
         country: Country::parse(&record.country),
+        lease: uuid(&record.lease_id).map(LeaseId),
     })
 }
 
@@ -113,9 +117,11 @@ mod tests {
     #[test]
     fn what_is_written_by_hand_is_what_the_contract_says() {
         let long = "x".repeat(300);
-        for (user_agent, number, network, country) in
-            [("", 0, &[][..], ""), ("Mozilla", 2, &[203, 0, 113], "CH"), (&long, 6, &[1; 6], "NZ")]
-        {
+        for (user_agent, number, network, country, lease) in [
+            ("", 0, &[][..], "", &[][..]),
+            ("Mozilla", 2, &[203, 0, 113], "CH", &[9; 16]),
+            (&long, 6, &[1; 6], "NZ", &[]),
+        ] {
             let fields = Fields {
                 workspace: &[7; 16],
                 link: &[8; 16],
@@ -129,6 +135,7 @@ mod tests {
                 language: "",
                 query: "a=b",
                 country: Country::parse(country),
+                lease,
             };
             let message = ClickRecord {
                 workspace_id: vec![7; 16].into(),
@@ -143,11 +150,13 @@ mod tests {
                 language: String::new(),
                 query: "a=b".to_owned(),
                 country: country.to_owned(),
+                lease_id: lease.to_vec().into(),
             };
             assert_eq!(encode(&fields), message.encode_to_vec());
             let row = decode(Uuid::nil(), &encode(&fields)).expect("a click");
             assert_eq!((row.user_agent.as_str(), row.visitor), (user_agent, -1));
             assert_eq!(row.country, Country::parse(country));
+            assert_eq!(row.lease.is_some(), !lease.is_empty());
         }
         assert!(decode(Uuid::nil(), b"garbage").is_none());
     }

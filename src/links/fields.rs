@@ -23,6 +23,7 @@ pub const NOT_A_UUID: &str = "must be a UUID of 36 characters";
 pub const MAX_TITLE: usize = 255;
 const MAX_DESCRIPTION: usize = 2000;
 const MAX_DEEP_LINK_PATH: usize = 1024;
+const MAX_CLICKS: i64 = 1_000_000_000;
 const MAX_TAGS: usize = 50;
 const MAX_TAG: usize = 50;
 
@@ -57,6 +58,7 @@ pub struct Content {
     pub active: bool,
     pub start_time: Option<Moment>,
     pub expire_time: Option<Moment>,
+    pub max_clicks: i64,
     pub tags: Vec<String>,
 }
 
@@ -97,11 +99,12 @@ pub enum Field {
     Active,
     StartTime,
     ExpireTime,
+    MaxClicks,
     Tags,
 }
 
 impl Field {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
@@ -120,6 +123,7 @@ impl Field {
         Self::Active,
         Self::StartTime,
         Self::ExpireTime,
+        Self::MaxClicks,
         Self::Tags,
     ];
 
@@ -143,6 +147,7 @@ impl Field {
             Self::Active => "active",
             Self::StartTime => "start_time",
             Self::ExpireTime => "expire_time",
+            Self::MaxClicks => "max_clicks",
             Self::Tags => "tags",
         }
     }
@@ -167,6 +172,7 @@ impl Field {
             Self::Active => link.active.is_some(),
             Self::StartTime => link.start_time.is_some(),
             Self::ExpireTime => link.expire_time.is_some(),
+            Self::MaxClicks => link.max_clicks != 0,
             Self::Tags => !link.tags.is_empty(),
         }
     }
@@ -282,6 +288,9 @@ impl Door<'_> {
         };
         let start_time = time(Field::StartTime, link.start_time);
         let expire_time = time(Field::ExpireTime, link.expire_time);
+        if asked(Field::MaxClicks) && !(0..=MAX_CLICKS).contains(&link.max_clicks) {
+            wrong.add(self.name("max_clicks"), "must be 0 to 1,000,000,000");
+        }
         let tags = if asked(Field::Tags) { self.tags(&link.tags, wrong) } else { Vec::new() };
         Content {
             destination_url,
@@ -302,6 +311,7 @@ impl Door<'_> {
             active: link.active.unwrap_or(true),
             start_time,
             expire_time,
+            max_clicks: link.max_clicks,
             tags,
         }
     }
@@ -420,6 +430,7 @@ impl LinkChange {
                 Field::Active => link.active = content.active,
                 Field::StartTime => link.start_time = content.start_time,
                 Field::ExpireTime => link.expire_time = content.expire_time,
+                Field::MaxClicks => link.max_clicks = content.max_clicks,
                 Field::Tags => link.tags = take(&mut content.tags).into(),
             }
         }

@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 26.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 27.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -168,7 +168,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 21] = [
+const CHANGEABLE: [Column; 22] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -188,6 +188,7 @@ const CHANGEABLE: [Column; 21] = [
     Column::Active,
     Column::StartTime,
     Column::ExpireTime,
+    Column::MaxClicks,
     Column::Tags,
     Column::UpdateTime,
 ];
@@ -215,6 +216,7 @@ fn values(link: &Model) -> ValueTuple {
         link.active.into(),
         link.start_time.into(),
         link.expire_time.into(),
+        link.max_clicks.into(),
         link.tags.clone().into(),
         link.update_time.into(),
     ])

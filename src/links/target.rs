@@ -53,6 +53,8 @@ pub struct Target {
     pub start_time: Option<Moment>,
     /// From when on it does not.
     pub expire_time: Option<Moment>,
+    /// How many visits it sends on; 0: any number.
+    pub max_clicks: i64,
     /// Goes up with every change: of two targets of one link the higher one is newer.
     pub version: i64,
 }
@@ -116,6 +118,8 @@ struct Encoded {
     keep_query: bool,
     #[prost(bytes = "vec", tag = "16")]
     rules: Vec<u8>,
+    #[prost(int64, tag = "17")]
+    max_clicks: i64,
 }
 
 impl Target {
@@ -143,6 +147,7 @@ impl Target {
             append_click_id: self.decoration.as_ref().is_some_and(|decoration| decoration.append_click_id),
             keep_query: !self.forward_query,
             rules: self.rules.stored().to_vec(),
+            max_clicks: self.max_clicks,
         };
         let mut bytes = Vec::with_capacity(1 + encoded.encoded_len());
         bytes.push(FORM);
@@ -174,6 +179,7 @@ impl Target {
             active: encoded.active,
             start_time: encoded.start_micros.map(from_micros),
             expire_time: encoded.expire_micros.map(from_micros),
+            max_clicks: encoded.max_clicks,
             version: encoded.version,
         })
     }
@@ -198,6 +204,7 @@ struct Row {
     active: bool,
     start_time: Option<Moment>,
     expire_time: Option<Moment>,
+    max_clicks: i64,
     version: i64,
 }
 
@@ -219,6 +226,7 @@ impl From<Row> for Target {
             active: row.active,
             start_time: row.start_time,
             expire_time: row.expire_time,
+            max_clicks: row.max_clicks,
             version: row.version,
         }
     }
@@ -250,6 +258,7 @@ pub async fn find_target(
             Column::Active,
             Column::StartTime,
             Column::ExpireTime,
+            Column::MaxClicks,
             Column::Version,
         ])
         .filter(Column::Domain.eq(domain))
@@ -282,6 +291,7 @@ mod tests {
             active: true,
             start_time: None,
             expire_time: Some(now),
+            max_clicks: 0,
             version: 7,
         }
     }
@@ -293,6 +303,8 @@ mod tests {
         assert!(encoded.len() < 128, "{}", encoded.len());
         let long_ago = Target { start_time: Some(from_micros(-5)), ..target() };
         assert_eq!(Target::decode(&long_ago.encode()), Some(long_ago));
+        let limited = Target { max_clicks: 1_000_000_000, ..target() };
+        assert_eq!(Target::decode(&limited.encode()), Some(limited));
         let texts = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
         };

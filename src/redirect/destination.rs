@@ -65,11 +65,13 @@ pub enum Closed {
     NotStarted,
     /// At or after its end.
     Expired,
+    /// As many visits were sent on as may be.
+    Exhausted,
 }
 
 /// Chooses where a visitor of a link goes at `now`.
 ///
-/// In order: an inactive link, one that has not started and one that has expired are not found. Then the first
+/// In order: an inactive link, one that has not started, one that has expired and one whose clicks are used up are not found. Then the first
 /// routing rule that fits. Then the first address that is set: on iOS and Android the URL that the app opens, the store, the web, the destination; inside an app's own browser the web before the
 /// store, because the system had no chance yet to open the installed app and gets it on the way there; elsewhere the web,
 /// then the destination.
@@ -82,6 +84,9 @@ pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'
     }
     if link.expire_time.is_some_and(|expire| now >= expire) {
         return Outcome::NotFound(Closed::Expired);
+    }
+    if visit.used_up {
+        return Outcome::NotFound(Closed::Exhausted);
     }
     let fits = |rule: &&Rule| rule.active && rules::first_failure(rule, visit, now).is_none();
     if let Some(rule) = link.rules.iter().find(fits) {
@@ -130,13 +135,22 @@ mod tests {
             active: true,
             start_time: None,
             expire_time: None,
+            max_clicks: 0,
             version: 1,
         }
     }
 
     fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
         let visitor = Visitor { platform, in_app_browser };
-        Visit { visitor, user_agent: "", languages: "", referrer: "", query: "", client: None }
+        Visit {
+            visitor,
+            user_agent: "",
+            languages: "",
+            referrer: "",
+            query: "",
+            client: None,
+            used_up: false,
+        }
     }
 
     #[test]

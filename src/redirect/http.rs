@@ -20,7 +20,7 @@ use crate::{
     config::FullPolicy,
     env::Env,
     ids::ClickId,
-    links::{Answer, OWN_DOMAIN, Resolver, Target, is_short_code},
+    links::{Answer, Budgets, OWN_DOMAIN, Resolver, Taken, Target, Unit, is_short_code},
 };
 
 /// The public door. A cheap clone.
@@ -31,6 +31,7 @@ pub struct Redirects(Arc<Inner>);
 struct Inner {
     env: Env,
     resolver: Resolver,
+    budgets: Budgets,
     recorder: Recorder,
     endings: Endings,
 }
@@ -42,9 +43,9 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id");
 
 impl Redirects {
-    /// Returns the door over `resolver` and `recorder`.
-    pub fn new(env: Env, resolver: Resolver, recorder: Recorder) -> Self {
-        Self(Arc::new(Inner { env, resolver, recorder, endings: Endings::new() }))
+    /// Returns the door over `resolver`, `budgets` and `recorder`.
+    pub fn new(env: Env, resolver: Resolver, budgets: Budgets, recorder: Recorder) -> Self {
+        Self(Arc::new(Inner { env, resolver, budgets, recorder, endings: Endings::new() }))
     }
 
     /// Counts how a visit ended that did not come as far as here. Every other is counted by [`Redirects::follow`].
@@ -71,15 +72,33 @@ impl Redirects {
             }
         };
         let agent = text(request, &header::USER_AGENT);
-        let visit = Visit {
+        let mut visit = Visit {
             visitor: Visitor::of(agent),
             user_agent: agent,
             languages: text(request, &header::ACCEPT_LANGUAGE),
             referrer: text(request, &header::REFERER),
             query: request.uri.query().unwrap_or_default(),
             client: Some(client),
+            used_up: false,
         };
-        match choose(&target, &visit, now) {
+        let mut outcome = choose(&target, &visit, now);
+        let mut unit = None;
+        if target.max_clicks > 0 && matches!(outcome, Outcome::Go { .. }) {
+            // In a box: visits to links without a limit should not carry the room that this takes.
+            match Box::pin(self.0.budgets.take(&target, now)).await {
+                Taken::Unit(taken) => unit = Some(taken),
+                Taken::Unlimited => {}
+                Taken::UsedUp => {
+                    visit.used_up = true;
+                    outcome = choose(&target, &visit, now);
+                }
+                Taken::Away => {
+                    self.count(Ending::Away);
+                    return Some(unavailable());
+                }
+            }
+        }
+        match outcome {
             Outcome::Go { url, step } => {
                 let click = Click {
                     workspace: target.workspace_id,
@@ -92,18 +111,29 @@ impl Redirects {
                     referrer: visit.referrer,
                     languages: visit.languages,
                     query: visit.query,
+                    lease: unit.as_ref().map(Unit::lease),
                 };
-                Some(self.go(&target, url, &click, ClickId::mint(&self.0.env.ids, now)))
+                Some(self.go(&target, url, &click, ClickId::mint(&self.0.env.ids, now), unit))
             }
-            Outcome::NotFound(Closed::Inactive | Closed::NotStarted | Closed::Expired) => {
+            Outcome::NotFound(
+                Closed::Inactive | Closed::NotStarted | Closed::Expired | Closed::Exhausted,
+            ) => {
                 self.count(Ending::Closed);
                 Some(not_found())
             }
         }
     }
 
-    /// Records the visit, then sends the visitor on. Only an answer to a recorded visit carries a click id.
-    fn go(&self, target: &Target, url: &str, click: &Click<'_>, id: ClickId) -> Response<Full<Bytes>> {
+    /// Records the visit, then sends the visitor on. Only an answer to a recorded visit carries a click id. What a limit must
+    /// count and cannot does not pass: its `unit` goes back.
+    fn go(
+        &self,
+        target: &Target,
+        url: &str,
+        click: &Click<'_>,
+        id: ClickId,
+        unit: Option<Unit>,
+    ) -> Response<Full<Bytes>> {
         // What is saved is always a valid header; anything else is a row written by hand.
         let Ok(plain) = HeaderValue::from_str(url) else {
             tracing::error!(link.id = %target.id, "a link's destination cannot stand in a header");
@@ -111,9 +141,13 @@ impl Redirects {
             return not_found();
         };
         let recorded = self.0.recorder.record(id, click);
-        if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
+        let must_be = unit.is_some() || self.0.env.config.spool.full_policy == FullPolicy::Refuse;
+        if recorded.is_err() && must_be {
             self.count(Ending::Refused);
             return unavailable();
+        }
+        if let Some(unit) = unit {
+            unit.spend();
         }
         let additions = Additions {
             link: target.decoration.as_deref(),

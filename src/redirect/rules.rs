@@ -186,6 +186,7 @@ mod tests {
             referrer: "",
             query: "",
             client: None,
+            used_up: false,
         }
     }
 

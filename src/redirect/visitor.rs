@@ -24,6 +24,8 @@ pub struct Visit<'a> {
     pub query: &'a str,
     /// Where the visitor called from.
     pub client: Option<std::net::IpAddr>,
+    /// Whether the clicks of the link are used up. Asked only of links with a limit, and only for a visit that would be sent on.
+    pub used_up: bool,
 }
 
 /// The device a visitor holds. The numbers are stored with every click.

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link.proto.
  */
 export const file_linkforty_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIoUHCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIwCg1yb3V0aW5nX3J1bGVzGBYgAygLMhkubGlua2ZvcnR5LnYxLlJvdXRpbmdSdWxlEi4KCnN0YXJ0X3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGBsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9hcHBlbmRfY2xpY2tfaWQYHCABKAgSDAoEdGFncxgdIAMoCRITCgtjbGlja19jb3VudBgiIAEoAxIvCgtjcmVhdGVfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYJCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYJSABKAkSGgoNZm9yd2FyZF9xdWVyeRgmIAEoCEgBiAEBGjkKF0RlZXBMaW5rUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHX2FjdGl2ZUIQCg5fZm9yd2FyZF9xdWVyeUoECAQQBUoECAUQBkoECBUQFkoECBcQGkoECB4QIiJWCgNVdG0SDgoGc291cmNlGAEgASgJEg4KBm1lZGl1bRgCIAEoCRIQCghjYW1wYWlnbhgDIAEoCRIMCgR0ZXJtGAQgASgJEg8KB2NvbnRlbnQYBSABKAliBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_routing]);
+  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIpkHCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIwCg1yb3V0aW5nX3J1bGVzGBYgAygLMhkubGlua2ZvcnR5LnYxLlJvdXRpbmdSdWxlEi4KCnN0YXJ0X3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGBsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9hcHBlbmRfY2xpY2tfaWQYHCABKAgSDAoEdGFncxgdIAMoCRISCgptYXhfY2xpY2tzGB4gASgDEhMKC2NsaWNrX2NvdW50GCIgASgDEi8KC2NyZWF0ZV90aW1lGCMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgkIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxglIAEoCRIaCg1mb3J3YXJkX3F1ZXJ5GCYgASgISAGIAQEaOQoXRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdfYWN0aXZlQhAKDl9mb3J3YXJkX3F1ZXJ5SgQIBBAFSgQIBRAGSgQIFRAWSgQIFxAaSgQIHxAiIlYKA1V0bRIOCgZzb3VyY2UYASABKAkSDgoGbWVkaXVtGAIgASgJEhAKCGNhbXBhaWduGAMgASgJEgwKBHRlcm0YBCABKAkSDwoHY29udGVudBgFIAEoCWIGcHJvdG8z", [file_google_protobuf_timestamp, file_linkforty_v1_routing]);
 
 /**
  * One short link: a code that sends each visitor to the right place.
@@ -195,6 +195,18 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * @generated from field: repeated string tags = 29;
    */
   tags: string[];
+
+  /**
+   * How many visits the link sends on, over all nodes and never more, at most 1,000,000,000; then it answers 404 as an expired
+   * one does. Every visit that is sent on uses one up: people, bots and HEAD requests alike, because a user agent can be
+   * forged; so it differs from `click_count`, which counts people. Visits while the link had no limit do not count; a
+   * changed limit goes on from what was used, and holds on every node within a second. After a crash of a node up to 64
+   * visits stay unavailable until it is back, or for an hour. While the count cannot be kept the link answers 503.
+   * 0: no limit.
+   *
+   * @generated from field: int64 max_clicks = 30;
+   */
+  maxClicks: bigint;
 
   /**
    * Output only. Clicks by people, recorded so far; previews, bots, prefetches and monitors are not counted. Lags by the drain, usually below a second.

@@ -1,0 +1,119 @@
+//! A node dies that holds a part of a link's limit.
+
+use std::time::Duration;
+
+use linkforty::pb::v1::Link;
+use tokio::time::sleep;
+
+use super::support::{Node, World, on_every_store, on_production, visit, within};
+
+/// Visits a link until it is turned away, and says how often it was sent on.
+async fn exhaust(node: &Node, code: &str) -> usize {
+    let mut passed = 0;
+    loop {
+        match visit(node, code).await {
+            302 => passed += 1,
+            404 => return passed,
+            other => panic!("the link answers {other}"),
+        }
+    }
+}
+
+async fn limited(world: &World, max_clicks: i64) -> Link {
+    world
+        .create_link(Link {
+            max_clicks,
+            destination_url: "https://shop.example.com/few".to_owned(),
+            ..Link::default()
+        })
+        .await
+}
+
+/// Goes on until as many have passed as may, and makes sure that not one more does.
+async fn use_up(node: &Node, code: &str, rest: usize) {
+    let passed = std::cell::Cell::new(0);
+    within(Duration::from_secs(30), "the rest comes back", async || {
+        passed.set(passed.get() + exhaust(node, code).await);
+        passed.get() >= rest
+    })
+    .await;
+    for _ in 0..20 {
+        passed.set(passed.get() + exhaust(node, code).await);
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(passed.get(), rest);
+}
+
+#[tokio::test]
+async fn what_a_killed_node_held_comes_back_with_it_to_the_last_click() {
+    on_every_store(&[], async |world| {
+        world.forget_clicks().await;
+        let link = limited(world, 60).await;
+        for _ in 0..3 {
+            for _ in 0..7 {
+                // What the node before held is there as soon as its spool is drained.
+                within(Duration::from_secs(20), "a click is left", async || world.visit(&link).await == 302)
+                    .await;
+            }
+            world.node.kill();
+            world.node.start().await;
+        }
+        use_up(&world.node, &link.short_code, 60 - 21).await;
+        world.node.drained().await;
+        assert_eq!(world.books().await.rows, 60);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_a_node_is_dead_the_others_pass_what_it_does_not_hold() {
+    on_production(&[], async |world| {
+        world.forget_clicks().await;
+        let link = limited(world, 400).await;
+        let second = world.another_node(&[]).await;
+        for _ in 0..5 {
+            assert_eq!(world.visit(&link).await, 302);
+        }
+        world.node.kill();
+        let passed = exhaust(&second, &link.short_code).await;
+        assert!((400 - 5 - 64..=400 - 5).contains(&passed), "{passed} of 400");
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(exhaust(&second, &link.short_code).await, 0, "nobody knows what the dead node used");
+        world.node.start().await;
+        use_up(&second, &link.short_code, 400 - 5 - passed).await;
+        world.node.drained().await;
+        second.drained().await;
+        assert_eq!(world.books().await.rows, 400);
+    })
+    .await;
+}
+
+/// Clicks that were sent on and are not stored yet are counted all the same: by the spool.
+#[tokio::test]
+async fn a_node_killed_while_its_database_is_away_passes_not_one_too_many() {
+    on_every_store(&[], async |world| {
+        world.forget_clicks().await;
+        let link = limited(world, 300).await;
+        // The second lease is larger than one.
+        for _ in 0..2 {
+            assert_eq!(world.visit(&link).await, 302);
+        }
+        let outage = world.outage().await;
+        let mut passed = 2;
+        loop {
+            match world.visit(&link).await {
+                302 => passed += 1,
+                503 => break,
+                other => panic!("the link answers {other}"),
+            }
+        }
+        assert!(passed > 2, "what the node holds passes");
+        world.node.kill();
+        world.end(outage).await;
+        world.node.start().await;
+        use_up(&world.node, &link.short_code, 300 - passed).await;
+        world.node.drained().await;
+        assert_eq!(world.books().await.rows, 300);
+    })
+    .await;
+}
