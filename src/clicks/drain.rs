@@ -71,6 +71,7 @@ impl Drain {
                 Ok(position) => {
                     if let Some(position) = position {
                         reader.seek(position);
+                        keep_no_more(reader, position);
                     }
                     break;
                 }
@@ -131,6 +132,16 @@ impl Drain {
         counter!("linkforty_dead_letters_total").increment(1);
         let letter = (record.id, u8::from(record.kind), record.payload.as_ref());
         store::bury(&self.env.db.drain, self.spool.id(), letter, why, self.env.now()).await
+    }
+}
+
+/// Tells the spool what the database has already: the process may have died between the two. Whoever waits for the end of
+/// what earlier runs left need not wait for a click to come.
+fn keep_no_more(reader: &mut Reader, position: Position) {
+    if reader.position() == position
+        && let Err(error) = reader.commit(position)
+    {
+        tracing::warn!(%error, "the spool's checkpoint stays behind the database");
     }
 }
 

@@ -209,6 +209,16 @@ mod tests {
     }
 
     #[test]
+    fn a_link_whose_clicks_are_used_up_is_closed_unless_it_is_closed_anyway() {
+        let used_up = Visit { used_up: true, ..visitor(Platform::Web, false) };
+        let open = link("", "", "");
+        let expired = Target { expire_time: Some(from_micros(0)), ..open.clone() };
+        for (link, closed) in [(open, Closed::Exhausted), (expired, Closed::Expired)] {
+            assert_eq!(choose(&link, &used_up, from_micros(0)), Outcome::NotFound(closed));
+        }
+    }
+
+    #[test]
     fn a_link_redirects_from_its_start_until_just_before_its_end() {
         let mut link = link("", "", "");
         link.start_time = Some(from_micros(100));

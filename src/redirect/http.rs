@@ -17,6 +17,7 @@ use crate::{
         Click, Recorder,
         class::{self, Edge},
     },
+    clock::Moment,
     config::FullPolicy,
     env::Env,
     ids::ClickId,
@@ -71,34 +72,21 @@ impl Redirects {
                 return Some(unavailable());
             }
         };
-        let agent = text(request, &header::USER_AGENT);
-        let mut visit = Visit {
-            visitor: Visitor::of(agent),
-            user_agent: agent,
-            languages: text(request, &header::ACCEPT_LANGUAGE),
-            referrer: text(request, &header::REFERER),
-            query: request.uri.query().unwrap_or_default(),
-            client: Some(client),
-            used_up: false,
-        };
-        let mut outcome = choose(&target, &visit, now);
-        let mut unit = None;
-        if target.max_clicks > 0 && matches!(outcome, Outcome::Go { .. }) {
-            // In a box: visits to links without a limit should not carry the room that this takes.
-            match Box::pin(self.0.budgets.take(&target, now)).await {
-                Taken::Unit(taken) => unit = Some(taken),
-                Taken::Unlimited => {}
-                Taken::UsedUp => {
-                    visit.used_up = true;
-                    outcome = choose(&target, &visit, now);
-                }
+        // In a box: visits to links without a limit should not carry the room that this takes.
+        let (unit, used_up) = match target.max_clicks {
+            0 => (None, false),
+            _ => match Box::pin(self.take(request, client, &target, now)).await {
+                Taken::Unit(unit) => (Some(unit), false),
+                Taken::Unlimited => (None, false),
+                Taken::UsedUp => (None, true),
                 Taken::Away => {
                     self.count(Ending::Away);
                     return Some(unavailable());
                 }
-            }
-        }
-        match outcome {
+            },
+        };
+        let visit = Visit { used_up, ..read(request, client) };
+        match choose(&target, &visit, now) {
             Outcome::Go { url, step } => {
                 let click = Click {
                     workspace: target.workspace_id,
@@ -107,7 +95,7 @@ impl Redirects {
                     class: class::by_request(&request.method, &request.headers, edge),
                     step: step.number(),
                     client: Some(client),
-                    user_agent: agent,
+                    user_agent: visit.user_agent,
                     referrer: visit.referrer,
                     languages: visit.languages,
                     query: visit.query,
@@ -121,6 +109,14 @@ impl Redirects {
                 self.count(Ending::Closed);
                 Some(not_found())
             }
+        }
+    }
+
+    /// Takes one click of the limit of a link, if the visitor would be sent on otherwise.
+    async fn take(&self, request: &Parts, client: IpAddr, target: &Target, now: Moment) -> Taken {
+        match choose(target, &read(request, client), now) {
+            Outcome::Go { .. } => self.0.budgets.take(target, now).await,
+            Outcome::NotFound(_) => Taken::Unlimited,
         }
     }
 
@@ -175,6 +171,20 @@ impl Redirects {
             headers.insert(CLICK_ID, id);
         }
         response
+    }
+}
+
+/// Reads a visit. Whether the clicks of its link are used up, no request can say.
+fn read(request: &Parts, client: IpAddr) -> Visit<'_> {
+    let agent = text(request, &header::USER_AGENT);
+    Visit {
+        visitor: Visitor::of(agent),
+        user_agent: agent,
+        languages: text(request, &header::ACCEPT_LANGUAGE),
+        referrer: text(request, &header::REFERER),
+        query: request.uri.query().unwrap_or_default(),
+        client: Some(client),
+        used_up: false,
     }
 }
 

@@ -75,6 +75,7 @@ const DOUBTS: usize = 10_000;
 const EVERY: Duration = Duration::from_secs(1);
 /// Leases that are over are looked for every so many seconds, so many at once.
 const SWEEP_EVERY: u32 = 5;
+const TIDY_EVERY: u32 = 600;
 const SWEPT: u64 = 100;
 
 /// The limits of clicks, as this node knows them. A cheap clone.
@@ -438,6 +439,8 @@ impl Budgets {
             for lease in store::list_ended(db, now, SWEPT).await? {
                 store::settle(db, lease, Settlement::Ended, now).await?;
             }
+        }
+        if round.is_multiple_of(TIDY_EVERY) {
             store::remove_ended(db, now - KEPT).await?;
         }
         Ok(())

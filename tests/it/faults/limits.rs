@@ -5,7 +5,7 @@ use std::time::Duration;
 use linkforty::pb::v1::Link;
 use tokio::time::sleep;
 
-use super::support::{Node, World, on_every_store, on_production, visit, within};
+use super::support::{Line, Node, World, on_every_store, on_production, visit, within};
 
 /// Visits a link until it is turned away, and says how often it was sent on.
 async fn exhaust(node: &Node, code: &str) -> usize {
@@ -116,4 +116,38 @@ async fn a_node_killed_while_its_database_is_away_passes_not_one_too_many() {
         assert_eq!(world.books().await.rows, 300);
     })
     .await;
+}
+
+/// Everything is stored and the spool does not know: no other click need come for the rest to be given back.
+#[tokio::test]
+async fn a_node_that_dies_between_the_database_and_its_own_checkpoint_gives_the_rest_back() {
+    on_every_store(&[], async |world| {
+        world.forget_clicks().await;
+        let link = limited(world, 400).await;
+        world.node.kill();
+        world.node.start_with(&[("FAILPOINT_ABORT", "drain.commit.after:1")]).await;
+        // The second lease is larger than one. The node may be gone before the second answer.
+        let mut passed = 0;
+        while let Some(status) = try_visit(&world.node, &link.short_code).await {
+            assert_eq!(status, 302);
+            passed += 1;
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!((1..400).contains(&passed), "{passed}");
+        world.node.wait_for_abort().await;
+        world.node.start().await;
+        world.node.drained().await;
+        let recorded = world.books().await.rows;
+        assert!(recorded >= passed, "{recorded} of {passed}");
+        use_up(&world.node, &link.short_code, 400 - recorded).await;
+        world.node.drained().await;
+        assert_eq!(world.books().await.rows, 400);
+    })
+    .await;
+}
+
+/// Visits a link of a node that may die meanwhile.
+async fn try_visit(node: &Node, code: &str) -> Option<u16> {
+    let mut line = Line::open(node.links).await.ok()?;
+    Some(line.get(&format!("/{code}")).await.ok()?.status)
 }

@@ -200,8 +200,8 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * How many visits the link sends on, over all nodes and never more, at most 1,000,000,000; then it answers 404 as an expired
    * one does. Every visit that is sent on uses one up: people, bots and HEAD requests alike, because a user agent can be
    * forged; so it differs from `click_count`, which counts people. Visits while the link had no limit do not count; a
-   * changed limit goes on from what was used, and holds on every node within a second. After a crash of a node up to 64
-   * visits stay unavailable until it is back, or for an hour. While the count cannot be kept the link answers 503.
+   * changed limit goes on from what was used, and holds on every node within a second. After a crash of a node some visits,
+   * as a rule at most 64, stay unavailable until it is back, or for an hour. While the count cannot be kept the link answers 503.
    * 0: no limit.
    *
    * @generated from field: int64 max_clicks = 30;
