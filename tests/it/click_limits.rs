@@ -62,8 +62,8 @@ async fn account(app: &App, link: &str) -> (i64, u64) {
     let id = LinkId::parse(link).expect("an id");
     let budget = click_budget::Entity::find().filter(click_budget::Column::LinkId.eq(id)).one(db).await;
     let leases = click_lease::Entity::find().filter(click_lease::Column::LinkId.eq(id)).count(db).await;
-    let leased = budget.expect("the store answers").map_or(0, |budget| budget.leased);
-    (leased, leases.expect("the store answers"))
+    let used = budget.expect("the store answers").map_or(0, |budget| budget.leased);
+    (used, leases.expect("the store answers"))
 }
 
 async fn recorded(app: &App, link: &str) -> u64 {
@@ -236,12 +236,12 @@ async fn what_a_node_does_not_use_goes_back() {
     for _ in 0..2 {
         assert_eq!(there.visit("/shared").await.status, 302);
     }
-    let (leased, leases) = account(&here, &made.id).await;
-    assert!(leased > 2 && leases > 0, "{leased} in {leases}");
-    assert_eq!(exhaust(&here, "/shared").await as i64, 200 - leased, "nobody takes what another holds");
+    let (used, leases) = account(&here, &made.id).await;
+    assert!(used > 2 && leases > 0, "{used} in {leases}");
+    assert_eq!(exhaust(&here, "/shared").await as i64, 200 - used, "nobody takes what another holds");
     here.clock.advance(Span::seconds(6));
     eventually("the idle lease is given back", async || account(&here, &made.id).await.0 < 200).await;
-    let (passed, rest) = (200 - leased + 2, leased - 2);
+    let (passed, rest) = (200 - used + 2, used - 2);
     assert_eq!(account(&here, &made.id).await.0, passed);
     // And again, by a stop.
     assert_eq!(there.visit("/shared").await.status, 302);

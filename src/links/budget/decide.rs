@@ -180,18 +180,18 @@ mod tests {
         }
     }
 
-    fn lease(left: i64) -> Option<Lease> {
-        Some(Lease { id: LeaseId(Uuid::nil()), units: 9, left, usable_until: from_micros(100) })
+    fn lease(left: i64) -> Lease {
+        Lease { id: LeaseId(Uuid::nil()), units: 9, left, usable_until: from_micros(100) }
     }
 
     #[test]
     fn a_visit_passes_waits_or_is_turned_away() {
         let until = Some(UsedUp::Until(from_micros(50)));
         for (what, lease, used_up, (version, limit), at, expected) in [
-            ("a lease", lease(1), None, (1, 10), 0, Next::Pass),
-            ("a lease, whatever was said before", lease(1), until, (1, 10), 0, Next::Pass),
-            ("a lease that is used up", lease(0), None, (1, 10), 0, Next::Ask),
-            ("a lease that may be over for others", lease(1), None, (1, 10), 100, Next::Ask),
+            ("a lease", Some(lease(1)), None, (1, 10), 0, Next::Pass),
+            ("a lease, whatever was said before", Some(lease(1)), until, (1, 10), 0, Next::Pass),
+            ("a lease that is used up", Some(lease(0)), None, (1, 10), 0, Next::Ask),
+            ("a lease that may be over for others", Some(lease(1)), None, (1, 10), 100, Next::Ask),
             ("nothing yet", None, None, (1, 10), 0, Next::Ask),
             ("used up", None, Some(UsedUp::ForGood), (1, 10), 99, Next::UsedUp),
             ("used up, as far as is known", None, until, (1, 10), 49, Next::UsedUp),
@@ -199,11 +199,11 @@ mod tests {
             ("used up, then raised", None, Some(UsedUp::ForGood), (2, 11), 0, Next::Ask),
             ("used up, then renamed", None, Some(UsedUp::ForGood), (2, 10), 0, Next::UsedUp),
             ("used up, seen by an older copy", None, Some(UsedUp::ForGood), (0, 11), 0, Next::UsedUp),
-            ("a lease, then lowered", lease(1), None, (2, 9), 0, Next::GiveUp),
-            ("a lease, then raised", lease(1), None, (2, 11), 0, Next::Pass),
-            ("a lease, then renamed", lease(1), None, (2, 10), 0, Next::Pass),
-            ("a lease, seen by an older copy", lease(1), None, (0, 9), 0, Next::Pass),
-            ("a lease that is used up, then lowered", lease(0), None, (2, 9), 0, Next::Ask),
+            ("a lease, then lowered", Some(lease(1)), None, (2, 9), 0, Next::GiveUp),
+            ("a lease, then raised", Some(lease(1)), None, (2, 11), 0, Next::Pass),
+            ("a lease, then renamed", Some(lease(1)), None, (2, 10), 0, Next::Pass),
+            ("a lease, seen by an older copy", Some(lease(1)), None, (0, 9), 0, Next::Pass),
+            ("a lease that is used up, then lowered", Some(lease(0)), None, (2, 9), 0, Next::Ask),
         ] {
             let known =
                 Known { version: 1, limit: 10, left: None, lease, used_up, last_visit: from_micros(0) };

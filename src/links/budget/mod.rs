@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `decide.rs` | what a visit gets, how large a lease is, what a lease comes to; pure |
+//! | `returns.rs` | what goes back, in the background |
 //! | `store.rs` | queries |
 //!
 //! A node leases a few clicks from the database and gives them out by itself. A lease is smaller the less is left, so that no
@@ -14,15 +15,13 @@
 //! itself gives the rest back; if it does not come, every other does once the lease is over.
 
 mod decide;
+mod returns;
 mod store;
 
 use std::{
     collections::{HashMap, VecDeque},
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -32,13 +31,13 @@ use futures::{
 };
 use metrics::counter;
 use sea_orm::{ConnectionTrait, DbErr};
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::{
     decide::{Known, Lease, Next, Nodes, Settlement, UsedUp, lease_size, next, smaller},
+    returns::Return,
     store::{Granted, Wanted},
 };
 use super::Target;
@@ -54,12 +53,6 @@ use crate::{
 const LIFE: chrono::Duration = chrono::Duration::hours(1);
 /// How long its node uses it: the clocks of two nodes may differ.
 const USABLE: chrono::Duration = chrono::Duration::minutes(50);
-/// How long the rows of leases that are over are kept, for clicks that come late.
-const KEPT: chrono::Duration = chrono::Duration::days(30);
-/// A lease that nobody came for goes back.
-const IDLE: chrono::Duration = chrono::Duration::seconds(5);
-/// A link that nobody came for is forgotten.
-const FORGOTTEN: chrono::Duration = chrono::Duration::minutes(5);
 /// How long "used up" is believed while other nodes may give something back.
 const BELIEVED: chrono::Duration = chrono::Duration::seconds(1);
 /// Asking may take this long, pool included: as long as looking a link up.
@@ -68,16 +61,8 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(800);
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// After a failure nobody is asked for so long.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A lease that nobody knows was granted is looked for after this, when whatever was under way has ended.
-const DOUBT: Duration = Duration::from_secs(2);
 /// More doubts than this are left to the ends of the leases.
 const DOUBTS: usize = 10_000;
-const EVERY: Duration = Duration::from_secs(1);
-/// Leases that are over are looked for every so many seconds, so many at once.
-const SWEEP_EVERY: u32 = 5;
-const TIDY_EVERY: u32 = 600;
-const SWEPT: u64 = 100;
-
 /// The limits of clicks, as this node knows them. A cheap clone.
 #[derive(Debug, Clone)]
 pub struct Budgets(Arc<Inner>);
@@ -92,7 +77,7 @@ struct Inner {
     links: Mutex<HashMap<LinkId, Slot>>,
     returns: Mutex<VecDeque<Return>>,
     /// Leases that may have been granted without this node hearing of it, and since when that is so; `None`: asked for now.
-    doubts: Mutex<HashMap<LeaseId, Option<Instant>>>,
+    doubts: Mutex<HashMap<LeaseId, (Wanted, Option<Instant>)>>,
     recovered: AtomicBool,
 }
 
@@ -113,15 +98,6 @@ enum Asked {
     Unlimited,
     Gone,
     Away,
-}
-
-/// What goes back.
-#[derive(Debug, Clone, Copy)]
-enum Return {
-    /// A lease of which so many were used.
-    Lease(LeaseId, i64),
-    /// A click of a lease that this node does not hold any more.
-    Click(LeaseId, (WorkspaceId, LinkId)),
 }
 
 /// What a visit gets.
@@ -307,7 +283,7 @@ impl Budgets {
     /// Asks for one lease. `None`: the database does not answer, and may have granted it or not.
     async fn grant(&self, wanted: Wanted) -> Option<Granted> {
         let Inner { env, doubts, .. } = &*self.0;
-        lock(doubts).insert(wanted.id, None);
+        lock(doubts).insert(wanted.id, (wanted, None));
         let granted = timeout(ASK_TIMEOUT, store::grant(&env.db.lookup, wanted)).await;
         let mut doubts = lock(doubts);
         // Nothing was sent to a database that could not be reached.
@@ -315,7 +291,7 @@ impl Budgets {
         if unsent || matches!(&granted, Ok(Ok(_))) || doubts.len() > DOUBTS {
             doubts.remove(&wanted.id);
         } else {
-            doubts.insert(wanted.id, Some(Instant::now()));
+            doubts.insert(wanted.id, (wanted, Some(Instant::now())));
         }
         match granted {
             Ok(Ok(granted)) => return Some(granted),
@@ -374,97 +350,6 @@ impl Budgets {
             lock(&self.0.returns).push_back(Return::Click(lease, (workspace, link)));
         }
     }
-
-    /// Gives back what is not used, until `stop`; then everything.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut round = 0_u32;
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let step = async {
-                self.gather(Which::Idle, self.0.env.now());
-                self.give_back(round).await
-            };
-            match stop.run_until_cancelled(step).await {
-                None => break,
-                Some(Ok(())) => {}
-                Some(Err(error)) => tracing::debug!(%error, "clicks cannot be given back yet"),
-            }
-            round = round.wrapping_add(1);
-        }
-        self.gather(Which::All, self.0.env.now());
-        if let Err(error) = self.flush().await {
-            tracing::warn!(%error, "some clicks of limited links go back only after the next start");
-        }
-    }
-
-    /// Makes leases ready to go back, and forgets links that nobody comes for.
-    fn gather(&self, which: Which, now: Moment) {
-        let mut going = Vec::new();
-        lock(&self.0.links).retain(|_, slot| {
-            let known = &mut slot.known;
-            let idle = now - known.last_visit;
-            if (which == Which::All || idle >= IDLE)
-                && let Some(lease) = known.lease.take()
-                && lease.left > 0
-            {
-                going.push(Return::Lease(lease.id, lease.units - lease.left));
-            }
-            idle < FORGOTTEN || slot.flight.is_some() || known.lease.is_some()
-        });
-        lock(&self.0.returns).extend(going);
-    }
-
-    async fn give_back(&self, round: u32) -> Result<(), DbErr> {
-        self.flush().await?;
-        let Inner { env, spool, run, recovered, .. } = &*self.0;
-        let (db, now) = (&env.db.api, env.now());
-        let due: Vec<LeaseId> = lock(&self.0.doubts)
-            .iter()
-            .filter(|(_, since)| since.is_some_and(|since| since.elapsed() >= DOUBT))
-            .map(|(lease, _)| *lease)
-            .collect();
-        for lease in due {
-            store::settle(db, lease, Settlement::GivenBack { used: 0 }, now).await?;
-            lock(&self.0.doubts).remove(&lease);
-        }
-        if !recovered.load(Ordering::Relaxed) && spool.has_drained_earlier_runs() {
-            let earlier = store::list_earlier(db, spool.id(), *run, SWEPT).await?;
-            for lease in &earlier {
-                store::settle(db, *lease, Settlement::Recovered, now).await?;
-            }
-            recovered.store(earlier.is_empty(), Ordering::Relaxed);
-        }
-        if round.is_multiple_of(SWEEP_EVERY) {
-            for lease in store::list_ended(db, now, SWEPT).await? {
-                store::settle(db, lease, Settlement::Ended, now).await?;
-            }
-        }
-        if round.is_multiple_of(TIDY_EVERY) {
-            store::remove_ended(db, now - KEPT).await?;
-        }
-        Ok(())
-    }
-
-    /// Gives back what is ready. Each stays first in the row until it is done, so that nothing is forgotten half-way.
-    async fn flush(&self) -> Result<(), DbErr> {
-        let Inner { env, returns, .. } = &*self.0;
-        loop {
-            let Some(first) = lock(returns).front().copied() else { return Ok(()) };
-            match first {
-                Return::Lease(lease, used) => {
-                    let settlement = Settlement::GivenBack { used };
-                    store::settle(&env.db.api, lease, settlement, env.now()).await?;
-                    lock(returns).pop_front();
-                }
-                Return::Click(lease, link) => {
-                    // Once, whatever comes of it: twice would be one too many.
-                    lock(returns).pop_front();
-                    store::give_back_one(&env.db.api, lease, link).await?;
-                }
-            }
-        }
-    }
 }
 
 impl Slot {
@@ -479,12 +364,6 @@ impl Slot {
         };
         Self { known, flight: None, not_before: None }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Idle,
-    All,
 }
 
 /// Forgets the limits of links that are deleted.

@@ -4,9 +4,11 @@
 //! row nobody else knows yet, so visitors wait for nobody but each other. The drain adds to `drained`.
 
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _,
-    Statement, Value, sea_query::Expr,
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _, ExprTrait as _,
+    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, Statement, Value,
+    sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
 
@@ -157,6 +159,15 @@ pub(super) async fn settle(
     };
     add(&tx, lease.workspace_id, lease.link_id, change).await?;
     tx.commit().await
+}
+
+/// Makes sure that a lease is not there and never will be, although nobody knows whether it was granted. Its id is taken: a
+/// question that is still on its way fails as a whole, and one that is being answered is waited for.
+pub(super) async fn annul(db: &DatabaseConnection, unheard: Wanted, now: Moment) -> Result<(), DbErr> {
+    let nothing = row(Wanted { units: 0, end_time: now, ..unheard });
+    let taken = OnConflict::column(Column::Id).do_nothing().to_owned();
+    let inserted = Entity::insert(nothing).on_conflict(taken).exec_without_returning(db).await?;
+    if inserted > 0 { Ok(()) } else { settle(db, unheard.id, Settlement::GivenBack { used: 0 }, now).await }
 }
 
 /// Gives back one click of a lease that was used up or given back before. In the first case the lease was smaller by it.
