@@ -136,6 +136,7 @@ impl Visits {
             languages: LANGUAGES[(dice / 13) % LANGUAGES.len()],
             query: if number.is_multiple_of(10) { "utm_source=newsletter&utm_medium=email" } else { "" },
             parameters: &[],
+            lease: None,
         };
         let id = ClickId::mint(&env.ids, self.begin + self.step * number as u32);
         let started = Instant::now();

@@ -62,6 +62,7 @@ fn click_record(criterion: &mut Criterion) {
         languages: "en-GB,en;q=0.9",
         query: "",
         parameters: &[],
+        lease: None,
     };
     let id = ClickId::mint(&ids, from_micros(0));
     criterion.bench_function("clicks/record", |bencher| {
@@ -94,6 +95,7 @@ fn destination(criterion: &mut Criterion) {
         active: true,
         start_time: Some(from_micros(0)),
         expire_time: Some(from_micros(2_000_000)),
+        max_clicks: 0,
         version: 1,
     };
     let visit = Visit {
@@ -105,6 +107,7 @@ fn destination(criterion: &mut Criterion) {
         client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
         country: Whereabouts::Known(None),
         password: Password::Unknown,
+        used_up: false,
     };
     // What a visit pays for its user agent, and what the first visit with it pays.
     let agents = Agents::default();

@@ -6,6 +6,7 @@ mod m20261122_000001_first;
 mod m20261122_000002_destinations;
 mod m20261122_000003_countries;
 mod m20261122_000004_routing_rules;
+mod m20261122_000005_limits;
 mod m20261122_000006_doors;
 mod m20261122_000008_campaigns;
 mod sql;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_destinations::Migration),
             Box::new(m20261122_000003_countries::Migration),
             Box::new(m20261122_000004_routing_rules::Migration),
+            Box::new(m20261122_000005_limits::Migration),
             Box::new(m20261122_000006_doors::Migration),
             Box::new(m20261122_000008_campaigns::Migration),
         ]

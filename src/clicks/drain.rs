@@ -77,6 +77,7 @@ impl Drain {
                 Ok(position) => {
                     if let Some(position) = position {
                         reader.seek(position);
+                        keep_no_more(reader, position);
                     }
                     break;
                 }
@@ -148,6 +149,16 @@ impl Drain {
         tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the spool waits for the database");
         self.meters.failures.increment(1);
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Tells the spool what the database has already: the process may have died between the two. Whoever waits for the end of
+/// what earlier runs left need not wait for a click to come.
+fn keep_no_more(reader: &mut Reader, position: Position) {
+    if reader.position() == position
+        && let Err(error) = reader.commit(position)
+    {
+        tracing::warn!(%error, "the spool's checkpoint stays behind the database");
     }
 }
 

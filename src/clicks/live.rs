@@ -399,6 +399,7 @@ mod tests {
             query: query.into(),
             link_campaign: Vec::new(),
             country: None,
+            lease: None,
         }
     }
 

@@ -32,7 +32,7 @@ use crate::{
     env::Env,
     error::Result,
     geo::Geo,
-    ids::{ClickId, LinkId, WorkspaceId},
+    ids::{ClickId, LeaseId, LinkId, WorkspaceId},
     spool::{RecordKind, Refused, Spool},
 };
 
@@ -67,6 +67,8 @@ pub struct Click<'a> {
     pub query: &'a str,
     /// What the link sets in the query of the URL it leads to; its campaign is kept, as it is now.
     pub parameters: &'a [(String, String)],
+    /// What the visit used a part of, where the link has a limit of clicks.
+    pub lease: Option<LeaseId>,
 }
 
 /// Writes clicks into the spool.
@@ -123,6 +125,7 @@ impl Recorder {
             parameters: click.parameters,
             // Looked up now, because the address is not kept.
             country: click.client.and_then(|client| self.geo.country(client)),
+            lease: click.lease.as_ref().map_or(&[], |lease| lease.0.as_bytes()),
         })
     }
 

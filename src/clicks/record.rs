@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{class::Class, query::CAMPAIGN, store::Row};
 use crate::{
     geo::Country,
-    ids::{ClickId, LinkId, WorkspaceId},
+    ids::{ClickId, LeaseId, LinkId, WorkspaceId},
     pb::internal::v1::ClickRecord,
 };
 
@@ -32,10 +32,11 @@ pub(super) struct Fields<'a> {
     pub query: &'a str,
     pub parameters: &'a [(String, String)],
     pub country: Option<Country>,
+    pub lease: &'a [u8],
 }
 
 /// What everything but the texts takes at the most.
-const FIXED_BYTES: usize = 84;
+const FIXED_BYTES: usize = 86;
 
 /// Writes a record.
 pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
@@ -53,9 +54,10 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
         query,
         parameters,
         country,
+        lease,
     } = fields;
     let texts = user_agent.len() + referrer_host.len() + language.len() + query.len();
-    let mut record = Vec::with_capacity(FIXED_BYTES + texts);
+    let mut record = Vec::with_capacity(FIXED_BYTES + texts + lease.len());
     bytes(&mut record, 1, workspace);
     bytes(&mut record, 2, link);
     number(&mut record, 3, *platform);
@@ -76,6 +78,7 @@ pub(super) fn encode(fields: &Fields<'_>) -> Vec<u8> {
         record.push(b'=');
         record.extend_from_slice(value.as_bytes());
     }
+    bytes(&mut record, 14, lease);
     record
 }
 
@@ -113,6 +116,7 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row> {
         query: record.query,
         link_campaign: record.link_campaign,
         country: Country::parse(&record.country),
+        lease: uuid(&record.lease_id).map(LeaseId),
     })
 }
 
@@ -127,10 +131,10 @@ mod tests {
             [("utm_source", "mail"), ("id", "7"), ("utm_term", ""), ("utm_id", "1"), ("utm_content", &long)]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let campaign = ["utm_source=mail".to_owned(), "utm_term=".to_owned(), format!("utm_content={long}")];
-        for (user_agent, number, network, country, parameters, campaign) in [
-            ("", 0, &[][..], "", &[][..], &[][..]),
-            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[]),
-            (&long, 6, &[1; 6], "NZ", &parameters, &campaign),
+        for (user_agent, number, network, country, parameters, campaign, lease) in [
+            ("", 0, &[][..], "", &[][..], &[][..], &[][..]),
+            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[], &[9; 16]),
+            (&long, 6, &[1; 6], "NZ", &parameters, &campaign, &[]),
         ] {
             let fields = Fields {
                 workspace: &[7; 16],
@@ -146,6 +150,7 @@ mod tests {
                 query: "a=b",
                 parameters,
                 country: Country::parse(country),
+                lease,
             };
             let message = ClickRecord {
                 workspace_id: vec![7; 16].into(),
@@ -161,12 +166,14 @@ mod tests {
                 query: "a=b".to_owned(),
                 country: country.to_owned(),
                 link_campaign: campaign.to_vec(),
+                lease_id: lease.to_vec().into(),
             };
             assert_eq!(encode(&fields), message.encode_to_vec());
             let row = decode(Uuid::nil(), &encode(&fields)).expect("a click");
             assert_eq!((row.user_agent.as_str(), row.visitor), (user_agent, -1));
             assert_eq!(row.country, Country::parse(country));
             assert_eq!(row.link_campaign, campaign);
+            assert_eq!(row.lease.is_some(), !lease.is_empty());
         }
         assert!(decode(Uuid::nil(), b"garbage").is_none());
     }

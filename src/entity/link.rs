@@ -58,6 +58,8 @@ pub struct Model {
     pub start_time: Option<Moment>,
     /// From when on it does not.
     pub expire_time: Option<Moment>,
+    /// How many visits it sends on; 0: any number.
+    pub max_clicks: i64,
     /// An array of texts.
     #[sea_orm(column_type = "JsonBinary")]
     pub tags: Json,

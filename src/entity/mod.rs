@@ -3,6 +3,8 @@
 
 pub mod api_key;
 pub mod click;
+pub mod click_budget;
+pub mod click_lease;
 pub mod click_rollup;
 pub mod dead_letter;
 pub mod dictionary;

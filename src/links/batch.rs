@@ -10,8 +10,8 @@ use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Code, Content, CountedLink, Draft, LinkChange, NewLink, Run, Shown, changes::Changes, code_taken, etag,
-    insert, seal, store, unknown, weight,
+    Code, Content, CountedLink, Draft, LinkChange, NewLink, Run, Shown, budget, changes::Changes, code_taken,
+    etag, insert, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -154,6 +154,7 @@ pub async fn batch_delete(
         tx.rollback().await?;
         return Ok(results);
     }
+    budget::forget(&tx, tenant.id, &going).await?;
     store::remove(&tx, tenant.id, going).await?;
     // A repeat finds nothing any more, so it is told that they are gone.
     let outcomes = outcomes(&results, Outcome::Gone);

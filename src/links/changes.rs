@@ -155,6 +155,7 @@ mod tests {
             active: true,
             start_time: None,
             expire_time: None,
+            max_clicks: 0,
             tags: serde_json::json!([]),
             targeting: None,
             og: None,

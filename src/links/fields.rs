@@ -26,6 +26,7 @@ const MAX_DESCRIPTION: usize = 2000;
 const MAX_DEEP_LINK_PATH: usize = 1024;
 const MAX_REASON: usize = 1000;
 const MAX_PASSWORD: usize = 200;
+const MAX_CLICKS: i64 = 1_000_000_000;
 const MAX_TAGS: usize = 50;
 const MAX_TAG: usize = 50;
 
@@ -60,6 +61,7 @@ pub struct Content {
     pub active: bool,
     pub start_time: Option<Moment>,
     pub expire_time: Option<Moment>,
+    pub max_clicks: i64,
     pub tags: Vec<String>,
     pub targeting: Option<v1::Targeting>,
     pub og: Option<v1::Og>,
@@ -109,6 +111,7 @@ pub enum Field {
     Active,
     StartTime,
     ExpireTime,
+    MaxClicks,
     Tags,
     Targeting,
     Og,
@@ -120,7 +123,7 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
@@ -139,6 +142,7 @@ impl Field {
         Self::Active,
         Self::StartTime,
         Self::ExpireTime,
+        Self::MaxClicks,
         Self::Tags,
         Self::Targeting,
         Self::Og,
@@ -169,6 +173,7 @@ impl Field {
             Self::Active => "active",
             Self::StartTime => "start_time",
             Self::ExpireTime => "expire_time",
+            Self::MaxClicks => "max_clicks",
             Self::Tags => "tags",
             Self::Targeting => "targeting",
             Self::Og => "og",
@@ -200,6 +205,7 @@ impl Field {
             Self::Active => link.active.is_some(),
             Self::StartTime => link.start_time.is_some(),
             Self::ExpireTime => link.expire_time.is_some(),
+            Self::MaxClicks => link.max_clicks != 0,
             Self::Tags => !link.tags.is_empty(),
             Self::Targeting => link.targeting.is_some(),
             Self::Og => link.og.is_some(),
@@ -345,6 +351,9 @@ impl Door<'_> {
         let expire_time = time(Field::ExpireTime, link.expire_time);
         let warn_time = time(Field::WarnTime, link.warn_time);
         let disable_time = time(Field::DisableTime, link.disable_time);
+        if asked(Field::MaxClicks) && !(0..=MAX_CLICKS).contains(&link.max_clicks) {
+            wrong.add(self.name("max_clicks"), "must be 0 to 1,000,000,000");
+        }
         let tags = if asked(Field::Tags) { self.tags(&link.tags, wrong) } else { Vec::new() };
         let targeting = link.targeting.filter(|_| asked(Field::Targeting));
         let targeting = extras::check_targeting(&self.name("targeting"), targeting, wrong);
@@ -379,6 +388,7 @@ impl Door<'_> {
             active: link.active.unwrap_or(true),
             start_time,
             expire_time,
+            max_clicks: link.max_clicks,
             tags,
             targeting,
             og,
@@ -522,6 +532,7 @@ impl LinkChange {
                 Field::Active => link.active = content.active,
                 Field::StartTime => link.start_time = content.start_time,
                 Field::ExpireTime => link.expire_time = content.expire_time,
+                Field::MaxClicks => link.max_clicks = content.max_clicks,
                 Field::Tags => link.tags = take(&mut content.tags).into(),
                 Field::Targeting => link.targeting = extras::to_bytes(content.targeting.as_ref()),
                 Field::Og => link.og = extras::to_bytes(content.og.as_ref()),

@@ -6,14 +6,17 @@
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
+//! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
 //!
 //! Guarantees: a code belongs to one link of a domain, however many ask for it at once; a code that was asked for is never
-//! replaced by another. A change that is stored is told to every node. A call repeated under its `request_id` has one effect.
+//! replaced by another. A change that is stored is told to every node. No limit of
+//! clicks is passed, however many ask on however many nodes. A call repeated under its `request_id` has one effect.
 
 mod app_fields;
 mod batch;
+mod budget;
 mod changes;
 mod code;
 mod etag;
@@ -33,6 +36,7 @@ use std::collections::{HashMap, HashSet};
 
 pub use self::{
     batch::{batch_create, batch_delete, batch_update},
+    budget::{Budgets, Taken, Unit},
     code::is_short_code,
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, NOT_A_UUID, NewLink, moment, timestamp},
@@ -192,6 +196,7 @@ pub async fn delete(
     let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, [id]).await?;
+    budget::forget(&tx, tenant.id, &[id]).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of([&stored], now);
     changes.notify(&tx).await?;
@@ -261,6 +266,7 @@ impl Draft {
             active: content.active,
             start_time: content.start_time,
             expire_time: content.expire_time,
+            max_clicks: content.max_clicks,
             tags: content.tags.into(),
             targeting: extras::to_bytes(content.targeting.as_ref()),
             og: extras::to_bytes(content.og.as_ref()),

@@ -281,6 +281,7 @@ mod tests {
             active: number % 2 == 0,
             start_time: None,
             expire_time: None,
+            max_clicks: 0,
             version: 3,
         };
         (0..count)

@@ -117,6 +117,7 @@ fn target(destination: &str) -> Target {
         active: true,
         start_time: None,
         expire_time: None,
+        max_clicks: 0,
         version: 3,
     }
 }

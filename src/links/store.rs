@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 33.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 34.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -185,7 +185,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 28] = [
+const CHANGEABLE: [Column; 29] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -205,6 +205,7 @@ const CHANGEABLE: [Column; 28] = [
     Column::Active,
     Column::StartTime,
     Column::ExpireTime,
+    Column::MaxClicks,
     Column::Tags,
     Column::Targeting,
     Column::Og,
@@ -239,6 +240,7 @@ fn values(link: &Model) -> ValueTuple {
         link.active.into(),
         link.start_time.into(),
         link.expire_time.into(),
+        link.max_clicks.into(),
         link.tags.clone().into(),
         link.targeting.clone().into(),
         link.og.clone().into(),

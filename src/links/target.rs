@@ -64,6 +64,8 @@ pub struct Target {
     pub start_time: Option<Moment>,
     /// From when on it does not.
     pub expire_time: Option<Moment>,
+    /// How many visits it sends on; 0: any number.
+    pub max_clicks: i64,
     /// Goes up with every change: of two targets of one link the higher one is newer.
     pub version: i64,
 }
@@ -134,6 +136,8 @@ struct Encoded {
     keep_query: bool,
     #[prost(bytes = "vec", tag = "16")]
     rules: Vec<u8>,
+    #[prost(int64, tag = "17")]
+    max_clicks: i64,
     /// When the database said so; only in the shared cache.
     #[prost(sint64, optional, tag = "20")]
     fetched_micros: Option<i64>,
@@ -200,6 +204,7 @@ impl Target {
             fetched_micros: micros(fetched),
             settings: self.house.as_ref().map(|house| house.settings.clone()),
             suspended: self.house.as_ref().is_some_and(|house| house.suspended),
+            max_clicks: self.max_clicks,
             ..Encoded::default()
         };
         if let Some(extras) = &self.extras {
@@ -266,6 +271,7 @@ impl Target {
             active: encoded.active,
             start_time: encoded.start_micros.map(from_micros),
             expire_time: encoded.expire_micros.map(from_micros),
+            max_clicks: encoded.max_clicks,
             version: encoded.version,
         };
         Some((target, encoded.fetched_micros.map(from_micros)))
@@ -292,6 +298,7 @@ struct Row {
     active: bool,
     start_time: Option<Moment>,
     expire_time: Option<Moment>,
+    max_clicks: i64,
     version: i64,
     title: String,
     description: String,
@@ -339,6 +346,7 @@ impl From<Row> for Target {
             active: row.active,
             start_time: row.start_time,
             expire_time: row.expire_time,
+            max_clicks: row.max_clicks,
             version: row.version,
         }
     }
@@ -370,6 +378,7 @@ pub async fn find_target(
             Column::Active,
             Column::StartTime,
             Column::ExpireTime,
+            Column::MaxClicks,
             Column::Version,
             Column::Title,
             Column::Description,
@@ -421,6 +430,7 @@ mod tests {
             active: true,
             start_time: None,
             expire_time: Some(now),
+            max_clicks: 0,
             version: 7,
         }
     }
@@ -433,6 +443,8 @@ mod tests {
         assert!(size_of::<Target>() <= 320, "{}", size_of::<Target>());
         let long_ago = Target { start_time: Some(from_micros(-5)), ..target() };
         assert_eq!(Target::decode(&long_ago.encode()), Some(long_ago));
+        let limited = Target { max_clicks: 1_000_000_000, ..target() };
+        assert_eq!(Target::decode(&limited.encode()), Some(limited));
         let texts = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
         };

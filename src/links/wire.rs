@@ -208,6 +208,7 @@ fn content(config: &Config, link: Model) -> v1::Link {
         active: Some(link.active),
         start_time: link.start_time.map(time),
         expire_time: link.expire_time.map(time),
+        max_clicks: link.max_clicks,
         tags: serde_json::from_value(link.tags).unwrap_or_default(),
         targeting: extras::from_bytes(link.targeting.as_deref()),
         og: extras::from_bytes(link.og.as_deref()),

@@ -15,7 +15,7 @@ use super::{
     scheme,
     visitor::Platform,
 };
-use crate::{ids::ClickId, pb::v1};
+use crate::{ids::ClickId, links::Unit, pb::v1};
 
 /// How long a visitor should wait when no store could say where the link goes.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
@@ -23,23 +23,28 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 impl Redirects {
     /// Shows a page instead of sending the visitor on. Pages that lead on are clicks; those that stand in the way are not.
     #[cold]
-    pub(super) fn show(&self, call: &Call<'_>, outcome: Outcome<'_>) -> Response<Full<Bytes>> {
+    pub(super) fn show(
+        &self,
+        call: &Call<'_>,
+        outcome: Outcome<'_>,
+        unit: Option<Unit>,
+    ) -> Response<Full<Bytes>> {
         let nonce = self.nonce();
         let look = Look { language: call.visit.languages, nonce: &nonce };
         match outcome {
-            Outcome::Go { url, step } => self.go(call, url, step, StatusCode::FOUND),
+            Outcome::Go { url, step } => self.go(call, url, step, unit, StatusCode::FOUND),
             Outcome::OpenApp { store, web } => {
-                let Ok(click) = self.record(call, Step::Scheme) else { return unavailable() };
+                let Ok(click) = self.record(call, Step::Scheme, unit) else { return unavailable() };
                 self.count(if click.is_some() { Ending::OpenedApp } else { Ending::Unrecorded });
                 recorded(open_app(call, &look, (store, web), click), &nonce, click)
             }
             Outcome::Launchpad(ways) => {
-                let Ok(click) = self.record(call, Step::Launchpad) else { return unavailable() };
+                let Ok(click) = self.record(call, Step::Launchpad, unit) else { return unavailable() };
                 self.count(if click.is_some() { Ending::Launchpad } else { Ending::Unrecorded });
                 recorded(launchpad(call, &look, ways, click, &self.short_url(call.code)), &nonce, click)
             }
             Outcome::Preview(card) => {
-                let Ok(click) = self.record(call, Step::Preview) else { return unavailable() };
+                let Ok(click) = self.record(call, Step::Preview, None) else { return unavailable() };
                 self.count(if click.is_some() { Ending::Previewed } else { Ending::Unrecorded });
                 recorded(preview(call, &look, card, &self.short_url(call.code)), &nonce, click)
             }

@@ -60,6 +60,13 @@ pub struct Launchpad<'a> {
     pub opens_app: bool,
 }
 
+impl Outcome<'_> {
+    /// Says whether the visitor is sent on, at once or by a page that leads on: what counts against the limit of a link.
+    pub fn leads_on(&self) -> bool {
+        matches!(self, Self::Go { .. } | Self::OpenApp { .. } | Self::Launchpad(_))
+    }
+}
+
 /// What a preview may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Card {
@@ -138,6 +145,8 @@ pub enum Closed {
     NotStarted,
     /// At or after its end.
     Expired,
+    /// As many visits were sent on as may be.
+    Exhausted,
     /// It is for others.
     NotTargeted,
 }
@@ -145,7 +154,7 @@ pub enum Closed {
 /// Chooses where a visitor of a link goes at `now`. The first line that holds decides:
 ///
 /// 1. The workspace is suspended: gone. The link is disabled: gone.
-/// 2. The link is inactive, has not started, has expired: not found.
+/// 2. The link is inactive, has not started, has expired, has sent on as many visits as it may: not found.
 /// 3. It has a password that was not given: the visitor is asked for it. Before the warning, because that shows where the
 ///    link leads. Programs that draw previews are asked for nothing and see what the link says of itself, or nothing.
 /// 4. It is warned of: a warning, for programs too, with the destination that the lines below name.
@@ -178,6 +187,9 @@ pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'
     }
     if since(link.expire_time) {
         return Outcome::NotFound(Closed::Expired);
+    }
+    if visit.used_up {
+        return Outcome::NotFound(Closed::Exhausted);
     }
     let Some(extras) = extras else { return onward(link, visit, now) };
     let locked = extras.has_password && visit.password == Password::Unknown;

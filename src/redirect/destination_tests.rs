@@ -29,6 +29,7 @@ fn link(ios: &str, android: &str, web: &str) -> Target {
         active: true,
         start_time: None,
         expire_time: None,
+        max_clicks: 0,
         version: 1,
     }
 }
@@ -44,6 +45,7 @@ fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
         client: None,
         country: Whereabouts::Known(None),
         password: Password::Unknown,
+        used_up: false,
     }
 }
 
@@ -118,6 +120,16 @@ fn a_link_redirects_from_its_start_until_just_before_its_end() {
     link.active = false;
     let outcome = choose(&link, &visitor(Platform::Web, false), from_micros(150));
     assert_eq!(outcome, Outcome::NotFound(Closed::Inactive));
+}
+
+#[test]
+fn a_link_whose_clicks_are_used_up_is_closed_unless_it_is_closed_anyway() {
+    let used_up = Visit { used_up: true, ..visitor(Platform::Web, false) };
+    let open = link("", "", "web");
+    let expired = Target { expire_time: Some(from_micros(0)), ..open.clone() };
+    for (link, closed) in [(open, Closed::Exhausted), (expired, Closed::Expired)] {
+        assert_eq!(choose(&link, &used_up, from_micros(0)), Outcome::NotFound(closed));
+    }
 }
 
 /// A moment that is over, the present, and one to come.

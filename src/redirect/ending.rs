@@ -10,15 +10,15 @@ pub enum Ending {
     Redirected,
     /// Sent on or shown a page instead, but the spool could not take the click.
     Unrecorded,
-    /// Turned away, because the spool could not take the click (`SPOOL_FULL_POLICY=refuse_503`).
+    /// Turned away, because the spool could not take the click (`SPOOL_FULL_POLICY=refuse_503`, or the link has a limit of clicks).
     Refused,
     /// There is no such link.
     Unknown,
-    /// The link is inactive, over, not open yet or for others.
+    /// The link is inactive, over, used up, not open yet or for others.
     Closed,
     /// The link's destination cannot stand in a header.
     Broken,
-    /// No store could say where the link goes.
+    /// No store could say where the link goes, or whether its limit leaves a click.
     Away,
     /// The answer would have taken too long.
     Late,

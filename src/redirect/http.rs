@@ -24,7 +24,7 @@ use crate::{
     env::Env,
     ids::ClickId,
     limits::Limits,
-    links::{Answer, OWN_DOMAIN, Resolver, Target, is_short_code},
+    links::{Answer, Budgets, OWN_DOMAIN, Resolver, Taken, Target, Unit, is_short_code},
 };
 
 /// The public door. A cheap clone.
@@ -36,6 +36,7 @@ pub(super) struct Inner {
     pub env: Env,
     pub resolver: Resolver,
     pub limits: Arc<dyn Limits>,
+    budgets: Budgets,
     recorder: Recorder,
     endings: Endings,
     agents: Agents,
@@ -56,12 +57,19 @@ pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-s
 const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id");
 
 impl Redirects {
-    /// Returns the door over `resolver` and `recorder`. `limits` bound how often passwords are tried.
-    pub fn new(env: Env, resolver: Resolver, recorder: Recorder, limits: Arc<dyn Limits>) -> Self {
+    /// Returns the door over `resolver`, `budgets` and `recorder`. `limits` bound how often passwords are tried.
+    pub fn new(
+        env: Env,
+        resolver: Resolver,
+        budgets: Budgets,
+        recorder: Recorder,
+        limits: Arc<dyn Limits>,
+    ) -> Self {
         Self(Arc::new(Inner {
             env,
             resolver,
             limits,
+            budgets,
             recorder,
             endings: Endings::new(),
             agents: Agents::default(),
@@ -94,9 +102,36 @@ impl Redirects {
         let visit = self.read(request, client);
         let class = class::by_request(&request.method, &request.headers, edge);
         let call = Call { target: &target, code, visit: &visit, class, now };
-        match choose(&target, &visit, now) {
-            Outcome::Go { url, step } => Some(self.go(&call, url, step, StatusCode::FOUND)),
-            other => Some(self.show(&call, other)),
+        let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
+            return Some(unavailable());
+        };
+        match outcome {
+            Outcome::Go { url, step } => Some(self.go(&call, url, step, unit, StatusCode::FOUND)),
+            other => Some(self.show(&call, other, unit)),
+        }
+    }
+
+    /// Chooses what becomes of a visit, and takes one click of the limit of a link that has one for a visit that is sent on.
+    /// `None`, and counted: nobody can say whether there is one left.
+    pub(super) async fn decide<'a>(
+        &self,
+        target: &'a Target,
+        visit: &Visit<'_>,
+        now: Moment,
+    ) -> Option<(Outcome<'a>, Option<Unit>)> {
+        let outcome = choose(target, visit, now);
+        if target.max_clicks == 0 || !outcome.leads_on() {
+            return Some((outcome, None));
+        }
+        // In a box: visits to links without a limit should not carry the room that this takes.
+        match Box::pin(self.0.budgets.take(target, now)).await {
+            Taken::Unit(unit) => Some((outcome, Some(unit))),
+            Taken::Unlimited => Some((outcome, None)),
+            Taken::UsedUp => Some((choose(target, &Visit { used_up: true, ..*visit }, now), None)),
+            Taken::Away => {
+                self.count(Ending::Away);
+                None
+            }
         }
     }
 
@@ -112,6 +147,7 @@ impl Redirects {
             client: Some(client),
             country: Whereabouts::LookUp(&self.0.env.geo),
             password: Password::Unknown,
+            used_up: false,
         }
     }
 
@@ -121,6 +157,7 @@ impl Redirects {
         call: &Call<'_>,
         url: &str,
         step: Step,
+        unit: Option<Unit>,
         status: StatusCode,
     ) -> Response<Full<Bytes>> {
         // What is saved is always a valid header; anything else is a row written by hand.
@@ -129,7 +166,7 @@ impl Redirects {
             self.count(Ending::Broken);
             return not_found();
         };
-        let Ok(click) = self.record(call, step) else { return unavailable() };
+        let Ok(click) = self.record(call, step, unit) else { return unavailable() };
         let location = match call.decorated(url, click) {
             Cow::Borrowed(_) => Ok(plain),
             Cow::Owned(decorated) => HeaderValue::try_from(decorated),
@@ -150,8 +187,14 @@ impl Redirects {
     }
 
     /// Records the visit and returns the id of the click; `None`: the spool cannot take it and the visitor goes on all the
-    /// same. Fails, and counts that, when the visitor shall not.
-    pub(super) fn record(&self, call: &Call<'_>, step: Step) -> Result<Option<ClickId>, TurnedAway> {
+    /// same. Fails, and counts that, when the visitor shall not; what a limit must count and cannot does not pass, and its
+    /// `unit` goes back.
+    pub(super) fn record(
+        &self,
+        call: &Call<'_>,
+        step: Step,
+        unit: Option<Unit>,
+    ) -> Result<Option<ClickId>, TurnedAway> {
         let Call { target, visit, .. } = call;
         let id = ClickId::mint(&self.0.env.ids, call.now);
         let click = Click {
@@ -166,11 +209,16 @@ impl Redirects {
             languages: visit.languages,
             query: visit.query,
             parameters: target.decoration.as_deref().map_or(&[], |link| &link.parameters),
+            lease: unit.as_ref().map(Unit::lease),
         };
         let recorded = self.0.recorder.record(id, &click);
-        if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
+        let must_be = unit.is_some() || self.0.env.config.spool.full_policy == FullPolicy::Refuse;
+        if recorded.is_err() && must_be {
             self.count(Ending::Refused);
             return Err(TurnedAway);
+        }
+        if let Some(unit) = unit {
+            unit.spend();
         }
         Ok(recorded.is_ok().then_some(id))
     }

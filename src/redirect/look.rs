@@ -98,12 +98,15 @@ fn shown(link: &Target, now: Moment) -> Shown<'_> {
         client: None,
         country: Whereabouts::Known(None),
         password: Password::Unknown,
+        used_up: false,
     };
     match choose(link, &visit, now) {
         Outcome::Gone(_) => return Shown::Gone,
         Outcome::Password | Outcome::Warn { .. } => return Shown::Hidden,
         Outcome::NotFound(super::destination::Closed::NotTargeted) => {}
         Outcome::NotFound(_) => return Shown::Nothing,
+        // Who could look would need no click.
+        _ if link.max_clicks != 0 => return Shown::Hidden,
         _ => {}
     }
     let urls = [

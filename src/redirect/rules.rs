@@ -204,6 +204,7 @@ mod tests {
             client: None,
             country: Whereabouts::Known(None),
             password: Password::Unknown,
+            used_up: false,
         }
     }
 

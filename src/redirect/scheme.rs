@@ -126,6 +126,7 @@ mod tests {
             active: true,
             start_time: None,
             expire_time: None,
+            max_clicks: 0,
             version: 1,
         }
     }

@@ -70,7 +70,7 @@ impl Redirects {
                 // The password was taken away meanwhile.
                 return self.again(code);
             }
-            other => return self.show(&call, other),
+            other => return self.show(&call, other, None),
         }
         for (name, key) in
             [(LimitName::Unlock, household.to_string()), (LimitName::UnlockLink, target.id.to_string())]
@@ -106,9 +106,10 @@ impl Redirects {
         }
         let visit = Visit { password: Password::Given, ..visit };
         let call = Call { visit: &visit, ..call };
-        match choose(&target, &visit, now) {
-            Outcome::Go { url, step } => self.go(&call, url, step, StatusCode::SEE_OTHER),
-            other => self.show(&call, other),
+        let Some((outcome, unit)) = self.decide(&target, &visit, now).await else { return unavailable() };
+        match outcome {
+            Outcome::Go { url, step } => self.go(&call, url, step, unit, StatusCode::SEE_OTHER),
+            other => self.show(&call, other, unit),
         }
     }
 

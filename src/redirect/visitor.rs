@@ -36,6 +36,8 @@ pub struct Visit<'a> {
     pub country: Whereabouts<'a>,
     /// Whether the visitor typed in the password of the link.
     pub password: Password,
+    /// Whether the clicks of the link are used up. Asked only of links with a limit, and only for a visit that would be sent on.
+    pub used_up: bool,
 }
 
 impl Visit<'_> {

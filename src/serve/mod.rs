@@ -40,7 +40,7 @@ use crate::{
     env::{self, Env},
     ids::Ids,
     limits,
-    links::{Resolver, Snapshots},
+    links::{Budgets, Resolver, Snapshots},
     redirect::Redirects,
     spool::{Spool, SpoolOptions},
 };
@@ -124,7 +124,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     env.geo.refresh();
     let secret = env.secrets.session.expose_secret().as_bytes();
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
-    let redirects = Redirects::new(env.clone(), resolver.clone(), recorder, shares);
+    let budgets = Budgets::new(env.clone(), spool.clone());
+    let redirects = Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares);
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
@@ -146,6 +147,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         resolver,
         refreshes,
         snapshots,
+        budgets,
         drain,
     };
     let work = work::begin(works);

@@ -30,7 +30,7 @@ use crate::{
     env::Env,
     geo::Geo,
     idempotency,
-    links::{Refreshes, Resolver, Snapshots},
+    links::{Budgets, Refreshes, Resolver, Snapshots},
     spool::{Reader, Spool},
     workspaces::keys,
 };
@@ -59,6 +59,7 @@ pub(super) struct Works<'a> {
     pub resolver: Resolver,
     pub refreshes: Refreshes,
     pub snapshots: Snapshots,
+    pub budgets: Budgets,
     pub drain: (Spool, Reader),
 }
 
@@ -71,7 +72,8 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, drain } = works;
+    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, budgets, drain } =
+        works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -92,6 +94,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         async move { resolver.refresh(&mut *refreshes.lock().await, token).await }
     });
     work.begin("hot links", move |token| snapshots.clone().run(token));
+    work.begin("click limits", move |token| budgets.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
     let partitioned = env.clone();

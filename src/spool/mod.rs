@@ -294,6 +294,7 @@ impl Spool {
             segments: VecDeque::from(recovered.segments),
             drained,
             cut_bytes: recovered.cut_bytes,
+            first_new: recovered.next_number,
             quarantined: directory::count_quarantined(&dir.path),
             dir,
         }));
@@ -344,6 +345,11 @@ impl Spool {
         let position = self.owner.shared.append(kind.into(), id, payload, Some(waiter))?;
         synced.await.unwrap_or(Err(Refused::Failed))?;
         Ok(position)
+    }
+
+    /// Says whether everything that earlier runs left in the spool has been drained.
+    pub fn has_drained_earlier_runs(&self) -> bool {
+        self.owner.shared.lag_below(self.owner.shared.first_new) == 0
     }
 
     /// Returns what the spool holds. Reads one record from the disk.

@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub sync_failing: AtomicBool,
     pub syncs: AtomicU64,
     pub cut_bytes: u64,
+    /// The first segment of this run; those below it were recovered.
+    pub first_new: u64,
     pub quarantined: AtomicU64,
     pub meters: Meters,
     pub sync_thread: OnceLock<Thread>,
@@ -61,12 +63,13 @@ pub(super) struct Parts {
     pub segments: VecDeque<Arc<SegmentFile>>,
     pub drained: Drained,
     pub cut_bytes: u64,
+    pub first_new: u64,
     pub quarantined: u64,
 }
 
 impl Shared {
     pub fn new(parts: Parts) -> Shared {
-        let Parts { dir, id, options, state, segments, drained, cut_bytes, quarantined } = parts;
+        let Parts { dir, id, options, state, segments, drained, cut_bytes, first_new, quarantined } = parts;
         let held = segments.iter().map(|segment| segment.written()).sum();
         Shared {
             dir,
@@ -83,6 +86,7 @@ impl Shared {
             sync_failing: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
             cut_bytes,
+            first_new,
             quarantined: AtomicU64::new(quarantined),
             meters: Meters::resolve(),
             sync_thread: OnceLock::new(),
@@ -134,6 +138,11 @@ impl Shared {
     }
 
     pub fn lag_records(&self) -> u64 {
+        self.lag_below(u64::MAX)
+    }
+
+    /// Counts the records of the segments below `number` that no commit has covered.
+    pub fn lag_below(&self, number: u64) -> u64 {
         let drained = lock(&self.drained);
         let segments = lock(&self.segments);
         let in_segment = |segment: &Arc<SegmentFile>| {
@@ -144,7 +153,7 @@ impl Shared {
                 std::cmp::Ordering::Greater => records,
             }
         };
-        segments.iter().map(in_segment).sum()
+        segments.iter().filter(|segment| segment.number < number).map(in_segment).sum()
     }
 
     /// The first segment after `number`.

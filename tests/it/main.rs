@@ -6,6 +6,7 @@ mod analytics;
 mod api;
 mod batches;
 mod cli;
+mod click_limits;
 mod clicks;
 mod contract;
 mod doors;

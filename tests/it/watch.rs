@@ -283,6 +283,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_goes_on() {
                 languages: "",
                 query: &query,
                 parameters: &[],
+                lease: None,
             };
             recorder.record(ClickId::mint(&app.env().ids, app.env().now()), &visit).expect("records");
         }

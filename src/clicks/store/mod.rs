@@ -23,7 +23,7 @@ use crate::{
     clock::Moment,
     db::{Dialect, dialect},
     geo::Country,
-    ids::{ClickId, LinkId, WorkspaceId, time_of},
+    ids::{ClickId, LeaseId, LinkId, WorkspaceId, time_of},
     spool::Position,
 };
 
@@ -45,6 +45,7 @@ pub struct Row {
     /// The link's own, `name=value` each.
     pub link_campaign: Vec<String>,
     pub country: Option<Country>,
+    pub lease: Option<LeaseId>,
 }
 
 /// The sorts of text in the dictionary. The numbers are stored.
@@ -206,6 +207,15 @@ fn counts(inserted: &[Inserted<'_>]) -> Counts {
     counts
 }
 
+/// Counts the rows that used a part of a lease, by lease.
+fn by_lease(inserted: &[Inserted<'_>]) -> BTreeMap<LeaseId, i64> {
+    let mut used = BTreeMap::new();
+    for lease in inserted.iter().filter_map(|one| one.row.lease) {
+        *used.entry(lease).or_default() += 1;
+    }
+    used
+}
+
 /// Adds the hours up: what the totals of a link grow by.
 fn by_link(counts: &Counts) -> BTreeMap<(WorkspaceId, LinkId), (i64, i64)> {
     let mut totals = BTreeMap::<_, (i64, i64)>::new();
@@ -318,6 +328,7 @@ mod tests {
             query: String::new(),
             link_campaign: Vec::new(),
             country: None,
+            lease: (class == Class::Human).then_some(LeaseId(Uuid::nil())),
         };
         let preview = Class::Preview;
         let rows = [row(Class::Human), row(preview), row(Class::Human)];
@@ -339,6 +350,7 @@ mod tests {
             fresh.iter().map(|one| (one.row.id, one.class)).collect::<Vec<_>>(),
             [(rows[0].id, Class::Human), (rows[1].id, preview)]
         );
+        assert_eq!(by_lease(&fresh), BTreeMap::from([(LeaseId(Uuid::nil()), 1)]));
         let counts = counts(&fresh);
         assert_eq!(counts.into_iter().collect::<Vec<_>>(), [((rows[0].workspace, rows[0].link, 2), (1, 1))]);
     }

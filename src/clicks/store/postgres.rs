@@ -1,13 +1,16 @@
 //! The statements of Postgres.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Inserted, Kind, Progress, by_link, counts, fresh};
-use crate::{geo::Country, ids::time_of};
+use super::{Coded, Counts, Inserted, Kind, Progress, by_lease, by_link, counts, fresh};
+use crate::{
+    geo::Country,
+    ids::{LeaseId, time_of},
+};
 
 /// What Postgres says when no partition fits.
 const CHECK_VIOLATION: &str = "23514";
@@ -36,6 +39,7 @@ async fn try_write<'a>(
     let mut tx = pool.begin().await?;
     let inserted = fresh(rows, insert(&mut tx, rows).await?);
     add_counts(&mut tx, &counts(&inserted)).await?;
+    add_to_leases(&mut tx, &by_lease(&inserted)).await?;
     sqlx::query(
         "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES ($1, $2, $3, $4)
          ON CONFLICT (spool_id) DO UPDATE
@@ -117,6 +121,26 @@ async fn add_counts(tx: &mut PgConnection, counts: &Counts) -> Result<(), sqlx::
     .execute(&mut *tx)
     .await
     .map(drop)
+}
+
+/// Adds to what is recorded of leases, and forgets those of which everything is.
+async fn add_to_leases(tx: &mut PgConnection, used: &BTreeMap<LeaseId, i64>) -> Result<(), sqlx::Error> {
+    if used.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE click_leases SET drained = drained + used.count
+         FROM unnest($1::uuid[], $2::bigint[]) AS used (id, count) WHERE click_leases.id = used.id",
+    )
+    .bind(used.keys().map(|lease| lease.0).collect::<Vec<_>>())
+    .bind(used.values().copied().collect::<Vec<_>>())
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("DELETE FROM click_leases WHERE id = ANY($1) AND drained = units")
+        .bind(used.keys().map(|lease| lease.0).collect::<Vec<_>>())
+        .execute(&mut *tx)
+        .await
+        .map(drop)
 }
 
 /// Gives numbers to the texts that have none and returns those of all.

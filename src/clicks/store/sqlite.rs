@@ -1,11 +1,12 @@
 //! The statements of SQLite.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Inserted, Kind, Progress, by_link, counts, fresh};
+use super::{Coded, Counts, Inserted, Kind, Progress, by_lease, by_link, counts, fresh};
+use crate::ids::LeaseId;
 
 /// SQLite takes 32,766 values in a statement; fourteen to a click.
 const ROWS_A_STATEMENT: usize = 2000;
@@ -24,6 +25,7 @@ pub(super) async fn write<'a>(
     }
     let inserted = fresh(rows, inserted);
     add_counts(&mut tx, &counts(&inserted)).await?;
+    add_to_leases(&mut tx, &by_lease(&inserted)).await?;
     sqlx::query(
         "INSERT INTO spool_progress (spool_id, segment, position, update_time) VALUES (?, ?, ?, ?)
          ON CONFLICT (spool_id) DO UPDATE
@@ -100,6 +102,22 @@ async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sq
         .bind(others)
         .execute(&mut *tx)
         .await?;
+    }
+    Ok(())
+}
+
+/// Adds to what is recorded of leases, and forgets those of which everything is.
+async fn add_to_leases(tx: &mut SqliteConnection, used: &BTreeMap<LeaseId, i64>) -> Result<(), sqlx::Error> {
+    for (lease, count) in used {
+        sqlx::query("UPDATE click_leases SET drained = drained + ? WHERE id = ?")
+            .bind(count)
+            .bind(lease.0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM click_leases WHERE id = ? AND drained = units")
+            .bind(lease.0)
+            .execute(&mut *tx)
+            .await?;
     }
     Ok(())
 }

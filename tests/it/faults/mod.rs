@@ -5,6 +5,7 @@
 
 mod crash;
 mod database;
+mod limits;
 mod spool;
 mod stopping;
 mod support;

@@ -168,7 +168,11 @@ impl World {
 
     /// Makes a link.
     pub async fn create(&self, destination: &str) -> Link {
-        let link = Link { destination_url: destination.to_owned(), ..Link::default() };
+        self.create_link(Link { destination_url: destination.to_owned(), ..Link::default() }).await
+    }
+
+    /// Makes a link of some sort.
+    pub async fn create_link(&self, link: Link) -> Link {
         let request = CreateLinkRequest { link: Some(link), ..CreateLinkRequest::default() };
         let created = self.api().create_link(request).await.expect("the link is made");
         created.into_inner().link.expect("the answer holds it")
