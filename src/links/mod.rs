@@ -32,6 +32,7 @@ mod wire;
 use std::collections::{HashMap, HashSet};
 
 pub use self::{
+    app_fields::check_scheme,
     batch::{batch_create, batch_delete, batch_update},
     code::is_short_code,
     fields::{Content, Door, Field, LinkChange, NOT_A_UUID, NewLink, moment, timestamp},

@@ -10,6 +10,7 @@ use super::{
     decorate::{Additions, decorate},
     destination::{Closed, Outcome, choose},
     ending::{Ending, Endings},
+    pages::{self, Look},
     visitor::{Visit, Visitor},
 };
 use crate::{
@@ -35,8 +36,6 @@ struct Inner {
     endings: Endings,
 }
 
-/// How long a visitor should wait when no store could say where the link goes.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 /// Visits differ by visitor and must be counted, so nobody may answer in our place.
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id");
@@ -59,22 +58,23 @@ impl Redirects {
             return None;
         }
         let now = self.0.env.now();
+        let languages = text(request, &header::ACCEPT_LANGUAGE);
         let target = match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
             Answer::Found(target) => target,
             Answer::Unknown => {
                 self.count(Ending::Unknown);
-                return Some(not_found());
+                return Some(pages::not_found(&self.look(languages)).into());
             }
             Answer::Away => {
                 self.count(Ending::Away);
-                return Some(unavailable());
+                return Some(pages::unavailable(&self.look(languages)).into());
             }
         };
         let agent = text(request, &header::USER_AGENT);
         let visit = Visit {
             visitor: Visitor::of(agent),
             user_agent: agent,
-            languages: text(request, &header::ACCEPT_LANGUAGE),
+            languages,
             referrer: text(request, &header::REFERER),
             query: request.uri.query().unwrap_or_default(),
             client: Some(client),
@@ -97,9 +97,14 @@ impl Redirects {
             }
             Outcome::NotFound(Closed::Inactive | Closed::NotStarted | Closed::Expired) => {
                 self.count(Ending::Closed);
-                Some(not_found())
+                Some(pages::not_found(&self.look(languages)).into())
             }
         }
+    }
+
+    /// Returns how a page looks to a visitor.
+    fn look(&self, languages: &str) -> Look {
+        Look::of(languages, &self.0.env.ids)
     }
 
     /// Records the visit, then sends the visitor on. Only an answer to a recorded visit carries a click id.
@@ -108,12 +113,12 @@ impl Redirects {
         let Ok(plain) = HeaderValue::from_str(url) else {
             tracing::error!(link.id = %target.id, "a link's destination cannot stand in a header");
             self.count(Ending::Broken);
-            return not_found();
+            return pages::not_found(&self.look(click.languages)).into();
         };
         let recorded = self.0.recorder.record(id, click);
         if recorded.is_err() && self.0.env.config.spool.full_policy == FullPolicy::Refuse {
             self.count(Ending::Refused);
-            return unavailable();
+            return pages::unavailable(&self.look(click.languages)).into();
         }
         let additions = Additions {
             link: target.decoration.as_deref(),
@@ -127,7 +132,7 @@ impl Redirects {
         let Ok(location) = location else {
             tracing::error!(link.id = %target.id, "what was added to a URL cannot stand in a header");
             self.count(Ending::Broken);
-            return not_found();
+            return pages::not_found(&self.look(click.languages)).into();
         };
         self.count(if recorded.is_ok() { Ending::Redirected } else { Ending::Unrecorded });
         let mut response = Response::new(Full::default());
@@ -152,31 +157,4 @@ pub fn code_of(path: &str) -> Option<&str> {
 /// Returns a header as text; bytes that are none become nothing.
 fn text<'a>(request: &'a Parts, name: &header::HeaderName) -> &'a str {
     request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn not_found() -> Response<Full<Bytes>> {
-    page(StatusCode::NOT_FOUND, include_bytes!("not_found.html"))
-}
-
-fn unavailable() -> Response<Full<Bytes>> {
-    let mut response = page(StatusCode::SERVICE_UNAVAILABLE, include_bytes!("unavailable.html"));
-    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
-    response
-}
-
-fn page(status: StatusCode, html: &'static [u8]) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(html)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-    );
-    response
 }

@@ -2,7 +2,8 @@
 //!
 //! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
-//! that URL what the link and the visitor bring; `ending` counts how visits end. Links come from `links::resolve`, clicks go
+//! that URL what the link and the visitor bring; `ending` counts how visits end; [`pages`] are what those see
+//! who are not sent on. Links come from `links::resolve`, clicks go
 //! to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
@@ -13,6 +14,7 @@ pub mod decorate;
 pub mod destination;
 mod ending;
 mod http;
+pub mod pages;
 pub mod rules;
 pub mod visitor;
 

@@ -15,6 +15,7 @@ mod keys;
 mod layers;
 mod links;
 mod losses;
+mod pages;
 mod redirect;
 mod rooms;
 mod schema;
