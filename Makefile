@@ -10,11 +10,14 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BUF := clients/ts/node_modules/.bin/buf
 NODE_MODULES := clients/ts/node_modules/.package-lock.json
+PAGES_MODULES := tests/pages/node_modules/.package-lock.json
+# Where the pages are drawn to before a browser looks at them.
+PAGES_DRAWN := $(abspath $(TARGET))/tmp/pages
 SCRIPTS := .ci/run .ci/apt-install .ci/breaking .ci/deny .ci/proto-check tests/services.sh $(wildcard benches/*.sh)
 
 .PHONY: help
 help: ## Prints this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##### everyday
 
@@ -25,13 +28,16 @@ run: cc ## Builds and starts the server, embedded mode, data in ./data (more arg
 	exec env -u DATABASE_URL -u REDIS_URL $(TARGET)/debug/linkforty serve $(ARGS)
 
 .PHONY: test
-test: cc ## All tests with private PostgreSQL and Redis (one name: T=redirect, which leaves out the clients)
-# Built before the servers start, so that a compile error costs nothing. The clients come before the
-# server's own tests so that the last lines say how `cargo test` ended; both run even if one fails.
+test: cc ## All tests with private PostgreSQL and Redis (one name: T=redirect, which leaves out clients and pages)
+# Built before the servers start, so that a compile error costs nothing. Clients and pages come before the
+# server's own tests so that the last lines say how `cargo test` ended; all run even if one fails.
 	@echo 'cargo test --features failpoints'
 	cargo test --features failpoints --no-run
 	failed=''
-	if [ -z '$(T)' ]; then $(MAKE) --no-print-directory test-clients || failed=clients; fi
+	if [ -z '$(T)' ]; then
+	  $(MAKE) --no-print-directory test-clients || failed=clients
+	  $(MAKE) --no-print-directory test-pages || failed="$$failed pages"
+	fi
 	tests/services.sh -- cargo test --features failpoints --no-fail-fast -- $(T) || failed="$$failed cargo"
 	if [ -n "$$failed" ]; then echo "make test: failed: $$failed" >&2; exit 1; fi
 
@@ -40,6 +46,19 @@ test-clients: cc $(NODE_MODULES) ## The TypeScript client's tests, against the s
 # The same build as for `make test`: `cargo build` would choose other features and compile half the tree again.
 	cargo test --features failpoints --no-run --quiet
 	LINKFORTY_BIN="$$(realpath $(TARGET)/debug/linkforty)" npm --prefix clients/ts test
+
+.PHONY: test-pages
+test-pages: pages-drawn chromium ## The pages in Chromium: strangers' words, accessibility, sizes, behaviour
+	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' npm --prefix tests/pages test
+
+.PHONY: pages-screenshots
+pages-screenshots: pages-drawn chromium ## Takes the pictures of docs/pages.md anew
+	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' npm --prefix tests/pages run screenshots
+
+.PHONY: pages-drawn
+pages-drawn: cc $(PAGES_MODULES)
+	rm -rf '$(PAGES_DRAWN)'
+	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' cargo test --features failpoints --test it --quiet -- pages::
 
 .PHONY: lint
 lint: fmt-check clippy proto-lint deny shellcheck ## Everything that reads the code without running it
@@ -104,7 +123,7 @@ shellcheck: ## Shell scripts, where shellcheck is installed
 .PHONY: clean
 clean: ## Removes what was built; ./data stays
 	cargo clean
-	rm -rf clients/*/node_modules
+	rm -rf clients/*/node_modules tests/pages/node_modules
 
 .PHONY: clean-data
 clean-data: ## Removes ./data, after asking
@@ -118,9 +137,18 @@ clean-data: ## Removes ./data, after asking
 cc:
 	@command -v cc >/dev/null || .ci/apt-install gcc libc6-dev
 
+# The browser that the pages are looked at in.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || .ci/apt-install chromium
+
 # npm writes this file last, so it stands for "installed, and from this lock file".
 $(NODE_MODULES): clients/ts/package.json clients/ts/package-lock.json
 	npm ci --prefix clients/ts --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(PAGES_MODULES): tests/pages/package.json tests/pages/package-lock.json
+	npm ci --prefix tests/pages --no-audit --no-fund --loglevel=error
 	touch $@
 
 # One shell per recipe: `exec`, `failed=` and the early exits above rely on it.
