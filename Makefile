@@ -28,16 +28,13 @@ run: cc ## Builds and starts the server, embedded mode, data in ./data (more arg
 	exec env -u DATABASE_URL -u REDIS_URL $(TARGET)/debug/linkforty serve $(ARGS)
 
 .PHONY: test
-test: cc ## All tests with private PostgreSQL and Redis (one name: T=redirect, which leaves out clients and pages)
-# Built before the servers start, so that a compile error costs nothing. Clients and pages come before the
-# server's own tests so that the last lines say how `cargo test` ended; all run even if one fails.
+test: cc ## All tests with private PostgreSQL and Redis (one name: T=redirect, which leaves out the clients)
+# Built before the servers start, so that a compile error costs nothing. The clients come before the
+# server's own tests so that the last lines say how `cargo test` ended; both run even if one fails.
 	@echo 'cargo test --features failpoints'
 	cargo test --features failpoints --no-run
 	failed=''
-	if [ -z '$(T)' ]; then
-	  $(MAKE) --no-print-directory test-clients || failed=clients
-	  $(MAKE) --no-print-directory test-pages || failed="$$failed pages"
-	fi
+	if [ -z '$(T)' ]; then $(MAKE) --no-print-directory test-clients || failed=clients; fi
 	tests/services.sh -- cargo test --features failpoints --no-fail-fast -- $(T) || failed="$$failed cargo"
 	if [ -n "$$failed" ]; then echo "make test: failed: $$failed" >&2; exit 1; fi
 

@@ -60,6 +60,12 @@ export async function start() {
 const svg = (width, height, from, to) =>
   `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><defs><linearGradient id="g" x2="1" y2="1"><stop stop-color="${from}"/><stop offset="1" stop-color="${to}"/></linearGradient></defs><rect width="100%" height="100%" fill="url(#g)"/></svg>`;
 
+/** Stops the clock of the pages that `page` will open: it goes on by `runFor` alone. */
+export async function stop(page) {
+  await page.clock.install({ time: 0 });
+  await page.clock.pauseAt(1000);
+}
+
 /** Opens a tab and notes in `trouble` whatever must not happen in it. */
 export async function tab(browser, origins, options = {}) {
   const context = await browser.newContext({ serviceWorkers: "block", ...options });

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 
 import jsqr from "jsqr";
 
-import { WIDTHS, drawn, serve, start, tab } from "./browser.mjs";
+import { WIDTHS, drawn, serve, start, stop, tab } from "./browser.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -32,7 +32,7 @@ after(async () => {
 /** A tab in which apps do not open and time stands still, so that pages stay. */
 async function still(options) {
   const one = await tab(browser, [site.origin], options);
-  await one.page.clock.install();
+  await stop(one.page);
   return one;
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { drawn, serve, start, tab } from "./browser.mjs";
+import { drawn, serve, start, stop, tab } from "./browser.mjs";
 
 const pages = drawn("pages.json").filter(({ language }) => language === "en");
 const WEB = "https://shop.example.com/spring?collection=linen";
@@ -33,7 +33,7 @@ async function open(name, fragment = "") {
   const session = await context.newCDPSession(page);
   await session.send("Page.enable");
   session.on("Page.frameRequestedNavigation", ({ url }) => tried.push(url));
-  await page.clock.install();
+  await stop(page);
   await page.goto(`${site.origin}/${place}${fragment}`);
   return { page, tried, reached, close };
 }

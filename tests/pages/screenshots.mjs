@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { drawn, serve, start, tab } from "./browser.mjs";
+import { drawn, serve, start, stop, tab } from "./browser.mjs";
 
 const OUT = fileURLToPath(new URL("../../docs/pages/", import.meta.url));
 const KINDS = [
@@ -20,7 +20,7 @@ const browser = await start();
 mkdirSync(out, { recursive: true });
 for (const { kind, ...options } of KINDS) {
   const { page, close } = await tab(browser, [site.origin], options);
-  await page.clock.install();
+  await stop(page);
   for (const [place, { name }] of pages.entries()) {
     // One is for phones alone, and the other shows on a phone what nobody sees there.
     if (name === (kind === "phone" ? "launchpad" : "launchpad_phone")) continue;

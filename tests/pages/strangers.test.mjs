@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { drawn, serve, start, tab } from "./browser.mjs";
+import { drawn, serve, start, stop, tab } from "./browser.mjs";
 
 const pages = drawn("strangers.json");
 const TABS = 3;
@@ -81,7 +81,7 @@ test(`${pages.length} pages show what strangers write as text`, async () => {
     }
   };
   const queue = pages.keys();
-  const open = () => tab(browser, [site.origin]).then(async (one) => { await one.page.clock.install(); return one; });
+  const open = () => tab(browser, [site.origin]).then(async (one) => { await stop(one.page); return one; });
   const first = await open();
   while (plain.size < new Set(pages.map(({ name }) => name)).size) await check(first, queue.next().value);
   const rest = await Promise.all([first, ...Array.from({ length: TABS - 1 }, open)]);
