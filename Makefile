@@ -10,11 +10,14 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BUF := clients/ts/node_modules/.bin/buf
 NODE_MODULES := clients/ts/node_modules/.package-lock.json
+PAGES_MODULES := tests/pages/node_modules/.package-lock.json
+# Where the pages are drawn to before a browser looks at them.
+PAGES_DRAWN := $(abspath $(TARGET))/tmp/pages
 SCRIPTS := .ci/run .ci/apt-install .ci/breaking .ci/deny .ci/proto-check tests/services.sh $(wildcard benches/*.sh)
 
 .PHONY: help
 help: ## Prints this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##### everyday
 
@@ -40,6 +43,19 @@ test-clients: cc $(NODE_MODULES) ## The TypeScript client's tests, against the s
 # The same build as for `make test`: `cargo build` would choose other features and compile half the tree again.
 	cargo test --features failpoints --no-run --quiet
 	LINKFORTY_BIN="$$(realpath $(TARGET)/debug/linkforty)" npm --prefix clients/ts test
+
+.PHONY: test-pages
+test-pages: pages-drawn chromium ## The pages in Chromium: strangers' words, accessibility, sizes, behaviour
+	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' npm --prefix tests/pages test
+
+.PHONY: pages-screenshots
+pages-screenshots: pages-drawn chromium ## Takes the pictures of docs/pages.md anew
+	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' npm --prefix tests/pages run screenshots
+
+.PHONY: pages-drawn
+pages-drawn: cc $(PAGES_MODULES)
+	rm -rf '$(PAGES_DRAWN)'
+	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' cargo test --features failpoints --test it --quiet -- pages::
 
 .PHONY: lint
 lint: fmt-check clippy proto-lint deny shellcheck ## Everything that reads the code without running it
@@ -104,7 +120,7 @@ shellcheck: ## Shell scripts, where shellcheck is installed
 .PHONY: clean
 clean: ## Removes what was built; ./data stays
 	cargo clean
-	rm -rf clients/*/node_modules
+	rm -rf clients/*/node_modules tests/pages/node_modules
 
 .PHONY: clean-data
 clean-data: ## Removes ./data, after asking
@@ -118,9 +134,18 @@ clean-data: ## Removes ./data, after asking
 cc:
 	@command -v cc >/dev/null || .ci/apt-install gcc libc6-dev
 
+# The browser that the pages are looked at in.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || .ci/apt-install chromium
+
 # npm writes this file last, so it stands for "installed, and from this lock file".
 $(NODE_MODULES): clients/ts/package.json clients/ts/package-lock.json
 	npm ci --prefix clients/ts --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(PAGES_MODULES): tests/pages/package.json tests/pages/package-lock.json
+	npm ci --prefix tests/pages --no-audit --no-fund --loglevel=error
 	touch $@
 
 # One shell per recipe: `exec`, `failed=` and the early exits above rely on it.

@@ -37,6 +37,8 @@ postgres_bin() {
 missing=()
 if [ -z "$(postgres_bin)" ]; then missing+=(postgresql); fi
 if ! command -v redis-server >/dev/null; then missing+=(redis-server); fi
+# The fault tests stop and kill servers by `kill` and `ps`, which the smallest Debian lacks.
+if ! command -v ps >/dev/null || [ ! -x "$(type -P kill)" ]; then missing+=(procps); fi
 if [ "${#missing[@]}" -gt 0 ]; then "$root/.ci/apt-install" "${missing[@]}"; fi
 pg_bin=$(postgres_bin)
 redis_server=$(command -v redis-server)

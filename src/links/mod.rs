@@ -35,6 +35,7 @@ mod wire;
 use std::collections::{HashMap, HashSet};
 
 pub use self::{
+    app_fields::check_scheme,
     batch::{batch_create, batch_delete, batch_update},
     budget::{Budgets, Taken, Unit},
     code::is_short_code,

@@ -2,23 +2,19 @@
 
 use std::borrow::Cow;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use super::{
-    destination::{self, Card, Outcome, Step},
+    destination::{self, Card, Closed, Outcome, Step},
     ending::Ending,
-    http::{Call, NO_STORE, Redirects, name_click},
+    http::{Call, Redirects, name_click},
     pages::{self, Look, Page, PasswordState},
     scheme,
     visitor::Platform,
 };
 use crate::{ids::ClickId, links::Unit, pb::v1};
-
-/// How long a visitor should wait when no store could say where the link goes.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 impl Redirects {
     /// Shows a page instead of sending the visitor on. Pages that lead on are clicks; those that stand in the way are not.
@@ -29,51 +25,66 @@ impl Redirects {
         outcome: Outcome<'_>,
         unit: Option<Unit>,
     ) -> Response<Full<Bytes>> {
-        let nonce = self.nonce();
-        let look = Look { language: call.visit.languages, nonce: &nonce };
+        let look = self.look_of(call.visit.languages);
+        let away = || pages::unavailable(&look).into();
         match outcome {
             Outcome::Go { url, step } => self.go(call, url, step, unit, StatusCode::FOUND),
             Outcome::OpenApp { store, web } => {
-                let Ok(click) = self.record(call, Step::Scheme, unit) else { return unavailable() };
+                let Ok(click) = self.record(call, Step::Scheme, unit) else { return away() };
                 self.count(if click.is_some() { Ending::OpenedApp } else { Ending::Unrecorded });
-                recorded(open_app(call, &look, (store, web), click), &nonce, click)
+                recorded(open_app(call, &look, (store, web), click), click)
             }
             Outcome::Launchpad(ways) => {
-                let Ok(click) = self.record(call, Step::Launchpad, unit) else { return unavailable() };
+                let Ok(click) = self.record(call, Step::Launchpad, unit) else { return away() };
                 self.count(if click.is_some() { Ending::Launchpad } else { Ending::Unrecorded });
-                recorded(launchpad(call, &look, ways, click, &self.short_url(call.code)), &nonce, click)
+                recorded(launchpad(call, &look, ways, click, &self.short_url(call.code)), click)
             }
             Outcome::Preview(card) => {
-                let Ok(click) = self.record(call, Step::Preview, None) else { return unavailable() };
+                let Ok(click) = self.record(call, Step::Preview, None) else { return away() };
                 self.count(if click.is_some() { Ending::Previewed } else { Ending::Unrecorded });
-                recorded(preview(call, &look, card, &self.short_url(call.code)), &nonce, click)
+                recorded(preview(call, &look, card, &self.short_url(call.code)), click)
             }
             Outcome::Warn { onward } => {
                 self.count(Ending::Warned);
-                respond(warning(call, &look, onward), &nonce)
+                warning(call, &look, onward).into()
             }
             Outcome::Password => {
                 self.count(Ending::Locked);
-                respond(pages::password(&look, pages::Password { state: PasswordState::Asked }), &nonce)
+                pages::password(&look, pages::Password { state: PasswordState::Ask }).into()
             }
             Outcome::NoDestination => {
                 self.count(Ending::Nowhere);
-                respond(pages::no_destination(&look), &nonce)
+                pages::no_destination(&look).into()
             }
             Outcome::Gone(_) => {
                 self.count(Ending::Gone);
-                respond(pages::gone(&look), &nonce)
+                pages::gone(&look).into()
             }
-            Outcome::NotFound(_) => {
+            Outcome::NotFound(closed) => {
                 self.count(Ending::Closed);
-                not_found()
+                match closed {
+                    Closed::Expired | Closed::Exhausted => pages::expired(&look).into(),
+                    Closed::Inactive | Closed::NotStarted | Closed::NotTargeted => {
+                        pages::not_found(&look).into()
+                    }
+                }
             }
         }
     }
 
-    /// Returns what scripts and styles of one answer carry, so that no other runs.
-    pub(super) fn nonce(&self) -> String {
-        STANDARD_NO_PAD.encode(self.0.env.ids.bytes::<16>())
+    /// Returns how pages look to a visitor who sent this Accept-Language header.
+    pub(super) fn look_of(&self, languages: &str) -> Look {
+        Look::of(languages, &self.0.env.ids)
+    }
+
+    /// Answers with the page of an unknown link.
+    pub(super) fn not_found(&self, languages: &str) -> Response<Full<Bytes>> {
+        pages::not_found(&self.look_of(languages)).into()
+    }
+
+    /// Asks a visitor to come back. Never a 404, which would be believed and remembered.
+    pub(super) fn unavailable(&self, languages: &str) -> Response<Full<Bytes>> {
+        pages::unavailable(&self.look_of(languages)).into()
     }
 
     pub(super) fn short_url(&self, code: &str) -> String {
@@ -83,7 +94,7 @@ impl Redirects {
 
 fn open_app(
     call: &Call<'_>,
-    look: &Look<'_>,
+    look: &Look,
     (store, web): (Option<&str>, Option<&str>),
     click: Option<ClickId>,
 ) -> Page {
@@ -107,7 +118,7 @@ fn open_app(
 
 fn launchpad(
     call: &Call<'_>,
-    look: &Look<'_>,
+    look: &Look,
     ways: destination::Launchpad<'_>,
     click: Option<ClickId>,
     short_url: &str,
@@ -122,11 +133,11 @@ fn launchpad(
     let open_app = scheme::custom(call.target, click).filter(|_| ways.opens_app);
     let view = pages::Launchpad {
         title: said.title,
-        description: said.description,
-        image: said.image,
-        app_name: &settings.app_name,
-        app_icon: &settings.app_icon_url,
-        accent: &settings.accent_color,
+        description: given(said.description),
+        image: given(said.image),
+        app_name: given(&settings.app_name),
+        app_icon: given(&settings.app_icon_url),
+        accent: given(&settings.accent_color),
         ios_store: ios_store.as_deref(),
         android_store: android_store.as_deref(),
         open_app: open_app.as_deref(),
@@ -137,15 +148,22 @@ fn launchpad(
     pages::launchpad(look, view)
 }
 
-fn preview(call: &Call<'_>, look: &Look<'_>, card: Card, short_url: &str) -> Page {
+fn preview(call: &Call<'_>, look: &Look, card: Card, short_url: &str) -> Page {
     let Said { title, description, image, site_name } = match card {
         Card::Own => Said::of(call),
         Card::Neutral => Said::default(),
     };
-    pages::preview(look, pages::Preview { title, description, image, site_name, short_url })
+    let view = pages::Preview {
+        title,
+        description: given(description),
+        image: given(image),
+        site_name: given(site_name),
+        short_url,
+    };
+    pages::preview(look, view)
 }
 
-fn warning(call: &Call<'_>, look: &Look<'_>, onward: Option<(&str, Step)>) -> Page {
+fn warning(call: &Call<'_>, look: &Look, onward: Option<(&str, Step)>) -> Page {
     let continue_url = onward.map(|(url, _)| call.decorated(url, None));
     let report = call.target.house.as_ref().map(|house| house.settings.report_abuse_url.as_str());
     let view = pages::Warning {
@@ -154,6 +172,10 @@ fn warning(call: &Call<'_>, look: &Look<'_>, onward: Option<(&str, Step)>) -> Pa
         continue_url: continue_url.as_deref(),
     };
     pages::warning(look, view)
+}
+
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// What a link says of itself.
@@ -190,51 +212,9 @@ fn decorated<'a>(call: &Call<'_>, url: Option<&'a str>, click: Option<ClickId>) 
     url.map(|url| call.decorated(url, click))
 }
 
-/// Answers with the page of an unknown link.
-pub(super) fn not_found() -> Response<Full<Bytes>> {
-    plain(StatusCode::NOT_FOUND, include_bytes!("not_found.html"))
-}
-
-/// Asks a visitor to come back.
-pub(super) fn unavailable() -> Response<Full<Bytes>> {
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, include_bytes!("unavailable.html"));
-    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
-    response
-}
-
-/// Answers with a page that is the same for everybody.
-fn plain(status: StatusCode, html: &'static [u8]) -> Response<Full<Bytes>> {
-    let policy = HeaderValue::from_static(
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-    );
-    write(status, Bytes::from_static(html), policy)
-}
-
-fn recorded(page: Page, nonce: &str, click: Option<ClickId>) -> Response<Full<Bytes>> {
-    let mut response = respond(page, nonce);
+/// Answers with a page to a recorded visit.
+fn recorded(page: Page, click: Option<ClickId>) -> Response<Full<Bytes>> {
+    let mut response: Response<_> = page.into();
     name_click(response.headers_mut(), click);
-    response
-}
-
-/// Answers with a page: nothing runs in it and nothing styles it but what carries the nonce, and nobody frames it. Forms may
-/// lead anywhere on the web: browsers hold where a form leads to in the end against this list too.
-pub(super) fn respond(page: Page, nonce: &str) -> Response<Full<Bytes>> {
-    let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src https: http: data:; \
-         form-action 'self' https: http:; frame-ancestors 'none'; base-uri 'none'"
-    );
-    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    write(page.status, Bytes::from(page.html), policy)
-}
-
-fn write(status: StatusCode, html: Bytes, policy: HeaderValue) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(html));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }

@@ -8,7 +8,6 @@ use http_body_util::Full;
 
 use super::{
     agent::Agents,
-    answer::{not_found, unavailable},
     decorate::{Additions, decorate},
     destination::{Outcome, Step, choose},
     ending::{Ending, Endings},
@@ -92,18 +91,18 @@ impl Redirects {
             Answer::Found(target) => target,
             Answer::Unknown => {
                 self.count(Ending::Unknown);
-                return Some(not_found());
+                return Some(self.not_found(languages(request)));
             }
             Answer::Away => {
                 self.count(Ending::Away);
-                return Some(unavailable());
+                return Some(self.unavailable(languages(request)));
             }
         };
         let visit = self.read(request, client);
         let class = class::by_request(&request.method, &request.headers, edge);
         let call = Call { target: &target, code, visit: &visit, class, now };
         let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
-            return Some(unavailable());
+            return Some(self.unavailable(visit.languages));
         };
         match outcome {
             Outcome::Go { url, step } => Some(self.go(&call, url, step, unit, StatusCode::FOUND)),
@@ -141,7 +140,7 @@ impl Redirects {
         Visit {
             visitor: self.0.agents.read(agent),
             user_agent: agent,
-            languages: text(request, &header::ACCEPT_LANGUAGE),
+            languages: languages(request),
             referrer: text(request, &header::REFERER),
             query: request.uri.query().unwrap_or_default(),
             client: Some(client),
@@ -164,9 +163,11 @@ impl Redirects {
         let Ok(plain) = HeaderValue::from_str(url) else {
             tracing::error!(link.id = %call.target.id, "a link's destination cannot stand in a header");
             self.count(Ending::Broken);
-            return not_found();
+            return self.not_found(call.visit.languages);
         };
-        let Ok(click) = self.record(call, step, unit) else { return unavailable() };
+        let Ok(click) = self.record(call, step, unit) else {
+            return self.unavailable(call.visit.languages);
+        };
         let location = match call.decorated(url, click) {
             Cow::Borrowed(_) => Ok(plain),
             Cow::Owned(decorated) => HeaderValue::try_from(decorated),
@@ -174,7 +175,7 @@ impl Redirects {
         let Ok(location) = location else {
             tracing::error!(link.id = %call.target.id, "what was added to a URL cannot stand in a header");
             self.count(Ending::Broken);
-            return not_found();
+            return self.not_found(call.visit.languages);
         };
         self.count(if click.is_some() { Ending::Redirected } else { Ending::Unrecorded });
         let mut response = Response::new(Full::default());
@@ -248,6 +249,11 @@ pub(super) fn name_click(headers: &mut HeaderMap, click: Option<ClickId>) {
 /// Returns the code of a path that can be a short link.
 pub fn code_of(path: &str) -> Option<&str> {
     path.strip_prefix('/').filter(|code| is_short_code(code))
+}
+
+/// Returns the Accept-Language header.
+pub(super) fn languages(request: &Parts) -> &str {
+    text(request, &header::ACCEPT_LANGUAGE)
 }
 
 /// Returns a header as text; bytes that are none become nothing.

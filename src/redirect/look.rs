@@ -1,15 +1,15 @@
 //! Where a link leads, for those who look before they follow it: `GET /{code}+`. No click.
 
 use bytes::Bytes;
+use chrono::NaiveDate;
 use http::{Method, Response, request::Parts};
 use http_body_util::Full;
 
 use super::{
-    answer::{not_found, respond, unavailable},
     destination::{Outcome, choose},
     ending::Ending,
-    http::{Redirects, code_of},
-    pages::{self, Look},
+    http::{Redirects, code_of, languages},
+    pages,
     visitor::{Password, Platform, Visit, Visitor, Whereabouts},
 };
 use crate::{
@@ -35,38 +35,37 @@ impl Redirects {
             Answer::Found(target) => target,
             Answer::Unknown => {
                 self.count(Ending::Unknown);
-                return Some(not_found());
+                return Some(self.not_found(languages(request)));
             }
             Answer::Away => {
                 self.count(Ending::Away);
-                return Some(unavailable());
+                return Some(self.unavailable(languages(request)));
             }
         };
-        let nonce = self.nonce();
-        let languages = request.headers.get(http::header::ACCEPT_LANGUAGE);
-        let language = languages.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let look = Look { language, nonce: &nonce };
+        let look = self.look_of(languages(request));
         let destination = match shown(&target, now) {
             Shown::Gone => {
                 self.count(Ending::Gone);
-                return Some(respond(pages::gone(&look), &nonce));
+                return Some(pages::gone(&look).into());
             }
             Shown::Nothing => {
                 self.count(Ending::Closed);
-                return Some(not_found());
+                return Some(pages::not_found(&look).into());
             }
             Shown::Hidden => None,
             Shown::Destination(url) => Some(url),
         };
         self.count(Ending::Looked);
         let title = target.extras.as_deref().filter(|extras| !extras.has_password);
+        let url = destination.and_then(|url| url::Url::parse(url).ok());
         let view = pages::PublicPreview {
             destination,
-            title: title.map_or("", |extras| &extras.title),
-            created: &month(target.id),
+            host: url.as_ref().and_then(url::Url::host_str),
+            title: title.map(|extras| &*extras.title).filter(|title| !title.is_empty()),
+            created: made_on(target.id),
             short_url: &self.short_url(code),
         };
-        Some(respond(pages::public_preview(&look, view), &nonce))
+        Some(pages::public_preview(&look, view).into())
     }
 }
 
@@ -120,9 +119,8 @@ fn shown(link: &Target, now: Moment) -> Shown<'_> {
     urls.into_iter().find(|url| !url.is_empty()).map_or(Shown::Hidden, |url| Shown::Destination(url))
 }
 
-/// Returns the month a link was created in. Its id says when.
-fn month(link: LinkId) -> String {
-    let seconds = link.0.get_timestamp().map_or(0, |time| time.to_unix().0);
-    let moment = i64::try_from(seconds).ok().and_then(|seconds| Moment::from_timestamp(seconds, 0));
-    moment.map(|moment| moment.format("%Y-%m").to_string()).unwrap_or_default()
+/// Returns the day a link was created on. Its id says when.
+fn made_on(link: LinkId) -> Option<NaiveDate> {
+    let seconds = link.0.get_timestamp()?.to_unix().0;
+    Moment::from_timestamp(i64::try_from(seconds).ok()?, 0).map(|moment| moment.date_naive())
 }

@@ -123,7 +123,7 @@ fn favourites(header: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns the tags of an Accept-Language header with their qualities in thousandths. `*` is no language.
-fn tags(header: &str) -> impl Iterator<Item = (&str, u16)> {
+pub(super) fn tags(header: &str) -> impl Iterator<Item = (&str, u16)> {
     header.split(',').filter_map(|part| {
         let mut pieces = part.split(';').map(str::trim);
         let tag = pieces.next().filter(|tag| !tag.is_empty() && *tag != "*")?;

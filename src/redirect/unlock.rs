@@ -9,11 +9,10 @@ use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::{
-    answer::{not_found, respond, unavailable},
     destination::{Outcome, choose},
     ending::Ending,
-    http::{Call, NO_STORE, Redirects, code_of},
-    pages::{self, Look, PasswordState},
+    http::{Call, NO_STORE, Redirects, code_of, languages},
+    pages::{self, PasswordState},
     visitor::{Password, Visit},
 };
 use crate::{
@@ -47,17 +46,17 @@ impl Redirects {
         edge: Edge,
         form: &[u8],
     ) -> Response<Full<Bytes>> {
-        let Some(code) = code_of(request.uri.path()) else { return not_found() };
+        let Some(code) = code_of(request.uri.path()) else { return self.not_found(languages(request)) };
         let now = self.0.env.now();
         let target = match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
             Answer::Found(target) => target,
             Answer::Unknown => {
                 self.count(Ending::Unknown);
-                return not_found();
+                return self.not_found(languages(request));
             }
             Answer::Away => {
                 self.count(Ending::Away);
-                return unavailable();
+                return self.unavailable(languages(request));
             }
         };
         let visit = self.read(request, client);
@@ -77,7 +76,10 @@ impl Redirects {
         {
             if let Verdict::Limited { retry_after, .. } = self.0.limits.check(name, &key, 1).await {
                 self.count(Ending::Throttled);
-                return self.ask(&call, PasswordState::Throttled, Some(retry_after));
+                // Whole seconds, rounded up.
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+                return self.ask(&call, PasswordState::Throttled { seconds });
             }
         }
         let given = form_urlencoded::parse(form).find(|(name, _)| name == "password");
@@ -89,45 +91,34 @@ impl Redirects {
             Ok(Ok(None)) => return self.again(code),
             Ok(Err(_)) | Err(_) => {
                 self.count(Ending::Away);
-                return self.ask(&call, PasswordState::Unavailable, Some(Duration::from_secs(2)));
+                return self.unavailable(visit.languages);
             }
         };
         match hashing::verify(&self.0.env, Whose::Link, &given, Some(&stored)).await {
             Ok(true) => {}
             Ok(false) => {
                 self.count(Ending::Locked);
-                return self.ask(&call, PasswordState::Wrong, None);
+                return self.ask(&call, PasswordState::Wrong);
             }
             Err(error) => {
                 tracing::warn!(cause = %error.inward(), link.id = %target.id, "a password cannot be checked");
                 self.count(Ending::Overloaded);
-                return self.ask(&call, PasswordState::Unavailable, Some(Duration::from_secs(2)));
+                return self.unavailable(visit.languages);
             }
         }
         let visit = Visit { password: Password::Given, ..visit };
         let call = Call { visit: &visit, ..call };
-        let Some((outcome, unit)) = self.decide(&target, &visit, now).await else { return unavailable() };
+        let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
+            return self.unavailable(visit.languages);
+        };
         match outcome {
             Outcome::Go { url, step } => self.go(&call, url, step, unit, StatusCode::SEE_OTHER),
             other => self.show(&call, other, unit),
         }
     }
 
-    fn ask(
-        &self,
-        call: &Call<'_>,
-        state: PasswordState,
-        retry_after: Option<Duration>,
-    ) -> Response<Full<Bytes>> {
-        let nonce = self.nonce();
-        let look = Look { language: call.visit.languages, nonce: &nonce };
-        let mut response = respond(pages::password(&look, pages::Password { state }), &nonce);
-        if let Some(wait) = retry_after {
-            // Whole seconds, rounded up.
-            let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-        }
-        response
+    fn ask(&self, call: &Call<'_>, state: PasswordState) -> Response<Full<Bytes>> {
+        pages::password(&self.look_of(call.visit.languages), pages::Password { state }).into()
     }
 
     /// Sends a visitor to the link itself, to follow it like everybody.

@@ -93,7 +93,7 @@ async fn a_disabled_link_is_gone_and_a_warned_one_says_where_it_leads() {
         let answer = as_agent(app, "/warned?c=2", DESKTOP).await;
         is_a_door(&answer, 200);
         let text = answer.text();
-        assert!(text.contains("secret-place?a=%22&amp;b=1&amp;c=2"), "{text}");
+        assert!(text.contains("secret-place?a=%22&#38;b=1&#38;c=2"), "{text}");
         assert!(text.contains("nofollow noopener noreferrer"), "{text}");
         assert_eq!(clicks(app, &tenant, &made.id).await, 0);
 
@@ -165,7 +165,7 @@ async fn scrapers_get_a_card_that_cannot_be_broken_out_of() {
         assert!(!answer.header("x-click-id").is_empty(), "it is recorded, as a preview");
         let text = answer.text();
         assert!(!text.contains("<script>alert") && !text.contains("secret-place"), "{text}");
-        assert!(text.contains("&lt;script&gt;") && text.contains("i.png?a=1&amp;b=2"), "{text}");
+        assert!(text.contains("&#60;script&#62;") && text.contains("i.png?a=1&#38;b=2"), "{text}");
         assert_eq!(as_agent(app, "/card", DESKTOP).await.header("location"), DESTINATION);
         assert_eq!(clicks(app, &tenant, &made.id).await, 1, "of people");
         assert_eq!(tenant.overview("").await.bot_clicks, 1);
@@ -195,7 +195,7 @@ async fn the_scheme_opens_the_app_and_a_link_may_have_nothing_else() {
         let text = answer.text();
         assert_eq!(answer.status, 200);
         assert!(
-            text.contains(&format!("myapp://product/42%22%3E%3Cscript%3E?id=7&amp;lf_click={id}")),
+            text.contains(&format!("myapp://product/42%22%3E%3Cscript%3E?id=7&#38;lf_click={id}")),
             "{text}"
         );
         let text = as_agent(app, "/app", PIXEL).await.text();
@@ -249,7 +249,7 @@ async fn what_the_workspace_says_holds_for_all_its_links() {
         })
         .await;
         eventually("phones see the launchpad", async || {
-            as_agent(app, "/full", IPHONE).await.text().contains("The &lt;App&gt;")
+            as_agent(app, "/full", IPHONE).await.text().contains("The &#60;App&#62;")
         })
         .await;
         assert_eq!(as_agent(app, "/full", DESKTOP).await.header("location"), DESTINATION);
@@ -326,7 +326,7 @@ async fn a_plus_says_where_a_link_leads_without_a_click() {
         let answer = as_agent(app, "/spring+", DESKTOP).await;
         is_a_door(&answer, 200);
         let text = answer.text();
-        assert!(text.contains("secret-place") && text.contains("&lt;b&gt;Spring"), "{text}");
+        assert!(text.contains("secret-place") && text.contains("&#60;b&#62;Spring"), "{text}");
         assert!(text.contains("2026-11"), "{text}");
         for (code, change) in [
             ("locked", Link { password: "open".into(), title: "Spring".into(), ..Link::default() }),

@@ -21,6 +21,7 @@ mod layers;
 mod links;
 mod losses;
 mod outbound;
+mod pages;
 mod redirect;
 mod rooms;
 mod schema;

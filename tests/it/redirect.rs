@@ -234,7 +234,7 @@ async fn a_redirect_is_private_fresh_and_has_a_click_id() {
 }
 
 #[tokio::test]
-async fn a_closed_link_looks_like_an_unknown_one() {
+async fn a_link_that_is_off_or_not_open_yet_looks_like_an_unknown_one_and_one_that_is_over_says_so() {
     on_every_store(async |app| {
         let tenant = app.tenant().await;
         let now = app.env().now().timestamp();
@@ -252,7 +252,10 @@ async fn a_closed_link_looks_like_an_unknown_one() {
                 app.clock.advance(chrono::Duration::seconds(moved));
                 let answer = app.visit(&format!("/{code}")).await;
                 assert_eq!(answer.status == 302, open, "{code} after {moved} s");
-                if !open {
+                if code == "late" && !open {
+                    assert_eq!(answer.status, 404);
+                    assert!(answer.text().contains("This link has expired"));
+                } else if !open {
                     assert_eq!(face(&answer), unknown, "{code} after {moved} s");
                 }
                 app.clock.advance(chrono::Duration::seconds(-moved));
