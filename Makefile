@@ -49,7 +49,7 @@ test-pages: pages-drawn chromium ## The pages in Chromium: strangers' words, acc
 	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' npm --prefix tests/pages test
 
 .PHONY: pages-screenshots
-pages-screenshots: pages-drawn chromium ## Takes the pictures of docs/pages.md anew
+pages-screenshots: pages-drawn chromium ## Takes pictures of the pages into docs/pages
 	LINKFORTY_PAGES_DIR='$(PAGES_DRAWN)' npm --prefix tests/pages run screenshots
 
 .PHONY: pages-drawn
