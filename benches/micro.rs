@@ -13,7 +13,7 @@ use linkforty::{
     redirect::{
         agent::Agents,
         destination::choose,
-        visitor::{Password, Visit, Visitor, Whereabouts},
+        visitor::{Visit, Visitor},
     },
     spool::{Reader, RecordKind, Spool, SpoolOptions},
 };
@@ -102,12 +102,8 @@ fn destination(criterion: &mut Criterion) {
         visitor: Visitor::of(USER_AGENT),
         user_agent: USER_AGENT,
         languages: "en-GB,en;q=0.9",
-        referrer: "",
-        query: "",
         client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
-        country: Whereabouts::Known(None),
-        password: Password::Unknown,
-        used_up: false,
+        ..Visit::of_nobody()
     };
     // What a visit pays for its user agent, and what the first visit with it pays.
     let agents = Agents::default();

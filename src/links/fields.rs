@@ -25,7 +25,8 @@ pub const MAX_TITLE: usize = 255;
 const MAX_DESCRIPTION: usize = 2000;
 const MAX_DEEP_LINK_PATH: usize = 1024;
 const MAX_REASON: usize = 1000;
-const MAX_PASSWORD: usize = 200;
+/// The longest password of a link, in characters.
+pub const MAX_PASSWORD: usize = 200;
 const MAX_CLICKS: i64 = 1_000_000_000;
 const MAX_TAGS: usize = 50;
 const MAX_TAG: usize = 50;

@@ -40,7 +40,7 @@ pub use self::{
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
     extras::{Extras, House, Targeting},
-    fields::{Content, Door, Field, LinkChange, NOT_A_UUID, NewLink, moment, timestamp},
+    fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},

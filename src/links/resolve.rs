@@ -550,7 +550,7 @@ fn life(duration: Duration) -> chrono::Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::from_micros, ids::LinkId, links::Rules, pb::v1};
+    use crate::{clock::from_micros, pb::v1};
 
     #[test]
     fn an_entry_grows_old_by_age_or_by_a_gap() {
@@ -593,24 +593,9 @@ mod tests {
 
     fn target(workspace: u128, settings: v1::WorkspaceSettings) -> Target {
         Target {
-            id: LinkId(uuid::Uuid::nil()),
             workspace_id: WorkspaceId(uuid::Uuid::from_u128(workspace)),
-            destination_url: "https://example.com/".into(),
-            ios_url: String::new(),
-            android_url: String::new(),
-            web_url: String::new(),
-            ios_universal_link: String::new(),
-            android_app_link: String::new(),
-            decoration: None,
-            forward_query: true,
-            rules: Rules::default(),
-            extras: None,
             house: House::shared(Some(settings), false),
-            active: true,
-            start_time: None,
-            expire_time: None,
-            max_clicks: 0,
-            version: 1,
+            ..Target::bare()
         }
     }
 

@@ -257,32 +257,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::{
-        ids::{Ids, LinkId, WorkspaceId},
-        links::Rules,
-    };
 
     fn rows(count: usize) -> Vec<Row> {
-        let (ids, now) = (Ids::seeded(5), from_micros(1_700_000_000_000_001));
         let target = |number: usize| Target {
-            id: LinkId::mint(&ids, now),
-            workspace_id: WorkspaceId::mint(&ids, now),
             destination_url: format!("https://shop.example.com/products/{number}?utm_source=newsletter"),
-            ios_url: String::new(),
-            android_url: String::new(),
-            web_url: String::new(),
-            ios_universal_link: String::new(),
-            android_app_link: String::new(),
-            decoration: None,
-            forward_query: true,
-            rules: Rules::default(),
-            extras: None,
-            house: None,
             active: number % 2 == 0,
-            start_time: None,
-            expire_time: None,
-            max_clicks: 0,
             version: 3,
+            ..Target::bare()
         };
         (0..count)
             .map(|number| Row {

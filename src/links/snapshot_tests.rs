@@ -10,8 +10,8 @@ use crate::{
     clock::SettableClock,
     config::{Config, Secrets},
     db::{self, Db},
-    ids::{Ids, LinkId, WorkspaceId},
-    links::{Answer, Rules},
+    ids::Ids,
+    links::Answer,
 };
 
 const NOON: i64 = 1_800_000_000_000_000;
@@ -99,27 +99,7 @@ impl Node {
 }
 
 fn target(destination: &str) -> Target {
-    let (ids, now) = (Ids::seeded(5), from_micros(NOON));
-    Target {
-        id: LinkId::mint(&ids, now),
-        workspace_id: WorkspaceId::mint(&ids, now),
-        destination_url: destination.to_owned(),
-        ios_url: String::new(),
-        android_url: String::new(),
-        web_url: String::new(),
-        ios_universal_link: String::new(),
-        android_app_link: String::new(),
-        decoration: None,
-        forward_query: true,
-        rules: Rules::default(),
-        extras: None,
-        house: None,
-        active: true,
-        start_time: None,
-        expire_time: None,
-        max_clicks: 0,
-        version: 3,
-    }
+    Target { destination_url: destination.to_owned(), version: 3, ..Target::bare() }
 }
 
 fn row(code: &str, age: i64) -> Row {

@@ -278,6 +278,34 @@ impl Target {
     }
 }
 
+#[cfg(test)]
+impl Target {
+    /// Returns the target of a link that has nothing but a destination.
+    pub(crate) fn bare() -> Self {
+        let (ids, now) = (crate::ids::Ids::seeded(5), from_micros(1_700_000_000_000_001));
+        Self {
+            id: LinkId::mint(&ids, now),
+            workspace_id: WorkspaceId::mint(&ids, now),
+            destination_url: "https://example.com/".into(),
+            ios_url: String::new(),
+            android_url: String::new(),
+            web_url: String::new(),
+            ios_universal_link: String::new(),
+            android_app_link: String::new(),
+            decoration: None,
+            forward_query: true,
+            rules: Rules::default(),
+            extras: None,
+            house: None,
+            active: true,
+            start_time: None,
+            expire_time: None,
+            max_clicks: 0,
+            version: 1,
+        }
+    }
+}
+
 /// The columns of a link and of its workspace that make up its target.
 #[expect(clippy::struct_excessive_bools, reason = "they are columns")]
 #[derive(FromQueryResult)]
@@ -409,29 +437,13 @@ fn workspace_of_link() -> RelationDef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Ids;
 
     fn target() -> Target {
-        let (ids, now) = (Ids::seeded(3), from_micros(1_700_000_000_000_001));
         Target {
-            id: LinkId::mint(&ids, now),
-            workspace_id: WorkspaceId::mint(&ids, now),
-            destination_url: "https://example.com/".into(),
-            ios_url: String::new(),
             android_url: "https://play.google.com/".into(),
-            web_url: String::new(),
-            ios_universal_link: String::new(),
-            android_app_link: String::new(),
-            decoration: None,
-            forward_query: true,
-            rules: Rules::default(),
-            extras: None,
-            house: None,
-            active: true,
-            start_time: None,
-            expire_time: Some(now),
-            max_clicks: 0,
+            expire_time: Some(from_micros(1_700_000_000_000_001)),
             version: 7,
+            ..Target::bare()
         }
     }
 

@@ -4,49 +4,24 @@ use super::*;
 use crate::{
     clock::from_micros,
     geo::Country,
-    ids::{Ids, LinkId, WorkspaceId},
     links::{Rules, Targeting},
     pb::v1,
     redirect::visitor::{Visitor, Whereabouts},
 };
 
 fn link(ios: &str, android: &str, web: &str) -> Target {
-    let ids = Ids::seeded(1);
     Target {
-        id: LinkId::mint(&ids, from_micros(0)),
-        workspace_id: WorkspaceId::mint(&ids, from_micros(0)),
         destination_url: "destination".into(),
         ios_url: ios.into(),
         android_url: android.into(),
         web_url: web.into(),
-        ios_universal_link: String::new(),
-        android_app_link: String::new(),
-        decoration: None,
-        forward_query: true,
-        rules: Rules::default(),
-        extras: None,
-        house: None,
-        active: true,
-        start_time: None,
-        expire_time: None,
-        max_clicks: 0,
-        version: 1,
+        ..Target::bare()
     }
 }
 
 fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
     let visitor = Visitor { platform, in_app_browser, scraper: false };
-    Visit {
-        visitor,
-        user_agent: "",
-        languages: "",
-        referrer: "",
-        query: "",
-        client: None,
-        country: Whereabouts::Known(None),
-        password: Password::Unknown,
-        used_up: false,
-    }
+    Visit { visitor, ..Visit::of_nobody() }
 }
 
 #[test]

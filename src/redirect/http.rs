@@ -3,7 +3,7 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 
 use super::{
@@ -33,8 +33,8 @@ pub struct Redirects(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub env: Env,
-    pub resolver: Resolver,
     pub limits: Arc<dyn Limits>,
+    resolver: Resolver,
     budgets: Budgets,
     recorder: Recorder,
     endings: Endings,
@@ -80,33 +80,51 @@ impl Redirects {
         self.0.endings.count(ending);
     }
 
-    /// Answers a visit to a short link; `None` for a path that cannot be one.
-    pub async fn follow(&self, request: &Parts, client: IpAddr, edge: Edge) -> Option<Response<Full<Bytes>>> {
-        let code = code_of(request.uri.path())?;
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return None;
-        }
+    /// Answers a visit to the short link of `code`, by GET or HEAD.
+    pub async fn follow(
+        &self,
+        code: &str,
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
-            Answer::Found(target) => target,
-            Answer::Unknown => {
-                self.count(Ending::Unknown);
-                return Some(self.not_found(languages(request)));
-            }
-            Answer::Away => {
-                self.count(Ending::Away);
-                return Some(self.unavailable(languages(request)));
-            }
+        let target = match self.find(code, now).await {
+            Ok(target) => target,
+            Err(missing) => return self.missed(missing, languages(request)),
         };
         let visit = self.read(request, client);
         let class = class::by_request(&request.method, &request.headers, edge);
         let call = Call { target: &target, code, visit: &visit, class, now };
         let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
-            return Some(self.unavailable(visit.languages));
+            return self.unavailable(visit.languages);
         };
         match outcome {
-            Outcome::Go { url, step } => Some(self.go(&call, url, step, unit, StatusCode::FOUND)),
-            other => Some(self.show(&call, other, unit)),
+            Outcome::Go { url, step } => self.go(&call, url, step, unit, StatusCode::FOUND),
+            other => self.show(&call, other, unit),
+        }
+    }
+
+    /// Returns the link of a code.
+    pub(super) async fn find(&self, code: &str, now: Moment) -> Result<Arc<Target>, Missing> {
+        match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
+            Answer::Found(target) => Ok(target),
+            Answer::Unknown => Err(Missing::Unknown),
+            Answer::Away => Err(Missing::Away),
+        }
+    }
+
+    /// Answers, and counts, a visit for which there is no link.
+    pub(super) fn missed(&self, missing: Missing, languages: &str) -> Response<Full<Bytes>> {
+        match missing {
+            Missing::Unknown => {
+                self.count(Ending::Unknown);
+                self.not_found(languages)
+            }
+            Missing::Away => {
+                self.count(Ending::Away);
+                self.unavailable(languages)
+            }
         }
     }
 
@@ -223,6 +241,15 @@ impl Redirects {
         }
         Ok(recorded.is_ok().then_some(id))
     }
+}
+
+/// Why there is no link to a code.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Missing {
+    /// Nobody made one.
+    Unknown,
+    /// No store could say.
+    Away,
 }
 
 /// The click could not be recorded, and the settings say that then nobody is sent on.

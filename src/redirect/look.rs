@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::NaiveDate;
-use http::{Method, Response, request::Parts};
+use http::{Response, request::Parts};
 use http_body_util::Full;
 
 use super::{
@@ -10,13 +10,9 @@ use super::{
     ending::Ending,
     http::{Redirects, code_of, languages},
     pages,
-    visitor::{Password, Platform, Visit, Visitor, Whereabouts},
+    visitor::Visit,
 };
-use crate::{
-    clock::Moment,
-    ids::LinkId,
-    links::{Answer, OWN_DOMAIN, Target},
-};
+use crate::{clock::Moment, ids::LinkId, links::Target};
 
 /// Returns the code of a path that asks where a short link leads.
 pub fn looked_up(path: &str) -> Option<&str> {
@@ -24,33 +20,22 @@ pub fn looked_up(path: &str) -> Option<&str> {
 }
 
 impl Redirects {
-    /// Says where a link leads; `None` for a path that does not ask that.
-    pub async fn look(&self, request: &Parts) -> Option<Response<Full<Bytes>>> {
-        let code = looked_up(request.uri.path())?;
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return None;
-        }
+    /// Says where the link of `code` leads.
+    pub async fn look(&self, code: &str, request: &Parts) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
-            Answer::Found(target) => target,
-            Answer::Unknown => {
-                self.count(Ending::Unknown);
-                return Some(self.not_found(languages(request)));
-            }
-            Answer::Away => {
-                self.count(Ending::Away);
-                return Some(self.unavailable(languages(request)));
-            }
+        let target = match self.find(code, now).await {
+            Ok(target) => target,
+            Err(missing) => return self.missed(missing, languages(request)),
         };
         let look = self.look_of(languages(request));
         let destination = match shown(&target, now) {
             Shown::Gone => {
                 self.count(Ending::Gone);
-                return Some(pages::gone(&look).into());
+                return pages::gone(&look).into();
             }
             Shown::Nothing => {
                 self.count(Ending::Closed);
-                return Some(pages::not_found(&look).into());
+                return pages::not_found(&look).into();
             }
             Shown::Hidden => None,
             Shown::Destination(url) => Some(url),
@@ -65,7 +50,7 @@ impl Redirects {
             created: made_on(target.id),
             short_url: &self.short_url(code),
         };
-        Some(pages::public_preview(&look, view).into())
+        pages::public_preview(&look, view).into()
     }
 }
 
@@ -88,18 +73,7 @@ fn shown(link: &Target, now: Moment) -> Shown<'_> {
     if link.house.as_ref().is_some_and(|house| house.settings.public_preview == Some(false)) {
         return Shown::Nothing;
     }
-    let visit = Visit {
-        visitor: Visitor { platform: Platform::Web, in_app_browser: false, scraper: false },
-        user_agent: "",
-        languages: "",
-        referrer: "",
-        query: "",
-        client: None,
-        country: Whereabouts::Known(None),
-        password: Password::Unknown,
-        used_up: false,
-    };
-    match choose(link, &visit, now) {
+    match choose(link, &Visit::of_nobody(), now) {
         Outcome::Gone(_) => return Shown::Gone,
         Outcome::Password | Outcome::Warn { .. } => return Shown::Hidden,
         Outcome::NotFound(super::destination::Closed::NotTargeted) => {}

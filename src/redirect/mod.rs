@@ -28,5 +28,5 @@ pub use self::{
     ending::Ending,
     http::{Redirects, code_of},
     look::looked_up,
-    unlock::is_attempt,
+    unlock::attempted,
 };

@@ -188,25 +188,7 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::from_micros,
-        ids::Ids,
-        redirect::visitor::{Password, Visitor, Whereabouts},
-    };
-
-    fn visit<'a>() -> Visit<'a> {
-        Visit {
-            visitor: Visitor::of(""),
-            user_agent: "",
-            languages: "",
-            referrer: "",
-            query: "",
-            client: None,
-            country: Whereabouts::Known(None),
-            password: Password::Unknown,
-            used_up: false,
-        }
-    }
+    use crate::{clock::from_micros, ids::Ids};
 
     fn texts(texts: &[&str]) -> Box<[Box<str>]> {
         texts.iter().map(|text| (*text).into()).collect()
@@ -235,7 +217,7 @@ mod tests {
             ("", "en", false),
         ] {
             let condition = Condition::Languages(texts(&[wanted, "xx"]));
-            let visit = Visit { languages: header, ..visit() };
+            let visit = Visit { languages: header, ..Visit::of_nobody() };
             assert_eq!(holds(&condition, &visit, from_micros(0)), fits, "{header} {wanted}");
         }
     }
@@ -252,7 +234,11 @@ mod tests {
             ("", false),
         ] {
             let condition = Condition::Referrers(texts(&["example.com"]));
-            assert_eq!(holds(&condition, &Visit { referrer, ..visit() }, from_micros(0)), fits, "{referrer}");
+            assert_eq!(
+                holds(&condition, &Visit { referrer, ..Visit::of_nobody() }, from_micros(0)),
+                fits,
+                "{referrer}"
+            );
         }
     }
 
@@ -281,11 +267,11 @@ mod tests {
             (times(0x7f, 1080, 1200), "2026-07-01T16:00:00Z", true),
             (times(0x7f, 1080, 1200), "2026-07-01T18:00:00Z", false),
         ] {
-            assert_eq!(holds(&condition, &visit(), at(moment)), fits, "{condition:?} {moment}");
+            assert_eq!(holds(&condition, &Visit::of_nobody(), at(moment)), fits, "{condition:?} {moment}");
         }
         let dates = Condition::Dates { start: Some(from_micros(10)), end: Some(from_micros(20)) };
         for (now, fits) in [(9, false), (10, true), (19, true), (20, false)] {
-            assert_eq!(holds(&dates, &visit(), from_micros(now)), fits, "{now}");
+            assert_eq!(holds(&dates, &Visit::of_nobody(), from_micros(now)), fits, "{now}");
         }
     }
 
@@ -302,7 +288,7 @@ mod tests {
             (query(Some("1")), "a+b=11", false),
         ] {
             assert_eq!(
-                holds(&condition, &Visit { query: given, ..visit() }, from_micros(0)),
+                holds(&condition, &Visit { query: given, ..Visit::of_nobody() }, from_micros(0)),
                 fits,
                 "{given}"
             );
@@ -316,7 +302,11 @@ mod tests {
         ] {
             let condition = Condition::Networks([network.parse().expect("a network")].into());
             let client = Some(client.parse().expect("an address"));
-            assert_eq!(holds(&condition, &Visit { client, ..visit() }, from_micros(0)), fits, "{network}");
+            assert_eq!(
+                holds(&condition, &Visit { client, ..Visit::of_nobody() }, from_micros(0)),
+                fits,
+                "{network}"
+            );
         }
     }
 
@@ -330,7 +320,7 @@ mod tests {
             conditions: conditions.into(),
             variants: [("a".into(), 1)].into(),
         };
-        let visit = Visit { query: "a&b", ..visit() };
+        let visit = Visit { query: "a&b", ..Visit::of_nobody() };
         for (conditions, failure) in [
             (&[][..], None),
             (&[query("a"), query("b")], None),
@@ -352,7 +342,7 @@ mod tests {
         };
         let link = LinkId::mint(&Ids::seeded(1), from_micros(0));
         let of = |rule: &Rule, number: u32| {
-            let visit = Visit { client: Some(IpAddr::V4(number.into())), ..visit() };
+            let visit = Visit { client: Some(IpAddr::V4(number.into())), ..Visit::of_nobody() };
             url_of(rule, link, &visit).to_owned()
         };
         let first = (0..10_000).filter(|number| of(&rule, *number) == "a").count();

@@ -96,38 +96,20 @@ fn escape(to: &mut String, text: &str, plain: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::from_micros,
-        ids::{Ids, LinkId, WorkspaceId},
-        links::{Decoration, Rules},
-    };
+    use crate::links::Decoration;
 
     const ID: &str = "00000000-0000-0000-0000-000000000000";
 
     fn link(path: &str, parameters: &[(&str, &str)], of_campaign: u8, append_click_id: bool) -> Target {
-        let ids = Ids::seeded(1);
         let parameters =
             parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let extras = Extras { app_scheme: "myapp".into(), deep_link_path: path.into(), ..Extras::default() };
         Target {
-            id: LinkId::mint(&ids, from_micros(0)),
-            workspace_id: WorkspaceId::mint(&ids, from_micros(0)),
             destination_url: String::new(),
-            ios_url: String::new(),
             android_url: "https://play.google.com/store/apps/details?id=com.example.app&hl=de".into(),
-            web_url: String::new(),
-            ios_universal_link: String::new(),
-            android_app_link: String::new(),
             decoration: Some(Box::new(Decoration { parameters, of_campaign, append_click_id })),
-            forward_query: true,
-            rules: Rules::default(),
             extras: extras.boxed(),
-            house: None,
-            active: true,
-            start_time: None,
-            expire_time: None,
-            max_clicks: 0,
-            version: 1,
+            ..Target::bare()
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     clicks::class::{self, Edge},
     hashing::{self, Whose},
     limits::{LimitName, Verdict},
-    links::{self, Answer, OWN_DOMAIN},
+    links,
 };
 
 /// The hash is read for every attempt and never remembered: it stays in the database.
@@ -27,37 +27,29 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_millis(800);
 /// What an attempt is sent as.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Says whether a request can be an attempt to unlock a link.
-pub fn is_attempt(request: &Parts) -> bool {
+/// Returns the code of a link that a request can be an attempt to unlock.
+pub fn attempted(request: &Parts) -> Option<&str> {
     let kind = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    request.method == http::Method::POST
-        && kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM))
-        && code_of(request.uri.path()).is_some()
+    let is_form = kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM));
+    code_of(request.uri.path()).filter(|_| request.method == http::Method::POST && is_form)
 }
 
 impl Redirects {
-    /// Answers an attempt to unlock a link: who knows the password goes where the link leads, and that is the click. Attempts
+    /// Answers an attempt to unlock the link of `code`: who knows the password goes where the link leads, and that is the click. Attempts
     /// are counted by `household`, the address or the network around it.
     pub async fn unlock(
         &self,
+        code: &str,
         request: &Parts,
         (client, household): (IpAddr, IpAddr),
         edge: Edge,
         form: &[u8],
     ) -> Response<Full<Bytes>> {
-        let Some(code) = code_of(request.uri.path()) else { return self.not_found(languages(request)) };
         let now = self.0.env.now();
-        let target = match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
-            Answer::Found(target) => target,
-            Answer::Unknown => {
-                self.count(Ending::Unknown);
-                return self.not_found(languages(request));
-            }
-            Answer::Away => {
-                self.count(Ending::Away);
-                return self.unavailable(languages(request));
-            }
+        let target = match self.find(code, now).await {
+            Ok(target) => target,
+            Err(missing) => return self.missed(missing, languages(request)),
         };
         let visit = self.read(request, client);
         // The method is that of the form; who sends it has a browser.

@@ -50,6 +50,23 @@ impl Visit<'_> {
     }
 }
 
+impl Visit<'static> {
+    /// Returns the visit of somebody about whom nothing is known but that they are no phone.
+    pub fn of_nobody() -> Self {
+        Self {
+            visitor: Visitor { platform: Platform::Web, in_app_browser: false, scraper: false },
+            user_agent: "",
+            languages: "",
+            referrer: "",
+            query: "",
+            client: None,
+            country: Whereabouts::Known(None),
+            password: Password::Unknown,
+            used_up: false,
+        }
+    }
+}
+
 /// Where a visitor is, or how to find out.
 #[derive(Debug, Clone, Copy)]
 pub enum Whereabouts<'a> {

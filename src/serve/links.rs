@@ -24,7 +24,7 @@ use crate::{
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, code_of, is_attempt, looked_up},
+    redirect::{Ending, Redirects, attempted, code_of, looked_up},
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
@@ -74,9 +74,9 @@ impl Visits {
                 return Ok(response.map(Either::Left));
             }
         }
-        if is_attempt(&parts) {
+        if let Some(code) = attempted(&parts) {
             let begun = Instant::now();
-            let response = attempt(&shared, peer, &parts, body).await;
+            let response = attempt(&shared, peer, code, &parts, body).await;
             shared.redirected.count(response.status().as_u16(), begun.elapsed());
             return Ok(response.map(Either::Left));
         }
@@ -92,27 +92,32 @@ impl Visits {
 /// Answers a visit to a short link, or a question where it leads; `None` for any other path.
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     let path = parts.uri.path();
-    if code_of(path).is_none() {
-        looked_up(path)?;
-        return guarded(shared, path, shared.redirects.look(parts)).await;
-    }
+    let Some(code) = code_of(path) else {
+        let code = looked_up(path)?;
+        return Some(guarded(shared, path, shared.redirects.look(code, parts)).await);
+    };
     let (client, edge) = known(shared, peer, parts);
-    guarded(shared, path, shared.redirects.follow(parts, client, edge)).await
+    Some(guarded(shared, path, shared.redirects.follow(code, parts, client, edge)).await)
 }
 
 /// Answers an attempt to unlock a link.
-async fn attempt(shared: &Shared, peer: Peer, parts: &Parts, body: Incoming) -> Response<Full<Bytes>> {
+async fn attempt(
+    shared: &Shared,
+    peer: Peer,
+    code: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Full<Bytes>> {
     let (client, edge) = known(shared, peer, parts);
     let unlocked = async {
         let Ok(form) = Limited::new(body, MAX_FORM).collect().await else {
             shared.redirects.count(Ending::Method);
-            return Some(too_large());
+            return too_large();
         };
         let visitor = (client, network_of(client));
-        Some(shared.redirects.unlock(parts, visitor, edge, &form.to_bytes()).await)
+        shared.redirects.unlock(code, parts, visitor, edge, &form.to_bytes()).await
     };
-    let answered = guarded(shared, parts.uri.path(), unlocked).await;
-    answered.unwrap_or_else(|| sorry(&overloaded()))
+    guarded(shared, parts.uri.path(), unlocked).await
 }
 
 /// Returns where a request came from, and whether what a proxy says of bots counts.
@@ -127,11 +132,11 @@ fn known(shared: &Shared, peer: Peer, parts: &Parts) -> (IpAddr, Edge) {
 async fn guarded(
     shared: &Shared,
     path: &str,
-    work: impl Future<Output = Option<Response<Full<Bytes>>>>,
-) -> Option<Response<Full<Bytes>>> {
+    work: impl Future<Output = Response<Full<Bytes>>>,
+) -> Response<Full<Bytes>> {
     let Ok(_place) = shared.places.try_acquire() else {
         shared.redirects.count(Ending::Overloaded);
-        return Some(sorry(&overloaded()));
+        return sorry(&overloaded());
     };
     let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
     // A warm link's answer is there at once, and needs no timer.
@@ -145,12 +150,12 @@ async fn guarded(
             shared.redirects.count(Ending::Failed);
             let error = Error::internal(panic_text(&*panic));
             tracing::error!(cause = %error.inward(), path, "a redirect failed by our fault");
-            Some(sorry(&error))
+            sorry(&error)
         }
         Err(_) => {
             shared.redirects.count(Ending::Late);
             tracing::warn!(path, "a redirect took too long");
-            Some(sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment")))
+            sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment"))
         }
     }
 }

@@ -176,21 +176,26 @@ fn an_address_in_use_is_named_and_ends_with_1() {
     assert!(said.contains(&address) && said.contains("LINKS_ADDR"), "{said}");
 }
 
+/// Runs the program on a data directory of the test, and returns what it says.
+fn said(data_dir: &str, arguments: &[&str]) -> String {
+    let output = run(&[], &[&["--data-dir", data_dir], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Expects the program to refuse and to say why.
+fn refused(data_dir: &str, arguments: &[&str], code: i32, why: &str) {
+    let output = run(&[], &[&["--data-dir", data_dir], arguments].concat());
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+}
+
 #[test]
 fn people_and_keys_are_kept_by_the_operator() {
     let dir = TempDir::new().expect("a temporary directory");
     let data_dir = dir.path().join("data").display().to_string();
-    let linkforty = |arguments: &[&str]| run(&[], &[&["--data-dir", &data_dir], arguments].concat());
-    let said = |arguments: &[&str]| {
-        let output = linkforty(arguments);
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    };
-    let refused = |arguments: &[&str], code, why: &str| {
-        let output = linkforty(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
-    };
+    let said = |arguments: &[&str]| said(&data_dir, arguments);
+    let refused = |arguments: &[&str], code, why: &str| refused(&data_dir, arguments, code, why);
     said(&["migrate", "up"]);
     let first = said(&["user", "create", "Ann@example.com", "--name", "Ann"]);
     assert!(first.contains("ann@example.com") && first.contains("Password"), "{first}");
@@ -213,12 +218,7 @@ fn people_and_keys_are_kept_by_the_operator() {
 fn workspaces_are_suspended_and_restored_by_the_operator() {
     let dir = TempDir::new().expect("a temporary directory");
     let data_dir = dir.path().join("data").display().to_string();
-    let linkforty = |arguments: &[&str]| run(&[], &[&["--data-dir", &data_dir], arguments].concat());
-    let said = |arguments: &[&str]| {
-        let output = linkforty(arguments);
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    };
+    let said = |arguments: &[&str]| said(&data_dir, arguments);
     said(&["user", "bootstrap"]);
     let listed = said(&["workspace", "list"]);
     let id = listed.split_whitespace().next().expect("one workspace").to_owned();
@@ -229,9 +229,7 @@ fn workspaces_are_suspended_and_restored_by_the_operator() {
         (&["workspace", "suspend", "x", "--reason", "phishing"], 1, "no such workspace"),
         (&["workspace", "restore", "x"], 1, "no such workspace"),
     ] {
-        let output = linkforty(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+        refused(&data_dir, arguments, code, why);
     }
     said(&["workspace", "suspend", &id, "--reason", "phishing, case 17"]);
     assert!(said(&["workspace", "list"]).contains("suspended"));

@@ -20,7 +20,9 @@ use uuid::Uuid;
 
 use crate::{
     redirect::in_touch,
-    support::{App, Statements, Store, Tenant, eventually, link, on_every_store, stores, within, wrong},
+    support::{
+        App, DESKTOP, Statements, Store, Tenant, eventually, link, on_every_store, stores, within, wrong,
+    },
 };
 
 const DESTINATION: &str = "https://example.com/any";
@@ -115,7 +117,7 @@ async fn every_visit_that_is_sent_on_uses_one_up_whoever_makes_it() {
         let away = app.visit_as(Method::POST, "/few", &[]).await;
         assert_ne!(away.status, 302, "what is not sent on uses nothing up");
         for (method, agent) in [
-            (Method::GET, "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+            (Method::GET, DESKTOP),
             (Method::HEAD, "curl/8"),
             (Method::GET, "Googlebot/2.1"),
             (Method::GET, ""),

@@ -18,9 +18,8 @@ use linkforty::{
 };
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, Statement};
 
-use crate::support::{App, Store, link, on_every_store, stores};
+use crate::support::{App, DESKTOP, Store, link, on_every_store, stores};
 
-const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 const DESTINATION: &str = "https://example.com/any";
 /// The clock of tests stands here.
@@ -44,13 +43,13 @@ async fn a_visit_is_counted_once_and_bots_apart() {
         let autumn = tenant.create(link("autumn", DESTINATION)).await;
         let theirs = other.create(link("theirs", DESTINATION)).await;
         for (path, visits, method, agent) in [
-            ("/spring", 3, Method::GET, FIREFOX),
+            ("/spring", 3, Method::GET, DESKTOP),
             ("/spring", 2, Method::GET, GOOGLEBOT),
-            ("/spring", 1, Method::HEAD, FIREFOX),
+            ("/spring", 1, Method::HEAD, DESKTOP),
             ("/spring", 1, Method::GET, ""),
-            ("/autumn", 1, Method::GET, FIREFOX),
-            ("/theirs", 1, Method::GET, FIREFOX),
-            ("/nothing", 1, Method::GET, FIREFOX),
+            ("/autumn", 1, Method::GET, DESKTOP),
+            ("/theirs", 1, Method::GET, DESKTOP),
+            ("/nothing", 1, Method::GET, DESKTOP),
         ] {
             for _ in 0..visits {
                 app.visit_as(method.clone(), path, &[("user-agent", agent)]).await;
@@ -230,13 +229,13 @@ async fn a_click_says_what_it_was_sent_to() {
         };
         let made = tenant.create(made).await;
         let visits = [
-            ("", FIREFOX, DESTINATION, 4),
+            ("", DESKTOP, DESTINATION, 4),
             ("", "iPhone", "https://apps.apple.com/app/id1", 1),
             ("", "Android", "https://app.example.com/a", 5),
-            ("?off", FIREFOX, DESTINATION, 4),
-            ("?first", FIREFOX, "https://example.com/first", 101),
+            ("?off", DESKTOP, DESTINATION, 4),
+            ("?first", DESKTOP, "https://example.com/first", 101),
             ("?second&first", "iPhone", "https://example.com/first", 101),
-            ("?second", FIREFOX, "https://example.com/second", 102),
+            ("?second", DESKTOP, "https://example.com/second", 102),
         ];
         for (query, agent, url, _) in visits {
             let answer = app.visit_as(Method::GET, &format!("/all{query}"), &[("user-agent", agent)]).await;
@@ -268,7 +267,7 @@ async fn odd_headers_are_stored_or_left_out() {
             ],
             [("user-agent", "\t"), ("referer", "https://xn--/"), ("accept-language", "")],
             [
-                ("user-agent", FIREFOX),
+                ("user-agent", DESKTOP),
                 ("referer", "https://b\u{fc}cher.example/x"),
                 ("accept-language", "\u{fc}"),
             ],
@@ -318,7 +317,7 @@ async fn draining_again_changes_nothing() {
         let tenant = app.tenant().await;
         tenant.create(link("spring", DESTINATION)).await;
         for n in 0..50 {
-            let agent = if n % 5 == 0 { GOOGLEBOT } else { FIREFOX };
+            let agent = if n % 5 == 0 { GOOGLEBOT } else { DESKTOP };
             app.visit_as(Method::GET, "/spring", &[("user-agent", agent)]).await;
         }
         app.settled().await;
@@ -356,7 +355,7 @@ async fn a_deleted_link_leaves_its_clicks_to_the_workspace() {
         let gone = tenant.create(link("gone", DESTINATION)).await;
         let stays = tenant.create(link("stays", DESTINATION)).await;
         for path in ["/gone", "/gone", "/stays"] {
-            app.visit_as(Method::GET, path, &[("user-agent", FIREFOX)]).await;
+            app.visit_as(Method::GET, path, &[("user-agent", DESKTOP)]).await;
         }
         // Deleted while its clicks may still be on their way.
         tenant.delete(&gone.id).await;
@@ -368,7 +367,7 @@ async fn a_deleted_link_leaves_its_clicks_to_the_workspace() {
 
         // Its code is free again, and the new link starts from nothing.
         let anew = tenant.create(link("gone", DESTINATION)).await;
-        app.visit_as(Method::GET, "/gone", &[("user-agent", FIREFOX)]).await;
+        app.visit_as(Method::GET, "/gone", &[("user-agent", DESKTOP)]).await;
         app.settled().await;
         assert_eq!(tenant.get(&anew.id).await.expect("it is there").click_count, 1);
         assert_eq!(tenant.get(&stays.id).await.expect("it is there").click_count, 1);

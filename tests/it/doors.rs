@@ -19,14 +19,12 @@ use tonic::{Code, Status};
 use crate::{
     accounts::settled_owner,
     support::{
-        Answer, App, Bearer, Store, Tenant, eventually, get, link, on_every_store, reason, within, wrong,
+        Answer, App, Bearer, DESKTOP, IPHONE, PIXEL, Store, Tenant, eventually, get, link, on_every_store,
+        reason, within, wrong,
     },
     workspaces::person,
 };
 
-pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
-const PIXEL: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Mobile Safari/537.36";
-pub const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 const SCRAPER: &str = "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)";
 pub const DESTINATION: &str = "https://example.com/secret-place";
 

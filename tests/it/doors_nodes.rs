@@ -10,9 +10,9 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     accounts::settled_owner,
-    doors::{DESKTOP, DESTINATION, as_agent, update_settings},
+    doors::{DESTINATION, as_agent, update_settings},
     redirect::in_touch,
-    support::{App, Statements, Store, link, stores, within},
+    support::{App, DESKTOP, Statements, Store, link, stores, within},
 };
 
 const PROMISED: Duration = Duration::from_secs(1);

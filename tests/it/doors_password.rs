@@ -5,8 +5,8 @@ use http::Method;
 use linkforty::pb::v1::{BatchCreateLinksRequest, Link};
 
 use crate::{
-    doors::{DESKTOP, DESTINATION, as_agent, now},
-    support::{Answer, App, Store, link, on_every_store, send, stores, wrong},
+    doors::{DESTINATION, as_agent, now},
+    support::{Answer, App, DESKTOP, Store, link, on_every_store, send, stores, wrong},
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";

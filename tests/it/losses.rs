@@ -17,10 +17,9 @@ use sea_orm::{ConnectionTrait as _, EntityTrait as _};
 
 use crate::{
     clicks::copy,
-    support::{App, Store, link, send, stores},
+    support::{App, DESKTOP, Store, link, send, stores},
 };
 
-const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 const DESTINATION: &str = "https://example.com/any";
 
 /// Reads the counters of one name, by their one label. Those at nothing are left out.
@@ -62,16 +61,16 @@ async fn every_visit_is_accounted_for() {
         tenant.create(Link { active: Some(false), ..link("closed", DESTINATION) }).await;
         let mut asked = 0;
         let visits: &[(u64, Method, &str, &[(&str, &str)])] = &[
-            (5, Method::GET, "/spring", &[("user-agent", FIREFOX)]),
+            (5, Method::GET, "/spring", &[("user-agent", DESKTOP)]),
             (1, Method::GET, "/spring", &[]),
             (4, Method::GET, "/spring", &[("user-agent", "facebookexternalhit/1.1")]),
             (3, Method::GET, "/spring", &[("user-agent", "Googlebot/2.1")]),
-            (1, Method::GET, "/spring", &[("user-agent", FIREFOX), ("x-lf-bot", "1")]),
-            (2, Method::HEAD, "/spring", &[("user-agent", FIREFOX)]),
-            (2, Method::GET, "/spring", &[("user-agent", FIREFOX), ("sec-purpose", "prefetch;prerender")]),
+            (1, Method::GET, "/spring", &[("user-agent", DESKTOP), ("x-lf-bot", "1")]),
+            (2, Method::HEAD, "/spring", &[("user-agent", DESKTOP)]),
+            (2, Method::GET, "/spring", &[("user-agent", DESKTOP), ("sec-purpose", "prefetch;prerender")]),
             (1, Method::GET, "/spring", &[("user-agent", "kube-probe/1.30")]),
-            (2, Method::GET, "/closed", &[("user-agent", FIREFOX)]),
-            (3, Method::GET, "/nothing", &[("user-agent", FIREFOX)]),
+            (2, Method::GET, "/closed", &[("user-agent", DESKTOP)]),
+            (3, Method::GET, "/nothing", &[("user-agent", DESKTOP)]),
             (1, Method::HEAD, "/nothing", &[]),
             (2, Method::POST, "/spring", &[]),
             (1, Method::OPTIONS, "/spring", &[]),
@@ -139,22 +138,22 @@ async fn every_page_is_accounted_for() {
         let mut asked = 0;
         for (times, path, agent) in [
             (4, "/card", "facebookexternalhit/1.1"),
-            (1, "/card", FIREFOX),
+            (1, "/card", DESKTOP),
             (2, "/app", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Safari/604.1"),
-            (3, "/app", FIREFOX),
-            (2, "/disabled", FIREFOX),
-            (1, "/warned", FIREFOX),
-            (2, "/locked", FIREFOX),
+            (3, "/app", DESKTOP),
+            (2, "/disabled", DESKTOP),
+            (1, "/warned", DESKTOP),
+            (2, "/locked", DESKTOP),
             (1, "/locked", "facebookexternalhit/1.1"),
-            (1, "/ios", FIREFOX),
-            (2, "/card+", FIREFOX),
+            (1, "/ios", DESKTOP),
+            (2, "/card+", DESKTOP),
         ] {
             for _ in 0..times {
                 app.visit_as(Method::GET, path, &[("user-agent", agent)]).await;
                 asked += 1;
             }
         }
-        let form = [("user-agent", FIREFOX), ("content-type", "application/x-www-form-urlencoded")];
+        let form = [("user-agent", DESKTOP), ("content-type", "application/x-www-form-urlencoded")];
         for body in ["password=guess", "password=open"] {
             send(app.links(), Method::POST, "/locked", &form, Bytes::from_static(body.as_bytes())).await;
             asked += 1;
@@ -219,7 +218,7 @@ async fn a_record_drained_again_is_a_duplicate_and_no_click() {
         let heard = metrics::set_default_local_recorder(&recorder);
         let app = App::start(store).await;
         app.tenant().await.create(link("spring", DESTINATION)).await;
-        for agent in [FIREFOX, FIREFOX, "Googlebot/2.1"] {
+        for agent in [DESKTOP, DESKTOP, "Googlebot/2.1"] {
             app.visit_as(Method::GET, "/spring", &[("user-agent", agent)]).await;
         }
         app.settled().await;
@@ -281,7 +280,7 @@ async fn an_edge_is_believed_only_when_it_is_trusted() {
     ] {
         let app = App::start_with(Store::Embedded, settings).await;
         app.tenant().await.create(link("spring", DESTINATION)).await;
-        app.visit_as(Method::GET, "/spring", &[("user-agent", FIREFOX), ("x-lf-bot", "true")]).await;
+        app.visit_as(Method::GET, "/spring", &[("user-agent", DESKTOP), ("x-lf-bot", "true")]).await;
         app.settled().await;
         let stored = click::Entity::find().all(&app.env().db.api).await.expect("clicks can be read");
         assert_eq!(stored.iter().map(|click| click.class).collect::<Vec<_>>(), [expected], "{settings:?}");

@@ -18,12 +18,10 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::broadcast::Receiver};
 
 use crate::support::{
-    Answer, App, Store, Tenant, eventually, get, get_many, link, on_every_store, stores, within,
+    Answer, App, DESKTOP, IPHONE, PIXEL, Store, Tenant, eventually, get, get_many, link, on_every_store,
+    stores, within,
 };
 
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
-const PIXEL: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Mobile Safari/537.36";
-const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 /// The browser inside Instagram.
 const IN_APP: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 335.0.0.0";
 

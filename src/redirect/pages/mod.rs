@@ -31,10 +31,9 @@ pub use self::{
     notice::{expired, gone, no_destination, not_found, unavailable},
     open_app::{OpenApp, open_app},
     page::Page,
-    password::{MAX_PASSWORD, Password, PasswordState, password},
+    password::{Password, PasswordState, password},
     preview::{Preview, PublicPreview, preview, public_preview},
     texts::Language,
-    urls::intent_url,
     warning::{Warning, warning},
 };
 

@@ -19,7 +19,7 @@ pub(super) const SCRIPT: &str = include_str!("open_app.js");
 pub struct OpenApp<'a> {
     /// What opens the app, by the app's own scheme.
     pub scheme_url: &'a str,
-    /// The same for Android browsers, see [`super::intent_url`].
+    /// The same for Android browsers, which refuse a bare scheme: an `intent:` URL.
     pub intent_url: Option<&'a str>,
     /// The visitor's device.
     pub platform: Platform,

@@ -10,6 +10,7 @@ use http_body_util::Full;
 use ring::digest::{SHA256, digest};
 
 use super::Nonce;
+use crate::redirect::http::NO_STORE;
 
 /// What every page wears. A constant, so the policy names it by its hash and pages without anything of their own are constants too.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -80,8 +81,7 @@ impl From<Page> for Response<Full<Bytes>> {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        // Visits differ by visitor and must be counted, so nobody may answer in our place.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
         headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Not `no-referrer`: under it browsers hide from us where the password form was sent from.

@@ -4,9 +4,7 @@ use askama::Template;
 use http::StatusCode;
 
 use super::{Look, Page, page::Has, texts::Texts};
-
-/// The longest password that the form takes, in characters.
-pub const MAX_PASSWORD: usize = 200;
+use crate::links::MAX_PASSWORD;
 
 /// What the form is about.
 #[derive(Debug, Clone, Copy)]

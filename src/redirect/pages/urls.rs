@@ -101,26 +101,6 @@ fn is_encoded_web_url(encoded: &str) -> bool {
         .is_some_and(|(url, _)| WebUrl::parse(&url).is_some())
 }
 
-/// Returns the `intent:` form of a URL that opens an app, which Android browsers follow where they refuse a bare scheme. `package` is the app's
-/// id; `fallback` is for visitors without the app. `None` where the URL opens no app.
-pub fn intent_url(scheme_url: &str, package: Option<&str>, fallback: Option<&str>) -> Option<String> {
-    let url = AppUrl::parse(scheme_url)?;
-    let (scheme, rest) = url.0.split_once(':')?;
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    let mut intent = format!("intent://{rest}#Intent;scheme={scheme};");
-    let of_package = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_');
-    if let Some(package) = package.filter(|package| !package.is_empty() && package.chars().all(of_package)) {
-        intent.extend(["package=", package, ";"]);
-    }
-    if let Some(fallback) = fallback.and_then(WebUrl::parse) {
-        intent.push_str("S.browser_fallback_url=");
-        intent.extend(url::form_urlencoded::byte_serialize(fallback.0.as_str().as_bytes()));
-        intent.push(';');
-    }
-    intent.push_str("end");
-    AppUrl::intent(&intent).map(|AppUrl(intent)| intent)
-}
-
 /// Returns a URL as text: as browsers read it, so that a host in foreign letters is seen as what it is.
 pub(super) fn as_text(text: &str) -> String {
     WebUrl::parse(text).map_or_else(|| shown(text).into_owned(), |url| url.to_string())
@@ -206,24 +186,6 @@ mod tests {
         ] {
             assert_eq!(AppUrl::intent(text).is_some(), good, "{text:?}");
         }
-    }
-
-    #[test]
-    fn an_intent_is_made_of_the_parts_that_are_good() {
-        let made = |scheme_url: &str, package, fallback| {
-            intent_url(scheme_url, package, fallback).unwrap_or_default()
-        };
-        assert_eq!(
-            made("myapp://open/42?a=b", Some("com.example.app"), Some("https://example.com/a?b=c;d")),
-            "intent://open/42?a=b#Intent;scheme=myapp;package=com.example.app;\
-             S.browser_fallback_url=https%3A%2F%2Fexample.com%2Fa%3Fb%3Dc%3Bd;end"
-        );
-        assert_eq!(made("myapp:open", None, None), "intent://open#Intent;scheme=myapp;end");
-        assert_eq!(
-            made("myapp://x", Some("a;component=b"), Some("javascript:alert(1)")),
-            "intent://x#Intent;scheme=myapp;end"
-        );
-        assert_eq!(made("javascript:alert(1)", None, None), "");
     }
 
     #[test]

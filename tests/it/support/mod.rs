@@ -21,6 +21,13 @@ pub use self::web::{WebStream, call_web, frame};
 use tonic::{Request, Status, service::Interceptor};
 use tonic_types::StatusExt as _;
 
+/// Safari on an iPhone.
+pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
+/// Chrome on an Android phone.
+pub const PIXEL: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/125.0.0.0 Mobile Safari/537.36";
+/// Firefox on Linux.
+pub const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+
 /// Adds `authorization: Bearer ...` to every call.
 #[derive(Clone)]
 pub struct Bearer(pub String);
