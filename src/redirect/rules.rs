@@ -64,7 +64,8 @@ fn ticket(rule: &Rule, link: LinkId, visit: &Visit<'_>) -> u64 {
     hash.finish().as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
-fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
+/// Says whether a condition holds of a visit.
+pub(super) fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
     match condition {
         Condition::Platforms(platforms) => platforms.contains(&platform(visit.visitor.platform)),
         Condition::Languages(languages) => likes(visit, languages),
@@ -90,7 +91,8 @@ fn likes(visit: &Visit<'_>, languages: &[Box<str>]) -> bool {
         .any(|favourite| languages.iter().any(|language| covers(language, '-', favourite, Side::Front)))
 }
 
-fn platform(platform: Platform) -> v1::Platform {
+/// Returns the platform as the contract names it.
+pub(super) fn platform(platform: Platform) -> v1::Platform {
     match platform {
         Platform::Ios => v1::Platform::Ios,
         Platform::Android => v1::Platform::Android,
