@@ -7,6 +7,7 @@ use linkforty::{
     pb::v1::{PageLinks, Resolution, ResolutionOutcome as Outcome},
     redirect::pages::{self, Look},
 };
+use url::Url;
 
 const NO_CLICK: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -63,38 +64,37 @@ impl Answered {
     }
 
     /// Says in what this is not what was told, if it is not. `report` is an address that warnings name.
-    pub fn disagrees(
-        &self,
-        told: &Resolution,
-        ids: &Ids,
-        languages: &str,
-        report: &str,
-    ) -> Option<&'static str> {
+    pub fn disagrees(&self, told: &Resolution, ids: &Ids, languages: &str, report: &str) -> Option<String> {
         if i32::from(self.status) != told.http_status {
-            return Some("another status");
+            return Some("another status".to_owned());
         }
         if self.location() != told.location {
-            return Some("another Location");
+            return Some("another Location".to_owned());
         }
         if !self.outcomes(ids, languages).contains(&told.outcome()) {
-            return Some("another outcome");
+            return Some("another outcome".to_owned());
         }
         let leads_on = matches!(told.outcome(), Outcome::OpenApp | Outcome::Launchpad | Outcome::Warning);
         let none = PageLinks::default();
         let known = told.page_links.as_ref().unwrap_or(&none);
         let PageLinks { scheme_url, intent_url, ios_store_url, android_store_url, web_url } = known;
-        let known = [scheme_url, intent_url, ios_store_url, android_store_url, web_url];
-        let led = self.links().all(|link| link == report || known.contains(&&self.without_click(&link)));
-        (leads_on && !led).then_some("a page that leads elsewhere")
+        let known =
+            [scheme_url, intent_url, ios_store_url, android_store_url, web_url].map(|url| as_read(url));
+        let strange = self.links().find(|link| link != report && !known.contains(link));
+        strange.filter(|_| leads_on).map(|link| format!("a page that leads to {link}"))
     }
 
     /// Returns what the page leads on to.
     fn links(&self) -> impl Iterator<Item = String> {
-        ["href=\"", "data-fallback=\""].into_iter().flat_map(|attribute| {
-            let found = self.body.split(attribute).skip(1);
-            found.filter_map(|rest| rest.split('"').next()).map(plain)
-        })
+        let found = self.body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        found.map(|link| self.without_click(&plain(link)))
     }
+}
+
+/// Pages write URLs of the web as browsers read them.
+fn as_read(url: &str) -> String {
+    let web = url.starts_with("http").then(|| Url::parse(url).ok()).flatten();
+    web.map_or_else(|| url.to_owned(), String::from)
 }
 
 /// Reads the text of an attribute.
