@@ -145,7 +145,7 @@ impl LinkService for LinkApi {
             let checks = Checks { decide: self.checks(request.ignore_failing_tests), path: "" };
             let code = wire::door(env, "", None).short_code(&request.short_code);
             let (id, (code, once)) = wire::both(wire::link_id(&request.link_id), wire::both(code, once))?;
-            let shown = links::duplicate(env, &tenant, id, (code, checks), once).await?;
+            let shown = Box::pin(links::duplicate(env, &tenant, id, (code, checks), once)).await?;
             Ok(DuplicateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
         })
         .await
@@ -231,7 +231,7 @@ impl LinkService for LinkApi {
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
             let question = dry_run::question(env, request)?;
-            let resolution = links::dry_run(env, &tenant, question, self.decide).await?;
+            let resolution = Box::pin(links::dry_run(env, &tenant, question, self.decide)).await?;
             Ok(ResolveLinkResponse { resolution: Some(resolution) })
         })
         .await

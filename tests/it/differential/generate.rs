@@ -153,7 +153,8 @@ pub fn a_link(dice: &Dice, code: String) -> Link {
         warn_time: dice.moment().filter(|_| dice.chance(7)),
         disable_time: dice.moment().filter(|_| dice.chance(5)),
         max_clicks: if dice.chance(7) { 1 + dice.number(25) } else { 0 },
-        launchpad_mode: dice.number(4) as i32,
+        // Its QR code takes long to draw in an unoptimised build.
+        launchpad_mode: if dice.chance(15) { dice.number(4) as i32 } else { 0 },
         password: if dice.chance(5) { PASSWORD.to_owned() } else { String::new() },
         ..Link::default()
     };

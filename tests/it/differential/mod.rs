@@ -117,7 +117,12 @@ impl World {
         assert!(suspend(app.env(), &operator, Some("x")).await.expect("suspends"));
         let mut made = Vec::new();
         for (place, tenant) in tenants.into_iter().enumerate() {
-            let count = if place == last { 3 } else { links / last };
+            let count = match place {
+                // Its links all show the launchpad.
+                2 => links / 12,
+                _ if place == last => 3,
+                _ => links * 11 / 36,
+            };
             let wanted: Vec<Link> =
                 (0..count).map(|number| generate::a_link(dice, format!("l{place}-{number}x"))).collect();
             for some in wanted.chunks(100) {
