@@ -138,7 +138,8 @@ async fn rules_send_whom_they_fit() {
             action: Some(Action::Url(url.into())),
             active: None,
         };
-        let english = Condition::Languages(LanguageCondition { languages: vec!["en".into()] });
+        let english =
+            Condition::Languages(LanguageCondition { languages: vec!["en".into()], min_quality: None });
         let phones = Condition::Platforms(PlatformCondition {
             platforms: vec![Platform::Ios.into(), Platform::Android.into()],
         });
