@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use http::uri::PathAndQuery;
 
-use super::Target;
+use super::{Target, routing::check_text};
 use crate::{
     clock::Moment,
     error::Violations,
-    geo::{Country, Geo},
+    geo::{Country, Geo, Region, Regions},
     pb::v1,
 };
 
@@ -16,6 +16,8 @@ const MAX_AGENT: usize = 1024;
 const MAX_LANGUAGES: usize = 1024;
 const MAX_REFERRER: usize = 2048;
 const MAX_QUERY: usize = 4096;
+const MAX_CITY: usize = 100;
+const NO_REGION: &str = "must be a region of ISO 3166-2 such as US-CA";
 
 /// Says what becomes of a described visit to a link at a moment. The room `redirect` decides, and knows this one; `serve` hands its
 /// decision in here.
@@ -52,12 +54,25 @@ pub struct Described {
     pub query: String,
     /// Where the visitor calls from.
     pub client: Option<IpAddr>,
-    /// The country; `None`: the one of the address.
-    pub country: Option<Country>,
+    /// Where that is; `None`: the address tells.
+    pub place: Option<DescribedPlace>,
+    /// Whether the visitor followed the link before.
+    pub returning: bool,
     /// Whether the visitor knows the password.
     pub password_given: bool,
     /// Whether the clicks of the link are used up; `None`: that is not said.
     pub used_up: Option<bool>,
+}
+
+/// Where somebody is, described.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DescribedPlace {
+    /// The country.
+    pub country: Option<Country>,
+    /// The parts of it.
+    pub regions: Regions,
+    /// The city; may be empty.
+    pub city: String,
 }
 
 /// Reads a description and notes what is wrong with it.
@@ -71,6 +86,9 @@ pub fn read(path: &str, given: v1::DescribedVisitor, wrong: &mut Violations) -> 
         country,
         password_given,
         clicks_used_up,
+        regions,
+        city,
+        returning,
     } = given;
     let name = |field: &str| format!("{path}.{field}");
     let user_agent = read_header(&name("user_agent"), &user_agent, MAX_AGENT, wrong);
@@ -80,16 +98,28 @@ pub fn read(path: &str, given: v1::DescribedVisitor, wrong: &mut Violations) -> 
     let client = (!client_address.is_empty())
         .then(|| client_address.parse::<IpAddr>().map_err(|_| "must be an IPv4 or IPv6 address"));
     let client = client.and_then(|client| wrong.take(&name("client_address"), client));
-    let country = (!country.is_empty())
-        .then(|| Country::parse(&country).ok_or("must be two letters of ISO 3166-1 such as DE"))
-        .and_then(|country| wrong.take(&name("country"), country));
+    let mut place = DescribedPlace { city, ..DescribedPlace::default() };
+    if !country.is_empty() {
+        let read = Country::parse(&country).ok_or("must be two letters of ISO 3166-1 such as DE");
+        place.country = wrong.take(&name("country"), read);
+    }
+    for (number, text) in regions.iter().enumerate() {
+        let read = Region::parse(text).ok_or(NO_REGION);
+        let read = wrong.take(&name(&format!("regions[{number}]")), read);
+        match place.regions.get_mut(number) {
+            Some(region) => *region = read,
+            None => wrong.add(name("regions"), "must be at most 2"),
+        }
+    }
+    check_text(&name("city"), &place.city, MAX_CITY, wrong);
     Described {
         user_agent,
         languages,
         referrer,
         query,
         client: client.map(|client| client.to_canonical()),
-        country,
+        place: (place != DescribedPlace::default()).then_some(place),
+        returning,
         password_given,
         used_up: clicks_used_up,
     }
@@ -133,12 +163,20 @@ mod tests {
             country: "fr".into(),
             password_given: true,
             clicks_used_up: Some(false),
+            regions: vec!["fr-idf".into(), "FR-75".into()],
+            city: "Paris".into(),
+            returning: true,
         };
         let read_one = read("v", given, &mut wrong);
         assert!(wrong.is_empty());
         assert_eq!(read_one.user_agent, "Mozilla/5.0");
         assert_eq!(read_one.client, Some(IpAddr::from([192, 0, 2, 1])));
-        assert_eq!(read_one.country, Country::parse("FR"));
+        let place = DescribedPlace {
+            country: Country::parse("FR"),
+            regions: ["FR-IDF", "FR-75"].map(Region::parse),
+            city: "Paris".into(),
+        };
+        assert_eq!((read_one.place, read_one.returning), (Some(place), true));
         assert_eq!(read("v", v1::DescribedVisitor::default(), &mut wrong), Described::default());
     }
 
@@ -152,11 +190,23 @@ mod tests {
             query: "a b".into(),
             client_address: "192.0.2.0/24".into(),
             country: "France".into(),
+            regions: ["FR-75", "Paris", "FR-IDF"].map(Into::into).into(),
+            city: "a\n".into(),
             ..v1::DescribedVisitor::default()
         };
         read("visitor", given, &mut wrong);
         let fields: Vec<String> = wrong.into_inner().into_iter().map(|wrong| wrong.field).collect();
-        let names = ["user_agent", "accept_language", "referrer", "query", "client_address", "country"];
+        let names = [
+            "user_agent",
+            "accept_language",
+            "referrer",
+            "query",
+            "client_address",
+            "country",
+            "regions[1]",
+            "regions",
+            "city",
+        ];
         assert_eq!(fields, names.map(|name| format!("visitor.{name}")));
         for (query, good) in [("", true), ("a=1#b", false), ("a?b", true), ("a=\t", false), ("%zz", true)] {
             assert_eq!(check_query(query).is_ok(), good, "{query}");

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `fields.rs` `app_fields.rs` `routing.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `fields.rs` `app_fields.rs` `routing.rs` `condition.rs` `code.rs` `etag.rs` | what clients may send; pure |
 //! | `described.rs` `routing_tests.rs` | visitors who are described instead of met, and what shall stay true of where they end up |
 //! | `dry_run.rs` | what becomes of a visit, asked and not made |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
@@ -21,6 +21,7 @@ mod batch;
 mod budget;
 mod changes;
 mod code;
+mod condition;
 mod described;
 mod dry_run;
 mod etag;
@@ -44,14 +45,15 @@ pub use self::{
     batch::{batch_create, batch_delete, batch_update},
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
-    described::{Checks, Decide, Described, Detail},
+    condition::{Condition, SystemRange, Times, Version},
+    described::{Checks, Decide, Described, DescribedPlace, Detail},
     dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
-    routing::{Condition, Rule, Rules, Times},
+    routing::{Rule, Rules},
     snapshot::Snapshots,
     store::{CountedLink, find_password},
     target::{Decoration, Target},

@@ -1,6 +1,8 @@
 //! What becomes of a visit that is described and not made, and why: the decision that visitors meet, told. Pure but for the file of
 //! countries, and nothing is recorded, counted or used up.
 
+use std::borrow::Cow;
+
 use http::HeaderValue;
 use uuid::Uuid;
 
@@ -9,7 +11,8 @@ use super::{
     destination::{Card, Closed, Gone, Line, Outcome, Step, choose, choose_telling},
     http::Call,
     rules,
-    visitor::{Password, Platform, Visit, Visitor, Whereabouts},
+    software::Software,
+    visitor::{Before, Password, Place, Platform, Programs, Visit, Visitor, Whereabouts},
 };
 use crate::{
     clicks::{class::Class, kept_of_user_agent},
@@ -63,12 +66,7 @@ pub fn dry_run(
         step: step.into(),
         steps,
         rules: link.rules.iter().map(|rule| verdict(rule, &call)).collect(),
-        visitor: Some(v1::ReadVisitor {
-            platform: rules::platform(visit.visitor.platform).into(),
-            in_app_browser: visit.visitor.in_app_browser,
-            scraper: visit.visitor.scraper,
-            country: visit.country().map(|country| country.as_str().to_owned()).unwrap_or_default(),
-        }),
+        visitor: Some(read_of(&visit)),
         time: Some(timestamp(now)),
         ..resolution
     }
@@ -76,19 +74,39 @@ pub fn dry_run(
 
 /// Reads a description as [`super::Redirects`] reads a request.
 fn visit_of<'a>(described: &'a Described, geo: &'a Geo) -> Visit<'a> {
+    let agent = kept_of_user_agent(&described.user_agent);
     Visit {
-        visitor: Visitor::of(kept_of_user_agent(&described.user_agent)),
+        visitor: Visitor::of(agent),
         user_agent: &described.user_agent,
         languages: &described.languages,
         referrer: &described.referrer,
         query: &described.query,
         client: described.client,
-        country: match described.country {
-            None => Whereabouts::LookUp(geo),
-            known => Whereabouts::Known(known),
-        },
+        place: described.place.as_ref().map_or(Whereabouts::LookUp(geo), |place| {
+            let city = Some(place.city.as_str()).filter(|city| !city.is_empty());
+            Whereabouts::Known(Place { country: place.country, regions: place.regions, city })
+        }),
+        software: Programs::Known(Software::of(agent)),
+        before: Before::Known(described.returning),
         password: Password::Unknown,
         used_up: false,
+    }
+}
+
+/// Writes what was read.
+fn read_of(visit: &Visit<'_>) -> v1::ReadVisitor {
+    let software = visit.software();
+    v1::ReadVisitor {
+        platform: rules::platform(visit.visitor.platform).into(),
+        in_app_browser: visit.visitor.in_app_browser,
+        scraper: visit.visitor.scraper,
+        country: visit.country().map(|country| country.as_str().to_owned()).unwrap_or_default(),
+        regions: visit.regions().into_iter().flatten().map(|region| region.to_string()).collect(),
+        city: text(visit.city()),
+        operating_system: software.system.into(),
+        operating_system_version: software.version.map(|version| version.to_string()).unwrap_or_default(),
+        device: software.device.into(),
+        browser: software.browser.into(),
     }
 }
 
@@ -172,8 +190,8 @@ fn location(call: &Call<'_>, url: &str) -> Option<String> {
     Some(decorated.into_owned())
 }
 
-fn text(url: Option<std::borrow::Cow<'_, str>>) -> String {
-    url.map(std::borrow::Cow::into_owned).unwrap_or_default()
+fn text(text: Option<Cow<'_, str>>) -> String {
+    text.map(Cow::into_owned).unwrap_or_default()
 }
 
 fn rule_of(step: Step) -> Option<i32> {

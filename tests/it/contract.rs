@@ -209,7 +209,7 @@ impl Fill<'_> {
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
             | "app_icon_url" | "accent_color" | "user_agent" | "accept_language" | "referrer" | "query"
-            | "client_address" | "country" => return None,
+            | "client_address" | "country" | "regions" | "city" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())

@@ -11,15 +11,20 @@ use linkforty::{
 };
 use prost_types::Timestamp;
 
+use crate::support::City;
+
 /// The first moment; a Monday at noon.
 pub const BEGIN: i64 = 1_795_435_200;
 /// How many moments there are, 13 hours apart: every time of the day, every weekday.
 pub const MOMENTS: i64 = 24;
 pub const STEP: i64 = 13 * 3600;
 pub const PASSWORD: &str = "open sesame";
-/// Which networks the file of countries knows.
-pub const COUNTRIES: [(&str, &str); 3] =
-    [("203.0.113.0/24", "DE"), ("198.51.100.0/24", "FR"), ("2001:db8::/33", "JP")];
+/// Which networks the file of cities knows.
+pub const CITIES: [City<'_>; 3] = [
+    ("203.0.113.0/24", "DE", &["BE"], "Berlin"),
+    ("198.51.100.0/24", "FR", &["IDF", "75"], "Paris"),
+    ("2001:db8::/33", "JP", &["13"], "Tokyo"),
+];
 
 const URLS: [&str; 12] = [
     "https://example.com/",
@@ -224,7 +229,7 @@ fn a_rule(dice: &Dice) -> RoutingRule {
 }
 
 /// How many kinds of conditions [`a_condition`] makes.
-pub const KINDS: usize = 7;
+pub const KINDS: usize = 14;
 
 fn a_condition(dice: &Dice) -> Condition {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
@@ -232,6 +237,7 @@ fn a_condition(dice: &Dice) -> Condition {
         0 => Condition::Platforms(v1::PlatformCondition { platforms: vec![platform(dice)] }),
         1 => Condition::Languages(v1::LanguageCondition {
             languages: vec![dice.one(&["en", "de", "fr", "pt-BR"]).to_owned()],
+            min_quality: dice.chance(30).then_some(800),
         }),
         2 => Condition::Dates(v1::DateCondition { start_time: dice.moment(), end_time: None }),
         3 => Condition::Times(v1::TimeCondition {
@@ -245,9 +251,31 @@ fn a_condition(dice: &Dice) -> Condition {
             value: dice.chance(50).then(|| dice.one(&["1", "SPRING", "2"]).to_owned()),
         }),
         5 => Condition::Referrers(v1::ReferrerCondition { hosts: texts(&["example.com", "news.example"]) }),
-        _ => Condition::Networks(v1::NetworkCondition {
+        6 => Condition::Networks(v1::NetworkCondition {
             networks: texts(&[dice.one(&["203.0.113.128/25", "2001:db8::/32"]), "192.0.2.9"]),
         }),
+        7 => Condition::Countries(v1::CountryCondition { countries: texts(&["de", "JP"]) }),
+        8 => Condition::Regions(v1::RegionCondition { regions: texts(&["FR-75", "de-be"]) }),
+        9 => Condition::Cities(v1::CityCondition { cities: texts(&[dice.one(&["BERLIN", "Tokyo"])]) }),
+        10 => {
+            let system = [v1::OperatingSystem::Ios, v1::OperatingSystem::Android][dice.place(2)];
+            let (min_version, max_version) =
+                (dice.some(50, &["9", "16.4"]), dice.some(50, &["16.4", "17", "18.1"]));
+            let systems = vec![v1::OperatingSystemRange { system: system.into(), min_version, max_version }];
+            Condition::OperatingSystems(v1::OperatingSystemCondition { systems })
+        }
+        11 => {
+            let types = [v1::DeviceType::Phone, v1::DeviceType::Tablet, v1::DeviceType::Desktop];
+            Condition::Devices(v1::DeviceCondition { types: vec![types[dice.place(3)].into()] })
+        }
+        12 => {
+            let browsers = [v1::Browser::Chrome, v1::Browser::Safari, v1::Browser::InApp];
+            Condition::Browsers(v1::BrowserCondition { browsers: vec![browsers[dice.place(3)].into()] })
+        }
+        _ => {
+            let histories = [v1::VisitorHistory::New, v1::VisitorHistory::Returning];
+            Condition::Visitors(v1::VisitorCondition { history: histories[dice.place(2)].into() })
+        }
     }
 }
 
@@ -261,6 +289,13 @@ pub fn kind(condition: &Condition) -> &'static str {
         Condition::Query(_) => "query",
         Condition::Referrers(_) => "referrers",
         Condition::Networks(_) => "networks",
+        Condition::Countries(_) => "countries",
+        Condition::Regions(_) => "regions",
+        Condition::Cities(_) => "cities",
+        Condition::OperatingSystems(_) => "operating systems",
+        Condition::Devices(_) => "devices",
+        Condition::Browsers(_) => "browsers",
+        Condition::Visitors(_) => "visitors",
     }
 }
 

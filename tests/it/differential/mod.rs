@@ -6,7 +6,7 @@ mod answer;
 mod generate;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     net::IpAddr,
     sync::Arc,
@@ -29,7 +29,7 @@ use linkforty::{
         ResolutionOutcome as Outcome, ResolutionStep, ResolveLinkRequest, WorkspaceSettings,
         batch_link_result,
     },
-    redirect::{Redirects, dry_run},
+    redirect::{Redirects, dry_run, history::History, visitor::Visitor},
     spool::{Spool, SpoolOptions},
     workspaces::{enter_as_operator, suspend},
 };
@@ -39,9 +39,9 @@ use tokio::net::TcpStream;
 
 use self::{
     answer::Answered,
-    generate::{BEGIN, COUNTRIES, Dice, MOMENTS, PASSWORD, STEP, Somebody},
+    generate::{BEGIN, CITIES, Dice, MOMENTS, PASSWORD, STEP, Somebody},
 };
-use crate::support::{App, Shape, Store, Tenant, countries, stores};
+use crate::support::{App, Store, Tenant, cities, stores};
 
 const REPORT: &str = "https://example.com/report";
 
@@ -80,8 +80,8 @@ struct World {
 impl World {
     async fn start(store: Store, links: usize, dice: &Dice) -> Self {
         let networks = tempfile::tempdir().expect("a directory");
-        let file = networks.path().join("countries.mmdb");
-        fs::write(&file, countries(Shape::Nested, &COUNTRIES)).expect("writes");
+        let file = networks.path().join("cities.mmdb");
+        fs::write(&file, cities(&CITIES)).expect("writes");
         let app = App::start_with(
             store,
             &[
@@ -271,10 +271,12 @@ async fn agree(store: Store, links: usize, visits: i64) {
     let (resolver, _refreshes) = Resolver::new(env.clone());
     let budgets = Budgets::new(env.clone(), spool.clone());
     let recorder = Recorder::new(spool, b"a secret of the test, long enough", env.geo.clone());
-    let redirects = Redirects::new(env.clone(), resolver, budgets, recorder, Arc::new(Unlimited));
+    let history = History::load(env);
+    let redirects = Redirects::new(env.clone(), resolver, budgets, recorder, Arc::new(Unlimited), history);
 
     let mut reached = Reached::default();
     let mut unlocked = 0;
+    let mut were_here = HashSet::new();
     for moment in 0..MOMENTS {
         world.at(moment);
         let now = env.now();
@@ -298,7 +300,8 @@ async fn agree(store: Store, links: usize, visits: i64) {
                     referrer: somebody.referrer.to_owned(),
                     query: somebody.query.to_owned(),
                     client: Some(somebody.address),
-                    country: None,
+                    place: None,
+                    returning: were_here.contains(&(link.id.as_str(), somebody.agent, somebody.address)),
                     password_given: knows,
                     used_up: Some(target.max_clicks > 0 && passed >= target.max_clicks),
                 };
@@ -326,6 +329,10 @@ async fn agree(store: Store, links: usize, visits: i64) {
                     );
                 }
                 passed += i64::from(leads_on(&told));
+                if leads_on(&told) && target.rules.ask_who_was_here() && !Visitor::of(somebody.agent).scraper
+                {
+                    were_here.insert((link.id.as_str(), somebody.agent, somebody.address));
+                }
                 reached.note(link, &told);
             }
         }
@@ -357,7 +364,8 @@ async fn over_the_wire(world: &World, dice: &Dice, visits: i64) {
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
     let connection = tokio::spawn(connection);
     let free: Vec<&(Tenant, Link)> = world.links.iter().filter(|(_, link)| link.max_clicks == 0).collect();
-    let mut outcomes = BTreeSet::new();
+    let targets = world.targets().await;
+    let (mut outcomes, mut were_here) = (BTreeSet::new(), HashSet::new());
     for visit in 0..visits {
         if visit % 250 == 0 {
             world.at(MOMENTS + visit / 250);
@@ -365,12 +373,16 @@ async fn over_the_wire(world: &World, dice: &Dice, visits: i64) {
         let (tenant, link) = free[dice.place(free.len())];
         let somebody = Somebody::made_up(dice);
         let mut visitor = somebody.described();
-        if let Some((_, country)) = COUNTRIES.iter().find(|(network, _)| {
+        visitor.returning = were_here.contains(&(link.id.as_str(), somebody.agent, somebody.address));
+        let found = CITIES.iter().find(|(network, ..)| {
             let network: ipnet::IpNet = network.parse().expect("a network");
-            network.contains(&somebody.address) && dice.chance(50)
-        }) {
+            network.contains(&somebody.address)
+        });
+        if let Some((_, country, parts, city)) = found.filter(|_| dice.chance(50)) {
             // Told by name, or left to the file: the same.
             visitor.country = (*country).to_owned();
+            visitor.regions = parts.iter().map(|part| format!("{country}-{part}")).collect();
+            visitor.city = (*city).to_owned();
         }
         let mut request = ResolveLinkRequest { visitor: Some(visitor), ..ResolveLinkRequest::default() };
         match visit % 3 {
@@ -389,6 +401,12 @@ async fn over_the_wire(world: &World, dice: &Dice, visits: i64) {
             );
         }
         outcomes.insert(told.outcome().as_str_name());
+        if leads_on(&told)
+            && targets[&link.short_code].rules.ask_who_was_here()
+            && !Visitor::of(somebody.agent).scraper
+        {
+            were_here.insert((link.id.as_str(), somebody.agent, somebody.address));
+        }
     }
     connection.abort();
     assert!(outcomes.len() >= 10, "{outcomes:?}");
