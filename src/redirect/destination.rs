@@ -143,12 +143,15 @@ pub enum Step {
     Preview,
     /// The routing rule at this place, from 0.
     Rule(u8),
+    /// One of several URLs of a routing rule: the places of both, from 0.
+    Variant(u8, u8),
 }
 
 impl Step {
     /// Returns the number that is stored with every click: 1 to 4 for the link's addresses for iOS, Android, the web and
     /// for all, 5 for the URL that the app opens, 6 for its scheme, 7 to 9 for the workspace's addresses for iOS, Android
-    /// and the web, 10 for the launchpad, 11 for a preview, 100 and more for the routing rules in their order.
+    /// and the web, 10 for the launchpad, 11 for a preview, 100 and more for the routing rules in their order, 1,000 and more
+    /// for those with several URLs: twenty numbers for each, in the order of its URLs.
     pub fn number(self) -> i16 {
         match self {
             Self::Ios => 1,
@@ -163,6 +166,15 @@ impl Step {
             Self::Launchpad => 10,
             Self::Preview => 11,
             Self::Rule(index) => 100 + i16::from(index),
+            Self::Variant(index, variant) => 1000 + 20 * i16::from(index) + i16::from(variant),
+        }
+    }
+
+    /// Returns the place of the routing rule that named the destination.
+    pub fn rule(self) -> Option<u8> {
+        match self {
+            Self::Rule(index) | Self::Variant(index, _) => Some(index),
+            _ => None,
         }
     }
 }
@@ -278,7 +290,9 @@ fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment, tell: &mut impl 
     tell(Line::Rules);
     let fits = |rule: &&Rule| rule.active && rules::first_failure(rule, visit, now).is_none();
     if let Some(rule) = link.rules.iter().find(fits) {
-        return Outcome::Go { url: rules::url_of(rule, link.id, visit), step: Step::Rule(rule.index) };
+        let (url, variant) = rules::url_of(rule, link.id, visit);
+        let step = variant.map_or(Step::Rule(rule.index), |variant| Step::Variant(rule.index, variant));
+        return Outcome::Go { url, step };
     }
     let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
     tell(Line::NotTargeted);

@@ -31,21 +31,22 @@ pub fn is_target(targeting: &Targeting, visit: &Visit<'_>) -> bool {
         && (countries.is_empty() || visit.country().is_some_and(|country| countries.contains(&country)))
 }
 
-/// Returns where a visitor whom the rule fits goes. Of variants each visitor has one, by a hash of who they are.
-pub fn url_of<'a>(rule: &'a Rule, link: LinkId, visit: &Visit<'_>) -> &'a str {
-    let Some(((first, _), rest)) = rule.variants.split_first() else { return "" };
+/// Returns where a visitor whom the rule fits goes, and at which place that is where there are several. Of variants each visitor
+/// has one, by a hash of who they are.
+pub fn url_of<'a>(rule: &'a Rule, link: LinkId, visit: &Visit<'_>) -> (&'a str, Option<u8>) {
+    let Some(((first, _), rest)) = rule.variants.split_first() else { return ("", None) };
     if rest.is_empty() {
-        return first;
+        return (first, None);
     }
     let total: u64 = rule.variants.iter().map(|(_, weight)| u64::from(*weight)).sum();
     let mut left = ticket(rule, link, visit) % total.max(1);
-    for (url, weight) in &rule.variants {
+    for (place, (url, weight)) in (0..).zip(&rule.variants) {
         match left.checked_sub(u64::from(*weight)) {
-            None => return url,
+            None => return (url, Some(place)),
             Some(rest) => left = rest,
         }
     }
-    first
+    (first, Some(0))
 }
 
 /// Returns the number a visitor draws: the same at every visit and on every node, another one on every link.
