@@ -195,7 +195,7 @@ fn text(text: Option<Cow<'_, str>>) -> String {
 }
 
 fn rule_of(step: Step) -> Option<i32> {
-    if let Step::Rule(index) = step { Some(index.into()) } else { None }
+    step.rule().map(Into::into)
 }
 
 fn verdict(rule: &Rule, call: &Call<'_>) -> v1::RuleVerdict {
@@ -221,7 +221,7 @@ fn verdict(rule: &Rule, call: &Call<'_>) -> v1::RuleVerdict {
         name: rule.name.to_string(),
         result: result.into(),
         conditions,
-        url: rules::url_of(rule, target.id, visit).to_owned(),
+        url: rules::url_of(rule, target.id, visit).0.to_owned(),
     }
 }
 
@@ -306,6 +306,6 @@ fn address(step: Step) -> (ResolutionStep, &'static str, &'static str) {
         // Lines of their own name these.
         Step::Launchpad => words(Line::Launchpad),
         Step::Preview => words(Line::Preview),
-        Step::Rule(_) => words(Line::Rules),
+        Step::Rule(_) | Step::Variant(..) => words(Line::Rules),
     }
 }
