@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
     accounts,
+    apps::Associations,
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
@@ -59,6 +60,7 @@ pub(super) struct Works<'a> {
     pub resolver: Resolver,
     pub refreshes: Refreshes,
     pub snapshots: Snapshots,
+    pub associations: Associations,
     pub budgets: Budgets,
     pub drain: (Spool, Reader),
 }
@@ -72,8 +74,19 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, budgets, drain } =
-        works;
+    let Works {
+        env,
+        health,
+        limits,
+        certificates,
+        tasks,
+        resolver,
+        refreshes,
+        snapshots,
+        associations,
+        budgets,
+        drain,
+    } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -97,6 +110,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("click limits", move |token| budgets.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
+    let fanout = env.fanout.clone();
+    work.begin("association files", move |token| {
+        associations.clone().run(fanout.subscribe(Topic::Links), token)
+    });
     let partitioned = env.clone();
     work.begin("partitions", move |token| {
         let env = partitioned.clone();
