@@ -179,9 +179,7 @@ fn apple(apps: &[&v1::App]) -> Option<String> {
     if details.is_empty() {
         return None;
     }
-    let list = |ids: BTreeSet<String>| {
-        (!ids.is_empty()).then(|| Apps { apps: ids.into_iter().collect() })
-    };
+    let list = |ids: BTreeSet<String>| (!ids.is_empty()).then(|| Apps { apps: ids.into_iter().collect() });
     let applinks = AppLinks { details, variables: names.variables };
     let file = Association { applinks, appclips: list(clips), webcredentials: list(credentials) };
     serde_json::to_string(&file).ok()
@@ -389,9 +387,8 @@ mod tests {
                 ),
             ],
         );
-        let paths: Vec<&Value> = (0..4)
-            .map(|place| &file["applinks"]["details"][place]["components"][0]["/"])
-            .collect();
+        let paths: Vec<&Value> =
+            (0..4).map(|place| &file["applinks"]["details"][place]["components"][0]["/"]).collect();
         assert_eq!(
             file["applinks"]["substitutionVariables"],
             json!({"food": ["pizza"], "food~2": ["sushi"], "food~3": ["soup"], "food~2~2": ["x"]})
@@ -414,8 +411,10 @@ mod tests {
             v1::AndroidComponent { path: Some("*".into()), ..Default::default() },
         ];
         let excluding = v1::App { no_default_exclusions: false, ..on_android("com.example.other") };
-        let file =
-            written(File::Android, &[shop, on_ios("a.a", Vec::new()), on_android("com.example.bare"), excluding]);
+        let file = written(
+            File::Android,
+            &[shop, on_ios("a.a", Vec::new()), on_android("com.example.bare"), excluding],
+        );
         let statement = |package: &str| {
             json!({
                 "relation": ["delegate_permission/common.handle_all_urls"],
@@ -438,10 +437,13 @@ mod tests {
         assert_eq!(
             file,
             json!([
-                with("com.example.shop", json!([
-                    {"/": "/path1/*", "?": {"in_app": "false"}, "#": "x", "exclude": true, "comments": "never"},
-                    {"/": "*"},
-                ])),
+                with(
+                    "com.example.shop",
+                    json!([
+                        {"/": "/path1/*", "?": {"in_app": "false"}, "#": "x", "exclude": true, "comments": "never"},
+                        {"/": "*"},
+                    ])
+                ),
                 statement("com.example.bare"),
                 with("com.example.other", json!(pages)),
             ])

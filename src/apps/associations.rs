@@ -355,7 +355,12 @@ fn put(hosts: &mut Hosts, host: &str, apps: &[&v1::App]) {
         let (text, left_out) = file.write_bounded(apps);
         if left_out > 0 {
             // Each was small enough when it was stored: several came at once, or the operator let a workspace in.
-            tracing::error!(host, file = file.name(), left_out, "an association file is full; the last apps stand not in it");
+            tracing::error!(
+                host,
+                file = file.name(),
+                left_out,
+                "an association file is full; the last apps stand not in it"
+            );
         }
         text.map(Body::of)
     });

@@ -96,7 +96,8 @@ pub(super) fn check_variables(path: &str, variables: &[v1::SubstitutionVariable]
     for (place, v1::SubstitutionVariable { name, values }) in variables.iter().enumerate() {
         let path = format!("{path}[{place}]");
         let length = name.chars().count();
-        let odd = name.chars().any(|character| matches!(character, '$' | '(' | ')') || character.is_control());
+        let odd =
+            name.chars().any(|character| matches!(character, '$' | '(' | ')') || character.is_control());
         if length == 0 || length > MAX_VARIABLE_NAME || odd {
             wrong.add(
                 format!("{path}.name"),

@@ -105,16 +105,9 @@ const FIELDS: [(Field, &str); 17] = [
     (Field::AndroidComponents, "android.components"),
 ];
 /// What `*` means.
-const WHOLE: [Field; 6] = [
-    Field::Name,
-    Field::UrlSchemes,
-    Field::Hosts,
-    Field::NoDefaultExclusions,
-    Field::Ios,
-    Field::Android,
-];
-const OUTPUT_ONLY: [&str; 6] =
-    ["id", "workspace_id", "served_hosts", "create_time", "update_time", "etag"];
+const WHOLE: [Field; 6] =
+    [Field::Name, Field::UrlSchemes, Field::Hosts, Field::NoDefaultExclusions, Field::Ios, Field::Android];
+const OUTPUT_ONLY: [&str; 6] = ["id", "workspace_id", "served_hosts", "create_time", "update_time", "etag"];
 
 /// Whether an app is complete, or only what somebody wants changed of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,7 +232,9 @@ fn bundle_id(text: &str) -> Result<String, &'static str> {
     if text.len() <= MAX_BUNDLE_ID && text.contains('.') && text.split('.').all(good) {
         return Ok(text.to_owned());
     }
-    Err("must be a bundle id such as com.example.shop: at most 155 letters, digits and hyphens, with dots between")
+    Err(
+        "must be a bundle id such as com.example.shop: at most 155 letters, digits and hyphens, with dots between",
+    )
 }
 
 fn package_name(text: &str) -> Result<(), &'static str> {
@@ -257,8 +252,13 @@ fn package_name(text: &str) -> Result<(), &'static str> {
 }
 
 fn prefix(text: &str) -> Result<String, &'static str> {
-    let good = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    if good { Ok(text.to_owned()) } else { Err("must be ten upper-case letters and digits such as ABCDE12345") }
+    let good =
+        text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("must be ten upper-case letters and digits such as ABCDE12345")
+    }
 }
 
 fn is_number(text: &str) -> bool {
@@ -276,7 +276,9 @@ fn fingerprint(text: &str) -> Result<String, &'static str> {
         }
         40 if is_hex => Err("is a SHA-1 fingerprint; what is needed is the one by SHA-256"),
         32 if is_hex => Err("is an MD5 fingerprint; what is needed is the one by SHA-256"),
-        _ => Err("must be a SHA-256 fingerprint: 64 hexadecimal digits, with colons between the bytes or without"),
+        _ => Err(
+            "must be a SHA-256 fingerprint: 64 hexadecimal digits, with colons between the bytes or without",
+        ),
     }
 }
 
@@ -298,7 +300,9 @@ fn scheme(text: &str) -> Result<String, &'static str> {
 fn host(text: &str) -> Result<String, &'static str> {
     let host = text.trim_end_matches('.').to_lowercase();
     match url::Host::parse(&host) {
-        Ok(url::Host::Domain(domain)) if !domain.is_empty() && !text.contains(['/', ':', '@', '%']) => Ok(domain),
+        Ok(url::Host::Domain(domain)) if !domain.is_empty() && !text.contains(['/', ':', '@', '%']) => {
+            Ok(domain)
+        }
         _ => Err("must be a host such as go.example.com, without scheme, port and path"),
     }
 }

@@ -108,15 +108,35 @@ fn ids_follow_the_grammars_of_their_stores() {
     ] {
         assert_eq!((bundle_id(text).is_ok(), package_name(text).is_ok()), (bundle, package), "{text}");
     }
-    for (text, fine) in [("ABCDE12345", true), ("abcde12345", false), ("ABCDE1234", false), ("ABCDE123456", false)] {
+    for (text, fine) in
+        [("ABCDE12345", true), ("abcde12345", false), ("ABCDE1234", false), ("ABCDE123456", false)]
+    {
         assert_eq!(prefix(text).is_ok(), fine, "{text}");
     }
-    for (text, fine) in [("myapp", true), ("a", true), ("MYAPP", true), ("", false), ("1a", false), ("my app", false),
-        ("myapp://", false), ("https", false), ("JavaScript", false)] {
+    for (text, fine) in [
+        ("myapp", true),
+        ("a", true),
+        ("MYAPP", true),
+        ("", false),
+        ("1a", false),
+        ("my app", false),
+        ("myapp://", false),
+        ("https", false),
+        ("JavaScript", false),
+    ] {
         assert_eq!(scheme(text).is_ok(), fine, "{text}");
     }
-    for (text, fine) in [("go.example.com", true), ("localhost", true), ("https://a.example", false), ("a.example:80", false),
-        ("a.example/x", false), ("", false), ("*.example.com", false), ("127.0.0.1", false), ("a b", false)] {
+    for (text, fine) in [
+        ("go.example.com", true),
+        ("localhost", true),
+        ("https://a.example", false),
+        ("a.example:80", false),
+        ("a.example/x", false),
+        ("", false),
+        ("*.example.com", false),
+        ("127.0.0.1", false),
+        ("a b", false),
+    ] {
         assert_eq!(host(text).is_ok(), fine, "{text}");
     }
 }
@@ -251,7 +271,8 @@ fn variables_have_names_of_their_own_and_plain_values() {
 
 #[test]
 fn an_app_is_no_larger_than_a_file() {
-    let component = |number| v1::AppleComponent { path: Some(format!("/{number:0499}")), ..Default::default() };
+    let component =
+        |number| v1::AppleComponent { path: Some(format!("/{number:0499}")), ..Default::default() };
     let components = |count: usize| (0..count).map(component).collect::<Vec<_>>();
     assert_eq!(ios(|ios| ios.components = components(200)), ["app"], "500 bytes and more each");
     assert_eq!(ios(|ios| ios.components = components(190)), Vec::<String>::new());

@@ -42,9 +42,10 @@ pub fn answer(body: &Body, request: &HeaderMap) -> Response<Full<Bytes>> {
 /// Compares weakly, as RFC 9110 wants it here: a proxy that compressed the file has made its tag weak.
 fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let given = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    given.flat_map(|list| list.split(',')).map(str::trim).any(|tag| {
-        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes()
-    })
+    given
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
 }
 
 #[cfg(test)]

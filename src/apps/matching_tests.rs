@@ -165,15 +165,14 @@ fn an_app_without_components_opens_every_link_but_no_page_of_ours() {
 /// The example in Google's guide to dynamic rules, and what it says of each of them.
 #[test]
 fn android_takes_the_first_component_that_matches_too() {
-    let component = |path: Option<&str>, query: &[(&str, &str)], fragment: Option<&str>, exclude| {
-        v1::AndroidComponent {
+    let component =
+        |path: Option<&str>, query: &[(&str, &str)], fragment: Option<&str>, exclude| v1::AndroidComponent {
             path: path.map(str::to_owned),
             query_items: items(query),
             fragment: fragment.map(str::to_owned),
             exclude,
             comment: String::new(),
-        }
-    };
+        };
     let app = v1::AndroidApp {
         components: vec![
             component(None, &[], Some("app=false"), true),

@@ -35,18 +35,18 @@ use std::collections::{BTreeSet, HashSet};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use url::Url;
 
-pub use self::{
-    association::{File, OWN_PAGES},
-    associations::{Associations, Body, Found},
-    grpc::AppApi,
-    http::{answer, host_of},
-};
 use self::{
     association::MOST_BYTES,
     changes::Changed,
     fields::{Extent, Field},
     matching::{Tapped, Verdict},
     place::{Place, Standing},
+};
+pub use self::{
+    association::{File, OWN_PAGES},
+    associations::{Associations, Body, Found},
+    grpc::AppApi,
+    http::{answer, host_of},
 };
 use crate::{
     clock::Moment,

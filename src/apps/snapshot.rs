@@ -75,8 +75,8 @@ fn encode(hosts: &Hosts, confirmed: Moment) -> Vec<u8> {
     bytes.extend_from_slice(&confirmed.timestamp_micros().to_le_bytes());
     let mut count = 0_u32;
     for (host, files) in hosts {
-        let [apple, android] = [&files.apple, &files.android]
-            .map(|body| body.as_ref().map_or(&[][..], |body| &body.bytes));
+        let [apple, android] =
+            [&files.apple, &files.android].map(|body| body.as_ref().map_or(&[][..], |body| &body.bytes));
         let size = 10 + host.len() + apple.len() + android.len();
         let Ok(host_length) = u16::try_from(host.len()) else { continue };
         if bytes.len() + size + 4 > MOST_BYTES {

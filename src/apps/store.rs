@@ -27,7 +27,13 @@ pub async fn insert(tx: &impl ConnectionTrait, app: &Model) -> Result<(), DbErr>
 /// Stores what an app became.
 pub async fn save(tx: &impl ConnectionTrait, app: &Model) -> Result<(), DbErr> {
     let row = app.clone().into_active_model().reset_all();
-    Entity::update(row).filter(Column::WorkspaceId.eq(app.workspace_id)).exec(tx).await.map(drop)
+    Entity::update_many()
+        .set(row)
+        .filter(Column::WorkspaceId.eq(app.workspace_id))
+        .filter(Column::Id.eq(app.id))
+        .exec(tx)
+        .await
+        .map(drop)
 }
 
 /// Deletes an app for good.
@@ -72,10 +78,7 @@ pub async fn list(
 
 /// Returns the apps of other workspaces than this one that may stand on the server's own host, in the order of its files.
 /// For the node.
-pub async fn listed_on_own_host(
-    db: &impl ConnectionTrait,
-    but: WorkspaceId,
-) -> Result<Vec<Model>, DbErr> {
+pub async fn listed_on_own_host(db: &impl ConnectionTrait, but: WorkspaceId) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .join(JoinType::InnerJoin, workspace_of_app())
         .filter(workspace::Column::AppsAllowed.eq(true))

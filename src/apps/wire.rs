@@ -48,7 +48,11 @@ pub(super) fn new_app(app: Option<v1::App>, wrong: &mut Violations) -> v1::App {
 }
 
 /// Reads a change. What is wrong with an app as a whole shows when the change meets what is stored.
-pub(super) fn change(app: Option<v1::App>, mask: Option<&FieldMask>, wrong: &mut Violations) -> Option<Change> {
+pub(super) fn change(
+    app: Option<v1::App>,
+    mask: Option<&FieldMask>,
+    wrong: &mut Violations,
+) -> Option<Change> {
     let Some(app) = app else {
         wrong.add("app", "is required");
         return None;

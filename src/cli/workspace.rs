@@ -87,12 +87,18 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
         Command::AllowApps { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             let changed = workspaces::allow_apps(env, &tenant, true).await?;
-            println!("{}", if changed { "allowed; its apps open links here" } else { "it was allowed already" });
+            println!(
+                "{}",
+                if changed { "allowed; its apps open links here" } else { "it was allowed already" }
+            );
         }
         Command::DenyApps { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             let changed = workspaces::allow_apps(env, &tenant, false).await?;
-            println!("{}", if changed { "denied; its apps open links here no more" } else { "it was not allowed" });
+            println!(
+                "{}",
+                if changed { "denied; its apps open links here no more" } else { "it was not allowed" }
+            );
         }
     }
     Ok(())

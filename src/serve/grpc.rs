@@ -20,8 +20,8 @@ use crate::{
     links::LinkApi,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
-        app_service_server::AppServiceServer, auth_service_server::AuthServiceServer, link_service_server::LinkServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
+        link_service_server::LinkServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
 };

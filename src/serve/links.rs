@@ -104,7 +104,11 @@ fn files(associations: &Associations) -> Router {
         .route("/.well-known/assetlinks.json", file(File::Android))
 }
 
-async fn answer_file(associations: &Associations, file: File, request: extract::Request) -> axum::response::Response {
+async fn answer_file(
+    associations: &Associations,
+    file: File,
+    request: extract::Request,
+) -> axum::response::Response {
     let parts = request.into_parts().0;
     match associations.find(file, &apps::host_of(&parts)).await {
         Found::File(body) => apps::answer(&body, &parts.headers).into_response(),

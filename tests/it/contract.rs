@@ -52,7 +52,8 @@ enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, LinksRead, LinksWrite, WorkspacesRead, WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, LinksRead, LinksWrite, WorkspacesRead,
+    WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
