@@ -1,5 +1,7 @@
 //! The association files of every host, in memory, on every node.
 //!
+//! - There is one pair for the server's own host, one for the hosts of each workspace, and one for each of those that an app
+//!   names: whose a host is, `domains` knows.
 //! - All of them are made from the database at the start, after a gap in the messages and every five minutes; those of one
 //!   workspace when a message says that its apps, or the workspace itself, changed. Where there is one node, whose operator
 //!   changes workspaces from another process, the database is asked for that twice a second.
@@ -8,7 +10,7 @@
 //! - Until anybody knows them the answer is that nobody does, never that there are none: fetchers would believe it for days.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -62,6 +64,7 @@ pub struct Associations {
 /// Part of the process's memory, so that whoever changes an app here is heard at once.
 #[derive(Debug)]
 struct Held {
+    /// The name of the server's own host.
     own_host: String,
     published: ArcSwap<Published>,
     /// What the files are made of. Whoever reads the database holds this, so that nothing older replaces anything newer.
@@ -86,8 +89,35 @@ struct Part {
     on_own_host: bool,
 }
 
-/// Files by their host.
+/// Whose host a file is asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// The server's own.
+    Own,
+    /// A workspace's, with its name.
+    Of(WorkspaceId, &'a str),
+}
+
+/// Files by [`Whose::key`] and [`of_workspace`].
 pub(super) type Hosts = HashMap<Box<str>, Arc<Files>>;
+
+/// The key of the files of the server's own host.
+const OWN: &str = "";
+
+/// Returns the key of the files of a workspace's hosts that no app names.
+fn of_workspace(workspace: WorkspaceId) -> String {
+    workspace.to_string()
+}
+
+impl Whose<'_> {
+    /// Returns the key of a host's files, if it has some for itself.
+    fn key(self) -> String {
+        match self {
+            Self::Own => OWN.to_owned(),
+            Self::Of(workspace, host) => format!("{workspace} {host}"),
+        }
+    }
+}
 
 #[derive(Debug, Clone, Default)]
 struct Published {
@@ -104,6 +134,24 @@ enum Known {
     Once,
     /// From the database.
     Yes,
+}
+
+impl Published {
+    fn find(&self, file: File, whose: Whose<'_>) -> Found {
+        if self.known == Known::No {
+            return Found::Away;
+        }
+        let files = self.hosts.get(whose.key().as_str()).or_else(|| match whose {
+            Whose::Own => None,
+            // What holds for hosts that no app names is in the files of the others too.
+            Whose::Of(workspace, _) => self.hosts.get(of_workspace(workspace).as_str()),
+        });
+        let body = files.and_then(|files| match file {
+            File::Apple => files.apple.clone(),
+            File::Android => files.android.clone(),
+        });
+        body.map_or(Found::None, Found::File)
+    }
 }
 
 /// The files of one host.
@@ -179,7 +227,7 @@ impl Associations {
     }
 
     /// Returns a file of a host.
-    pub async fn find(&self, file: File, host: &str) -> Found {
+    pub async fn find(&self, file: File, whose: Whose<'_>) -> Found {
         let patience = match self.held.published.load().known {
             Known::Yes => None,
             Known::Once => Some(CONFIRM_PATIENCE),
@@ -189,17 +237,7 @@ impl Associations {
             // Its failure shows in what is known then.
             let _ = timeout(patience, self.load_all()).await;
         }
-        let published = self.held.published.load();
-        if published.known == Known::No {
-            return Found::Away;
-        }
-        // Links are answered whatever their host is called, and so are these.
-        let files = published.hosts.get(host).or_else(|| published.hosts.get(&*self.held.own_host));
-        let body = files.and_then(|files| match file {
-            File::Apple => files.apple.clone(),
-            File::Android => files.android.clone(),
-        });
-        body.map_or(Found::None, Found::File)
+        self.held.published.load().find(file, whose)
     }
 
     /// Makes all files anew.
@@ -214,7 +252,10 @@ impl Associations {
         }
         *parts = Parts { complete: true, of };
         let mut hosts = Hosts::new();
-        self.put_own_host(&parts, &mut hosts);
+        self.put_own(&parts, &mut hosts);
+        for (workspace, part) in &parts.of {
+            put_workspace(&mut hosts, *workspace, part);
+        }
         self.publish(hosts);
         Ok(())
     }
@@ -232,20 +273,23 @@ impl Associations {
         let mut hosts = self.held.published.load().hosts.clone();
         let before = parts.of.remove(&workspace).unwrap_or_default();
         let touches_own_host = before.on_own_host || part.on_own_host;
+        let keys = of_workspace(workspace);
+        hosts.retain(|key, _| !key.starts_with(&keys));
+        put_workspace(&mut hosts, workspace, &part);
         if !part.apps.is_empty() {
             parts.of.insert(workspace, part);
         }
         if touches_own_host {
-            self.put_own_host(&parts, &mut hosts);
+            self.put_own(&parts, &mut hosts);
         }
         self.publish(hosts);
         Ok(())
     }
 
-    fn put_own_host(&self, parts: &Parts, hosts: &mut Hosts) {
-        let host = self.held.own_host.as_str();
+    fn put_own(&self, parts: &Parts, hosts: &mut Hosts) {
         let apps = parts.of.values().filter(|part| part.on_own_host).flat_map(|part| &part.apps);
-        put(hosts, host, &apps.filter(|app| place::names(app, host)).collect::<Vec<_>>());
+        let here = apps.filter(|app| place::names(app, &self.held.own_host));
+        put(hosts, Whose::Own.key(), &here.collect::<Vec<_>>());
     }
 
     fn publish(&self, hosts: Hosts) {
@@ -349,14 +393,24 @@ impl Associations {
     }
 }
 
-/// Puts the files of a host that lists these apps in their place.
-fn put(hosts: &mut Hosts, host: &str, apps: &[&v1::App]) {
+/// Puts the files of a workspace's hosts in their places.
+fn put_workspace(hosts: &mut Hosts, workspace: WorkspaceId, part: &Part) {
+    let everywhere = part.apps.iter().filter(|app| app.hosts.is_empty());
+    put(hosts, of_workspace(workspace), &everywhere.collect::<Vec<_>>());
+    for host in part.apps.iter().flat_map(|app| &app.hosts).collect::<BTreeSet<_>>() {
+        let here = part.apps.iter().filter(|app| place::names(app, host));
+        put(hosts, Whose::Of(workspace, host).key(), &here.collect::<Vec<_>>());
+    }
+}
+
+/// Puts the files of hosts that list these apps in their place.
+fn put(hosts: &mut Hosts, key: String, apps: &[&v1::App]) {
     let [apple, android] = File::ALL.map(|file| {
         let (text, left_out) = file.write_bounded(apps);
         if left_out > 0 {
             // Each was small enough when it was stored: several came at once, or the operator let a workspace in.
             tracing::error!(
-                host,
+                hosts = key,
                 file = file.name(),
                 left_out,
                 "an association file is full; the last apps stand not in it"
@@ -365,8 +419,60 @@ fn put(hosts: &mut Hosts, host: &str, apps: &[&v1::App]) {
         text.map(Body::of)
     });
     if apple.is_none() && android.is_none() {
-        hosts.remove(host);
+        hosts.remove(key.as_str());
     } else {
-        hosts.insert(host.into(), Arc::new(Files { apple, android }));
+        hosts.insert(key.into(), Arc::new(Files { apple, android }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Ids;
+
+    fn app(bundle_id: &str, hosts: &[&str]) -> v1::App {
+        let ios = v1::IosApp {
+            bundle_id: bundle_id.to_owned(),
+            app_id_prefixes: vec!["ABCDE12345".to_owned()],
+            ..v1::IosApp::default()
+        };
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        v1::App { ios: Some(ios), hosts, ..v1::App::default() }
+    }
+
+    #[test]
+    fn a_host_of_a_workspace_lists_its_own_apps_that_are_meant_for_it() {
+        let ids = Ids::seeded(1);
+        let [one, two] = [(); 2].map(|()| WorkspaceId::mint(&ids, from_micros(1)));
+        let of_one = Part {
+            apps: vec![app("a.everywhere", &[]), app("a.shop", &["shop.example", "go.example"])],
+            on_own_host: false,
+        };
+        let of_two = Part { apps: vec![app("b.blog", &["blog.example"])], on_own_host: true };
+        let mut hosts = Hosts::new();
+        put_workspace(&mut hosts, one, &of_one);
+        put_workspace(&mut hosts, two, &of_two);
+        let published = Published { known: Known::Yes, hosts };
+        for (whose, listed) in [
+            (Whose::Of(one, "shop.example"), &["a.everywhere", "a.shop"][..]),
+            (Whose::Of(one, "go.example"), &["a.everywhere", "a.shop"]),
+            (Whose::Of(one, "other.example"), &["a.everywhere"]),
+            (Whose::Of(one, "blog.example"), &["a.everywhere"]),
+            (Whose::Of(two, "blog.example"), &["b.blog"]),
+            (Whose::Of(two, "shop.example"), &[]),
+            (Whose::Own, &[]),
+        ] {
+            let found = published.find(File::Apple, whose);
+            let text = match &found {
+                Found::File(body) => str::from_utf8(&body.bytes).expect("text"),
+                Found::None => "",
+                Found::Away => panic!("it is known"),
+            };
+            for bundle in ["a.everywhere", "a.shop", "b.blog"] {
+                let id = format!("\"ABCDE12345.{bundle}\"");
+                assert_eq!(text.contains(&id), listed.contains(&bundle), "{bundle} on {whose:?}");
+            }
+        }
+        assert_eq!(Published::default().find(File::Apple, Whose::Own), Found::Away);
     }
 }

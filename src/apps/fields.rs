@@ -21,7 +21,7 @@ const MAX_SCHEME: usize = 64;
 const MAX_HOSTS: usize = 100;
 const MAX_STORE_ID: usize = 20;
 /// What an app may come to, encoded: little less than a file may.
-const MAX_CONTENT: usize = 100 * 1024;
+const MAX_CONTENT: usize = 96 * 1024;
 /// Schemes that a browser acts on by itself: no app owns them, and some of them run what they carry.
 const BROWSER_SCHEMES: [&str; 20] = [
     "about",
@@ -144,7 +144,7 @@ pub fn check(app: v1::App, extent: Extent, wrong: &mut Violations) -> v1::App {
         ..v1::App::default()
     };
     if read.encoded_len() > MAX_CONTENT {
-        wrong.add("app", "must come to at most 100 KiB");
+        wrong.add("app", "must come to at most 96 KiB");
     }
     read
 }
@@ -298,11 +298,11 @@ fn scheme(text: &str) -> Result<String, &'static str> {
 }
 
 fn host(text: &str) -> Result<String, &'static str> {
-    let host = text.trim_end_matches('.').to_lowercase();
-    match url::Host::parse(&host) {
-        Ok(url::Host::Domain(domain)) if !domain.is_empty() && !text.contains(['/', ':', '@', '%']) => {
-            Ok(domain)
-        }
+    let is_plain = |domain: &str| {
+        domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+    };
+    match url::Host::parse(text.trim_end_matches('.')) {
+        Ok(url::Host::Domain(domain)) if is_plain(&domain) && !text.contains('%') => Ok(domain),
         _ => Err("must be a host such as go.example.com, without scheme, port and path"),
     }
 }

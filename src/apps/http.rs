@@ -2,25 +2,13 @@
 //! `application/json` and nothing else.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
 use super::associations::Body;
 
 /// How long others may keep a file. Apple keeps it for as long as it likes.
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
-
-/// Returns the host that a request is for, in lower case and without its port; empty when it does not say.
-pub fn host_of(request: &Parts) -> String {
-    let named = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    // HTTP/2 names it in the URI.
-    let authority = request.uri.authority().map(http::uri::Authority::as_str).or(named).unwrap_or_default();
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    host.trim_end_matches('.').to_ascii_lowercase()
-}
 
 /// Answers with a file, or says that it is still what the asker has.
 pub fn answer(body: &Body, request: &HeaderMap) -> Response<Full<Bytes>> {
@@ -50,26 +38,7 @@ fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
-
-    #[test]
-    fn the_host_is_read_from_either_place() {
-        for (uri, header, host) in [
-            ("/x", Some("Go.Example.com"), "go.example.com"),
-            ("/x", Some("go.example.com:8443"), "go.example.com"),
-            ("/x", Some("go.example.com."), "go.example.com"),
-            ("/x", Some("[::1]:8080"), "[::1]"),
-            ("/x", None, ""),
-            ("https://go.example.com/x", Some("other.example"), "go.example.com"),
-        ] {
-            let request = Request::get(uri);
-            let request = if let Some(host) = header { request.header("host", host) } else { request };
-            let parts = request.body(()).expect("a request").into_parts().0;
-            assert_eq!(host_of(&parts), host, "{uri} {header:?}");
-        }
-    }
 
     #[test]
     fn a_file_that_is_known_is_not_sent_again() {

@@ -30,7 +30,7 @@ mod snapshot;
 mod store;
 mod wire;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use url::Url;
@@ -44,9 +44,9 @@ use self::{
 };
 pub use self::{
     association::{File, OWN_PAGES},
-    associations::{Associations, Body, Found},
+    associations::{Associations, Body, Found, Whose},
     grpc::AppApi,
-    http::{answer, host_of},
+    http::answer,
 };
 use crate::{
     clock::Moment,
@@ -275,42 +275,42 @@ fn check_against_others(app: &Model, others: &[Model]) -> Result<()> {
     bundle.or(package).map_or(Ok(()), Err)
 }
 
-/// Makes sure that systems read the files of all hosts on which the app will stand.
-async fn check_size(
-    tx: &DatabaseTransaction,
-    place: &Place,
-    app: &Model,
-    mut apps: Vec<Model>,
-) -> Result<()> {
-    apps.push(app.clone());
-    apps.sort_by_key(|app| app.id);
-    let apps: Vec<(AppId, v1::App)> = apps.iter().map(|app| (app.id, content_of(app))).collect();
-    let mut checked = HashSet::new();
-    for host in place.served(&content_of(app)) {
-        let others = if host == place.own_host {
-            let listed = store::listed_on_own_host(tx, app.workspace_id).await?;
-            listed.iter().map(content_of).filter(|other| place::names(other, &host)).collect()
-        } else {
-            Vec::new()
-        };
-        let here = apps.iter().filter(|(_, app)| place::names(app, &host));
-        // Most hosts list the same apps.
-        if !checked.insert((here.clone().map(|(id, _)| *id).collect::<Vec<_>>(), others.len())) {
-            continue;
+/// Makes sure that systems read the files of all hosts on which the app can stand.
+async fn check_size(tx: &DatabaseTransaction, place: &Place, app: &Model, apps: Vec<Model>) -> Result<()> {
+    let content = content_of(app);
+    let apps: Vec<v1::App> = apps.iter().chain([app]).map(content_of).collect();
+    if place.standing(&content, &place.own_host) == Standing::Listed {
+        let others = store::listed_on_own_host(tx, app.workspace_id).await?;
+        let others: Vec<v1::App> = others.iter().map(content_of).collect();
+        check_size_on(&place.own_host, others.iter().chain(&apps))?;
+    }
+    let named: BTreeSet<&String> = content.hosts.iter().filter(|host| **host != place.own_host).collect();
+    for host in named {
+        check_size_on(host, apps.iter())?;
+    }
+    if content.hosts.is_empty() {
+        let named: BTreeSet<&String> = apps.iter().flat_map(|app| &app.hosts).collect();
+        let any = place.domains.iter().find(|domain| !named.contains(domain));
+        let hosts = named.into_iter().filter(|host| **host != place.own_host).chain(any);
+        for host in hosts {
+            check_size_on(host, apps.iter())?;
         }
-        let list: Vec<&v1::App> = others.iter().chain(here.map(|(_, app)| app)).collect();
-        for file in File::ALL {
-            let bytes = file.write(&list).map_or(0, |text| text.len());
-            if bytes > MOST_BYTES {
-                let name = file.name();
-                return Err(Error::new(
-                    Reason::AssociationFileTooLarge,
-                    format!("the file {name} of {host} would have {bytes} bytes, and may have {MOST_BYTES}"),
-                )
+    }
+    Ok(())
+}
+
+fn check_size_on<'a>(host: &str, apps: impl Iterator<Item = &'a v1::App>) -> Result<()> {
+    let here: Vec<&v1::App> = apps.filter(|app| place::names(app, host)).collect();
+    for file in File::ALL {
+        let bytes = file.write(&here).map_or(0, |text| text.len());
+        if bytes > MOST_BYTES {
+            let name = file.name();
+            let message =
+                format!("the file {name} of {host} would have {bytes} bytes, and may have {MOST_BYTES}");
+            return Err(Error::new(Reason::AssociationFileTooLarge, message)
                 .with("host", host)
                 .with("file", name)
                 .with("bytes", bytes.to_string()));
-            }
         }
     }
     Ok(())

@@ -293,7 +293,8 @@ mod tests {
     #[test]
     fn no_pattern_takes_long() {
         let pattern = Pattern::apple(&"*a".repeat(250), &variables()).expect("it names none");
-        assert!(!pattern.matches(&"a".repeat(2000).replace("aaa", "aab"), Case::Insensitive));
+        let almost = "ba".repeat(249) + &"b".repeat(1500);
+        assert!(!pattern.matches(&almost, Case::Insensitive));
         assert!(pattern.matches(&"ba".repeat(1000), Case::Insensitive));
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! DATA_DIR/apps.snap    mode 0600, little-endian
 //! header = magic 8 | version u16 | zero u16 | count u32 | confirmed micros i64            (24 bytes)
-//! entry  = host length u16 | apple length u32 | android length u32 | host | apple | android  (count times)
+//! entry  = key length u16 | apple length u32 | android length u32 | key | apple | android   (count times)
 //! end    = crc32c u32 over everything before
 //! ```
 //!

@@ -21,7 +21,7 @@ use super::{
     refusal::{refuse, unknown_path},
 };
 use crate::{
-    apps::{self, Associations, File, Found},
+    apps::{self, Associations, File, Found, Whose},
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
@@ -110,7 +110,7 @@ async fn answer_file(
     request: extract::Request,
 ) -> axum::response::Response {
     let parts = request.into_parts().0;
-    match associations.find(file, &apps::host_of(&parts)).await {
+    match associations.find(file, Whose::Own).await {
         Found::File(body) => apps::answer(&body, &parts.headers).into_response(),
         Found::None => refuse(Error::not_found("file: no app opens links of this host")),
         // Never a 404, which would be believed for days.
