@@ -7,7 +7,8 @@
 //!   changes workspaces from another process, the database is asked for that twice a second.
 //! - They need no store then, however long it is away; [`super::snapshot`] brings them over a restart. What came from there is
 //!   old, so the next who asks waits a moment for the database.
-//! - Until anybody knows them the answer is that nobody does, never that there are none: fetchers would believe it for days.
+//! - That a host has none only the database can say. Until it did the answer is that nobody knows: fetchers would believe for days
+//!   that there are none.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -138,9 +139,6 @@ enum Known {
 
 impl Published {
     fn find(&self, file: File, whose: Whose<'_>) -> Found {
-        if self.known == Known::No {
-            return Found::Away;
-        }
         let files = self.hosts.get(whose.key().as_str()).or_else(|| match whose {
             Whose::Own => None,
             // What holds for hosts that no app names is in the files of the others too.
@@ -150,7 +148,12 @@ impl Published {
             File::Apple => files.apple.clone(),
             File::Android => files.android.clone(),
         });
-        body.map_or(Found::None, Found::File)
+        match (body, self.known) {
+            (Some(body), _) => Found::File(body),
+            // An app may have come after what was remembered.
+            (None, Known::No | Known::Once) => Found::Away,
+            (None, Known::Yes) => Found::None,
+        }
     }
 }
 
@@ -473,6 +476,15 @@ mod tests {
                 assert_eq!(text.contains(&id), listed.contains(&bundle), "{bundle} on {whose:?}");
             }
         }
-        assert_eq!(Published::default().find(File::Apple, Whose::Own), Found::Away);
+        let once = Published { known: Known::Once, ..published.clone() };
+        for (known, at_one, at_own) in [
+            (&published, true, Found::None),
+            (&once, true, Found::Away),
+            (&Published::default(), false, Found::Away),
+        ] {
+            let found = known.find(File::Apple, Whose::Of(one, "shop.example"));
+            assert_eq!(matches!(found, Found::File(_)), at_one);
+            assert_eq!(known.find(File::Apple, Whose::Own), at_own);
+        }
     }
 }

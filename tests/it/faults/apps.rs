@@ -42,7 +42,14 @@ async fn the_files_are_answered_while_the_database_is_gone_also_after_a_restart(
         for node in [&world.node, &other] {
             within(SOON, "it is there", async || status(node).await == 200).await;
         }
-        within(SOON, "it is on disk", async || world.node.data().join("apps.snap").exists()).await;
+        for node in [&world.node, &other] {
+            let file = node.data().join("apps.snap");
+            within(SOON, "it is on disk", async || {
+                let bytes = std::fs::read(&file).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).contains("com.example.shop")
+            })
+            .await;
+        }
         let outage = world.outage().await;
         assert_eq!(status(&world.node).await, 200);
         // One ends as it should, the other does not.
