@@ -64,13 +64,23 @@ impl File {
 
     /// The same, but as large as systems read at the most, and how many apps at the end of the list found no place.
     pub fn write_bounded(self, apps: &[&v1::App]) -> (Option<String>, usize) {
-        for left_out in 0..apps.len() {
-            let text = self.write(&apps[..apps.len() - left_out]);
-            if text.as_ref().is_none_or(|text| text.len() <= MOST_BYTES) {
-                return (text, left_out);
+        let fitting = |count: usize| {
+            let text = self.write(&apps[..count]);
+            text.as_ref().is_none_or(|text| text.len() <= MOST_BYTES).then_some(text)
+        };
+        if let Some(text) = fitting(apps.len()) {
+            return (text, 0);
+        }
+        // A file grows with every app, so the place of the first that is too many can be halved in on.
+        let (mut best, mut fits, mut too_many) = (None, 0, apps.len());
+        while fits + 1 < too_many {
+            let middle = fits.midpoint(too_many);
+            match fitting(middle) {
+                Some(text) => (best, fits) = (text, middle),
+                None => too_many = middle,
             }
         }
-        (None, apps.len())
+        (best, apps.len() - fits)
     }
 }
 
@@ -472,5 +482,7 @@ mod tests {
         let text = text.expect("there is one");
         assert!(text.len() <= MOST_BYTES && text.contains("app3") && !text.contains("app4"));
         assert_eq!(left_out, 1);
+        let whole = File::Apple.write_bounded(&apps[..4]);
+        assert_eq!(whole, (File::Apple.write(&apps[..4]), 0));
     }
 }

@@ -71,6 +71,14 @@ pub(super) fn check_android(path: &str, components: &[v1::AndroidComponent], wro
     }
     for (place, component) in components.iter().enumerate() {
         let path = format!("{path}[{place}]");
+        let looks_at_nothing = component.path.is_none() && component.fragment.is_none();
+        if looks_at_nothing && component.query_items.is_empty() {
+            // Apple's systems match everything with such a one.
+            wrong.add(
+                path.as_str(),
+                "must set path, query_items or fragment: Android matches nothing with a component that looks at nothing",
+            );
+        }
         if let Some(text) = &component.path {
             check_pattern(&format!("{path}.path"), text, wrong);
             check_beginning(&format!("{path}.path"), text, &["/", "*", "?"], wrong);
