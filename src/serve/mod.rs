@@ -42,7 +42,7 @@ use crate::{
     ids::Ids,
     limits,
     links::{Budgets, Resolver, Snapshots},
-    redirect::Redirects,
+    redirect::{Redirects, history::History},
     spool::{Spool, SpoolOptions},
 };
 
@@ -128,7 +128,9 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let secret = env.secrets.session.expose_secret().as_bytes();
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let budgets = Budgets::new(env.clone(), spool.clone());
-    let redirects = Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares);
+    let history = History::load(&env);
+    let redirects =
+        Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares, history.clone());
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
@@ -152,6 +154,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         snapshots,
         associations,
         budgets,
+        history,
         drain,
     };
     let work = work::begin(works);

@@ -6,6 +6,7 @@
 mod apps;
 mod crash;
 mod database;
+mod freshness;
 mod limits;
 mod spool;
 mod stopping;
