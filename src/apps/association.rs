@@ -64,20 +64,16 @@ impl File {
 
     /// The same, but as large as systems read at the most, and how many apps at the end of the list found no place.
     pub fn write_bounded(self, apps: &[&v1::App]) -> (Option<String>, usize) {
-        let fitting = |count: usize| {
-            let text = self.write(&apps[..count]);
-            text.as_ref().is_none_or(|text| text.len() <= MOST_BYTES).then_some(text)
-        };
-        if let Some(text) = fitting(apps.len()) {
-            return (text, 0);
-        }
-        // A file grows with every app, so the place of the first that is too many can be halved in on.
-        let (mut best, mut fits, mut too_many) = (None, 0, apps.len());
+        let (mut best, mut fits, mut too_many) = (None, 0, apps.len() + 1);
         while fits + 1 < too_many {
-            let middle = fits.midpoint(too_many);
-            match fitting(middle) {
-                Some(text) => (best, fits) = (text, middle),
-                None => too_many = middle,
+            // Twice as many as long as they fit, so that nothing is written that is much too large; then halving in.
+            let next =
+                if too_many > apps.len() { (fits * 2).clamp(1, apps.len()) } else { fits.midpoint(too_many) };
+            let text = self.write(&apps[..next]);
+            if text.as_ref().is_none_or(|text| text.len() <= MOST_BYTES) {
+                (best, fits) = (text, next);
+            } else {
+                too_many = next;
             }
         }
         (best, apps.len() - fits)

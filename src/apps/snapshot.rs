@@ -10,9 +10,8 @@
 //! A length of 0 is a file that the host does not have. The whole is believed or nothing of it. What it holds is public.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::File,
+    io::{self, Read as _},
     path::Path,
     sync::Arc,
 };
@@ -20,7 +19,10 @@ use std::{
 use bytes::Bytes;
 
 use super::associations::{Body, Files, Hosts};
-use crate::clock::{Moment, from_micros};
+use crate::{
+    clock::{Moment, from_micros},
+    files,
+};
 
 const NAME: &str = "apps.snap";
 const MAGIC: &[u8; 8] = b"lf40app\n";
@@ -40,20 +42,7 @@ pub(super) enum Unusable {
 
 /// Writes the files, and when the database last said that they are so.
 pub(super) fn write(dir: &Path, hosts: &Hosts, confirmed: Moment) -> io::Result<()> {
-    let temporary = dir.join(format!("{NAME}.tmp"));
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(&encode(hosts, confirmed)).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, dir.join(NAME)));
-    if let Err(error) = written {
-        let _ = fs::remove_file(&temporary);
-        return Err(error);
-    }
-    File::open(dir)?.sync_all()
+    files::replace(&dir.join(NAME), &encode(hosts, confirmed))
 }
 
 /// Reads the files and when they were known to be so; `None` when there are none.
@@ -137,7 +126,7 @@ fn cut<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
 

@@ -203,7 +203,7 @@ async fn pages_of_large_apps_end_earlier() {
     let app = App::start(Store::Embedded).await;
     // Where no file is too large for them.
     let (_, tenant) = (app.tenant().await, app.another_tenant().await);
-    for number in 0..50 {
+    for number in 0..34 {
         let mut large = shop(&format!("app{number}"));
         let component = |place: usize| path(&format!("/{place:0480}"));
         large.ios.as_mut().expect("it has one").components = (0..195).map(component).collect();
@@ -218,7 +218,7 @@ async fn pages_of_large_apps_end_earlier() {
             break;
         }
     }
-    assert_eq!((count, pages), (50, 2));
+    assert_eq!((count, pages), (34, 2));
     app.stop().await;
 }
 
