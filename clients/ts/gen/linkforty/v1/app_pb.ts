@@ -368,7 +368,8 @@ export const AndroidAppSchema: GenMessage<AndroidApp> = /*@__PURE__*/
 /**
  * A pattern of URLs as Android reads it (`dynamic_app_link_components`): a URL matches when all that is set matches. In
  * patterns `*` stands for any number of characters, `?` for one and `?*` for at least one; they are compared with the
- * URL's parts percent-decoded, and case counts. At most 500 characters each, none of them a control character.
+ * URL's parts percent-decoded, and case counts. At most 500 characters each, none of them a control character. At least
+ * one of `path`, `query_items` and `fragment` must be set.
  *
  * @generated from message linkforty.v1.AndroidComponent
  */
