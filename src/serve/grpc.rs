@@ -23,6 +23,7 @@ use crate::{
         app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
         link_service_server::LinkServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
+    redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
 };
 
@@ -75,7 +76,7 @@ fn api_services(env: &Env) -> Services {
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
         .with(bounded!(AppServiceServer::new(AppApi { env: env() })))
-        .with(bounded!(LinkServiceServer::new(LinkApi { env: env() })))
+        .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }
 
