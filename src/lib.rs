@@ -4,8 +4,8 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`], [`telemetry`].
-//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`links`], [`redirect`], [`clicks`], [`analytics`].
+//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`], [`telemetry`].
+//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
@@ -18,6 +18,7 @@ pub mod pb;
 
 pub mod cache;
 pub mod db;
+pub mod dns;
 pub mod entity;
 pub mod env;
 #[cfg(feature = "failpoints")]
@@ -37,6 +38,7 @@ pub mod telemetry;
 pub mod accounts;
 pub mod analytics;
 pub mod clicks;
+pub mod domains;
 pub mod links;
 pub mod redirect;
 pub mod workspaces;

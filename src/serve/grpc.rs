@@ -15,12 +15,13 @@ use super::{
 use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
+    domains::DomainApi,
     env::Env,
     links::LinkApi,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
-        auth_service_server::AuthServiceServer, link_service_server::LinkServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        auth_service_server::AuthServiceServer, domain_service_server::DomainServiceServer,
+        link_service_server::LinkServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
 };
@@ -73,6 +74,7 @@ fn api_services(env: &Env) -> Services {
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
+        .with(bounded!(DomainServiceServer::new(DomainApi { env: env() })))
         .with(bounded!(LinkServiceServer::new(LinkApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }

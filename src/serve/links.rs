@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     clicks::class::Edge,
+    domains::Sites,
     env::Env,
     error::{Error, Reason},
     redirect::{Ending, Redirects, attempted, code_of, looked_up},
@@ -41,6 +42,7 @@ pub(super) struct Visits(Arc<Shared>);
 
 struct Shared {
     env: Env,
+    sites: Sites,
     redirects: Redirects,
     places: Semaphore,
     redirected: Redirected,
@@ -51,11 +53,12 @@ struct Shared {
 type Answer = Response<Either<Full<Bytes>, Body>>;
 
 impl Visits {
-    pub(super) fn new(env: &Env, health: &Health, redirects: Redirects) -> Self {
+    pub(super) fn new(env: &Env, health: &Health, sites: Sites, redirects: Redirects) -> Self {
         let router =
             Router::new().merge(health.routes(Eyes::Public)).fallback(async || refuse(unknown_path()));
         Self(Arc::new(Shared {
             env: env.clone(),
+            sites,
             redirects,
             places: Semaphore::new(AT_ONCE),
             redirected: Redirected::new(),
@@ -92,12 +95,23 @@ impl Visits {
 /// Answers a visit to a short link, or a question where it leads; `None` for any other path.
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     let path = parts.uri.path();
-    let Some(code) = code_of(path) else {
-        let code = looked_up(path)?;
-        return Some(guarded(shared, path, shared.redirects.look(code, parts)).await);
-    };
+    let Some(code) = code_of(path) else { return aside(shared, path, parts).await };
     let (client, edge) = known(shared, peer, parts);
-    Some(guarded(shared, path, shared.redirects.follow(code, parts, client, edge)).await)
+    let site = shared.sites.of(parts);
+    Some(guarded(shared, path, shared.redirects.follow(&site, code, parts, client, edge)).await)
+}
+
+/// Answers what is about links and domains without being a link.
+async fn aside(shared: &Shared, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    if path == "/" {
+        return shared.redirects.root(&shared.sites.of(parts), parts);
+    }
+    if path == "/robots.txt" {
+        return Some(shared.redirects.robots(&shared.sites.of(parts), parts));
+    }
+    let code = looked_up(path)?;
+    let site = shared.sites.of(parts);
+    Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await)
 }
 
 /// Answers an attempt to unlock a link.
@@ -115,7 +129,8 @@ async fn attempt(
             return too_large();
         };
         let visitor = (client, network_of(client));
-        shared.redirects.unlock(code, parts, visitor, edge, &form.to_bytes()).await
+        let site = shared.sites.of(parts);
+        shared.redirects.unlock((&site, code), parts, visitor, edge, &form.to_bytes()).await
     };
     guarded(shared, parts.uri.path(), unlocked).await
 }

@@ -37,6 +37,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
     db::{self, Db, Dialect},
+    domains::Sites,
     env::{self, Env},
     ids::Ids,
     limits,
@@ -125,17 +126,18 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let secret = env.secrets.session.expose_secret().as_bytes();
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let budgets = Budgets::new(env.clone(), spool.clone());
+    let sites = Sites::load(&env).await;
     let redirects = Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares);
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    let visits = links::Visits::new(&env, &health, redirects);
+    let visits = links::Visits::new(&env, &health, sites.clone(), redirects);
     let calls = grpc::router(&env, &life, &health, limits.as_ref());
     door("links", links, certificates.as_ref())
         .open(move |peer, request| visits.clone().answer(peer, request));
     door("api", api, certificates.as_ref()).open(listen::to_router(calls));
-    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health)?));
+    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
     let works = Works {
@@ -148,6 +150,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         refreshes,
         snapshots,
         budgets,
+        sites,
         drain,
     };
     let work = work::begin(works);

@@ -27,6 +27,7 @@ use crate::{
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
+    domains::{self, Sites},
     env::Env,
     geo::Geo,
     idempotency,
@@ -60,6 +61,7 @@ pub(super) struct Works<'a> {
     pub refreshes: Refreshes,
     pub snapshots: Snapshots,
     pub budgets: Budgets,
+    pub sites: Sites,
     pub drain: (Spool, Reader),
 }
 
@@ -72,8 +74,19 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, budgets, drain } =
-        works;
+    let Works {
+        env,
+        health,
+        limits,
+        certificates,
+        tasks,
+        resolver,
+        refreshes,
+        snapshots,
+        budgets,
+        sites,
+        drain,
+    } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -97,6 +110,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("click limits", move |token| budgets.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
+    let fanout = env.fanout.clone();
+    work.begin("domains", move |token| sites.clone().listen(fanout.subscribe(Topic::Links), token));
+    let proved = env.clone();
+    work.begin("proofs of domains", move |token| {
+        let env = proved.clone();
+        every(domains::LOOKS_EVERY, token, move || look_at_domains(env.clone()))
+    });
     let partitioned = env.clone();
     work.begin("partitions", move |token| {
         let env = partitioned.clone();
@@ -257,6 +277,12 @@ async fn forget_sessions(env: Env) {
 async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
+    }
+}
+
+async fn look_at_domains(env: Env) {
+    if let Err(error) = domains::look_at_due(&env).await {
+        tracing::debug!(cause = %error.inward(), "cannot see which domains to look at; trying again");
     }
 }
 

@@ -58,9 +58,12 @@ impl Role {
 /// The table: the least role that gives each permission. A new permission does not compile until it has its line.
 const fn least(permission: Permission) -> Role {
     match permission {
-        Permission::LinksRead | Permission::AnalyticsRead | Permission::WorkspacesRead => Role::Viewer,
+        Permission::LinksRead
+        | Permission::AnalyticsRead
+        | Permission::WorkspacesRead
+        | Permission::DomainsRead => Role::Viewer,
         Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
-        Permission::ApiKeysWrite | Permission::WorkspacesWrite => Role::Admin,
+        Permission::ApiKeysWrite | Permission::WorkspacesWrite | Permission::DomainsWrite => Role::Admin,
     }
 }
 
@@ -79,6 +82,8 @@ mod tests {
             (Permission::ApiKeysRead, [false, true, true, true]),
             (Permission::ApiKeysWrite, [false, false, true, true]),
             (Permission::WorkspacesWrite, [false, false, true, true]),
+            (Permission::DomainsRead, [true, true, true, true]),
+            (Permission::DomainsWrite, [false, false, true, true]),
         ];
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {

@@ -36,7 +36,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     accounts::{auth, settled_owner, sign_in},
-    support::{ALL_SCOPES, App, Store, Tenant, frame, link, on_every_store, reason, send_h2},
+    support::{ALL_SCOPES, App, Store, Tenant, eventually, frame, link, on_every_store, reason, send_h2},
     workspaces::person,
 };
 
@@ -52,7 +52,8 @@ enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, LinksRead, LinksWrite, WorkspacesRead, WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, DomainsRead, DomainsWrite, LinksRead, LinksWrite,
+    WorkspacesRead, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -67,6 +68,12 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/SignIn", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/SignOut", Who::Person, Names::Nothing),
+    ("linkforty.v1.DomainService/CreateDomain", Who::With(&[DomainsWrite]), Names::Nothing),
+    ("linkforty.v1.DomainService/DeleteDomain", Who::With(&[DomainsWrite]), Names::Things),
+    ("linkforty.v1.DomainService/GetDomain", Who::With(&[DomainsRead]), Names::Things),
+    ("linkforty.v1.DomainService/ListDomains", Who::With(&[DomainsRead]), Names::Nothing),
+    ("linkforty.v1.DomainService/UpdateDomain", Who::With(&[DomainsWrite]), Names::Things),
+    ("linkforty.v1.DomainService/VerifyDomain", Who::With(&[DomainsWrite]), Names::Things),
     ("linkforty.v1.LinkService/BatchCreateLinks", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/BatchDeleteLinks", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/BatchUpdateLinks", Who::With(&[LinksWrite]), Names::Things),
@@ -180,6 +187,7 @@ fn put(bytes: &mut Vec<u8>, number: u32, content: &[u8]) {
 struct Fill<'a> {
     workspace: &'a str,
     link: &'a str,
+    domain: &'a str,
     api_key: &'a str,
 }
 
@@ -188,14 +196,17 @@ impl Fill<'_> {
         let text = match field {
             "workspace_id" => self.workspace,
             "link_id" | "link_ids" => self.link,
+            "domain_id" => self.domain,
             "api_key_id" => self.api_key,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
+                ".linkforty.v1.Domain" => self.domain,
                 ".linkforty.v1.Workspace" => self.workspace,
                 _ => panic!("{message}.id: say whose id that is"),
             },
             "destination_url" => "https://example.com/contract",
+            "host" => "contract.shop.test",
             // Hashing takes a while.
             "password" if message == ".linkforty.v1.Link" => return None,
             "title" | "name" | "refresh_token" => "contract",
@@ -207,7 +218,8 @@ impl Fill<'_> {
             | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" => return None,
+            | "app_icon_url" | "accent_color" | "root_url" | "not_found_url" | "expired_url"
+            | "robots_txt" | "value" | "ownership_seen" | "address_seen" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -288,6 +300,7 @@ fn nowhere() -> Fill<'static> {
     Fill {
         workspace: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506",
         link: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507",
+        domain: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
         api_key: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f508",
     }
 }
@@ -446,6 +459,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
 struct Victim {
     tenant: Tenant,
     link: String,
+    domain: String,
     api_key: String,
 }
 
@@ -459,12 +473,23 @@ impl Victim {
         let new = keys::NewKey { name: "theirs".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None };
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
-        Self { tenant, link, api_key }
+        let domain = tenant.add_domain("victim.shop.test").await.id;
+        // What nobody does by themselves does not happen later either, while the clock stands.
+        eventually("the DNS was looked at", async || {
+            tenant.domain(&domain).await.proof.is_some_and(|proof| proof.look_time.is_some())
+        })
+        .await;
+        Self { tenant, link, domain, api_key }
     }
 
     fn fill(&self) -> Fill<'_> {
-        Fill { workspace: &self.tenant.id, link: &self.link, api_key: &self.api_key }
+        Fill { workspace: &self.tenant.id, link: &self.link, domain: &self.domain, api_key: &self.api_key }
     }
+}
+
+/// Returns a host for the call of one method.
+fn fresh_host(method: &str) -> String {
+    format!("{}.shop.test", method.rsplit('/').next().unwrap_or_default())
 }
 
 #[tokio::test]
@@ -528,7 +553,8 @@ async fn what_is_somebody_elses_is_unknown() {
         for (method, who, _) in locked() {
             let Who::With(_) = who else { continue };
             let fresh = victim.tenant.create(link("", "https://example.com/fresh")).await.id;
-            let message = contract.request(method, &Fill { link: &fresh, ..victim.fill() });
+            let domain = victim.tenant.add_domain(&fresh_host(method)).await.id;
+            let message = contract.request(method, &Fill { link: &fresh, domain: &domain, ..victim.fill() });
             let answer = call(&channel, method, &owner, message).await;
             let answer = answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
             if method.contains("/Batch") {
@@ -575,7 +601,9 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     // And these are enough.
                     let key = app.key(&tenant.id, needed).await;
                     let fresh = tenant.create(link("", "https://example.com/fresh")).await.id;
-                    let message = contract.request(method, &Fill { link: &fresh, ..victim.fill() });
+                    let domain = tenant.add_domain(&fresh_host(method)).await.id;
+                    let message =
+                        contract.request(method, &Fill { link: &fresh, domain: &domain, ..victim.fill() });
                     call(&channel, method, &key, message)
                         .await
                         .unwrap_or_else(|status| panic!("{method}: {status:?}"));

@@ -9,6 +9,7 @@ mod cli;
 mod click_limits;
 mod clicks;
 mod contract;
+mod domains;
 mod doors;
 mod doors_nodes;
 mod doors_password;

@@ -11,6 +11,7 @@ const GROUND: &[&str] = &["config", "clock", "destination_url", "ids", "error", 
 const TOOLS: &[&str] = &[
     "env",
     "db",
+    "dns",
     "entity",
     "cache",
     "limits",
