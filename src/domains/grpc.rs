@@ -5,18 +5,19 @@ use std::mem::take;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::{Domain, Links, etag, fields, looks};
+use super::{Domain, Expected, Links, check, etag, fields, looks};
 use crate::{
     clock::Moment,
     domains,
     env::Env,
     error::{Error, Result, Violations},
     ids::DomainId,
+    outbound::Outbound,
     pb::v1::{
-        self, CreateDomainRequest, CreateDomainResponse, DeleteDomainRequest, DeleteDomainResponse,
-        GetDomainRequest, GetDomainResponse, ListDomainsRequest, ListDomainsResponse, UpdateDomainRequest,
-        UpdateDomainResponse, VerifyDomainRequest, VerifyDomainResponse,
-        domain_service_server::DomainService,
+        self, CheckDomainRequest, CheckDomainResponse, CreateDomainRequest, CreateDomainResponse,
+        DeleteDomainRequest, DeleteDomainResponse, GetDomainRequest, GetDomainResponse, ListDomainsRequest,
+        ListDomainsResponse, UpdateDomainRequest, UpdateDomainResponse, VerifyDomainRequest,
+        VerifyDomainResponse, domain_service_server::DomainService,
     },
     rpc::{self, Permission},
     workspaces::{
@@ -30,6 +31,8 @@ use crate::{
 pub struct DomainApi {
     /// The handles.
     pub env: Env,
+    /// Calls the hosts that are checked.
+    pub outbound: Outbound,
 }
 
 #[tonic::async_trait]
@@ -150,6 +153,67 @@ impl DomainService for DomainApi {
         })
         .await
     }
+
+    async fn check_domain(
+        &self,
+        request: Request<CheckDomainRequest>,
+    ) -> Result<Response<CheckDomainResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::DomainsRead).await?;
+            let mut wrong = Violations::default();
+            let id = DomainId::parse(&asked.domain_id);
+            if id.is_none() {
+                wrong.add("domain_id", NOT_A_UUID);
+            }
+            let expected = expected(&asked, &mut wrong);
+            let id = wrong.into_result(id)?.ok_or_else(unread)?;
+            let checked = Box::pin(domains::check(env, &tenant, &self.outbound, id, &expected)).await?;
+            let names = checked.certificate.iter().flat_map(|read| &read.names);
+            Ok(CheckDomainResponse {
+                certificate_expire_time: checked.certificate.as_ref().map(|read| time(read.not_after)),
+                certificate_names: names.take(MAX_EXPECTED).cloned().collect(),
+                findings: checked.findings,
+                check_time: Some(time(env.now())),
+            })
+        })
+        .await
+    }
+}
+
+const MAX_EXPECTED: usize = 20;
+
+/// Reads what somebody expects in the files of a domain.
+fn expected(asked: &CheckDomainRequest, wrong: &mut Violations) -> Expected {
+    let mut expected = Expected::default();
+    if asked.expected_app_ids.len() > MAX_EXPECTED {
+        wrong.add("expected_app_ids", "must be at most 20");
+    }
+    for (place, id) in asked.expected_app_ids.iter().enumerate() {
+        if !check::is_app_id(id) {
+            wrong.add(
+                format!("expected_app_ids[{place}]"),
+                "must be the team's ten characters, a dot and the bundle id",
+            );
+        }
+        expected.app_ids.push(id.clone());
+    }
+    if asked.expected_android_apps.len() > MAX_EXPECTED {
+        wrong.add("expected_android_apps", "must be at most 20");
+    }
+    for (place, app) in asked.expected_android_apps.iter().enumerate() {
+        let path = format!("expected_android_apps[{place}]");
+        if !check::is_package(&app.package_name) {
+            wrong.add(format!("{path}.package_name"), "must be a package name, such as com.example.app");
+        }
+        match check::fingerprint(&app.sha256_fingerprint) {
+            Some(fingerprint) => expected.android_apps.push((app.package_name.clone(), fingerprint)),
+            None => wrong.add(format!("{path}.sha256_fingerprint"), "must be 32 bytes in hexadecimal"),
+        }
+    }
+    expected
 }
 
 const NOT_A_UUID: &str = "must be a UUID of 36 characters";

@@ -101,6 +101,41 @@ async fn look(env: &Env, host: &str) -> Look {
     Look { texts, aliases, addresses, our_addresses }
 }
 
+/// What a look makes of the records of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records {
+    /// The TXT record.
+    pub ownership: Sight,
+    /// The way here.
+    pub address: Sight,
+    /// Where the host leads: aliases, then addresses.
+    pub ways: Vec<String>,
+}
+
+/// Looks at the records of a domain and changes nothing.
+pub async fn records(env: &Env, domain: &Domain) -> Records {
+    let look = look(env, &domain.host).await;
+    let (ownership, address) = look.sights(env, &domain.token);
+    Records { ownership, address, ways: look.ways() }
+}
+
+impl Look {
+    /// Returns what it makes of the TXT record and of the way here.
+    fn sights(&self, env: &Env, token: &str) -> (Sight, Sight) {
+        let targets = &env.config.domain_targets;
+        let names: Vec<&str> =
+            targets.iter().filter(|target| target.parse::<IpAddr>().is_err()).map(String::as_str).collect();
+        let address = verify::way_here(&self.aliases, &self.addresses, &names, &self.our_addresses);
+        (verify::ownership(&self.texts, token), address)
+    }
+
+    /// Returns where the host leads.
+    fn ways(&self) -> Vec<String> {
+        let addresses = self.addresses.values().iter().map(IpAddr::to_string);
+        self.aliases.values().iter().cloned().chain(addresses).take(SHOWN).collect()
+    }
+}
+
 /// Returns the name that a host is an alias of, the name that one is an alias of, and so on.
 async fn aliases(env: &Env, host: &str) -> Told<String> {
     let mut found: Vec<String> = Vec::new();
@@ -139,11 +174,7 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, anew: Anew) -> Res
     let stored = store::lock(&tx, looked_at.workspace_id, looked_at.id).await?;
     let stored = stored.ok_or_else(|| Error::not_found("domain"))?;
     let holder = store::lock_holder(&tx, &stored.host).await?.filter(|holder| holder.id != stored.id);
-    let targets = &env.config.domain_targets;
-    let names: Vec<&str> =
-        targets.iter().filter(|target| target.parse::<IpAddr>().is_err()).map(String::as_str).collect();
-    let ownership = verify::ownership(&look.texts, &stored.token);
-    let address = verify::way_here(&look.aliases, &look.addresses, &names, &look.our_addresses);
+    let (ownership, address) = look.sights(env, &stored.token);
     let rivalled =
         holder.as_ref().is_some_and(|holder| verify::ownership(&look.texts, &holder.token) == Sight::Right);
     let proof = match verify::proof(ownership, address) {
@@ -233,14 +264,13 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn encode(&self) -> Vec<u8> {
-        let Look { texts, aliases, addresses, our_addresses } = self.look;
+        let Look { texts, our_addresses, .. } = self.look;
         let cut = |text: &String| text.chars().take(SHOWN_LENGTH).collect();
-        let ways = aliases.values().iter().cloned().chain(addresses.values().iter().map(IpAddr::to_string));
         let proof = v1::DomainProof {
             ownership_status: self.ownership as i32,
             ownership_seen: texts.values().iter().map(cut).take(SHOWN).collect(),
             address_status: self.address as i32,
-            address_seen: ways.take(SHOWN).collect(),
+            address_seen: self.look.ways(),
             address: our_addresses.iter().take(SHOWN).map(|address| address_record(*address)).collect(),
             ..v1::DomainProof::default()
         };

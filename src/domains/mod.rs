@@ -5,6 +5,7 @@
 //! | `host.rs` `fields.rs` | what clients may send; pure |
 //! | `verify.rs` | whether a host is proved, what becomes of its domain, when to look again; pure |
 //! | `looks.rs` | the looks at the DNS |
+//! | `check.rs` `doctor.rs` | what is wrong with a domain and what to do; pure, and the looks for it |
 //! | `sites.rs` `shelf.rs` | from the host of a request to its domain, in memory and on disk |
 //! | `changes.rs` | how every node hears that a host begins or ceases to answer |
 //! | `store.rs` | queries of `domains` |
@@ -15,6 +16,8 @@
 //! that is stored reaches every node within a second. Hosts that answered go on answering while no store does.
 
 mod changes;
+mod check;
+mod doctor;
 mod fields;
 mod grpc;
 mod host;
@@ -32,6 +35,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
 
 use self::{changes::Changed, verify::State};
 pub use self::{
+    check::Expected,
+    doctor::Checked,
     fields::{Content, DomainChange, NewDomain},
     grpc::DomainApi,
     host::parse as parse_host,
@@ -45,6 +50,7 @@ use crate::{
     error::{Error, Reason, Result},
     idempotency::{self, Claim, Request},
     ids::{DomainId, parse},
+    outbound::Outbound,
     page::{Cursor, Page, PageRequest},
     workspaces::Tenant,
 };
@@ -208,6 +214,18 @@ pub enum Links {
 pub async fn verify(env: &Env, tenant: &Tenant, id: DomainId) -> Result<Domain> {
     let domain = get(env, tenant, id).await?;
     looks::look_at(env, &domain).await
+}
+
+/// Says what is wrong with a domain.
+pub async fn check(
+    env: &Env,
+    tenant: &Tenant,
+    outbound: &Outbound,
+    id: DomainId,
+    expected: &Expected,
+) -> Result<Checked> {
+    let domain = get(env, tenant, id).await?;
+    Ok(doctor::check_domain(env, outbound, &domain, expected).await)
 }
 
 /// Commits, and tells the nodes if the domain answered.

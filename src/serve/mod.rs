@@ -42,6 +42,7 @@ use crate::{
     ids::Ids,
     limits,
     links::{Budgets, Resolver, Snapshots},
+    outbound::Outbound,
     redirect::Redirects,
     spool::{Spool, SpoolOptions},
 };
@@ -105,6 +106,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         Dialect::Postgres => None,
     };
 
+    // What the world sees of a domain, the name servers say, whatever this machine's own files do.
+    let outbound = Outbound::new(&env.config, Arc::new(env.dns.clone()))?;
     let life = Life::new();
     let health = Health::new(&env, &life);
     let spooled = spool.clone();
@@ -133,7 +136,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
     let visits = links::Visits::new(&env, &health, sites.clone(), redirects);
-    let calls = grpc::router(&env, &life, &health, limits.as_ref());
+    let calls = grpc::router(&env, &outbound, &life, &health, limits.as_ref());
     door("links", links, certificates.as_ref())
         .open(move |peer, request| visits.clone().answer(peer, request));
     door("api", api, certificates.as_ref()).open(listen::to_router(calls));

@@ -68,6 +68,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/SignIn", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/SignOut", Who::Person, Names::Nothing),
+    ("linkforty.v1.DomainService/CheckDomain", Who::With(&[DomainsRead]), Names::Things),
     ("linkforty.v1.DomainService/CreateDomain", Who::With(&[DomainsWrite]), Names::Nothing),
     ("linkforty.v1.DomainService/DeleteDomain", Who::With(&[DomainsWrite]), Names::Things),
     ("linkforty.v1.DomainService/GetDomain", Who::With(&[DomainsRead]), Names::Things),
@@ -207,6 +208,9 @@ impl Fill<'_> {
             },
             "destination_url" => "https://example.com/contract",
             "host" => "contract.shop.test",
+            "expected_app_ids" => "ABCDE12345.com.example.app",
+            "package_name" => "com.example.app",
+            "sha256_fingerprint" => "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
             // Hashing takes a while.
             "password" if message == ".linkforty.v1.Link" => return None,
             "title" | "name" | "refresh_token" => "contract",

@@ -9,6 +9,7 @@ mod cli;
 mod click_limits;
 mod clicks;
 mod contract;
+mod domain_check;
 mod domains;
 mod doors;
 mod doors_nodes;
