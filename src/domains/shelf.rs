@@ -4,9 +4,7 @@
 //! redirects need of domains and nothing else: no token, no person.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,6 +15,7 @@ use uuid::Uuid;
 use super::sites::{Served, Table};
 use crate::{
     clock::{Moment, from_micros},
+    files,
     ids::{DomainId, WorkspaceId},
 };
 
@@ -104,7 +103,7 @@ impl Shelf {
             return;
         }
         let (dir, writing) = (self.dir.clone(), table.clone());
-        let work = tokio::task::spawn_blocking(move || replace(&dir, &encode(&writing)));
+        let work = tokio::task::spawn_blocking(move || files::replace(&dir.join(NAME), &encode(&writing)));
         match work.await.map_err(io::Error::other).flatten() {
             Ok(()) => self.written = Some(table),
             Err(error) => tracing::warn!(%error, "cannot write the file of domains; trying again"),
@@ -156,16 +155,6 @@ fn decode(bytes: &[u8]) -> Option<Table> {
         table.hosts.insert(row.host.into(), Arc::new(served));
     }
     Some(table)
-}
-
-/// Replaces the file: after a crash it holds the old bytes or the new ones, never a mixture.
-fn replace(dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = dir.join(format!("{NAME}.tmp"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, dir.join(NAME))?;
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ use crate::{
     limits,
     links::{Budgets, Resolver, Snapshots},
     outbound::Outbound,
-    redirect::Redirects,
+    redirect::{Redirects, history::History},
     spool::{Spool, SpoolOptions},
 };
 
@@ -130,7 +130,9 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let budgets = Budgets::new(env.clone(), spool.clone());
     let sites = Sites::load(&env).await;
-    let redirects = Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares);
+    let history = History::load(&env);
+    let redirects =
+        Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares, history.clone());
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
@@ -154,6 +156,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         snapshots,
         budgets,
         sites,
+        history,
         drain,
     };
     let work = work::begin(works);

@@ -32,6 +32,7 @@ use crate::{
     geo::Geo,
     idempotency,
     links::{Budgets, Refreshes, Resolver, Snapshots},
+    redirect::history::History,
     spool::{Reader, Spool},
     workspaces::keys,
 };
@@ -62,6 +63,7 @@ pub(super) struct Works<'a> {
     pub snapshots: Snapshots,
     pub budgets: Budgets,
     pub sites: Sites,
+    pub history: History,
     pub drain: (Spool, Reader),
 }
 
@@ -85,6 +87,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         snapshots,
         budgets,
         sites,
+        history,
         drain,
     } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
@@ -108,6 +111,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     });
     work.begin("hot links", move |token| snapshots.clone().run(token));
     work.begin("click limits", move |token| budgets.clone().run(token));
+    work.begin("visitors", move |token| history.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
     let fanout = env.fanout.clone();
