@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/domain_service.proto.
  */
 export const file_linkforty_v1_domain_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFsaW5rZm9ydHkvdjEvZG9tYWluX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKNAwoGRG9tYWluEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRob3N0GAMgASgJEigKBXN0YXRlGAQgASgOMhkubGlua2ZvcnR5LnYxLkRvbWFpblN0YXRlEikKCWNvZGVfY2FzZRgFIAEoDjIWLmxpbmtmb3J0eS52MS5Db2RlQ2FzZRISCgppc19kZWZhdWx0GAYgASgIEhAKCHJvb3RfdXJsGAcgASgJEhUKDW5vdF9mb3VuZF91cmwYCCABKAkSEwoLZXhwaXJlZF91cmwYCSABKAkSEgoKcm9ib3RzX3R4dBgKIAEoCRIoCgVwcm9vZhgLIAEoCzIZLmxpbmtmb3J0eS52MS5Eb21haW5Qcm9vZhIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYDiABKAkiiQMKC0RvbWFpblByb29mEioKCW93bmVyc2hpcBgBIAEoCzIXLmxpbmtmb3J0eS52MS5EbnNSZWNvcmQSMQoQb3duZXJzaGlwX3N0YXR1cxgCIAEoDjIXLmxpbmtmb3J0eS52MS5EbnNTdGF0dXMSFgoOb3duZXJzaGlwX3NlZW4YAyADKAkSKAoHYWRkcmVzcxgEIAMoCzIXLmxpbmtmb3J0eS52MS5EbnNSZWNvcmQSLwoOYWRkcmVzc19zdGF0dXMYBSABKA4yFy5saW5rZm9ydHkudjEuRG5zU3RhdHVzEhQKDGFkZHJlc3Nfc2VlbhgGIAMoCRIvCgt2ZXJpZnlfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJbG9va190aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5uZXh0X2xvb2tfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUwoJRG5zUmVjb3JkEikKBHR5cGUYASABKA4yGy5saW5rZm9ydHkudjEuRG5zUmVjb3JkVHlwZRIMCgRuYW1lGAIgASgJEg0KBXZhbHVlGAMgASgJImUKE0NyZWF0ZURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiQKBmRvbWFpbhgCIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4SEgoKcmVxdWVzdF9pZBgDIAEoCSI8ChRDcmVhdGVEb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIjsKEEdldERvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCSI5ChFHZXREb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIlEKEkxpc3REb21haW5zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoTTGlzdERvbWFpbnNSZXNwb25zZRIlCgdkb21haW5zGAEgAygLMhQubGlua2ZvcnR5LnYxLkRvbWFpbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilgEKE1VwZGF0ZURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiQKBmRvbWFpbhgCIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4SLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkiPAoUVXBkYXRlRG9tYWluUmVzcG9uc2USJAoGZG9tYWluGAEgASgLMhQubGlua2ZvcnR5LnYxLkRvbWFpbiJvChNEZWxldGVEb21haW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglkb21haW5faWQYAiABKAkSDAoEZXRhZxgDIAEoCRINCgVmb3JjZRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIhYKFERlbGV0ZURvbWFpblJlc3BvbnNlIj4KE1ZlcmlmeURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCSI8ChRWZXJpZnlEb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluKpUBCg1EbnNSZWNvcmRUeXBlEh8KG0ROU19SRUNPUkRfVFlQRV9VTlNQRUNJRklFRBAAEhcKE0ROU19SRUNPUkRfVFlQRV9UWFQQARIZChVETlNfUkVDT1JEX1RZUEVfQ05BTUUQAhIVChFETlNfUkVDT1JEX1RZUEVfQRADEhgKFEROU19SRUNPUkRfVFlQRV9BQUFBEAQqggEKCURuc1N0YXR1cxIaChZETlNfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFAoQRE5TX1NUQVRVU19SSUdIVBABEhYKEkROU19TVEFUVVNfTUlTU0lORxACEhQKEEROU19TVEFUVVNfV1JPTkcQAxIVChFETlNfU1RBVFVTX1NJTEVOVBAEKpUBCgtEb21haW5TdGF0ZRIcChhET01BSU5fU1RBVEVfVU5TUEVDSUZJRUQQABIYChRET01BSU5fU1RBVEVfUEVORElORxABEhkKFURPTUFJTl9TVEFURV9WRVJJRklFRBACEhgKFERPTUFJTl9TVEFURV9GQUlMSU5HEAMSGQoVRE9NQUlOX1NUQVRFX0RJU0FCTEVEEAQqWQoIQ29kZUNhc2USGQoVQ09ERV9DQVNFX1VOU1BFQ0lGSUVEEAASFwoTQ09ERV9DQVNFX1NFTlNJVElWRRABEhkKFUNPREVfQ0FTRV9JTlNFTlNJVElWRRACMo0ECg1Eb21haW5TZXJ2aWNlElUKDENyZWF0ZURvbWFpbhIhLmxpbmtmb3J0eS52MS5DcmVhdGVEb21haW5SZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkNyZWF0ZURvbWFpblJlc3BvbnNlEkwKCUdldERvbWFpbhIeLmxpbmtmb3J0eS52MS5HZXREb21haW5SZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkdldERvbWFpblJlc3BvbnNlElIKC0xpc3REb21haW5zEiAubGlua2ZvcnR5LnYxLkxpc3REb21haW5zUmVxdWVzdBohLmxpbmtmb3J0eS52MS5MaXN0RG9tYWluc1Jlc3BvbnNlElUKDFVwZGF0ZURvbWFpbhIhLmxpbmtmb3J0eS52MS5VcGRhdGVEb21haW5SZXF1ZXN0GiIubGlua2ZvcnR5LnYxLlVwZGF0ZURvbWFpblJlc3BvbnNlElUKDERlbGV0ZURvbWFpbhIhLmxpbmtmb3J0eS52MS5EZWxldGVEb21haW5SZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkRlbGV0ZURvbWFpblJlc3BvbnNlElUKDFZlcmlmeURvbWFpbhIhLmxpbmtmb3J0eS52MS5WZXJpZnlEb21haW5SZXF1ZXN0GiIubGlua2ZvcnR5LnYxLlZlcmlmeURvbWFpblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("CiFsaW5rZm9ydHkvdjEvZG9tYWluX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKNAwoGRG9tYWluEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRob3N0GAMgASgJEigKBXN0YXRlGAQgASgOMhkubGlua2ZvcnR5LnYxLkRvbWFpblN0YXRlEikKCWNvZGVfY2FzZRgFIAEoDjIWLmxpbmtmb3J0eS52MS5Db2RlQ2FzZRISCgppc19kZWZhdWx0GAYgASgIEhAKCHJvb3RfdXJsGAcgASgJEhUKDW5vdF9mb3VuZF91cmwYCCABKAkSEwoLZXhwaXJlZF91cmwYCSABKAkSEgoKcm9ib3RzX3R4dBgKIAEoCRIoCgVwcm9vZhgLIAEoCzIZLmxpbmtmb3J0eS52MS5Eb21haW5Qcm9vZhIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYDiABKAkiiQMKC0RvbWFpblByb29mEioKCW93bmVyc2hpcBgBIAEoCzIXLmxpbmtmb3J0eS52MS5EbnNSZWNvcmQSMQoQb3duZXJzaGlwX3N0YXR1cxgCIAEoDjIXLmxpbmtmb3J0eS52MS5EbnNTdGF0dXMSFgoOb3duZXJzaGlwX3NlZW4YAyADKAkSKAoHYWRkcmVzcxgEIAMoCzIXLmxpbmtmb3J0eS52MS5EbnNSZWNvcmQSLwoOYWRkcmVzc19zdGF0dXMYBSABKA4yFy5saW5rZm9ydHkudjEuRG5zU3RhdHVzEhQKDGFkZHJlc3Nfc2VlbhgGIAMoCRIvCgt2ZXJpZnlfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJbG9va190aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5uZXh0X2xvb2tfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUwoJRG5zUmVjb3JkEikKBHR5cGUYASABKA4yGy5saW5rZm9ydHkudjEuRG5zUmVjb3JkVHlwZRIMCgRuYW1lGAIgASgJEg0KBXZhbHVlGAMgASgJImUKE0NyZWF0ZURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiQKBmRvbWFpbhgCIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4SEgoKcmVxdWVzdF9pZBgDIAEoCSI8ChRDcmVhdGVEb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIjsKEEdldERvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCSI5ChFHZXREb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIlEKEkxpc3REb21haW5zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoTTGlzdERvbWFpbnNSZXNwb25zZRIlCgdkb21haW5zGAEgAygLMhQubGlua2ZvcnR5LnYxLkRvbWFpbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilgEKE1VwZGF0ZURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiQKBmRvbWFpbhgCIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4SLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkiPAoUVXBkYXRlRG9tYWluUmVzcG9uc2USJAoGZG9tYWluGAEgASgLMhQubGlua2ZvcnR5LnYxLkRvbWFpbiJvChNEZWxldGVEb21haW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglkb21haW5faWQYAiABKAkSDAoEZXRhZxgDIAEoCRINCgVmb3JjZRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIhYKFERlbGV0ZURvbWFpblJlc3BvbnNlIj4KE1ZlcmlmeURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCSI8ChRWZXJpZnlEb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIpgBChJDaGVja0RvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCRIYChBleHBlY3RlZF9hcHBfaWRzGAMgAygJEj8KFWV4cGVjdGVkX2FuZHJvaWRfYXBwcxgEIAMoCzIgLmxpbmtmb3J0eS52MS5FeHBlY3RlZEFuZHJvaWRBcHAiRgoSRXhwZWN0ZWRBbmRyb2lkQXBwEhQKDHBhY2thZ2VfbmFtZRgBIAEoCRIaChJzaGEyNTZfZmluZ2VycHJpbnQYAiABKAkizAEKE0NoZWNrRG9tYWluUmVzcG9uc2USLQoIZmluZGluZ3MYASADKAsyGy5saW5rZm9ydHkudjEuRG9tYWluRmluZGluZxI7ChdjZXJ0aWZpY2F0ZV9leHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRY2VydGlmaWNhdGVfbmFtZXMYAyADKAkSLgoKY2hlY2tfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAipAEKDURvbWFpbkZpbmRpbmcSLQoEY29kZRgBIAEoDjIfLmxpbmtmb3J0eS52MS5Eb21haW5GaW5kaW5nQ29kZRI1CghzZXZlcml0eRgCIAEoDjIjLmxpbmtmb3J0eS52MS5Eb21haW5GaW5kaW5nU2V2ZXJpdHkSDwoHc3ViamVjdBgDIAEoCRIOCgZhZHZpY2UYBCABKAkSDAoEc2VlbhgFIAEoCSqVAQoNRG5zUmVjb3JkVHlwZRIfChtETlNfUkVDT1JEX1RZUEVfVU5TUEVDSUZJRUQQABIXChNETlNfUkVDT1JEX1RZUEVfVFhUEAESGQoVRE5TX1JFQ09SRF9UWVBFX0NOQU1FEAISFQoRRE5TX1JFQ09SRF9UWVBFX0EQAxIYChRETlNfUkVDT1JEX1RZUEVfQUFBQRAEKoIBCglEbnNTdGF0dXMSGgoWRE5TX1NUQVRVU19VTlNQRUNJRklFRBAAEhQKEEROU19TVEFUVVNfUklHSFQQARIWChJETlNfU1RBVFVTX01JU1NJTkcQAhIUChBETlNfU1RBVFVTX1dST05HEAMSFQoRRE5TX1NUQVRVU19TSUxFTlQQBCqVAQoLRG9tYWluU3RhdGUSHAoYRE9NQUlOX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoURE9NQUlOX1NUQVRFX1BFTkRJTkcQARIZChVET01BSU5fU1RBVEVfVkVSSUZJRUQQAhIYChRET01BSU5fU1RBVEVfRkFJTElORxADEhkKFURPTUFJTl9TVEFURV9ESVNBQkxFRBAEKlkKCENvZGVDYXNlEhkKFUNPREVfQ0FTRV9VTlNQRUNJRklFRBAAEhcKE0NPREVfQ0FTRV9TRU5TSVRJVkUQARIZChVDT0RFX0NBU0VfSU5TRU5TSVRJVkUQAiqIAQoVRG9tYWluRmluZGluZ1NldmVyaXR5EicKI0RPTUFJTl9GSU5ESU5HX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASIQodRE9NQUlOX0ZJTkRJTkdfU0VWRVJJVFlfRVJST1IQARIjCh9ET01BSU5fRklORElOR19TRVZFUklUWV9XQVJOSU5HEAIq6AwKEURvbWFpbkZpbmRpbmdDb2RlEiMKH0RPTUFJTl9GSU5ESU5HX0NPREVfVU5TUEVDSUZJRUQQABIkCiBET01BSU5fRklORElOR19DT0RFX05PVF9WRVJJRklFRBABEiIKHkRPTUFJTl9GSU5ESU5HX0NPREVfRE5TX1NJTEVOVBACEigKJERPTUFJTl9GSU5ESU5HX0NPREVfRE5TX0hPU1RfTUlTU0lORxADEioKJkRPTUFJTl9GSU5ESU5HX0NPREVfRE5TX0hPU1RfRUxTRVdIRVJFEAQSJwojRE9NQUlOX0ZJTkRJTkdfQ09ERV9ETlNfVFhUX01JU1NJTkcQBRIlCiFET01BSU5fRklORElOR19DT0RFX0ROU19UWFRfV1JPTkcQBhIrCidET01BSU5fRklORElOR19DT0RFX0ROU19QUklWQVRFX0FERFJFU1MQBxIqCiZET01BSU5fRklORElOR19DT0RFX0NPTk5FQ1RJT05fUkVGVVNFRBAKEioKJkRPTUFJTl9GSU5ESU5HX0NPREVfQ09OTkVDVElPTl9USU1FT1VUEAsSIgoeRE9NQUlOX0ZJTkRJTkdfQ09ERV9UTFNfRkFJTEVEEAwSKwonRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9FWFBJUkVEEA0SMQotRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9OT1RfWUVUX1ZBTElEEA4SLgoqRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9XUk9OR19OQU1FEA8SLworRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9TRUxGX1NJR05FRBAQEjQKMERPTUFJTl9GSU5ESU5HX0NPREVfQ0VSVElGSUNBVEVfQ0hBSU5fSU5DT01QTEVURRAREi0KKURPTUFJTl9GSU5ESU5HX0NPREVfQ0VSVElGSUNBVEVfVU5UUlVTVEVEEBISKwonRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9JTlZBTElEEBMSMAosRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9FWFBJUkVTX1NPT04QFBIkCiBET01BSU5fRklORElOR19DT0RFX0ZJTEVfTUlTU0lORxAeEiYKIkRPTUFJTl9GSU5ESU5HX0NPREVfRklMRV9SRURJUkVDVFMQHxIjCh9ET01BSU5fRklORElOR19DT0RFX0ZJTEVfU1RBVFVTECASJQohRE9NQUlOX0ZJTkRJTkdfQ09ERV9GSUxFX05PVF9SRUFEECESKQolRE9NQUlOX0ZJTkRJTkdfQ09ERV9GSUxFX0NPTlRFTlRfVFlQRRAiEiYKIkRPTUFJTl9GSU5ESU5HX0NPREVfRklMRV9UT09fTEFSR0UQIxIlCiFET01BSU5fRklORElOR19DT0RFX0ZJTEVfTk9UX0pTT04QJBIoCiRET01BSU5fRklORElOR19DT0RFX0FQUExFX05PX0RFVEFJTFMQKBIuCipET01BSU5fRklORElOR19DT0RFX0FQUExFX0FQUF9JRF9NQUxGT1JNRUQQKRIsCihET01BSU5fRklORElOR19DT0RFX0FQUExFX0FQUF9JRF9NSVNTSU5HECoSKQolRE9NQUlOX0ZJTkRJTkdfQ09ERV9BUFBMRV9OT19QQVRURVJOUxArEiYKIkRPTUFJTl9GSU5ESU5HX0NPREVfQVBQTEVfT0xEX0ZPUk0QLBIpCiVET01BSU5fRklORElOR19DT0RFX0dPT0dMRV9OT1RfQV9MSVNUEDISKgomRE9NQUlOX0ZJTkRJTkdfQ09ERV9HT09HTEVfTk9fUkVMQVRJT04QMxIwCixET01BSU5fRklORElOR19DT0RFX0dPT0dMRV9QQUNLQUdFX01BTEZPUk1FRBA0Ei4KKkRPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX1BBQ0tBR0VfTUlTU0lORxA1EjQKMERPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX0ZJTkdFUlBSSU5UX01BTEZPUk1FRBA2EjIKLkRPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX0ZJTkdFUlBSSU5UX01JU1NJTkcQNzLhBAoNRG9tYWluU2VydmljZRJVCgxDcmVhdGVEb21haW4SIS5saW5rZm9ydHkudjEuQ3JlYXRlRG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5DcmVhdGVEb21haW5SZXNwb25zZRJMCglHZXREb21haW4SHi5saW5rZm9ydHkudjEuR2V0RG9tYWluUmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXREb21haW5SZXNwb25zZRJSCgtMaXN0RG9tYWlucxIgLmxpbmtmb3J0eS52MS5MaXN0RG9tYWluc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuTGlzdERvbWFpbnNSZXNwb25zZRJVCgxVcGRhdGVEb21haW4SIS5saW5rZm9ydHkudjEuVXBkYXRlRG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5VcGRhdGVEb21haW5SZXNwb25zZRJVCgxEZWxldGVEb21haW4SIS5saW5rZm9ydHkudjEuRGVsZXRlRG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5EZWxldGVEb21haW5SZXNwb25zZRJVCgxWZXJpZnlEb21haW4SIS5saW5rZm9ydHkudjEuVmVyaWZ5RG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5WZXJpZnlEb21haW5SZXNwb25zZRJSCgtDaGVja0RvbWFpbhIgLmxpbmtmb3J0eS52MS5DaGVja0RvbWFpblJlcXVlc3QaIS5saW5rZm9ydHkudjEuQ2hlY2tEb21haW5SZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A host of a workspace.
@@ -590,6 +590,168 @@ export const VerifyDomainResponseSchema: GenMessage<VerifyDomainResponse> = /*@_
   messageDesc(file_linkforty_v1_domain_service, 14);
 
 /**
+ * Request of CheckDomain.
+ *
+ * @generated from message linkforty.v1.CheckDomainRequest
+ */
+export type CheckDomainRequest = Message<"linkforty.v1.CheckDomainRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the domain.
+   *
+   * @generated from field: string domain_id = 2;
+   */
+  domainId: string;
+
+  /**
+   * App ids that Apple's file ought to have, each the team, a dot and the bundle id, for example `ABCDE12345.com.example.app`; at most
+   * 20. Empty: its ids are checked for their form only.
+   *
+   * @generated from field: repeated string expected_app_ids = 3;
+   */
+  expectedAppIds: string[];
+
+  /**
+   * Android apps that Google's file ought to have; at most 20. Empty: only the form of what is there is checked.
+   *
+   * @generated from field: repeated linkforty.v1.ExpectedAndroidApp expected_android_apps = 4;
+   */
+  expectedAndroidApps: ExpectedAndroidApp[];
+};
+
+/**
+ * Describes the message linkforty.v1.CheckDomainRequest.
+ * Use `create(CheckDomainRequestSchema)` to create a new message.
+ */
+export const CheckDomainRequestSchema: GenMessage<CheckDomainRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_domain_service, 15);
+
+/**
+ * An Android app that ought to be in a file.
+ *
+ * @generated from message linkforty.v1.ExpectedAndroidApp
+ */
+export type ExpectedAndroidApp = Message<"linkforty.v1.ExpectedAndroidApp"> & {
+  /**
+   * The package, for example `com.example.app`.
+   *
+   * @generated from field: string package_name = 1;
+   */
+  packageName: string;
+
+  /**
+   * The SHA-256 fingerprint of its signing certificate, 32 bytes in hexadecimal, with or without colons.
+   *
+   * @generated from field: string sha256_fingerprint = 2;
+   */
+  sha256Fingerprint: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExpectedAndroidApp.
+ * Use `create(ExpectedAndroidAppSchema)` to create a new message.
+ */
+export const ExpectedAndroidAppSchema: GenMessage<ExpectedAndroidApp> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_domain_service, 16);
+
+/**
+ * Response of CheckDomain.
+ *
+ * @generated from message linkforty.v1.CheckDomainResponse
+ */
+export type CheckDomainResponse = Message<"linkforty.v1.CheckDomainResponse"> & {
+  /**
+   * What is wrong, or will be: errors first. Empty: nothing.
+   *
+   * @generated from field: repeated linkforty.v1.DomainFinding findings = 1;
+   */
+  findings: DomainFinding[];
+
+  /**
+   * Until when the certificate is valid; unset when none was shown.
+   *
+   * @generated from field: google.protobuf.Timestamp certificate_expire_time = 2;
+   */
+  certificateExpireTime?: Timestamp | undefined;
+
+  /**
+   * Names that the certificate is for, at most 20.
+   *
+   * @generated from field: repeated string certificate_names = 3;
+   */
+  certificateNames: string[];
+
+  /**
+   * When it was looked.
+   *
+   * @generated from field: google.protobuf.Timestamp check_time = 4;
+   */
+  checkTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.CheckDomainResponse.
+ * Use `create(CheckDomainResponseSchema)` to create a new message.
+ */
+export const CheckDomainResponseSchema: GenMessage<CheckDomainResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_domain_service, 17);
+
+/**
+ * One fault of a domain.
+ *
+ * @generated from message linkforty.v1.DomainFinding
+ */
+export type DomainFinding = Message<"linkforty.v1.DomainFinding"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: linkforty.v1.DomainFindingCode code = 1;
+   */
+  code: DomainFindingCode;
+
+  /**
+   * How bad it is.
+   *
+   * @generated from field: linkforty.v1.DomainFindingSeverity severity = 2;
+   */
+  severity: DomainFindingSeverity;
+
+  /**
+   * What it is about: a host, a record's name or a URL.
+   *
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+
+  /**
+   * What to do, one sentence.
+   *
+   * @generated from field: string advice = 4;
+   */
+  advice: string;
+
+  /**
+   * What was seen instead, cut to 255 characters; empty when there is nothing to show.
+   *
+   * @generated from field: string seen = 5;
+   */
+  seen: string;
+};
+
+/**
+ * Describes the message linkforty.v1.DomainFinding.
+ * Use `create(DomainFindingSchema)` to create a new message.
+ */
+export const DomainFindingSchema: GenMessage<DomainFinding> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_domain_service, 18);
+
+/**
  * A type of DNS record.
  *
  * @generated from enum linkforty.v1.DnsRecordType
@@ -769,6 +931,312 @@ export const CodeCaseSchema: GenEnum<CodeCase> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_domain_service, 3);
 
 /**
+ * How bad a fault is.
+ *
+ * @generated from enum linkforty.v1.DomainFindingSeverity
+ */
+export enum DomainFindingSeverity {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: DOMAIN_FINDING_SEVERITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It does not work.
+   *
+   * @generated from enum value: DOMAIN_FINDING_SEVERITY_ERROR = 1;
+   */
+  ERROR = 1,
+
+  /**
+   * It works today, or for some.
+   *
+   * @generated from enum value: DOMAIN_FINDING_SEVERITY_WARNING = 2;
+   */
+  WARNING = 2,
+}
+
+/**
+ * Describes the enum linkforty.v1.DomainFindingSeverity.
+ */
+export const DomainFindingSeveritySchema: GenEnum<DomainFindingSeverity> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_domain_service, 4);
+
+/**
+ * A fault of a domain.
+ *
+ * @generated from enum linkforty.v1.DomainFindingCode
+ */
+export enum DomainFindingCode {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The domain is not verified, so links do not answer on it.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_NOT_VERIFIED = 1;
+   */
+  NOT_VERIFIED = 1,
+
+  /**
+   * The name servers give no answer.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_DNS_SILENT = 2;
+   */
+  DNS_SILENT = 2,
+
+  /**
+   * The host has neither alias nor address.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_DNS_HOST_MISSING = 3;
+   */
+  DNS_HOST_MISSING = 3,
+
+  /**
+   * The host leads elsewhere.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_DNS_HOST_ELSEWHERE = 4;
+   */
+  DNS_HOST_ELSEWHERE = 4,
+
+  /**
+   * The TXT record is not there.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_DNS_TXT_MISSING = 5;
+   */
+  DNS_TXT_MISSING = 5,
+
+  /**
+   * The TXT record has another token.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_DNS_TXT_WRONG = 6;
+   */
+  DNS_TXT_WRONG = 6,
+
+  /**
+   * The host leads to an address that is not on the public internet.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_DNS_PRIVATE_ADDRESS = 7;
+   */
+  DNS_PRIVATE_ADDRESS = 7,
+
+  /**
+   * Nobody accepts connections there.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CONNECTION_REFUSED = 10;
+   */
+  CONNECTION_REFUSED = 10,
+
+  /**
+   * Nobody answers there in time.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CONNECTION_TIMEOUT = 11;
+   */
+  CONNECTION_TIMEOUT = 11,
+
+  /**
+   * No encrypted connection comes about.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_TLS_FAILED = 12;
+   */
+  TLS_FAILED = 12,
+
+  /**
+   * The certificate has expired.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_EXPIRED = 13;
+   */
+  CERTIFICATE_EXPIRED = 13,
+
+  /**
+   * The certificate is not valid yet.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_NOT_YET_VALID = 14;
+   */
+  CERTIFICATE_NOT_YET_VALID = 14,
+
+  /**
+   * The certificate is for other names.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_WRONG_NAME = 15;
+   */
+  CERTIFICATE_WRONG_NAME = 15,
+
+  /**
+   * The certificate is signed by itself.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_SELF_SIGNED = 16;
+   */
+  CERTIFICATE_SELF_SIGNED = 16,
+
+  /**
+   * The certificate came alone, without those that lead to an authority.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_CHAIN_INCOMPLETE = 17;
+   */
+  CERTIFICATE_CHAIN_INCOMPLETE = 17,
+
+  /**
+   * The certificate is signed by an authority that nobody knows.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_UNTRUSTED = 18;
+   */
+  CERTIFICATE_UNTRUSTED = 18,
+
+  /**
+   * The certificate is not valid for another reason.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_INVALID = 19;
+   */
+  CERTIFICATE_INVALID = 19,
+
+  /**
+   * The certificate expires within 21 days.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_CERTIFICATE_EXPIRES_SOON = 20;
+   */
+  CERTIFICATE_EXPIRES_SOON = 20,
+
+  /**
+   * The file is not there (404 or 410).
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_FILE_MISSING = 30;
+   */
+  FILE_MISSING = 30,
+
+  /**
+   * The file answers with a redirect, which Apple and Google do not follow.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_FILE_REDIRECTS = 31;
+   */
+  FILE_REDIRECTS = 31,
+
+  /**
+   * The file answers with another status than 200.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_FILE_STATUS = 32;
+   */
+  FILE_STATUS = 32,
+
+  /**
+   * The file cannot be read to its end.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_FILE_NOT_READ = 33;
+   */
+  FILE_NOT_READ = 33,
+
+  /**
+   * The file has another type than `application/json`.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_FILE_CONTENT_TYPE = 34;
+   */
+  FILE_CONTENT_TYPE = 34,
+
+  /**
+   * The file is larger than 128 KiB.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_FILE_TOO_LARGE = 35;
+   */
+  FILE_TOO_LARGE = 35,
+
+  /**
+   * The file is no JSON.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_FILE_NOT_JSON = 36;
+   */
+  FILE_NOT_JSON = 36,
+
+  /**
+   * Apple's file has no `applinks` with `details`.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_APPLE_NO_DETAILS = 40;
+   */
+  APPLE_NO_DETAILS = 40,
+
+  /**
+   * Apple's file has an app id that is none.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_APPLE_APP_ID_MALFORMED = 41;
+   */
+  APPLE_APP_ID_MALFORMED = 41,
+
+  /**
+   * Apple's file lacks an app id that was expected.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_APPLE_APP_ID_MISSING = 42;
+   */
+  APPLE_APP_ID_MISSING = 42,
+
+  /**
+   * Apple's file names an app and no link that it opens.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_APPLE_NO_PATTERNS = 43;
+   */
+  APPLE_NO_PATTERNS = 43,
+
+  /**
+   * Apple's file has the form for iOS 12 and older.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_APPLE_OLD_FORM = 44;
+   */
+  APPLE_OLD_FORM = 44,
+
+  /**
+   * Google's file is no list of statements.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_GOOGLE_NOT_A_LIST = 50;
+   */
+  GOOGLE_NOT_A_LIST = 50,
+
+  /**
+   * Google's file has no statement that lets an app open links.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_GOOGLE_NO_RELATION = 51;
+   */
+  GOOGLE_NO_RELATION = 51,
+
+  /**
+   * Google's file has a package name that is none.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_GOOGLE_PACKAGE_MALFORMED = 52;
+   */
+  GOOGLE_PACKAGE_MALFORMED = 52,
+
+  /**
+   * Google's file lacks an app that was expected.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_GOOGLE_PACKAGE_MISSING = 53;
+   */
+  GOOGLE_PACKAGE_MISSING = 53,
+
+  /**
+   * Google's file has a fingerprint that is none: 32 bytes in capital hexadecimal, with colons.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_GOOGLE_FINGERPRINT_MALFORMED = 54;
+   */
+  GOOGLE_FINGERPRINT_MALFORMED = 54,
+
+  /**
+   * Google's file lacks a fingerprint that was expected.
+   *
+   * @generated from enum value: DOMAIN_FINDING_CODE_GOOGLE_FINGERPRINT_MISSING = 55;
+   */
+  GOOGLE_FINGERPRINT_MISSING = 55,
+}
+
+/**
+ * Describes the enum linkforty.v1.DomainFindingCode.
+ */
+export const DomainFindingCodeSchema: GenEnum<DomainFindingCode> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_domain_service, 5);
+
+/**
  * Manages the hosts that a workspace has for its links besides the server's own.
  *
  * A host is proved with two DNS records: a TXT record that holds a secret of this workspace, and a CNAME or address record that
@@ -852,6 +1320,19 @@ export const DomainService: GenService<{
     methodKind: "unary";
     input: typeof VerifyDomainRequestSchema;
     output: typeof VerifyDomainResponseSchema;
+  },
+  /**
+   * Looks at a domain as visitors, Apple and Google do: DNS, certificate, and the files that let apps open links. Says of each fault
+   * what to do. Changes nothing; takes some seconds. Needs `domains.read`.
+   *
+   * Fails with NOT_FOUND, INVALID_FIELDS.
+   *
+   * @generated from rpc linkforty.v1.DomainService.CheckDomain
+   */
+  checkDomain: {
+    methodKind: "unary";
+    input: typeof CheckDomainRequestSchema;
+    output: typeof CheckDomainResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_domain_service, 0);
