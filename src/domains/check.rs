@@ -653,7 +653,7 @@ mod tests {
             (answer("<html>"), vec![Code::FileNotJson]),
             (answer("{}"), vec![Code::AppleNoDetails]),
             (details(""), vec![Code::AppleNoDetails]),
-            (details(&format!(r#"{{{id}}}"#)), vec![Code::AppleNoPatterns]),
+            (details(&format!(r"{{{id}}}")), vec![Code::AppleNoPatterns]),
             (details(&format!(r#"{{{id},"paths":["*"]}}"#)), vec![Code::AppleOldForm]),
             (
                 details(r#"{"appIDs":["com.example.app"],"components":[{"/":"*"}]}"#),
