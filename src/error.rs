@@ -108,6 +108,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
             Kind::Unauthenticated
         }
         Reason::PasswordChangeRequired
+        | Reason::RoutingTestsFailed
         | Reason::DomainHeld
         | Reason::DomainHasLinks
         | Reason::DomainNotVerified
@@ -180,6 +181,13 @@ impl Error {
         Self::new(Reason::StoreUnavailable, "a store is not answering at the moment; try again")
             .caused_by(source)
             .retry_after(Duration::from_secs(1))
+    }
+
+    /// Adds the fields it is about.
+    #[must_use]
+    pub fn about(mut self, violations: Vec<Violation>) -> Self {
+        self.0.violations = violations;
+        self
     }
 
     /// Adds what really happened, for the log.

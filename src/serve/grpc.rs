@@ -24,6 +24,7 @@ use crate::{
         auth_service_server::AuthServiceServer, domain_service_server::DomainServiceServer,
         link_service_server::LinkServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
+    redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
 };
 
@@ -76,7 +77,7 @@ fn api_services(env: &Env, outbound: &Outbound) -> Services {
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
         .with(bounded!(DomainServiceServer::new(DomainApi { env: env(), outbound: outbound.clone() })))
-        .with(bounded!(LinkServiceServer::new(LinkApi { env: env() })))
+        .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }
 

@@ -59,7 +59,7 @@ export type Domain = Message<"linkforty.v1.Domain"> & {
 
   /**
    * True: links for which nobody names a domain are created here. Only a verified domain can become the default; the one before
-   * stops being it. Ignored on create.
+   * stops being it, and so does one that is disabled. Ignored on create.
    *
    * @generated from field: bool is_default = 6;
    */
