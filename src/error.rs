@@ -112,7 +112,9 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::DomainHeld
         | Reason::DomainHasLinks
         | Reason::DomainNotVerified
-        | Reason::DomainLimitReached => Kind::Precondition,
+        | Reason::DomainLimitReached
+        | Reason::AssociationFileTooLarge
+        | Reason::TooManyApps => Kind::Precondition,
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,

@@ -141,7 +141,7 @@ struct Inner {
 #[derive(Debug)]
 struct Held {
     table: ArcSwap<Table>,
-    /// Goes up with everything that may have changed.
+    /// Goes up whenever something may have changed that cannot be read at once.
     changes: AtomicU64,
     /// How many of these are in the table.
     known: AtomicU64,
@@ -259,16 +259,21 @@ impl Sites {
                 () = stop.cancelled() => return,
                 _ = looks.tick() => self.is_due(),
                 signal = news.recv() => match signal {
-                    Ok(Signal::Message(message)) if !changes::is_ours(&message) => false,
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    // Until it is read, what was is as good an answer as everywhere else.
+                    Ok(Signal::Message(message)) => changes::is_ours(&message),
+                    Ok(Signal::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => {
                         held.changes.fetch_add(1, Ordering::AcqRel);
                         true
                     }
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
             };
-            if due && stop.run_until_cancelled(read(env)).await.is_none() {
-                return;
+            if due {
+                match stop.run_until_cancelled(read(env)).await {
+                    Some(true) => {}
+                    Some(false) => drop(held.changes.fetch_add(1, Ordering::AcqRel)),
+                    None => return,
+                }
             }
         }
     }

@@ -23,11 +23,15 @@ pub enum Permission {
     DomainsRead,
     /// Add, change, verify and delete domains.
     DomainsWrite,
+    /// See apps.
+    AppsRead,
+    /// Create, change and delete apps.
+    AppsWrite,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::LinksRead,
         Self::LinksWrite,
         Self::AnalyticsRead,
@@ -37,6 +41,8 @@ impl Permission {
         Self::ApiKeysWrite,
         Self::DomainsRead,
         Self::DomainsWrite,
+        Self::AppsRead,
+        Self::AppsWrite,
     ];
 
     /// Returns the name callers and databases know it by.
@@ -51,6 +57,8 @@ impl Permission {
             Self::ApiKeysWrite => "api_keys.write",
             Self::DomainsRead => "domains.read",
             Self::DomainsWrite => "domains.write",
+            Self::AppsRead => "apps.read",
+            Self::AppsWrite => "apps.write",
         }
     }
 
@@ -70,6 +78,8 @@ impl Permission {
             Scope::ApiKeysRead => Some(Self::ApiKeysRead),
             Scope::DomainsRead => Some(Self::DomainsRead),
             Scope::DomainsWrite => Some(Self::DomainsWrite),
+            Scope::AppsRead => Some(Self::AppsRead),
+            Scope::AppsWrite => Some(Self::AppsWrite),
         }
     }
 
@@ -83,6 +93,8 @@ impl Permission {
             Self::ApiKeysRead => Scope::ApiKeysRead,
             Self::DomainsRead => Scope::DomainsRead,
             Self::DomainsWrite => Scope::DomainsWrite,
+            Self::AppsRead => Scope::AppsRead,
+            Self::AppsWrite => Scope::AppsWrite,
             Self::WorkspacesWrite | Self::ApiKeysWrite => Scope::Unspecified,
         }
     }

@@ -15,14 +15,16 @@ use super::{
 use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
+    apps::AppApi,
     domains::DomainApi,
     env::Env,
     links::LinkApi,
     outbound::Outbound,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
-        auth_service_server::AuthServiceServer, domain_service_server::DomainServiceServer,
-        link_service_server::LinkServiceServer, workspace_service_server::WorkspaceServiceServer,
+        app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
+        domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
@@ -77,6 +79,7 @@ fn api_services(env: &Env, outbound: &Outbound) -> Services {
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
         .with(bounded!(DomainServiceServer::new(DomainApi { env: env(), outbound: outbound.clone() })))
+        .with(bounded!(AppServiceServer::new(AppApi { env: env() })))
         .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }

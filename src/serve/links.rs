@@ -5,7 +5,7 @@ use std::{
     convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Instant,
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract, response::IntoResponse as _, routing::get};
 use bytes::Bytes;
 use futures::{FutureExt as _, poll};
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
@@ -21,8 +21,9 @@ use super::{
     refusal::{refuse, unknown_path},
 };
 use crate::{
+    apps::{self, Associations, File, Found, Whose},
     clicks::class::Edge,
-    domains::Sites,
+    domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
     redirect::{Ending, Redirects, attempted, code_of, looked_up},
@@ -53,9 +54,17 @@ struct Shared {
 type Answer = Response<Either<Full<Bytes>, Body>>;
 
 impl Visits {
-    pub(super) fn new(env: &Env, health: &Health, sites: Sites, redirects: Redirects) -> Self {
-        let router =
-            Router::new().merge(health.routes(Eyes::Public)).fallback(async || refuse(unknown_path()));
+    pub(super) fn new(
+        env: &Env,
+        health: &Health,
+        sites: Sites,
+        redirects: Redirects,
+        associations: Associations,
+    ) -> Self {
+        let router = Router::new()
+            .merge(health.routes(Eyes::Public))
+            .merge(files(&sites, &associations))
+            .fallback(async || refuse(unknown_path()));
         Self(Arc::new(Shared {
             env: env.clone(),
             sites,
@@ -89,6 +98,40 @@ impl Visits {
         let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
         let response = shared.router.clone().oneshot(request).await?;
         Ok(response.map(Either::Right))
+    }
+}
+
+/// Returns the routes of the files by which Apple and Android know whose apps open links. Apple asks in two places.
+fn files(sites: &Sites, associations: &Associations) -> Router {
+    let file = |file: File| {
+        let (sites, associations) = (sites.clone(), associations.clone());
+        get(async move |request: extract::Request| answer_file(&sites, &associations, file, request).await)
+    };
+    Router::new()
+        .route("/.well-known/apple-app-site-association", file(File::Apple))
+        .route("/apple-app-site-association", file(File::Apple))
+        .route("/.well-known/assetlinks.json", file(File::Android))
+}
+
+async fn answer_file(
+    sites: &Sites,
+    associations: &Associations,
+    file: File,
+    request: extract::Request,
+) -> axum::response::Response {
+    let parts = request.into_parts().0;
+    let site = sites.of(&parts);
+    let found = match &site {
+        Site::Own => associations.find(file, Whose::Own).await,
+        Site::Of(domain) => associations.find(file, Whose::Of(domain.workspace_id, &domain.host)).await,
+        Site::Unknown => Found::None,
+        Site::Away => Found::Away,
+    };
+    match found {
+        Found::File(body) => apps::answer(&body, &parts.headers).into_response(),
+        Found::None => refuse(Error::not_found("file: no app opens links of this host")),
+        // Never a 404, which would be believed for days.
+        Found::Away => refuse(Error::store_unavailable("nobody knows the association files yet")),
     }
 }
 

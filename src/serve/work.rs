@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
     accounts,
+    apps::Associations,
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
@@ -61,6 +62,7 @@ pub(super) struct Works<'a> {
     pub resolver: Resolver,
     pub refreshes: Refreshes,
     pub snapshots: Snapshots,
+    pub associations: Associations,
     pub budgets: Budgets,
     pub sites: Sites,
     pub history: History,
@@ -85,6 +87,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         resolver,
         refreshes,
         snapshots,
+        associations,
         budgets,
         sites,
         history,
@@ -114,6 +117,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("visitors", move |token| history.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
+    let fanout = env.fanout.clone();
+    work.begin("association files", move |token| {
+        associations.clone().run(fanout.subscribe(Topic::Links), token)
+    });
     let fanout = env.fanout.clone();
     work.begin("domains", move |token| sites.clone().listen(fanout.subscribe(Topic::Links), token));
     let proved = env.clone();

@@ -5,11 +5,11 @@ use crate::rpc::Permission;
 /// What one person may do in one workspace. Each role may do what the one before it may, and more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Sees links and analytics.
+    /// Sees links, apps and analytics.
     Viewer,
     /// Creates and changes links; sees API keys.
     Member,
-    /// Creates and revokes API keys, changes settings.
+    /// Creates and revokes API keys, changes settings and apps.
     Admin,
     /// Owns the workspace: exactly one person.
     Owner,
@@ -61,9 +61,14 @@ const fn least(permission: Permission) -> Role {
         Permission::LinksRead
         | Permission::AnalyticsRead
         | Permission::WorkspacesRead
+        | Permission::AppsRead
         | Permission::DomainsRead => Role::Viewer,
         Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
-        Permission::ApiKeysWrite | Permission::WorkspacesWrite | Permission::DomainsWrite => Role::Admin,
+        // What an app may open concerns everybody's links, and lasts on devices for days.
+        Permission::ApiKeysWrite
+        | Permission::WorkspacesWrite
+        | Permission::AppsWrite
+        | Permission::DomainsWrite => Role::Admin,
     }
 }
 
@@ -84,6 +89,8 @@ mod tests {
             (Permission::WorkspacesWrite, [false, false, true, true]),
             (Permission::DomainsRead, [true, true, true, true]),
             (Permission::DomainsWrite, [false, false, true, true]),
+            (Permission::AppsRead, [true, true, true, true]),
+            (Permission::AppsWrite, [false, false, true, true]),
         ];
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {

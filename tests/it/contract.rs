@@ -36,7 +36,9 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     accounts::{auth, settled_owner, sign_in},
-    support::{ALL_SCOPES, App, Store, Tenant, eventually, frame, link, on_every_store, reason, send_h2},
+    support::{
+        ALL_SCOPES, App, Store, Tenant, an_app, eventually, frame, link, on_every_store, reason, send_h2,
+    },
     workspaces::person,
 };
 
@@ -52,8 +54,8 @@ enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, DomainsRead, DomainsWrite, LinksRead, LinksWrite,
-    WorkspacesRead, WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, DomainsRead, DomainsWrite, LinksRead,
+    LinksWrite, WorkspacesRead, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -63,6 +65,12 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.ApiKeyService/CreateApiKey", Who::With(&[ApiKeysWrite]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/ListApiKeys", Who::With(&[ApiKeysRead]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/RevokeApiKey", Who::With(&[ApiKeysWrite]), Names::Things),
+    ("linkforty.v1.AppService/CreateApp", Who::With(&[AppsWrite]), Names::Nothing),
+    ("linkforty.v1.AppService/DeleteApp", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AppService/GetApp", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.AppService/ListApps", Who::With(&[AppsRead]), Names::Nothing),
+    ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
@@ -156,10 +164,18 @@ impl Contract {
                 }
                 Type::Message => {
                     let inner = field.type_name();
-                    // An entry of a map, a routing rule and a routing test need more than their names tell.
-                    let optional = ["Timestamp", "Filter", "Entry", "RoutingRule", "RoutingTest"]
-                        .iter()
-                        .any(|end| inner.ends_with(end));
+                    // An entry of a map, a routing rule, a routing test and an app's platforms need more than their names tell.
+                    let optional = [
+                        "Timestamp",
+                        "Filter",
+                        "Entry",
+                        "RoutingRule",
+                        "RoutingTest",
+                        "IosApp",
+                        "AndroidApp",
+                    ]
+                    .iter()
+                    .any(|end| inner.ends_with(end));
                     if !optional {
                         put(&mut bytes, number, &self.message(inner, fill));
                     }
@@ -191,6 +207,7 @@ struct Fill<'a> {
     link: &'a str,
     domain: &'a str,
     api_key: &'a str,
+    app: &'a str,
 }
 
 impl Fill<'_> {
@@ -200,18 +217,21 @@ impl Fill<'_> {
             "link_id" | "link_ids" => self.link,
             "domain_id" => self.domain,
             "api_key_id" => self.api_key,
+            "app_id" => self.app,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
                 ".linkforty.v1.Domain" => self.domain,
+                ".linkforty.v1.App" => self.app,
                 ".linkforty.v1.Workspace" => self.workspace,
                 _ => panic!("{message}.id: say whose id that is"),
             },
-            "destination_url" => "https://example.com/contract",
+            "destination_url" | "url" => "https://example.com/contract",
             "host" => "contract.shop.test",
             "expected_app_ids" => "ABCDE12345.com.example.app",
             "package_name" => "com.example.app",
             "sha256_fingerprint" => "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+            "url_schemes" => "contract",
             // Hashing takes a while.
             "password" if message == ".linkforty.v1.Link" => return None,
             "title" | "name" | "refresh_token" => "contract",
@@ -226,7 +246,7 @@ impl Fill<'_> {
             | "app_icon_url" | "accent_color" | "root_url" | "not_found_url" | "expired_url"
             | "robots_txt" | "value" | "ownership_seen" | "address_seen" | "user_agent"
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
-            | "city" => return None,
+            | "city" | "hosts" | "served_hosts" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -309,6 +329,7 @@ fn nowhere() -> Fill<'static> {
         link: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507",
         domain: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
         api_key: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f508",
+        app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
     }
 }
 
@@ -458,7 +479,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
         };
         all.insert(table, ask(sql).await);
     }
-    assert!(all.contains_key("links") && all.contains_key("api_keys") && all.contains_key("clicks"));
+    assert!(["links", "api_keys", "clicks", "apps"].iter().all(|table| all.contains_key(*table)));
     all
 }
 
@@ -468,6 +489,7 @@ struct Victim {
     link: String,
     domain: String,
     api_key: String,
+    app: String,
 }
 
 impl Victim {
@@ -480,17 +502,24 @@ impl Victim {
         let new = keys::NewKey { name: "theirs".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None };
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
+        let app = tenant.create_app(an_app()).await.id;
         let domain = tenant.add_domain("victim.shop.test").await.id;
         // What nobody does by themselves does not happen later either, while the clock stands.
         eventually("the DNS was looked at", async || {
             tenant.domain(&domain).await.proof.is_some_and(|proof| proof.look_time.is_some())
         })
         .await;
-        Self { tenant, link, domain, api_key }
+        Self { tenant, link, domain, api_key, app }
     }
 
     fn fill(&self) -> Fill<'_> {
-        Fill { workspace: &self.tenant.id, link: &self.link, domain: &self.domain, api_key: &self.api_key }
+        Fill {
+            workspace: &self.tenant.id,
+            link: &self.link,
+            domain: &self.domain,
+            api_key: &self.api_key,
+            app: &self.app,
+        }
     }
 }
 
@@ -560,8 +589,10 @@ async fn what_is_somebody_elses_is_unknown() {
         for (method, who, _) in locked() {
             let Who::With(_) = who else { continue };
             let fresh = victim.tenant.create(link("", "https://example.com/fresh")).await.id;
+            let app_id = victim.tenant.create_app(an_app()).await.id;
             let domain = victim.tenant.add_domain(&fresh_host(method)).await.id;
-            let message = contract.request(method, &Fill { link: &fresh, domain: &domain, ..victim.fill() });
+            let message = contract
+                .request(method, &Fill { link: &fresh, domain: &domain, app: &app_id, ..victim.fill() });
             let answer = call(&channel, method, &owner, message).await;
             let answer = answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
             if method.contains("/Batch") {
@@ -608,9 +639,12 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     // And these are enough.
                     let key = app.key(&tenant.id, needed).await;
                     let fresh = tenant.create(link("", "https://example.com/fresh")).await.id;
+                    let app_id = tenant.create_app(an_app()).await.id;
                     let domain = tenant.add_domain(&fresh_host(method)).await.id;
-                    let message =
-                        contract.request(method, &Fill { link: &fresh, domain: &domain, ..victim.fill() });
+                    let message = contract.request(
+                        method,
+                        &Fill { link: &fresh, domain: &domain, app: &app_id, ..victim.fill() },
+                    );
                     call(&channel, method, &key, message)
                         .await
                         .unwrap_or_else(|status| panic!("{method}: {status:?}"));

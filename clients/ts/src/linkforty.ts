@@ -2,6 +2,7 @@ import { type Client, createClient, type Interceptor } from "@connectrpc/connect
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { AnalyticsService } from "../gen/linkforty/v1/analytics_service_pb.js";
 import { ApiKeyService } from "../gen/linkforty/v1/api_key_service_pb.js";
+import { AppService } from "../gen/linkforty/v1/app_service_pb.js";
 import { AuthService } from "../gen/linkforty/v1/auth_service_pb.js";
 import { DomainService } from "../gen/linkforty/v1/domain_service_pb.js";
 import { LinkService } from "../gen/linkforty/v1/link_service_pb.js";
@@ -41,6 +42,8 @@ export interface Linkforty {
   readonly apiKeys: Client<typeof ApiKeyService>;
   /** Hosts of a workspace for its links. */
   readonly domains: Client<typeof DomainService>;
+  /** Mobile apps, and which links open them. */
+  readonly apps: Client<typeof AppService>;
   /** Short links. */
   readonly links: Client<typeof LinkService>;
   /** What was recorded. */
@@ -80,6 +83,7 @@ export function createLinkforty(options: LinkfortyOptions): Linkforty {
     workspaces: createClient(WorkspaceService, transport),
     apiKeys: createClient(ApiKeyService, transport),
     domains: createClient(DomainService, transport),
+    apps: createClient(AppService, transport),
     links: createClient(LinkService, transport),
     analytics: createClient(AnalyticsService, transport),
   };

@@ -5,10 +5,10 @@ use linkforty::{
     entity::user,
     ids::Ids,
     pb::v1::{
-        CreateDomainRequest, CreateLinkRequest, DeleteLinkRequest, Domain, GetDomainRequest, GetLinkRequest,
-        GetOverviewRequest, GetOverviewResponse, Link, UpdateLinkRequest,
-        analytics_service_client::AnalyticsServiceClient, domain_service_client::DomainServiceClient,
-        link_service_client::LinkServiceClient,
+        self, CreateDomainRequest, CreateLinkRequest, DeleteLinkRequest, Domain, GetDomainRequest,
+        GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link, UpdateLinkRequest,
+        analytics_service_client::AnalyticsServiceClient, app_service_client::AppServiceClient,
+        domain_service_client::DomainServiceClient, link_service_client::LinkServiceClient,
     },
     rpc::Permission,
     workspaces::{
@@ -30,8 +30,11 @@ pub type Domains = DomainServiceClient<InterceptedService<Channel, Bearer>>;
 /// Numbers, for whoever holds a token.
 pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// Apps, for whoever holds a token.
+pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 7] = [
+pub const ALL_SCOPES: [Permission; 9] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
@@ -39,6 +42,8 @@ pub const ALL_SCOPES: [Permission; 7] = [
     Permission::ApiKeysRead,
     Permission::DomainsRead,
     Permission::DomainsWrite,
+    Permission::AppsRead,
+    Permission::AppsWrite,
 ];
 
 /// A workspace and a key that may do there whatever a key may.
@@ -54,6 +59,8 @@ pub struct Tenant {
     pub domains: Domains,
     /// Its numbers.
     pub analytics: Analytics,
+    /// Its apps.
+    pub apps: Apps,
 }
 
 impl App {
@@ -88,7 +95,8 @@ impl App {
             key,
             links: LinkServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             domains: DomainServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            analytics: AnalyticsServiceClient::with_interceptor(channel, bearer),
+            analytics: AnalyticsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            apps: AppServiceClient::with_interceptor(channel, bearer),
         }
     }
 
@@ -114,6 +122,11 @@ pub fn a_link() -> Link {
 /// A link to somewhere that has the code asked for.
 pub fn coded(short_code: impl AsRef<str>) -> Link {
     link(short_code.as_ref(), "https://example.com/page")
+}
+
+/// An app that is nowhere yet.
+pub fn an_app() -> v1::App {
+    v1::App { name: "Shop".to_owned(), url_schemes: vec!["shop".to_owned()], ..v1::App::default() }
 }
 
 /// A fresh request id.
@@ -169,6 +182,17 @@ impl Tenant {
         let request = GetDomainRequest { domain_id: id.to_owned(), ..GetDomainRequest::default() };
         let found = self.domains.clone().get_domain(request).await.expect("is there");
         found.into_inner().domain.expect("always there")
+    }
+
+    /// Creates an app.
+    pub async fn create_app(&self, app: v1::App) -> v1::App {
+        self.try_create_app(app).await.expect("creates")
+    }
+
+    /// Creates an app, if it may be.
+    pub async fn try_create_app(&self, app: v1::App) -> Result<v1::App, Status> {
+        let request = v1::CreateAppRequest { app: Some(app), ..v1::CreateAppRequest::default() };
+        Ok(self.apps.clone().create_app(request).await?.into_inner().app.expect("always there"))
     }
 
     /// Returns the numbers of the last thirty days, of one link unless `link_id` is empty.
