@@ -271,7 +271,9 @@ impl Sites {
             if due {
                 match stop.run_until_cancelled(read(env)).await {
                     Some(true) => {}
-                    Some(false) => drop(held.changes.fetch_add(1, Ordering::AcqRel)),
+                    Some(false) => {
+                        held.changes.fetch_add(1, Ordering::AcqRel);
+                    }
                     None => return,
                 }
             }
