@@ -21,10 +21,11 @@ use crate::{
     },
     clock::Moment,
     config::FullPolicy,
+    domains::Site,
     env::Env,
     ids::ClickId,
     limits::Limits,
-    links::{Answer, Budgets, OWN_DOMAIN, Resolver, Taken, Target, Unit, is_short_code},
+    links::{Answer, Budgets, Resolver, Taken, Target, Unit, is_short_code},
 };
 
 /// The public door. A cheap clone.
@@ -47,6 +48,7 @@ pub(super) struct Inner {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call<'a> {
     pub target: &'a Target,
+    pub site: &'a Site,
     pub code: &'a str,
     pub visit: &'a Visit<'a>,
     pub class: Class,
@@ -85,22 +87,23 @@ impl Redirects {
         self.0.endings.count(ending);
     }
 
-    /// Answers a visit to the short link of `code`, by GET or HEAD.
+    /// Answers a visit to the short link of `code` on `site`, by GET or HEAD.
     pub async fn follow(
         &self,
+        site: &Site,
         code: &str,
         request: &Parts,
         client: IpAddr,
         edge: Edge,
     ) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match self.find(code, now).await {
+        let target = match self.find(site, code, now).await {
             Ok(target) => target,
-            Err(missing) => return self.missed(missing, languages(request)),
+            Err(missing) => return self.missed(missing, site, request),
         };
         let visit = self.read(request, client, &target);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let call = Call { target: &target, code, visit: &visit, class, now };
+        let call = Call { target: &target, site, code, visit: &visit, class, now };
         let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
             return self.unavailable(visit.languages);
         };
@@ -111,8 +114,13 @@ impl Redirects {
     }
 
     /// Returns the link of a code.
-    pub(super) async fn find(&self, code: &str, now: Moment) -> Result<Arc<Target>, Missing> {
-        match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
+    pub(super) async fn find(&self, site: &Site, code: &str, now: Moment) -> Result<Arc<Target>, Missing> {
+        match site {
+            Site::Own | Site::Of(_) => {}
+            Site::Unknown => return Err(Missing::Misdirected),
+            Site::Away => return Err(Missing::Away),
+        }
+        match self.0.resolver.resolve(site.namespace(), &site.code(code), now).await {
             Answer::Found(target) => Ok(target),
             Answer::Unknown => Err(Missing::Unknown),
             Answer::Away => Err(Missing::Away),
@@ -120,15 +128,19 @@ impl Redirects {
     }
 
     /// Answers, and counts, a visit for which there is no link.
-    pub(super) fn missed(&self, missing: Missing, languages: &str) -> Response<Full<Bytes>> {
+    pub(super) fn missed(&self, missing: Missing, site: &Site, request: &Parts) -> Response<Full<Bytes>> {
         match missing {
             Missing::Unknown => {
                 self.count(Ending::Unknown);
-                self.not_found(languages)
+                self.not_there(site, languages(request))
+            }
+            Missing::Misdirected => {
+                self.count(Ending::Misdirected);
+                self.misdirected(request)
             }
             Missing::Away => {
                 self.count(Ending::Away);
-                self.unavailable(languages)
+                self.unavailable(languages(request))
             }
         }
     }
@@ -258,6 +270,8 @@ impl Redirects {
 pub(super) enum Missing {
     /// Nobody made one.
     Unknown,
+    /// The host is none of ours.
+    Misdirected,
     /// No store could say.
     Away,
 }

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     apps::{self, Associations, File, Found, Whose},
     clicks::class::Edge,
+    domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
     redirect::{Ending, Redirects, attempted, code_of, looked_up},
@@ -42,6 +43,7 @@ pub(super) struct Visits(Arc<Shared>);
 
 struct Shared {
     env: Env,
+    sites: Sites,
     redirects: Redirects,
     places: Semaphore,
     redirected: Redirected,
@@ -52,13 +54,20 @@ struct Shared {
 type Answer = Response<Either<Full<Bytes>, Body>>;
 
 impl Visits {
-    pub(super) fn new(env: &Env, health: &Health, redirects: Redirects, associations: Associations) -> Self {
+    pub(super) fn new(
+        env: &Env,
+        health: &Health,
+        sites: Sites,
+        redirects: Redirects,
+        associations: Associations,
+    ) -> Self {
         let router = Router::new()
             .merge(health.routes(Eyes::Public))
-            .merge(files(&associations))
+            .merge(files(&sites, &associations))
             .fallback(async || refuse(unknown_path()));
         Self(Arc::new(Shared {
             env: env.clone(),
+            sites,
             redirects,
             places: Semaphore::new(AT_ONCE),
             redirected: Redirected::new(),
@@ -93,10 +102,10 @@ impl Visits {
 }
 
 /// Returns the routes of the files by which Apple and Android know whose apps open links. Apple asks in two places.
-fn files(associations: &Associations) -> Router {
+fn files(sites: &Sites, associations: &Associations) -> Router {
     let file = |file: File| {
-        let associations = associations.clone();
-        get(async move |request: extract::Request| answer_file(&associations, file, request).await)
+        let (sites, associations) = (sites.clone(), associations.clone());
+        get(async move |request: extract::Request| answer_file(&sites, &associations, file, request).await)
     };
     Router::new()
         .route("/.well-known/apple-app-site-association", file(File::Apple))
@@ -105,12 +114,20 @@ fn files(associations: &Associations) -> Router {
 }
 
 async fn answer_file(
+    sites: &Sites,
     associations: &Associations,
     file: File,
     request: extract::Request,
 ) -> axum::response::Response {
     let parts = request.into_parts().0;
-    match associations.find(file, Whose::Own).await {
+    let site = sites.of(&parts);
+    let found = match &site {
+        Site::Own => associations.find(file, Whose::Own).await,
+        Site::Of(domain) => associations.find(file, Whose::Of(domain.workspace_id, &domain.host)).await,
+        Site::Unknown => Found::None,
+        Site::Away => Found::Away,
+    };
+    match found {
         Found::File(body) => apps::answer(&body, &parts.headers).into_response(),
         Found::None => refuse(Error::not_found("file: no app opens links of this host")),
         // Never a 404, which would be believed for days.
@@ -121,12 +138,23 @@ async fn answer_file(
 /// Answers a visit to a short link, or a question where it leads; `None` for any other path.
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     let path = parts.uri.path();
-    let Some(code) = code_of(path) else {
-        let code = looked_up(path)?;
-        return Some(guarded(shared, path, shared.redirects.look(code, parts)).await);
-    };
+    let Some(code) = code_of(path) else { return aside(shared, path, parts).await };
     let (client, edge) = known(shared, peer, parts);
-    Some(guarded(shared, path, shared.redirects.follow(code, parts, client, edge)).await)
+    let site = shared.sites.of(parts);
+    Some(guarded(shared, path, shared.redirects.follow(&site, code, parts, client, edge)).await)
+}
+
+/// Answers what is about links and domains without being a link.
+async fn aside(shared: &Shared, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    if path == "/" {
+        return shared.redirects.root(&shared.sites.of(parts), parts);
+    }
+    if path == "/robots.txt" {
+        return Some(shared.redirects.robots(&shared.sites.of(parts), parts));
+    }
+    let code = looked_up(path)?;
+    let site = shared.sites.of(parts);
+    Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await)
 }
 
 /// Answers an attempt to unlock a link.
@@ -144,7 +172,8 @@ async fn attempt(
             return too_large();
         };
         let visitor = (client, network_of(client));
-        shared.redirects.unlock(code, parts, visitor, edge, &form.to_bytes()).await
+        let site = shared.sites.of(parts);
+        shared.redirects.unlock((&site, code), parts, visitor, edge, &form.to_bytes()).await
     };
     guarded(shared, parts.uri.path(), unlocked).await
 }
