@@ -107,7 +107,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed => {
             Kind::Unauthenticated
         }
-        Reason::PasswordChangeRequired => Kind::Precondition,
+        Reason::PasswordChangeRequired | Reason::TemplateInUse | Reason::TooManyAliases => Kind::Precondition,
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,

@@ -65,6 +65,12 @@ id! {
     ClickId;
     /// A part of a link's limit of clicks that one node may use up.
     LeaseId;
+    /// A folder for links.
+    ProjectId;
+    /// What links have in common.
+    TemplateId;
+    /// Campaign parameters under a name.
+    UtmPresetId;
 }
 
 /// Mints ids and random bytes.

@@ -6,6 +6,7 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, SimpleExpr},
 };
+use uuid::Uuid;
 
 use super::{
     store::{CountedLink, clicks, counted},
@@ -30,10 +31,46 @@ pub struct LinkQuery {
     pub created_before: Option<Moment>,
     /// Having all of these tags.
     pub tags: Vec<String>,
+    /// In which project.
+    pub project: Kin,
+    /// Of which template.
+    pub template: Kin,
+    /// What becomes of archived ones.
+    pub archived: Archived,
+    /// With this id elsewhere; empty: any.
+    pub external_id: String,
+    /// Of this user elsewhere; empty: any.
+    pub external_user_id: String,
+    /// Made there; empty: anywhere.
+    pub source: String,
     /// Containing this text somewhere; empty: any.
     pub search: String,
     /// In which order.
     pub order: LinkOrder,
+}
+
+/// What a list is about a thing that links may name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kin {
+    /// Any or none of them.
+    #[default]
+    Any,
+    /// None of them.
+    None,
+    /// This one.
+    This(Uuid),
+}
+
+/// What a list shows of archived links.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Archived {
+    /// None of them.
+    #[default]
+    Hidden,
+    /// Them alone.
+    Only,
+    /// Them among the others.
+    Included,
 }
 
 /// The order of a list.
@@ -88,7 +125,7 @@ pub(super) async fn list(
 }
 
 /// Returns how many of the first `most` rows make a page: at least one, and no more than a message can carry.
-fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
+pub(super) fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
     let mut bytes = 0;
     for (place, weight) in (0..most).zip(weights) {
         bytes += weight;
@@ -119,11 +156,40 @@ fn after(order: LinkOrder, cursor: &Cursor, on: Dialect) -> Option<Condition> {
 }
 
 fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
-    let LinkQuery { active, created_after, created_before, tags, search, order: _ } = query;
+    let LinkQuery {
+        active,
+        created_after,
+        created_before,
+        tags,
+        project,
+        template,
+        archived,
+        external_id,
+        external_user_id,
+        source,
+        search,
+        order: _,
+    } = query;
     let mut all = Condition::all()
         .add_option(active.map(|active| Column::Active.eq(active)))
         .add_option(created_after.map(|from| Column::CreateTime.gte(from)))
-        .add_option(created_before.map(|until| Column::CreateTime.lt(until)));
+        .add_option(created_before.map(|until| Column::CreateTime.lt(until)))
+        .add_option(kin(Column::ProjectId, *project))
+        .add_option(kin(Column::TemplateId, *template))
+        .add_option(match archived {
+            Archived::Hidden => Some(Column::Archived.eq(false)),
+            Archived::Only => Some(Column::Archived.eq(true)),
+            Archived::Included => None,
+        });
+    for (column, text) in [
+        (Column::ExternalId, external_id),
+        (Column::ExternalUserId, external_user_id),
+        (Column::Source, source),
+    ] {
+        if !text.is_empty() {
+            all = all.add(column.eq(text.as_str()));
+        }
+    }
     for tag in tags {
         all = all.add(match on {
             Dialect::Postgres => {
@@ -154,6 +220,14 @@ fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
         all = all.add(any);
     }
     all
+}
+
+fn kin(column: Column, wanted: Kin) -> Option<SimpleExpr> {
+    match wanted {
+        Kin::Any => None,
+        Kin::None => Some(column.is_null()),
+        Kin::This(id) => Some(column.eq(id)),
+    }
 }
 
 /// Returns the title as it is sorted. Postgres sorts by the language of the database unless told otherwise.

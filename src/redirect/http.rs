@@ -11,6 +11,7 @@ use super::{
     decorate::{Additions, decorate},
     destination::{Outcome, Step, choose},
     ending::{Ending, Endings},
+    manner,
     visitor::{Password, Visit, Whereabouts},
 };
 use crate::{
@@ -89,14 +90,46 @@ impl Redirects {
         edge: Edge,
     ) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match self.find(code, now).await {
-            Ok(target) => target,
-            Err(missing) => return self.missed(missing, languages(request)),
+        match self.find(code, now).await {
+            Ok(target) => self.arrive((&target, code, now), request, client, edge).await,
+            Err(missing) => self.missed(missing, languages(request)),
+        }
+    }
+
+    /// Answers a visit to a short link in its long form, by GET or HEAD: unknown unless the link has a template of this slug.
+    #[cold]
+    pub async fn follow_long(
+        &self,
+        (slug, code): (&str, &str),
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Response<Full<Bytes>> {
+        let now = self.0.env.now();
+        let found = match self.find(code, now).await {
+            Ok(target) if target.extras.as_ref().is_none_or(|extras| *extras.slug != *slug) => {
+                Err(Missing::Unknown)
+            }
+            found => found,
         };
+        match found {
+            Ok(target) => self.arrive((&target, code, now), request, client, edge).await,
+            Err(missing) => self.missed(missing, languages(request)),
+        }
+    }
+
+    /// Answers a visit to a link that was found.
+    async fn arrive(
+        &self,
+        (target, code, now): (&Target, &str, Moment),
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Response<Full<Bytes>> {
         let visit = self.read(request, client);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let call = Call { target: &target, code, visit: &visit, class, now };
-        let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
+        let call = Call { target, code, visit: &visit, class, now };
+        let Some((outcome, unit)) = self.decide(target, &visit, now).await else {
             return self.unavailable(visit.languages);
         };
         match outcome {
@@ -197,10 +230,14 @@ impl Redirects {
         };
         self.count(if click.is_some() { Ending::Redirected } else { Ending::Unrecorded });
         let mut response = Response::new(Full::default());
+        let (status, kept) = match &call.target.extras {
+            Some(extras) if status == StatusCode::FOUND => manner::of(call.target, extras, call.now),
+            _ => (status, NO_STORE),
+        };
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::LOCATION, location);
-        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(header::CACHE_CONTROL, kept);
         name_click(headers, click);
         response
     }
@@ -276,6 +313,13 @@ pub(super) fn name_click(headers: &mut HeaderMap, click: Option<ClickId>) {
 /// Returns the code of a path that can be a short link.
 pub fn code_of(path: &str) -> Option<&str> {
     path.strip_prefix('/').filter(|code| is_short_code(code))
+}
+
+/// Returns the slug and the code of a path that can be a short link in its long form.
+#[inline(never)]
+pub fn long_form(path: &str) -> Option<(&str, &str)> {
+    let (slug, code) = path.strip_prefix('/')?.split_once('/')?;
+    (is_short_code(slug) && is_short_code(code)).then_some((slug, code))
 }
 
 /// Returns the Accept-Language header.

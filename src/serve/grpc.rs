@@ -16,11 +16,12 @@ use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
     env::Env,
-    links::LinkApi,
+    links::{LinkApi, ProjectApi, TemplateApi, UtmPresetApi},
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
         auth_service_server::AuthServiceServer, link_service_server::LinkServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        project_service_server::ProjectServiceServer, template_service_server::TemplateServiceServer,
+        utm_preset_service_server::UtmPresetServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
 };
@@ -74,6 +75,9 @@ fn api_services(env: &Env) -> Services {
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
         .with(bounded!(LinkServiceServer::new(LinkApi { env: env() })))
+        .with(bounded!(ProjectServiceServer::new(ProjectApi { env: env() })))
+        .with(bounded!(TemplateServiceServer::new(TemplateApi { env: env() })))
+        .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }
 

@@ -24,7 +24,7 @@ use crate::{
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, attempted, code_of, looked_up},
+    redirect::{Ending, Redirects, attempted, code_of, long_form, looked_up},
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
@@ -80,7 +80,7 @@ impl Visits {
             shared.redirected.count(response.status().as_u16(), begun.elapsed());
             return Ok(response.map(Either::Left));
         }
-        if !matches!(parts.method, Method::GET | Method::HEAD) && code_of(parts.uri.path()).is_some() {
+        if !matches!(parts.method, Method::GET | Method::HEAD) && is_visit(parts.uri.path()) {
             shared.redirects.count(Ending::Method);
         }
         let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
@@ -93,8 +93,12 @@ impl Visits {
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     let path = parts.uri.path();
     let Some(code) = code_of(path) else {
-        let code = looked_up(path)?;
-        return Some(guarded(shared, path, shared.redirects.look(code, parts)).await);
+        if let Some(code) = looked_up(path) {
+            return Some(guarded(shared, path, shared.redirects.look(code, parts)).await);
+        }
+        let place = long_form(path)?;
+        let (client, edge) = known(shared, peer, parts);
+        return Some(guarded(shared, path, shared.redirects.follow_long(place, parts, client, edge)).await);
     };
     let (client, edge) = known(shared, peer, parts);
     Some(guarded(shared, path, shared.redirects.follow(code, parts, client, edge)).await)
@@ -158,6 +162,11 @@ async fn guarded(
             sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment"))
         }
     }
+}
+
+/// Says whether a path can be a short link, in either form.
+fn is_visit(path: &str) -> bool {
+    code_of(path).is_some() || long_form(path).is_some()
 }
 
 fn too_large() -> Response<Full<Bytes>> {
