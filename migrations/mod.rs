@@ -11,6 +11,7 @@ mod m20261122_000006_doors;
 mod m20261122_000008_campaigns;
 mod m20261126_000012_options;
 mod m20261126_000013_histories;
+mod m20261126_000014_lists;
 mod sql;
 
 /// Knows every migration.
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000008_campaigns::Migration),
             Box::new(m20261126_000012_options::Migration),
             Box::new(m20261126_000013_histories::Migration),
+            Box::new(m20261126_000014_lists::Migration),
         ]
     }
 }

@@ -11,6 +11,7 @@ pub mod dictionary;
 pub mod idempotency_key;
 pub mod link;
 pub mod link_revision;
+pub mod link_tag;
 pub mod link_total;
 pub mod member;
 pub mod project;

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Code, CodeStyle, Content, CountedLink, Draft, Inserted, LinkChange, NewLink, Refusal, Run, Shown, budget,
+    Code, CodeStyle, Content, CountedLink, Draft, Inserted, LinkChange, NewLink, Run, Shown, budget,
     changes::Changes, etag, external_id_taken, insert, related::Related, reuse, revisions, save, seal, store,
     unknown, weight,
 };

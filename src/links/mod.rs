@@ -55,7 +55,7 @@ pub use self::{
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
-    list::{Archived, Kin, LinkOrder, LinkQuery},
+    list::{Archived, Kin, LinkOrder, LinkQuery, list_statements},
     presets::UtmPresetApi,
     projects::ProjectApi,
     resolve::{Answer, Refreshes, Resolver},
@@ -437,7 +437,9 @@ impl Draft {
             }
         }
         if let Some(external) = &self.link.external_id
-            && !store::external_ids(&env.db.api, self.link.workspace_id, vec![external.clone()]).await?.is_empty()
+            && !store::external_ids(&env.db.api, self.link.workspace_id, vec![external.clone()])
+                .await?
+                .is_empty()
         {
             return Err(external_id_taken());
         }
@@ -473,6 +475,15 @@ impl Inserted {
 /// Stores new links that may be. Nothing is asked beforehand: only the unique indexes know, and they know for all nodes.
 async fn insert(env: &Env, tx: &sea_orm::DatabaseTransaction, mut drafts: Vec<Draft>) -> Result<Inserted> {
     let mut all = Inserted::default();
+    // Of two that want the same external id the first gets it, in whatever order codes are claimed.
+    let mut wanted = HashSet::new();
+    drafts.retain(|draft| {
+        let first = draft.link.external_id.as_ref().is_none_or(|id| wanted.insert(id.clone()));
+        if !first {
+            all.existing.insert(draft.link.id);
+        }
+        first
+    });
     for _ in 0..CODE_ATTEMPTS {
         let inserted = store::insert(tx, drafts.iter().map(|draft| draft.link.clone()).collect()).await?;
         let (done, refused): (Vec<_>, Vec<_>) =

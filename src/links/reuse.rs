@@ -45,10 +45,7 @@ fn key(env: &Env, draft: &Draft) -> Vec<u8> {
 }
 
 /// Returns those of the drafts that were refused because there are such links.
-pub(super) async fn existing(
-    tx: &DatabaseTransaction,
-    refused: &[Draft],
-) -> Result<HashSet<LinkId>, DbErr> {
+pub(super) async fn existing(tx: &DatabaseTransaction, refused: &[Draft]) -> Result<HashSet<LinkId>, DbErr> {
     let Some(first) = refused.first() else { return Ok(HashSet::new()) };
     let workspace = first.link.workspace_id;
     let external = refused.iter().filter_map(|draft| draft.link.external_id.clone()).collect();

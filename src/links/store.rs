@@ -37,7 +37,7 @@ impl FromQueryResult for CountedLink {
 const CLICKS: &str = "clicks";
 
 /// Returns the clicks of a link in a select that came from [`counted`].
-pub(super) fn clicks() -> Expr {
+fn clicks() -> Expr {
     Expr::col((link_total::Entity, link_total::Column::Clicks)).if_null(0_i64)
 }
 

@@ -368,7 +368,6 @@ impl Row {
 /// The columns of a link, of its workspace and of its template that make up its target.
 #[expect(clippy::struct_excessive_bools, reason = "they are columns")]
 #[derive(Debug, Clone, PartialEq, FromQueryResult)]
-#[expect(missing_docs, reason = "they are the columns")]
 pub(super) struct Row {
     pub id: LinkId,
     pub workspace_id: WorkspaceId,

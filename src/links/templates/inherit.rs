@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::from_micros,
-        pb::v1::{Og, Platform, RoutingRule, RuleVariant, Targeting, Utm},
+        pb::v1::{Og, Platform, RoutingRule, Targeting, Utm, routing_rule::Action},
     };
 
     fn texts(pairs: &[(&str, &str)]) -> app_fields::Texts {
@@ -128,7 +128,7 @@ mod tests {
             utm: Some(Utm { source: "template".into(), medium: "template".into(), ..Utm::default() }),
             targeting: Some(Targeting { platforms: vec![Platform::Ios.into()], ..Targeting::default() }),
             routing_rules: vec![RoutingRule {
-                variants: vec![RuleVariant { url: "https://rule.example/".into(), ..RuleVariant::default() }],
+                action: Some(Action::Url("https://rule.example/".into())),
                 ..RoutingRule::default()
             }],
             og: Some(Og { title: "template".into(), ..Og::default() }),
@@ -182,7 +182,10 @@ mod tests {
             texts(&[("a", "own"), ("b", "template")])
         );
         assert_eq!(app_fields::from_json(link.utm), texts(&[("source", "own"), ("medium", "template")]));
-        assert_eq!((link.targeting, link.routing_rules, link.og), (own.targeting, own.routing_rules, own.og));
+        assert_eq!(
+            (link.targeting, link.routing_rules, link.og),
+            (own.targeting.clone(), own.routing_rules.clone(), own.og.clone())
+        );
         assert_eq!((link.launchpad_mode, link.redirect_status, link.cache_seconds), (3, 4, 9));
         assert_eq!(link.expire_time, own.expire_time);
         let mut link = Row { web_url: "x".into(), ..own.clone() };

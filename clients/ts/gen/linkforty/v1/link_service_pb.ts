@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEidgoRQ3JlYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgiNgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayI3Cg5HZXRMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCSIzCg9HZXRMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIqEBCgpMaW5rRmlsdGVyEhMKBmFjdGl2ZRgBIAEoCEgAiAEBEjEKDWNyZWF0ZWRfYWZ0ZXIYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0YWdzGAQgAygJQgkKB19hY3RpdmUisQEKEExpc3RMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEigKBmZpbHRlchgEIAEoCzIYLmxpbmtmb3J0eS52MS5MaW5rRmlsdGVyEg4KBnNlYXJjaBgFIAEoCRImCgVvcmRlchgGIAEoDjIXLmxpbmtmb3J0eS52MS5MaW5rT3JkZXIiTwoRTGlzdExpbmtzUmVzcG9uc2USIQoFbGlua3MYASADKAsyEi5saW5rZm9ydHkudjEuTGluaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipwEKEVVwZGF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCI2ChJVcGRhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIlwKEURlbGV0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSIUChJEZWxldGVMaW5rUmVzcG9uc2UiZQoURHVwbGljYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjkKFUR1cGxpY2F0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiaQoPQmF0Y2hMaW5rUmVzdWx0EiIKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGlua0gAEigKBWVycm9yGAIgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCJ9ChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIoUBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFKqMBCglMaW5rT3JkZXISGgoWTElOS19PUkRFUl9VTlNQRUNJRklFRBAAEh8KG0xJTktfT1JERVJfQ1JFQVRFX1RJTUVfREVTQxABEh4KGkxJTktfT1JERVJfQ1JFQVRFX1RJTUVfQVNDEAISHwobTElOS19PUkRFUl9DTElDS19DT1VOVF9ERVNDEAMSGAoUTElOS19PUkRFUl9USVRMRV9BU0MQBDKZBgoLTGlua1NlcnZpY2USTwoKQ3JlYXRlTGluaxIfLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVzcG9uc2USRgoHR2V0TGluaxIcLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVxdWVzdBodLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVzcG9uc2USTAoJTGlzdExpbmtzEh4ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1JlcXVlc3QaHy5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVzcG9uc2USTwoKVXBkYXRlTGluaxIfLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVzcG9uc2USTwoKRGVsZXRlTGluaxIfLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVzcG9uc2USWAoNRHVwbGljYXRlTGluaxIiLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVxdWVzdBojLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVzcG9uc2USYQoQQmF0Y2hDcmVhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hVcGRhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hEZWxldGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi0gEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhYKDnJldXNlX2V4aXN0aW5nGAUgASgIEisKCmNvZGVfc3R5bGUYBiABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYByABKAkiRgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIOCgZyZXVzZWQYAiABKAgiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AgoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCRISCgpwcm9qZWN0X2lkGAUgASgJEhMKC3RlbXBsYXRlX2lkGAYgASgJEi0KCGFyY2hpdmVkGAcgASgOMhsubGlua2ZvcnR5LnYxLkFyY2hpdmVkTGlua3MSEwoLZXh0ZXJuYWxfaWQYCCABKAkSGAoQZXh0ZXJuYWxfdXNlcl9pZBgJIAEoCRIOCgZzb3VyY2UYCiABKAlCCQoHX2FjdGl2ZSKxAQoQTGlzdExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSKAoGZmlsdGVyGAQgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAUgASgJEiYKBW9yZGVyGAYgASgOMhcubGlua2ZvcnR5LnYxLkxpbmtPcmRlciJPChFMaXN0TGlua3NSZXNwb25zZRIhCgVsaW5rcxgBIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKnAQoRVXBkYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIjYKElVwZGF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXAoRRGVsZXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhQKEkRlbGV0ZUxpbmtSZXNwb25zZSJlChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJbCg9BZGRBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI0ChBBZGRBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJeChJSZW1vdmVBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI3ChNSZW1vdmVBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK9AQoMTGlua1JldmlzaW9uEhAKCHJldmlzaW9uGAEgASgDEi8KC2NoYW5nZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgd1c2VyX2lkGAMgASgJSAASFAoKYXBpX2tleV9pZBgEIAEoCUgAEhYKDmNoYW5nZWRfZmllbGRzGAUgAygJEiAKBGxpbmsYBiABKAsyEi5saW5rZm9ydHkudjEuTGlua0IHCgVhY3RvciJoChhMaXN0TGlua1JldmlzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYwoZTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRItCglyZXZpc2lvbnMYASADKAsyGi5saW5rZm9ydHkudjEuTGlua1JldmlzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ3ChpSZXN0b3JlTGlua1JldmlzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRldGFnGAQgASgJEhIKCnJlcXVlc3RfaWQYBSABKAkiPwobUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0In0KF0JhdGNoQ3JlYXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIhCgVsaW5rcxgCIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaENyZWF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJfCgpMaW5rVXBkYXRlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sihQEKF0JhdGNoVXBkYXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIpCgd1cGRhdGVzGAIgAygLMhgubGlua2ZvcnR5LnYxLkxpbmtVcGRhdGUSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoVXBkYXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFImwKF0JhdGNoRGVsZXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUqWQoJQ29kZVN0eWxlEhoKFkNPREVfU1RZTEVfVU5TUEVDSUZJRUQQABIUChBDT0RFX1NUWUxFX1NIT1JUEAESGgoWQ09ERV9TVFlMRV9VTkdVRVNTQUJMRRACKqMBCglMaW5rT3JkZXISGgoWTElOS19PUkRFUl9VTlNQRUNJRklFRBAAEh8KG0xJTktfT1JERVJfQ1JFQVRFX1RJTUVfREVTQxABEh4KGkxJTktfT1JERVJfQ1JFQVRFX1RJTUVfQVNDEAISHwobTElOS19PUkRFUl9DTElDS19DT1VOVF9ERVNDEAMSGAoUTElOS19PUkRFUl9USVRMRV9BU0MQBCqAAQoNQXJjaGl2ZWRMaW5rcxIeChpBUkNISVZFRF9MSU5LU19VTlNQRUNJRklFRBAAEhkKFUFSQ0hJVkVEX0xJTktTX0hJRERFThABEhcKE0FSQ0hJVkVEX0xJTktTX09OTFkQAhIbChdBUkNISVZFRF9MSU5LU19JTkNMVURFRBADMooJCgtMaW5rU2VydmljZRJPCgpDcmVhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXNwb25zZRJGCgdHZXRMaW5rEhwubGlua2ZvcnR5LnYxLkdldExpbmtSZXF1ZXN0Gh0ubGlua2ZvcnR5LnYxLkdldExpbmtSZXNwb25zZRJMCglMaXN0TGlua3MSHi5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVxdWVzdBofLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXNwb25zZRJPCgpVcGRhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXNwb25zZRJPCgpEZWxldGVMaW5rEh8ubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXNwb25zZRJYCg1EdXBsaWNhdGVMaW5rEiIubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXF1ZXN0GiMubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXNwb25zZRJJCghBZGRBbGlhcxIdLmxpbmtmb3J0eS52MS5BZGRBbGlhc1JlcXVlc3QaHi5saW5rZm9ydHkudjEuQWRkQWxpYXNSZXNwb25zZRJSCgtSZW1vdmVBbGlhcxIgLmxpbmtmb3J0eS52MS5SZW1vdmVBbGlhc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuUmVtb3ZlQWxpYXNSZXNwb25zZRJkChFMaXN0TGlua1JldmlzaW9ucxImLmxpbmtmb3J0eS52MS5MaXN0TGlua1JldmlzaW9uc1JlcXVlc3QaJy5saW5rZm9ydHkudjEuTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRJqChNSZXN0b3JlTGlua1JldmlzaW9uEigubGlua2ZvcnR5LnYxLlJlc3RvcmVMaW5rUmV2aXNpb25SZXF1ZXN0GikubGlua2ZvcnR5LnYxLlJlc3RvcmVMaW5rUmV2aXNpb25SZXNwb25zZRJhChBCYXRjaENyZWF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaFVwZGF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaERlbGV0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link]);
 
 /**
  * Request of CreateLink.
@@ -53,6 +53,30 @@ export type CreateLinkRequest = Message<"linkforty.v1.CreateLinkRequest"> & {
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: when there is such a link already, it is returned as it is, archived or not, and nothing is created or changed. Such
+   * a link is the one with the same `link.external_id`; or, without an external id, the one that was created under
+   * `reuse_existing` with the same `link.external_user_id`, which must then be set, and the same content in every other field.
+   * Of any number of such calls at the same time one creates the link and all return it.
+   *
+   * @generated from field: bool reuse_existing = 5;
+   */
+  reuseExisting: boolean;
+
+  /**
+   * How a code is made when `link.short_code` is empty.
+   *
+   * @generated from field: linkforty.v1.CodeStyle code_style = 6;
+   */
+  codeStyle: CodeStyle;
+
+  /**
+   * UUID of a preset whose campaign parameters the link gets where it sets none itself. Empty: none.
+   *
+   * @generated from field: string utm_preset_id = 7;
+   */
+  utmPresetId: string;
 };
 
 /**
@@ -74,6 +98,13 @@ export type CreateLinkResponse = Message<"linkforty.v1.CreateLinkResponse"> & {
    * @generated from field: linkforty.v1.Link link = 1;
    */
   link?: Link | undefined;
+
+  /**
+   * True: the link was there before, because of `reuse_existing`.
+   *
+   * @generated from field: bool reused = 2;
+   */
+  reused: boolean;
 };
 
 /**
@@ -165,6 +196,48 @@ export type LinkFilter = Message<"linkforty.v1.LinkFilter"> & {
    * @generated from field: repeated string tags = 4;
    */
   tags: string[];
+
+  /**
+   * UUID of a project: only its links. `none`: only links in no project. Empty: all.
+   *
+   * @generated from field: string project_id = 5;
+   */
+  projectId: string;
+
+  /**
+   * UUID of a template: only its links. `none`: only links without one. Empty: all.
+   *
+   * @generated from field: string template_id = 6;
+   */
+  templateId: string;
+
+  /**
+   * What becomes of archived links. Default: hidden.
+   *
+   * @generated from field: linkforty.v1.ArchivedLinks archived = 7;
+   */
+  archived: ArchivedLinks;
+
+  /**
+   * Only links with this `external_id`.
+   *
+   * @generated from field: string external_id = 8;
+   */
+  externalId: string;
+
+  /**
+   * Only links with this `external_user_id`.
+   *
+   * @generated from field: string external_user_id = 9;
+   */
+  externalUserId: string;
+
+  /**
+   * Only links with this `source`.
+   *
+   * @generated from field: string source = 10;
+   */
+  source: string;
 };
 
 /**
@@ -203,7 +276,7 @@ export type ListLinksRequest = Message<"linkforty.v1.ListLinksRequest"> & {
   pageToken: string;
 
   /**
-   * What to show; unset: all.
+   * What to show; unset: all that are not archived.
    *
    * @generated from field: linkforty.v1.LinkFilter filter = 4;
    */
@@ -454,6 +527,337 @@ export const DuplicateLinkResponseSchema: GenMessage<DuplicateLinkResponse> = /*
   messageDesc(file_linkforty_v1_link_service, 12);
 
 /**
+ * Request of AddAlias.
+ *
+ * @generated from message linkforty.v1.AddAliasRequest
+ */
+export type AddAliasRequest = Message<"linkforty.v1.AddAliasRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The code; same rules as `Link.short_code`. Empty: generated.
+   *
+   * @generated from field: string alias = 3;
+   */
+  alias: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours adds nothing more. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.AddAliasRequest.
+ * Use `create(AddAliasRequestSchema)` to create a new message.
+ */
+export const AddAliasRequestSchema: GenMessage<AddAliasRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 13);
+
+/**
+ * Response of AddAlias.
+ *
+ * @generated from message linkforty.v1.AddAliasResponse
+ */
+export type AddAliasResponse = Message<"linkforty.v1.AddAliasResponse"> & {
+  /**
+   * The link as it is now.
+   *
+   * @generated from field: linkforty.v1.Link link = 1;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.AddAliasResponse.
+ * Use `create(AddAliasResponseSchema)` to create a new message.
+ */
+export const AddAliasResponseSchema: GenMessage<AddAliasResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 14);
+
+/**
+ * Request of RemoveAlias.
+ *
+ * @generated from message linkforty.v1.RemoveAliasRequest
+ */
+export type RemoveAliasRequest = Message<"linkforty.v1.RemoveAliasRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The code.
+   *
+   * @generated from field: string alias = 3;
+   */
+  alias: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours succeeds again. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RemoveAliasRequest.
+ * Use `create(RemoveAliasRequestSchema)` to create a new message.
+ */
+export const RemoveAliasRequestSchema: GenMessage<RemoveAliasRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 15);
+
+/**
+ * Response of RemoveAlias.
+ *
+ * @generated from message linkforty.v1.RemoveAliasResponse
+ */
+export type RemoveAliasResponse = Message<"linkforty.v1.RemoveAliasResponse"> & {
+  /**
+   * The link as it is now.
+   *
+   * @generated from field: linkforty.v1.Link link = 1;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.RemoveAliasResponse.
+ * Use `create(RemoveAliasResponseSchema)` to create a new message.
+ */
+export const RemoveAliasResponseSchema: GenMessage<RemoveAliasResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 16);
+
+/**
+ * What a link was from a change on until the next.
+ *
+ * @generated from message linkforty.v1.LinkRevision
+ */
+export type LinkRevision = Message<"linkforty.v1.LinkRevision"> & {
+  /**
+   * Which change made it so. Goes up with every change of the link; 1 is its creation.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp change_time = 2;
+   */
+  changeTime?: Timestamp | undefined;
+
+  /**
+   * Who; unset: the operator, or it is not known, as of the state that the first change found.
+   *
+   * @generated from oneof linkforty.v1.LinkRevision.actor
+   */
+  actor: {
+    /**
+     * UUID of a person.
+     *
+     * @generated from field: string user_id = 3;
+     */
+    value: string;
+    case: "userId";
+  } | {
+    /**
+     * UUID of an API key.
+     *
+     * @generated from field: string api_key_id = 4;
+     */
+    value: string;
+    case: "apiKeyId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The fields of the link that the change gave another value; empty for the state that the first change found.
+   *
+   * @generated from field: repeated string changed_fields = 5;
+   */
+  changedFields: string[];
+
+  /**
+   * The link, what people decided of it: no clicks, no etag, no password.
+   *
+   * @generated from field: linkforty.v1.Link link = 6;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.LinkRevision.
+ * Use `create(LinkRevisionSchema)` to create a new message.
+ */
+export const LinkRevisionSchema: GenMessage<LinkRevision> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 17);
+
+/**
+ * Request of ListLinkRevisions.
+ *
+ * @generated from message linkforty.v1.ListLinkRevisionsRequest
+ */
+export type ListLinkRevisionsRequest = Message<"linkforty.v1.ListLinkRevisionsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000. A page of long links ends earlier.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkRevisionsRequest.
+ * Use `create(ListLinkRevisionsRequestSchema)` to create a new message.
+ */
+export const ListLinkRevisionsRequestSchema: GenMessage<ListLinkRevisionsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 18);
+
+/**
+ * Response of ListLinkRevisions.
+ *
+ * @generated from message linkforty.v1.ListLinkRevisionsResponse
+ */
+export type ListLinkRevisionsResponse = Message<"linkforty.v1.ListLinkRevisionsResponse"> & {
+  /**
+   * One page of revisions.
+   *
+   * @generated from field: repeated linkforty.v1.LinkRevision revisions = 1;
+   */
+  revisions: LinkRevision[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkRevisionsResponse.
+ * Use `create(ListLinkRevisionsResponseSchema)` to create a new message.
+ */
+export const ListLinkRevisionsResponseSchema: GenMessage<ListLinkRevisionsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 19);
+
+/**
+ * Request of RestoreLinkRevision.
+ *
+ * @generated from message linkforty.v1.RestoreLinkRevisionRequest
+ */
+export type RestoreLinkRevisionRequest = Message<"linkforty.v1.RestoreLinkRevisionRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * Which revision.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * Set: it happens only if the link's etag is this one.
+   *
+   * @generated from field: string etag = 4;
+   */
+  etag: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RestoreLinkRevisionRequest.
+ * Use `create(RestoreLinkRevisionRequestSchema)` to create a new message.
+ */
+export const RestoreLinkRevisionRequestSchema: GenMessage<RestoreLinkRevisionRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 20);
+
+/**
+ * Response of RestoreLinkRevision.
+ *
+ * @generated from message linkforty.v1.RestoreLinkRevisionResponse
+ */
+export type RestoreLinkRevisionResponse = Message<"linkforty.v1.RestoreLinkRevisionResponse"> & {
+  /**
+   * The link as stored.
+   *
+   * @generated from field: linkforty.v1.Link link = 1;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.RestoreLinkRevisionResponse.
+ * Use `create(RestoreLinkRevisionResponseSchema)` to create a new message.
+ */
+export const RestoreLinkRevisionResponseSchema: GenMessage<RestoreLinkRevisionResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 21);
+
+/**
  * What became of one item of a batch.
  *
  * @generated from message linkforty.v1.BatchLinkResult
@@ -489,7 +893,7 @@ export type BatchLinkResult = Message<"linkforty.v1.BatchLinkResult"> & {
  * Use `create(BatchLinkResultSchema)` to create a new message.
  */
 export const BatchLinkResultSchema: GenMessage<BatchLinkResult> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 13);
+  messageDesc(file_linkforty_v1_link_service, 22);
 
 /**
  * Request of BatchCreateLinks.
@@ -531,7 +935,7 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
  * Use `create(BatchCreateLinksRequestSchema)` to create a new message.
  */
 export const BatchCreateLinksRequestSchema: GenMessage<BatchCreateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 14);
+  messageDesc(file_linkforty_v1_link_service, 23);
 
 /**
  * Response of BatchCreateLinks.
@@ -566,7 +970,7 @@ export type BatchCreateLinksResponse = Message<"linkforty.v1.BatchCreateLinksRes
  * Use `create(BatchCreateLinksResponseSchema)` to create a new message.
  */
 export const BatchCreateLinksResponseSchema: GenMessage<BatchCreateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 15);
+  messageDesc(file_linkforty_v1_link_service, 24);
 
 /**
  * One item of BatchUpdateLinks.
@@ -594,7 +998,7 @@ export type LinkUpdate = Message<"linkforty.v1.LinkUpdate"> & {
  * Use `create(LinkUpdateSchema)` to create a new message.
  */
 export const LinkUpdateSchema: GenMessage<LinkUpdate> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 16);
+  messageDesc(file_linkforty_v1_link_service, 25);
 
 /**
  * Request of BatchUpdateLinks.
@@ -636,7 +1040,7 @@ export type BatchUpdateLinksRequest = Message<"linkforty.v1.BatchUpdateLinksRequ
  * Use `create(BatchUpdateLinksRequestSchema)` to create a new message.
  */
 export const BatchUpdateLinksRequestSchema: GenMessage<BatchUpdateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 17);
+  messageDesc(file_linkforty_v1_link_service, 26);
 
 /**
  * Response of BatchUpdateLinks.
@@ -671,7 +1075,7 @@ export type BatchUpdateLinksResponse = Message<"linkforty.v1.BatchUpdateLinksRes
  * Use `create(BatchUpdateLinksResponseSchema)` to create a new message.
  */
 export const BatchUpdateLinksResponseSchema: GenMessage<BatchUpdateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 18);
+  messageDesc(file_linkforty_v1_link_service, 27);
 
 /**
  * Request of BatchDeleteLinks.
@@ -713,7 +1117,7 @@ export type BatchDeleteLinksRequest = Message<"linkforty.v1.BatchDeleteLinksRequ
  * Use `create(BatchDeleteLinksRequestSchema)` to create a new message.
  */
 export const BatchDeleteLinksRequestSchema: GenMessage<BatchDeleteLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 19);
+  messageDesc(file_linkforty_v1_link_service, 28);
 
 /**
  * Response of BatchDeleteLinks.
@@ -748,7 +1152,41 @@ export type BatchDeleteLinksResponse = Message<"linkforty.v1.BatchDeleteLinksRes
  * Use `create(BatchDeleteLinksResponseSchema)` to create a new message.
  */
 export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 20);
+  messageDesc(file_linkforty_v1_link_service, 29);
+
+/**
+ * How a code is made.
+ *
+ * @generated from enum linkforty.v1.CodeStyle
+ */
+export enum CodeStyle {
+  /**
+   * As short.
+   *
+   * @generated from enum value: CODE_STYLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * 8 characters. Easy to type; whoever tries long enough finds links of somebody.
+   *
+   * @generated from enum value: CODE_STYLE_SHORT = 1;
+   */
+  SHORT = 1,
+
+  /**
+   * 22 characters at random, 128 bits: nobody finds the link who was not given it.
+   *
+   * @generated from enum value: CODE_STYLE_UNGUESSABLE = 2;
+   */
+  UNGUESSABLE = 2,
+}
+
+/**
+ * Describes the enum linkforty.v1.CodeStyle.
+ */
+export const CodeStyleSchema: GenEnum<CodeStyle> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link_service, 0);
 
 /**
  * The order of a list.
@@ -796,7 +1234,48 @@ export enum LinkOrder {
  * Describes the enum linkforty.v1.LinkOrder.
  */
 export const LinkOrderSchema: GenEnum<LinkOrder> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_link_service, 0);
+  enumDesc(file_linkforty_v1_link_service, 1);
+
+/**
+ * What a list shows of archived links.
+ *
+ * @generated from enum linkforty.v1.ArchivedLinks
+ */
+export enum ArchivedLinks {
+  /**
+   * As hidden.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * None of them.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_HIDDEN = 1;
+   */
+  HIDDEN = 1,
+
+  /**
+   * Them alone.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_ONLY = 2;
+   */
+  ONLY = 2,
+
+  /**
+   * Them among the others.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_INCLUDED = 3;
+   */
+  INCLUDED = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.ArchivedLinks.
+ */
+export const ArchivedLinksSchema: GenEnum<ArchivedLinks> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link_service, 2);
 
 /**
  * Manages links. Every method needs a workspace the caller belongs to; an unknown workspace or link and one of
@@ -808,7 +1287,8 @@ export const LinkService: GenService<{
   /**
    * Creates a link. Needs `links.write`. Idempotent by `request_id`.
    *
-   * Fails with INVALID_FIELDS (all violations at once) and, when the code asked for is in use, SHORT_CODE_TAKEN.
+   * Fails with INVALID_FIELDS (all violations at once), when the code asked for is in use with SHORT_CODE_TAKEN, and when
+   * `external_id` is in use with ALREADY_EXISTS, unless `reuse_existing` is set.
    *
    * @generated from rpc linkforty.v1.LinkService.CreateLink
    */
@@ -872,6 +1352,56 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof DuplicateLinkRequestSchema;
     output: typeof DuplicateLinkResponseSchema;
+  },
+  /**
+   * Gives a link a further code, on its own domain. Needs `links.write`. Idempotent by `request_id`; without one a repeat
+   * answers SHORT_CODE_TAKEN.
+   *
+   * Of any number of calls for one code at the same time, on any number of nodes, one succeeds. Fails with SHORT_CODE_TAKEN
+   * and with TOO_MANY_ALIASES.
+   *
+   * @generated from rpc linkforty.v1.LinkService.AddAlias
+   */
+  addAlias: {
+    methodKind: "unary";
+    input: typeof AddAliasRequestSchema;
+    output: typeof AddAliasResponseSchema;
+  },
+  /**
+   * Takes a further code from a link: it answers 404 and may be used again. Needs `links.write`. Fails with NOT_FOUND when
+   * the link has no such alias; its `short_code` is none.
+   *
+   * @generated from rpc linkforty.v1.LinkService.RemoveAlias
+   */
+  removeAlias: {
+    methodKind: "unary";
+    input: typeof RemoveAliasRequestSchema;
+    output: typeof RemoveAliasResponseSchema;
+  },
+  /**
+   * Lists states of a link, newest first: who changed what, when. Needs `links.read`. The newest 50 are kept; a link that
+   * was never changed has none.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ListLinkRevisions
+   */
+  listLinkRevisions: {
+    methodKind: "unary";
+    input: typeof ListLinkRevisionsRequestSchema;
+    output: typeof ListLinkRevisionsResponseSchema;
+  },
+  /**
+   * Makes a link what it was in a revision, as a change of its own that can be undone too. Needs `links.write`. Idempotent by
+   * `request_id`. Passwords are not part of revisions: the link keeps the one it has. Aliases are not either.
+   *
+   * Fails with NOT_FOUND for a revision that is not kept, with ETAG_MISMATCH, and with INVALID_FIELDS when the link may not be
+   * that any more, for example because its template is gone.
+   *
+   * @generated from rpc linkforty.v1.LinkService.RestoreLinkRevision
+   */
+  restoreLinkRevision: {
+    methodKind: "unary";
+    input: typeof RestoreLinkRevisionRequestSchema;
+    output: typeof RestoreLinkRevisionResponseSchema;
   },
   /**
    * Creates up to 1,000 links in one transaction. Items fail one by one, each with its own status, and do not stop the
