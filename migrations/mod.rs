@@ -12,6 +12,7 @@ mod m20261122_000008_campaigns;
 mod m20261126_000012_options;
 mod m20261126_000013_histories;
 mod m20261126_000014_lists;
+mod m20261126_000015_reports;
 mod sql;
 
 /// Knows every migration.
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000012_options::Migration),
             Box::new(m20261126_000013_histories::Migration),
             Box::new(m20261126_000014_lists::Migration),
+            Box::new(m20261126_000015_reports::Migration),
         ]
     }
 }

@@ -65,6 +65,8 @@ id! {
     ClickId;
     /// A part of a link's limit of clicks that one node may use up.
     LeaseId;
+    /// What a visitor reported about a link.
+    ReportId;
     /// A folder for links.
     ProjectId;
     /// What links have in common.

@@ -80,6 +80,7 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::idempotency_key::Entity>(db, "idempotency_keys").await);
         wrong.extend(readable::<entity::link::Entity>(db, "links").await);
         wrong.extend(readable::<entity::link_revision::Entity>(db, "link_revisions").await);
+        wrong.extend(readable::<entity::link_report::Entity>(db, "link_reports").await);
         wrong.extend(readable::<entity::link_tag::Entity>(db, "link_tags").await);
         wrong.extend(readable::<entity::project::Entity>(db, "projects").await);
         wrong.extend(readable::<entity::template::Entity>(db, "templates").await);

@@ -10,6 +10,7 @@ pub mod dead_letter;
 pub mod dictionary;
 pub mod idempotency_key;
 pub mod link;
+pub mod link_report;
 pub mod link_revision;
 pub mod link_tag;
 pub mod link_total;

@@ -10,13 +10,13 @@ use crate::{
     error::Result,
     links,
     pb::v1::{
-        AddAliasRequest, AddAliasResponse, BatchCreateLinksRequest, BatchCreateLinksResponse,
+        self, AddAliasRequest, AddAliasResponse, BatchCreateLinksRequest, BatchCreateLinksResponse,
         BatchDeleteLinksRequest, BatchDeleteLinksResponse, BatchUpdateLinksRequest, BatchUpdateLinksResponse,
         CreateLinkRequest, CreateLinkResponse, DeleteLinkRequest, DeleteLinkResponse, DuplicateLinkRequest,
-        DuplicateLinkResponse, GetLinkRequest, GetLinkResponse, ListLinkRevisionsRequest,
-        ListLinkRevisionsResponse, ListLinksRequest, ListLinksResponse, RemoveAliasRequest,
-        RemoveAliasResponse, RestoreLinkRevisionRequest, RestoreLinkRevisionResponse, UpdateLinkRequest,
-        UpdateLinkResponse, link_service_server::LinkService,
+        DuplicateLinkResponse, GetLinkRequest, GetLinkResponse, ListLinkReportsRequest,
+        ListLinkReportsResponse, ListLinkRevisionsRequest, ListLinkRevisionsResponse, ListLinksRequest,
+        ListLinksResponse, RemoveAliasRequest, RemoveAliasResponse, RestoreLinkRevisionRequest,
+        RestoreLinkRevisionResponse, UpdateLinkRequest, UpdateLinkResponse, link_service_server::LinkService,
     },
     rpc::{self, Permission},
     workspaces,
@@ -199,6 +199,30 @@ impl LinkService for LinkApi {
             Ok(ListLinkRevisionsResponse {
                 next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
                 revisions: page.items.into_iter().map(wire::revision).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn list_link_reports(
+        &self,
+        request: Request<ListLinkReportsRequest>,
+    ) -> Result<Response<ListLinkReportsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let id =
+                Some(&request.link_id).filter(|id| !id.is_empty()).map(|id| wire::link_id(id)).transpose();
+            let question =
+                [b"ListLinkReports\0", request.link_id.as_bytes(), tenant.id.0.as_bytes()].concat();
+            let page = env.pages.request(request.page_size, &request.page_token, &question, env.now());
+            let (id, page) = wire::both(id, page)?;
+            let page = links::list_reports(env, &tenant, id, &page).await?;
+            Ok(ListLinkReportsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
+                reports: page.items.into_iter().map(v1::LinkReport::from).collect(),
             })
         })
         .await

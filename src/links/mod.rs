@@ -6,7 +6,7 @@
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `codes.rs` `aliases.rs` `reuse.rs` | generated codes; further codes of a link; links that are there already |
-//! | `revisions.rs` | what links were before they were changed |
+//! | `revisions.rs` `reports.rs` | what links were before they were changed; what visitors report about them |
 //! | `related.rs` `projects/` `templates/` `presets/` | what links name of their workspace, and what they take from it |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
@@ -32,6 +32,7 @@ mod list;
 mod presets;
 mod projects;
 mod related;
+mod reports;
 mod resolve;
 mod reuse;
 mod revisions;
@@ -58,6 +59,7 @@ pub use self::{
     list::{Archived, Kin, LinkOrder, LinkQuery, list_statements},
     presets::UtmPresetApi,
     projects::ProjectApi,
+    reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
     revisions::{list_revisions, restore_revision},
     routing::{Condition, Rule, Rules, Times},

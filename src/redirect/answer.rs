@@ -46,7 +46,7 @@ impl Redirects {
             }
             Outcome::Warn { onward } => {
                 self.count(Ending::Warned);
-                warning(call, &look, onward).into()
+                warning(call, &look, onward, &self.report_url(call.code)).into()
             }
             Outcome::Password => {
                 self.count(Ending::Locked);
@@ -85,6 +85,10 @@ impl Redirects {
     /// Asks a visitor to come back. Never a 404, which would be believed and remembered.
     pub(super) fn unavailable(&self, languages: &str) -> Response<Full<Bytes>> {
         pages::unavailable(&self.look_of(languages)).into()
+    }
+
+    fn report_url(&self, code: &str) -> String {
+        format!("{}/report/{code}", self.0.env.config.links_url.as_str().trim_end_matches('/'))
     }
 
     pub(super) fn short_url(&self, code: &str) -> String {
@@ -163,12 +167,12 @@ fn preview(call: &Call<'_>, look: &Look, card: Card, short_url: &str) -> Page {
     pages::preview(look, view)
 }
 
-fn warning(call: &Call<'_>, look: &Look, onward: Option<(&str, Step)>) -> Page {
+fn warning(call: &Call<'_>, look: &Look, onward: Option<(&str, Step)>, own_report: &str) -> Page {
     let continue_url = onward.map(|(url, _)| call.decorated(url, None));
     let report = call.target.house.as_ref().map(|house| house.settings.report_abuse_url.as_str());
     let view = pages::Warning {
         destination: continue_url.as_deref().unwrap_or_default(),
-        report_url: report.filter(|url| !url.is_empty()),
+        report_url: Some(report.filter(|url| !url.is_empty()).unwrap_or(own_report)),
         continue_url: continue_url.as_deref(),
     };
     pages::warning(look, view)

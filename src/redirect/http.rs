@@ -315,11 +315,14 @@ pub fn code_of(path: &str) -> Option<&str> {
     path.strip_prefix('/').filter(|code| is_short_code(code))
 }
 
+/// The first part of paths at which links are reported. Templates cannot be called so.
+const REPORT: &str = "report";
+
 /// Returns the slug and the code of a path that can be a short link in its long form.
 #[inline(never)]
 pub fn long_form(path: &str) -> Option<(&str, &str)> {
     let (slug, code) = path.strip_prefix('/')?.split_once('/')?;
-    (is_short_code(slug) && is_short_code(code)).then_some((slug, code))
+    (slug != REPORT && is_short_code(slug) && is_short_code(code)).then_some((slug, code))
 }
 
 /// Returns the Accept-Language header.

@@ -4,7 +4,7 @@
 //! [`agent`] remembers it of each user agent;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
-//! are not simply sent on, `manner` says with which status and for how long a redirect holds, `unlock` hears their passwords and `look` says where a link leads; `ending` counts how visits end.
+//! are not simply sent on, `manner` says with which status and for how long a redirect holds, `unlock` hears their passwords and `look` says where a link leads, `report` hears what is wrong with it; `ending` counts how visits end.
 //! Links come from `links::resolve`, clicks go to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
@@ -20,6 +20,7 @@ mod http;
 mod look;
 mod manner;
 pub mod pages;
+mod report;
 pub mod rules;
 mod scheme;
 mod unlock;
@@ -29,5 +30,6 @@ pub use self::{
     ending::Ending,
     http::{Redirects, code_of, long_form},
     look::looked_up,
+    report::{is_form, reported},
     unlock::attempted,
 };

@@ -24,7 +24,7 @@ use crate::{
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, attempted, code_of, long_form, looked_up},
+    redirect::{Ending, Redirects, attempted, code_of, is_form, long_form, looked_up, reported},
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
@@ -32,6 +32,8 @@ use crate::{
 const AT_ONCE: usize = 4096;
 /// The largest form that can hold a password.
 const MAX_FORM: usize = 4096;
+/// The largest form that can hold a report: every character may take twelve bytes.
+const MAX_REPORT: usize = 32 * 1024;
 /// The longest a visitor is made to wait.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -73,6 +75,13 @@ impl Visits {
                 shared.redirected.count(response.status().as_u16(), begun.elapsed());
                 return Ok(response.map(Either::Left));
             }
+        }
+        if let Some(code) = reported(parts.uri.path())
+            && (parts.method != Method::POST || is_form(&parts.headers))
+            && matches!(parts.method, Method::GET | Method::HEAD | Method::POST)
+        {
+            let response = report(&shared, peer, code, &parts, body).await;
+            return Ok(response.map(Either::Left));
         }
         if let Some(code) = attempted(&parts) {
             let begun = Instant::now();
@@ -124,6 +133,25 @@ async fn attempt(
     guarded(shared, parts.uri.path(), unlocked).await
 }
 
+/// Answers who wants to report a link, or did.
+async fn report(
+    shared: &Shared,
+    peer: Peer,
+    code: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Full<Bytes>> {
+    let heard = async {
+        if parts.method != Method::POST {
+            return shared.redirects.ask_for_report(code, parts).await;
+        }
+        let Ok(form) = Limited::new(body, MAX_REPORT).collect().await else { return too_large() };
+        let household = network_of(known(shared, peer, parts).0);
+        shared.redirects.hear_report(code, parts, household, &form.to_bytes()).await
+    };
+    guarded(shared, parts.uri.path(), heard).await
+}
+
 /// Returns where a request came from, and whether what a proxy says of bots counts.
 fn known(shared: &Shared, peer: Peer, parts: &Parts) -> (IpAddr, Edge) {
     let config = &shared.env.config;
@@ -170,7 +198,7 @@ fn is_visit(path: &str) -> bool {
 }
 
 fn too_large() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from("No password is that long.\n"));
+    let mut response = Response::new(Full::from("That is longer than any form here.\n"));
     *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -75,6 +75,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/DeleteLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ListLinkReports", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinkRevisions", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
     ("linkforty.v1.LinkService/RemoveAlias", Who::With(&[LinksWrite]), Names::Things),

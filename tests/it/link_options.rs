@@ -6,7 +6,7 @@ use futures::future::join_all;
 use linkforty::pb::v1::{
     ArchivedLinks, BatchCreateLinksRequest, BatchUpdateLinksRequest, CodeStyle, CreateLinkRequest,
     CreateLinkResponse, DuplicateLinkRequest, Link, LinkFilter, LinkRevision, LinkUpdate,
-    ListLinkRevisionsRequest, ListLinksRequest, RedirectStatus, RemoveAliasRequest,
+    ListLinkReportsRequest, ListLinkRevisionsRequest, ListLinksRequest, RedirectStatus, RemoveAliasRequest,
     RestoreLinkRevisionRequest, UpdateLinkRequest, Utm, link_revision::Actor,
 };
 use prost_types::{Duration, FieldMask};
@@ -492,4 +492,56 @@ async fn an_alias_is_heard_of_on_every_node() {
     }
     there.stop().await;
     here.stop().await;
+}
+
+#[tokio::test]
+async fn visitors_report_links_and_members_read_it() {
+    for store in stores() {
+        let app =
+            App::start_with(store, &[("RATE_LIMIT_ENABLED", "true"), ("RATE_LIMIT_SIGN_IN_MAX", "3")]).await;
+        let tenant = app.tenant().await;
+        let warned = Some(prost_types::Timestamp { seconds: app.env().now().timestamp(), nanos: 0 });
+        let made = tenant.create(Link { warn_time: warned, ..coded("bad") }).await;
+        tenant.alias(&made.id, "worse").await.expect("adds");
+        let page = get(app.links(), "/bad", &[("user-agent", DESKTOP)]).await;
+        assert!(page.text().contains("https://go.example.test/report/bad"), "{}", page.text());
+        let form = app.visit("/report/bad").await;
+        assert_eq!((form.status.as_u16(), form.header("cache-control")), (200, "private, no-store"));
+        assert!(form.text().contains("<select"), "{}", form.text());
+        assert_eq!(app.visit("/report/unknown").await.status, 404);
+
+        let send = async |path: &str, text: &str| {
+            let headers = [("content-type", "application/x-www-form-urlencoded")];
+            let body = bytes::Bytes::copy_from_slice(text.as_bytes());
+            crate::support::send(app.links(), http::Method::POST, path, &headers, body).await.status.as_u16()
+        };
+        assert_eq!(send("/report/bad", "kind=nonsense").await, 400);
+        assert_eq!(send("/report/unknown", "kind=spam").await, 404);
+        assert_eq!(send("/report/bad", "kind=phishing&details=%3Cb%3E+it+is&contact=me").await, 200);
+        assert_eq!(send("/report/worse", "kind=spam").await, 200);
+        assert_eq!(send("/report/bad", "kind=spam").await, 200);
+        assert_eq!(send("/report/bad", "kind=spam").await, 429, "{store}");
+
+        let list = async |tenant: &Tenant, link_id: &str| {
+            let request = ListLinkReportsRequest { link_id: link_id.to_owned(), ..Default::default() };
+            Ok::<_, Status>(tenant.links.clone().list_link_reports(request).await?.into_inner().reports)
+        };
+        let reports = list(&tenant, "").await.expect("a page");
+        assert_eq!(reports.len(), 3);
+        assert!(reports.iter().all(|report| report.link_id == made.id));
+        assert!(reports.iter().any(|report| report.details == "<b> it is" && report.contact == "me"));
+        assert!(reports.iter().any(|report| report.short_code == "worse"));
+        assert_eq!(list(&tenant, &made.id).await.expect("a page").len(), 3);
+        let theirs = app.another_tenant().await;
+        assert!(list(&theirs, "").await.expect("a page").is_empty());
+        assert_eq!(list(&theirs, &made.id).await.expect_err("is not theirs").code(), Code::NotFound);
+        // A link that is reported goes on as before.
+        assert_eq!(
+            tenant.get(&made.id).await.expect("it is there").etag,
+            tenant.get(&made.id).await.expect("it is there").etag
+        );
+        tenant.delete(&made.id).await;
+        assert!(list(&tenant, "").await.expect("a page").is_empty());
+        app.stop().await;
+    }
 }

@@ -161,8 +161,10 @@ fn read_new(door: &Door<'_>, template: Option<v1::Template>, settings: &str) -> 
     let slug = if template.slug.is_empty() {
         None
     } else {
-        let checked = code::check(&template.slug).and_then(|()| {
-            if template.slug.len() > MAX_SLUG { Err("must have 1 to 100 characters") } else { Ok(()) }
+        let checked = code::check(&template.slug).and_then(|()| match template.slug.len() {
+            1..=MAX_SLUG if template.slug != "report" => Ok(()),
+            1..=MAX_SLUG => Err("is a word that the server keeps for itself"),
+            _ => Err("must have 1 to 100 characters"),
         });
         wrong.take("template.slug", checked);
         Some(template.slug)
