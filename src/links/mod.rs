@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `fields.rs` `app_fields.rs` `routing.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `fields.rs` `app_fields.rs` `routing.rs` `condition.rs` `code.rs` `etag.rs` | what clients may send; pure |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `codes.rs` `aliases.rs` `reuse.rs` | generated codes; further codes of a link; links that are there already |
@@ -24,6 +24,7 @@ mod budget;
 mod changes;
 mod code;
 mod codes;
+mod condition;
 mod etag;
 mod extras;
 mod fields;
@@ -53,6 +54,7 @@ pub use self::{
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
     codes::CodeStyle,
+    condition::{Condition, SystemRange, Times, Version},
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
@@ -62,7 +64,7 @@ pub use self::{
     reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
     revisions::{list_revisions, restore_revision},
-    routing::{Condition, Rule, Rules, Times},
+    routing::{Rule, Rules},
     snapshot::Snapshots,
     store::{CountedLink, find_password},
     target::{Decoration, Target},

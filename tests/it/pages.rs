@@ -9,7 +9,7 @@ use http_body_util::Full;
 use linkforty::redirect::{
     pages::{
         self, Language, Launchpad, Look, Nonce, OpenApp, Page, Password, PasswordState, Preview,
-        PublicPreview, Warning,
+        PublicPreview, ReportState, Warning,
     },
     visitor::Platform,
 };

@@ -13,7 +13,7 @@ mod tenant;
 mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
-pub use self::countries::{Shape, countries};
+pub use self::countries::{Shape, cities, countries};
 pub use self::folders::Folders;
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::statements::Statements;
