@@ -152,15 +152,17 @@ fn most_clicked(
 ) -> Option<Select<Entity>> {
     use crate::entity::link_total::{Column as Total, Entity as Totals};
     let (count, id) = (Expr::col((Totals, Total::Clicks)), Expr::col((Totals, Total::LinkId)));
-    let mut select = counted(workspace)
+    // Also the first page begins after something: SQLite takes the index for where to begin, and not for the order alone.
+    let (clicks, last) = match after {
+        Some(after) => (after.key.parse::<i64>().ok()?, LinkId::parse(&after.id)?),
+        None => (i64::MAX, LinkId(Uuid::max())),
+    };
+    let select = counted(workspace)
         .filter(conditions(query, dialect(db.get_database_backend())))
         .filter(Expr::col((Totals, Total::WorkspaceId)).eq(workspace))
-        .order_by(count.clone(), Order::Desc)
-        .order_by(id.clone(), Order::Desc);
-    if let Some(after) = after {
-        let (clicks, last) = (after.key.parse::<i64>().ok()?, LinkId::parse(&after.id)?);
-        select = select.filter(pair(count, id).lt(pair(clicks, last)));
-    }
+        .filter(pair(count.clone(), id.clone()).lt(pair(clicks, last)))
+        .order_by(count, Order::Desc)
+        .order_by(id, Order::Desc);
     Some(select)
 }
 
@@ -249,17 +251,19 @@ fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
             Archived::Only => Some(Expr::cust(r#""links"."archived" = TRUE"#)),
             Archived::Included => None,
         });
-    for (column, text) in [
-        (Column::ExternalId, external_id),
-        (Column::ExternalUserId, external_user_id),
-        (Column::Source, source),
-    ] {
-        if !text.is_empty() {
-            all = all.add(column.eq(text.as_str()));
-        }
+    if !external_id.is_empty() {
+        all = all.add(Column::ExternalId.eq(external_id.as_str()));
+    }
+    if !external_user_id.is_empty() {
+        all = all.add(Column::ExternalUserId.eq(external_user_id.as_str()));
+        all = all.add(Expr::cust(r#""links"."external_user_id" <> ''"#));
+    }
+    if !source.is_empty() {
+        all = all.add(Column::Source.eq(source.as_str())).add(Expr::cust(r#""links"."source" <> ''"#));
     }
     for tag in tags {
-        let tagged = Query::select()
+        let mut tagged = Query::select();
+        tagged
             .column(link_tag::Column::LinkId)
             .from(link_tag::Entity)
             .and_where(
@@ -267,8 +271,7 @@ fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
                     .equals((Entity, Column::WorkspaceId)),
             )
             .and_where(link_tag::Column::Tag.eq(tag.as_str()))
-            .and_where(Expr::col((link_tag::Entity, link_tag::Column::LinkId)).equals((Entity, Column::Id)))
-            .to_owned();
+            .and_where(Expr::col((link_tag::Entity, link_tag::Column::LinkId)).equals((Entity, Column::Id)));
         all = all.add(Expr::exists(tagged));
     }
     if !search.is_empty() {

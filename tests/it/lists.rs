@@ -125,6 +125,7 @@ async fn what_is_searched_and_tagged_follows_the_links() {
                 ..coded("one")
             })
             .await;
+        app.clock.advance(chrono::Duration::seconds(1));
         tenant
             .create(Link { description: "two\nlines".into(), tags: vec!["b".into()], ..coded("two") })
             .await;

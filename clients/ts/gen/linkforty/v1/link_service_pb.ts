@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi0gEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhYKDnJldXNlX2V4aXN0aW5nGAUgASgIEisKCmNvZGVfc3R5bGUYBiABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYByABKAkiRgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIOCgZyZXVzZWQYAiABKAgiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AgoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCRISCgpwcm9qZWN0X2lkGAUgASgJEhMKC3RlbXBsYXRlX2lkGAYgASgJEi0KCGFyY2hpdmVkGAcgASgOMhsubGlua2ZvcnR5LnYxLkFyY2hpdmVkTGlua3MSEwoLZXh0ZXJuYWxfaWQYCCABKAkSGAoQZXh0ZXJuYWxfdXNlcl9pZBgJIAEoCRIOCgZzb3VyY2UYCiABKAlCCQoHX2FjdGl2ZSKxAQoQTGlzdExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSKAoGZmlsdGVyGAQgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAUgASgJEiYKBW9yZGVyGAYgASgOMhcubGlua2ZvcnR5LnYxLkxpbmtPcmRlciJPChFMaXN0TGlua3NSZXNwb25zZRIhCgVsaW5rcxgBIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKnAQoRVXBkYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIjYKElVwZGF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXAoRRGVsZXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhQKEkRlbGV0ZUxpbmtSZXNwb25zZSJlChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJbCg9BZGRBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI0ChBBZGRBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJeChJSZW1vdmVBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI3ChNSZW1vdmVBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK9AQoMTGlua1JldmlzaW9uEhAKCHJldmlzaW9uGAEgASgDEi8KC2NoYW5nZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgd1c2VyX2lkGAMgASgJSAASFAoKYXBpX2tleV9pZBgEIAEoCUgAEhYKDmNoYW5nZWRfZmllbGRzGAUgAygJEiAKBGxpbmsYBiABKAsyEi5saW5rZm9ydHkudjEuTGlua0IHCgVhY3RvciJoChhMaXN0TGlua1JldmlzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYwoZTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRItCglyZXZpc2lvbnMYASADKAsyGi5saW5rZm9ydHkudjEuTGlua1JldmlzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ3ChpSZXN0b3JlTGlua1JldmlzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRldGFnGAQgASgJEhIKCnJlcXVlc3RfaWQYBSABKAkiPwobUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0In0KF0JhdGNoQ3JlYXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIhCgVsaW5rcxgCIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaENyZWF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJfCgpMaW5rVXBkYXRlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sihQEKF0JhdGNoVXBkYXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIpCgd1cGRhdGVzGAIgAygLMhgubGlua2ZvcnR5LnYxLkxpbmtVcGRhdGUSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoVXBkYXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFImwKF0JhdGNoRGVsZXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUqWQoJQ29kZVN0eWxlEhoKFkNPREVfU1RZTEVfVU5TUEVDSUZJRUQQABIUChBDT0RFX1NUWUxFX1NIT1JUEAESGgoWQ09ERV9TVFlMRV9VTkdVRVNTQUJMRRACKqMBCglMaW5rT3JkZXISGgoWTElOS19PUkRFUl9VTlNQRUNJRklFRBAAEh8KG0xJTktfT1JERVJfQ1JFQVRFX1RJTUVfREVTQxABEh4KGkxJTktfT1JERVJfQ1JFQVRFX1RJTUVfQVNDEAISHwobTElOS19PUkRFUl9DTElDS19DT1VOVF9ERVNDEAMSGAoUTElOS19PUkRFUl9USVRMRV9BU0MQBCqAAQoNQXJjaGl2ZWRMaW5rcxIeChpBUkNISVZFRF9MSU5LU19VTlNQRUNJRklFRBAAEhkKFUFSQ0hJVkVEX0xJTktTX0hJRERFThABEhcKE0FSQ0hJVkVEX0xJTktTX09OTFkQAhIbChdBUkNISVZFRF9MSU5LU19JTkNMVURFRBADMooJCgtMaW5rU2VydmljZRJPCgpDcmVhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXNwb25zZRJGCgdHZXRMaW5rEhwubGlua2ZvcnR5LnYxLkdldExpbmtSZXF1ZXN0Gh0ubGlua2ZvcnR5LnYxLkdldExpbmtSZXNwb25zZRJMCglMaXN0TGlua3MSHi5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVxdWVzdBofLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXNwb25zZRJPCgpVcGRhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXNwb25zZRJPCgpEZWxldGVMaW5rEh8ubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXNwb25zZRJYCg1EdXBsaWNhdGVMaW5rEiIubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXF1ZXN0GiMubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXNwb25zZRJJCghBZGRBbGlhcxIdLmxpbmtmb3J0eS52MS5BZGRBbGlhc1JlcXVlc3QaHi5saW5rZm9ydHkudjEuQWRkQWxpYXNSZXNwb25zZRJSCgtSZW1vdmVBbGlhcxIgLmxpbmtmb3J0eS52MS5SZW1vdmVBbGlhc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuUmVtb3ZlQWxpYXNSZXNwb25zZRJkChFMaXN0TGlua1JldmlzaW9ucxImLmxpbmtmb3J0eS52MS5MaXN0TGlua1JldmlzaW9uc1JlcXVlc3QaJy5saW5rZm9ydHkudjEuTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRJqChNSZXN0b3JlTGlua1JldmlzaW9uEigubGlua2ZvcnR5LnYxLlJlc3RvcmVMaW5rUmV2aXNpb25SZXF1ZXN0GikubGlua2ZvcnR5LnYxLlJlc3RvcmVMaW5rUmV2aXNpb25SZXNwb25zZRJhChBCYXRjaENyZWF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaFVwZGF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaERlbGV0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi0gEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhYKDnJldXNlX2V4aXN0aW5nGAUgASgIEisKCmNvZGVfc3R5bGUYBiABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYByABKAkiRgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIOCgZyZXVzZWQYAiABKAgiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AgoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCRISCgpwcm9qZWN0X2lkGAUgASgJEhMKC3RlbXBsYXRlX2lkGAYgASgJEi0KCGFyY2hpdmVkGAcgASgOMhsubGlua2ZvcnR5LnYxLkFyY2hpdmVkTGlua3MSEwoLZXh0ZXJuYWxfaWQYCCABKAkSGAoQZXh0ZXJuYWxfdXNlcl9pZBgJIAEoCRIOCgZzb3VyY2UYCiABKAlCCQoHX2FjdGl2ZSKxAQoQTGlzdExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSKAoGZmlsdGVyGAQgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAUgASgJEiYKBW9yZGVyGAYgASgOMhcubGlua2ZvcnR5LnYxLkxpbmtPcmRlciJPChFMaXN0TGlua3NSZXNwb25zZRIhCgVsaW5rcxgBIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKnAQoRVXBkYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIjYKElVwZGF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXAoRRGVsZXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhQKEkRlbGV0ZUxpbmtSZXNwb25zZSJlChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJbCg9BZGRBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI0ChBBZGRBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJeChJSZW1vdmVBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI3ChNSZW1vdmVBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK9AQoMTGlua1JldmlzaW9uEhAKCHJldmlzaW9uGAEgASgDEi8KC2NoYW5nZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgd1c2VyX2lkGAMgASgJSAASFAoKYXBpX2tleV9pZBgEIAEoCUgAEhYKDmNoYW5nZWRfZmllbGRzGAUgAygJEiAKBGxpbmsYBiABKAsyEi5saW5rZm9ydHkudjEuTGlua0IHCgVhY3RvciJoChhMaXN0TGlua1JldmlzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYwoZTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRItCglyZXZpc2lvbnMYASADKAsyGi5saW5rZm9ydHkudjEuTGlua1JldmlzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ3ChpSZXN0b3JlTGlua1JldmlzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRldGFnGAQgASgJEhIKCnJlcXVlc3RfaWQYBSABKAkiPwobUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AQoKTGlua1JlcG9ydBIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhIKCnNob3J0X2NvZGUYAyABKAkSJgoEa2luZBgEIAEoDjIYLmxpbmtmb3J0eS52MS5SZXBvcnRLaW5kEg8KB2RldGFpbHMYBSABKAkSDwoHY29udGFjdBgGIAEoCRIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZgoWTGlzdExpbmtSZXBvcnRzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJdChdMaXN0TGlua1JlcG9ydHNSZXNwb25zZRIpCgdyZXBvcnRzGAEgAygLMhgubGlua2ZvcnR5LnYxLkxpbmtSZXBvcnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImkKD0JhdGNoTGlua1Jlc3VsdBIiCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmtIABIoCgVlcnJvchgCIAEoCzIXLmxpbmtmb3J0eS52MS5JdGVtRXJyb3JIAEIICgZyZXN1bHQifQoXQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiEKBWxpbmtzGAIgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoQ3JlYXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIl8KCkxpbmtVcGRhdGUSIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayKFAQoXQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEikKB3VwZGF0ZXMYAiADKAsyGC5saW5rZm9ydHkudjEuTGlua1VwZGF0ZRISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUibAoXQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhAKCGxpbmtfaWRzGAIgAygJEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaERlbGV0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSpZCglDb2RlU3R5bGUSGgoWQ09ERV9TVFlMRV9VTlNQRUNJRklFRBAAEhQKEENPREVfU1RZTEVfU0hPUlQQARIaChZDT0RFX1NUWUxFX1VOR1VFU1NBQkxFEAIqowEKCUxpbmtPcmRlchIaChZMSU5LX09SREVSX1VOU1BFQ0lGSUVEEAASHwobTElOS19PUkRFUl9DUkVBVEVfVElNRV9ERVNDEAESHgoaTElOS19PUkRFUl9DUkVBVEVfVElNRV9BU0MQAhIfChtMSU5LX09SREVSX0NMSUNLX0NPVU5UX0RFU0MQAxIYChRMSU5LX09SREVSX1RJVExFX0FTQxAEKoABCg1BcmNoaXZlZExpbmtzEh4KGkFSQ0hJVkVEX0xJTktTX1VOU1BFQ0lGSUVEEAASGQoVQVJDSElWRURfTElOS1NfSElEREVOEAESFwoTQVJDSElWRURfTElOS1NfT05MWRACEhsKF0FSQ0hJVkVEX0xJTktTX0lOQ0xVREVEEAMqogEKClJlcG9ydEtpbmQSGwoXUkVQT1JUX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRVBPUlRfS0lORF9QSElTSElORxABEhcKE1JFUE9SVF9LSU5EX01BTFdBUkUQAhIUChBSRVBPUlRfS0lORF9TUEFNEAMSFwoTUkVQT1JUX0tJTkRfQ09OVEVOVBAEEhUKEVJFUE9SVF9LSU5EX09USEVSEAUy6gkKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEkkKCEFkZEFsaWFzEh0ubGlua2ZvcnR5LnYxLkFkZEFsaWFzUmVxdWVzdBoeLmxpbmtmb3J0eS52MS5BZGRBbGlhc1Jlc3BvbnNlElIKC1JlbW92ZUFsaWFzEiAubGlua2ZvcnR5LnYxLlJlbW92ZUFsaWFzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZW1vdmVBbGlhc1Jlc3BvbnNlEmQKEUxpc3RMaW5rUmV2aXNpb25zEiYubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmV2aXNpb25zUmVxdWVzdBonLmxpbmtmb3J0eS52MS5MaXN0TGlua1JldmlzaW9uc1Jlc3BvbnNlEmoKE1Jlc3RvcmVMaW5rUmV2aXNpb24SKC5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlcXVlc3QaKS5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEl4KD0xpc3RMaW5rUmVwb3J0cxIkLmxpbmtmb3J0eS52MS5MaXN0TGlua1JlcG9ydHNSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmVwb3J0c1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link]);
 
 /**
  * Request of CreateLink.
@@ -858,6 +858,139 @@ export const RestoreLinkRevisionResponseSchema: GenMessage<RestoreLinkRevisionRe
   messageDesc(file_linkforty_v1_link_service, 21);
 
 /**
+ * What a visitor reported about a link. Nothing is known of the visitor but what they wrote.
+ *
+ * @generated from message linkforty.v1.LinkReport
+ */
+export type LinkReport = Message<"linkforty.v1.LinkReport"> & {
+  /**
+   * UUIDv7.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * UUIDv7 of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The code by which the visitor knew it: the link's own, or an alias.
+   *
+   * @generated from field: string short_code = 3;
+   */
+  shortCode: string;
+
+  /**
+   * What is wrong with it.
+   *
+   * @generated from field: linkforty.v1.ReportKind kind = 4;
+   */
+  kind: ReportKind;
+
+  /**
+   * In the visitor's words: at most 2,000 characters. A stranger's text: treat it as such.
+   *
+   * @generated from field: string details = 5;
+   */
+  details: string;
+
+  /**
+   * How to reach the visitor, in their words: at most 200 characters. A stranger's text too.
+   *
+   * @generated from field: string contact = 6;
+   */
+  contact: string;
+
+  /**
+   * When it came.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 7;
+   */
+  createTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.LinkReport.
+ * Use `create(LinkReportSchema)` to create a new message.
+ */
+export const LinkReportSchema: GenMessage<LinkReport> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 22);
+
+/**
+ * Request of ListLinkReports.
+ *
+ * @generated from message linkforty.v1.ListLinkReportsRequest
+ */
+export type ListLinkReportsRequest = Message<"linkforty.v1.ListLinkReportsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of a link: only its reports. Empty: those of all links.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkReportsRequest.
+ * Use `create(ListLinkReportsRequestSchema)` to create a new message.
+ */
+export const ListLinkReportsRequestSchema: GenMessage<ListLinkReportsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 23);
+
+/**
+ * Response of ListLinkReports.
+ *
+ * @generated from message linkforty.v1.ListLinkReportsResponse
+ */
+export type ListLinkReportsResponse = Message<"linkforty.v1.ListLinkReportsResponse"> & {
+  /**
+   * One page of reports.
+   *
+   * @generated from field: repeated linkforty.v1.LinkReport reports = 1;
+   */
+  reports: LinkReport[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkReportsResponse.
+ * Use `create(ListLinkReportsResponseSchema)` to create a new message.
+ */
+export const ListLinkReportsResponseSchema: GenMessage<ListLinkReportsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 24);
+
+/**
  * What became of one item of a batch.
  *
  * @generated from message linkforty.v1.BatchLinkResult
@@ -893,7 +1026,7 @@ export type BatchLinkResult = Message<"linkforty.v1.BatchLinkResult"> & {
  * Use `create(BatchLinkResultSchema)` to create a new message.
  */
 export const BatchLinkResultSchema: GenMessage<BatchLinkResult> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 22);
+  messageDesc(file_linkforty_v1_link_service, 25);
 
 /**
  * Request of BatchCreateLinks.
@@ -935,7 +1068,7 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
  * Use `create(BatchCreateLinksRequestSchema)` to create a new message.
  */
 export const BatchCreateLinksRequestSchema: GenMessage<BatchCreateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 23);
+  messageDesc(file_linkforty_v1_link_service, 26);
 
 /**
  * Response of BatchCreateLinks.
@@ -970,7 +1103,7 @@ export type BatchCreateLinksResponse = Message<"linkforty.v1.BatchCreateLinksRes
  * Use `create(BatchCreateLinksResponseSchema)` to create a new message.
  */
 export const BatchCreateLinksResponseSchema: GenMessage<BatchCreateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 24);
+  messageDesc(file_linkforty_v1_link_service, 27);
 
 /**
  * One item of BatchUpdateLinks.
@@ -998,7 +1131,7 @@ export type LinkUpdate = Message<"linkforty.v1.LinkUpdate"> & {
  * Use `create(LinkUpdateSchema)` to create a new message.
  */
 export const LinkUpdateSchema: GenMessage<LinkUpdate> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 25);
+  messageDesc(file_linkforty_v1_link_service, 28);
 
 /**
  * Request of BatchUpdateLinks.
@@ -1040,7 +1173,7 @@ export type BatchUpdateLinksRequest = Message<"linkforty.v1.BatchUpdateLinksRequ
  * Use `create(BatchUpdateLinksRequestSchema)` to create a new message.
  */
 export const BatchUpdateLinksRequestSchema: GenMessage<BatchUpdateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 26);
+  messageDesc(file_linkforty_v1_link_service, 29);
 
 /**
  * Response of BatchUpdateLinks.
@@ -1075,7 +1208,7 @@ export type BatchUpdateLinksResponse = Message<"linkforty.v1.BatchUpdateLinksRes
  * Use `create(BatchUpdateLinksResponseSchema)` to create a new message.
  */
 export const BatchUpdateLinksResponseSchema: GenMessage<BatchUpdateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 27);
+  messageDesc(file_linkforty_v1_link_service, 30);
 
 /**
  * Request of BatchDeleteLinks.
@@ -1117,7 +1250,7 @@ export type BatchDeleteLinksRequest = Message<"linkforty.v1.BatchDeleteLinksRequ
  * Use `create(BatchDeleteLinksRequestSchema)` to create a new message.
  */
 export const BatchDeleteLinksRequestSchema: GenMessage<BatchDeleteLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 28);
+  messageDesc(file_linkforty_v1_link_service, 31);
 
 /**
  * Response of BatchDeleteLinks.
@@ -1152,7 +1285,7 @@ export type BatchDeleteLinksResponse = Message<"linkforty.v1.BatchDeleteLinksRes
  * Use `create(BatchDeleteLinksResponseSchema)` to create a new message.
  */
 export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 29);
+  messageDesc(file_linkforty_v1_link_service, 32);
 
 /**
  * How a code is made.
@@ -1276,6 +1409,61 @@ export enum ArchivedLinks {
  */
 export const ArchivedLinksSchema: GenEnum<ArchivedLinks> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_link_service, 2);
+
+/**
+ * What a visitor says is wrong with a link.
+ *
+ * @generated from enum linkforty.v1.ReportKind
+ */
+export enum ReportKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: REPORT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It leads to a page that asks for passwords or payments in another's name.
+   *
+   * @generated from enum value: REPORT_KIND_PHISHING = 1;
+   */
+  PHISHING = 1,
+
+  /**
+   * It leads to harmful software.
+   *
+   * @generated from enum value: REPORT_KIND_MALWARE = 2;
+   */
+  MALWARE = 2,
+
+  /**
+   * It was sent unasked.
+   *
+   * @generated from enum value: REPORT_KIND_SPAM = 3;
+   */
+  SPAM = 3,
+
+  /**
+   * It leads to what is forbidden or hurts.
+   *
+   * @generated from enum value: REPORT_KIND_CONTENT = 4;
+   */
+  CONTENT = 4,
+
+  /**
+   * Something else.
+   *
+   * @generated from enum value: REPORT_KIND_OTHER = 5;
+   */
+  OTHER = 5,
+}
+
+/**
+ * Describes the enum linkforty.v1.ReportKind.
+ */
+export const ReportKindSchema: GenEnum<ReportKind> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link_service, 3);
 
 /**
  * Manages links. Every method needs a workspace the caller belongs to; an unknown workspace or link and one of
@@ -1402,6 +1590,18 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof RestoreLinkRevisionRequestSchema;
     output: typeof RestoreLinkRevisionResponseSchema;
+  },
+  /**
+   * Lists what visitors reported about the workspace's links, newest first. Needs `links.read`. Visitors report at
+   * `/report/{short_code}`, which pages that warn of a link name unless the workspace has a page of its own for it
+   * (`WorkspaceSettings.report_abuse_url`). Reports change nothing about a link; a report goes when its link is deleted.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ListLinkReports
+   */
+  listLinkReports: {
+    methodKind: "unary";
+    input: typeof ListLinkReportsRequestSchema;
+    output: typeof ListLinkReportsResponseSchema;
   },
   /**
    * Creates up to 1,000 links in one transaction. Items fail one by one, each with its own status, and do not stop the
