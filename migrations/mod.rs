@@ -9,6 +9,8 @@ mod m20261122_000004_routing_rules;
 mod m20261122_000005_limits;
 mod m20261122_000006_doors;
 mod m20261122_000008_campaigns;
+mod m20261126_000003_routing_tests;
+mod m20261126_000009_apps;
 mod m20261126_000012_options;
 mod m20261126_000013_histories;
 mod m20261126_000014_lists;
@@ -29,6 +31,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000005_limits::Migration),
             Box::new(m20261122_000006_doors::Migration),
             Box::new(m20261122_000008_campaigns::Migration),
+            Box::new(m20261126_000003_routing_tests::Migration),
+            Box::new(m20261126_000009_apps::Migration),
             Box::new(m20261126_000012_options::Migration),
             Box::new(m20261126_000013_histories::Migration),
             Box::new(m20261126_000014_lists::Migration),

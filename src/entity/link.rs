@@ -104,6 +104,8 @@ pub struct Model {
     pub aliases: Json,
     /// The link of which this row is a further code, and nothing else. It stands here so that one index knows all codes.
     pub alias_of: Option<LinkId>,
+    /// Protobuf, see `links/routing_tests.rs`; none when there are none.
+    pub routing_tests: Option<Vec<u8>>,
     /// Goes up by one with every change; the etag is made of it.
     pub version: i64,
     /// When it was created.

@@ -144,6 +144,7 @@ fn row(link: &Model, id: LinkId, short_code: String, now: Moment) -> Model {
         disable_reason: String::new(),
         password_hash: None,
         launchpad_mode: 0,
+        routing_tests: None,
         project_id: None,
         template_id: None,
         external_id: None,

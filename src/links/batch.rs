@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Code, CodeStyle, Content, CountedLink, Draft, Inserted, LinkChange, NewLink, Run, Shown, budget,
-    changes::Changes, etag, external_id_taken, insert, related::Related, reuse, revisions, save, seal, store,
-    unknown, weight,
+    changes::Changes, etag, external_id_taken, insert, related::Related, reuse, revisions,
+    routing_tests::Runner, save, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -42,7 +42,8 @@ pub async fn batch_create(
     seal_all(env, "links", items.iter_mut().flatten().map(|new| &mut new.content)).await?;
     if run == Run::CheckOnly {
         let related = of_items(&env.db.api, tenant, &items).await?;
-        let (items, drafts) = drafts(env, tenant, &related, items, now);
+        let tests = runner(env, &env.db.api, tenant, &items, now).await?;
+        let (items, drafts) = drafts(env, tenant, (&related, tests.as_ref()), items, now);
         let mut would_be = would_be(env, tenant, drafts).await?;
         let results: Results = items
             .into_iter()
@@ -60,7 +61,8 @@ pub async fn batch_create(
         return replay(&tx, tenant, &outcome).await;
     }
     let related = of_items(&tx, tenant, &items).await?;
-    let (items, drafts) = drafts(env, tenant, &related, items, now);
+    let tests = runner(env, &tx, tenant, &items, now).await?;
+    let (items, drafts) = drafts(env, tenant, (&related, tests.as_ref()), items, now);
     let mut inserted = insert(env, &tx, drafts).await?;
     let changes = Changes::of(inserted.stored.values(), now);
     let results: Results = items
@@ -81,11 +83,25 @@ async fn of_items(db: &impl ConnectionTrait, tenant: &Tenant, items: &[Result<Ne
     Ok(Related::of_new(db, tenant.id, &contents).await?)
 }
 
+/// Returns what runs the routing tests of new links, if one has any.
+async fn runner(
+    env: &Env,
+    db: &impl ConnectionTrait,
+    tenant: &Tenant,
+    items: &[Result<NewLink>],
+    now: Moment,
+) -> Result<Option<Runner>> {
+    if items.iter().flatten().all(|new| new.content.routing_tests.is_empty()) {
+        return Ok(None);
+    }
+    Runner::open(env, db, tenant.id, now).await.map(Some)
+}
+
 /// Makes drafts of the items that can be, and returns for each item the link that it would be.
 fn drafts(
     env: &Env,
     tenant: &Tenant,
-    related: &Related,
+    (related, tests): (&Related, Option<&Runner>),
     items: Vec<Result<NewLink>>,
     now: Moment,
 ) -> (Vec<Result<Model>>, Vec<Draft>) {
@@ -96,8 +112,12 @@ fn drafts(
         .map(|(item, place)| {
             let mut new = item?;
             related.settle("", &mut new.content)?;
+            let checks = new.checks;
             // A microsecond apart, so that they are listed in the order they were sent in.
             let draft = Draft::of(env, tenant, new, CodeStyle::Short, now + Duration::microseconds(place));
+            if let Some(tests) = tests {
+                tests.require(checks, None, &draft.link)?;
+            }
             drafts.push(draft.clone());
             Ok(draft.link)
         })
@@ -124,11 +144,14 @@ pub async fn batch_update(
     let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
     let (asked, links): (Vec<_>, Vec<_>) = (items.iter().flatten().collect(), stored.values().collect());
     let related = Related::of_changes(&tx, tenant.id, &asked, &links).await?;
+    let tested = items.iter().flatten().any(|change| !change.content.routing_tests.is_empty())
+        || stored.values().any(|link| link.routing_tests.is_some());
+    let tests = if tested { Some(Runner::open(env, &tx, tenant.id, now).await?) } else { None };
     let mut changed = Vec::new();
     let mut results: Results = items
         .into_iter()
         .map(|item| {
-            let link = change(item?, (&stored, &related), &mut changed, now)?;
+            let link = change(item?, (&stored, &related, tests.as_ref()), &mut changed, now)?;
             let clicks = clicks.get(&link.id).copied().unwrap_or(0);
             Ok(Shown::Link(CountedLink { link, clicks }))
         })
@@ -233,13 +256,17 @@ async fn would_be(env: &Env, tenant: &Tenant, drafts: Vec<Draft>) -> Result<Inse
 
 fn change(
     change: LinkChange,
-    (stored, related): (&HashMap<LinkId, Model>, &Related),
+    (stored, related, tests): (&HashMap<LinkId, Model>, &Related, Option<&Runner>),
     changed: &mut Vec<Model>,
     now: Moment,
 ) -> Result<Model> {
     let stored = stored.get(&change.id).ok_or_else(unknown)?;
     etag::require(&change.etag, stored)?;
+    let checks = change.checks;
     let link = change.apply(stored, now, related)?;
+    if let Some(tests) = tests {
+        tests.require(checks, Some(stored), &link)?;
+    }
     if link.version != stored.version {
         changed.push(link.clone());
     }
@@ -321,12 +348,11 @@ async fn replay(tx: &DatabaseTransaction, tenant: &Tenant, outcome: &str) -> Res
         .map(|outcome| match outcome {
             Outcome::Done(id) => links.remove(&id).map(Shown::Link).ok_or_else(unknown),
             Outcome::Gone(id) => Ok(Shown::Id(id)),
-            Outcome::Failed(reason, message, wrong) if wrong.is_empty() => {
-                Err(Error::new(Reason::try_from(reason).unwrap_or_default(), message))
+            Outcome::Failed(reason, message, wrong) => {
+                let wrong = wrong.into_iter().map(|(field, description)| Violation { field, description });
+                let reason = Reason::try_from(reason).unwrap_or_default();
+                Err(Error::new(reason, message).about(wrong.collect()))
             }
-            Outcome::Failed(_, _, wrong) => Err(Error::invalid(
-                wrong.into_iter().map(|(field, description)| Violation { field, description }).collect(),
-            )),
         })
         .collect();
     if weight::fits(&results) {

@@ -182,6 +182,7 @@ mod tests {
             cache_seconds: 0,
             aliases: serde_json::json!([]),
             alias_of: None,
+            routing_tests: None,
             version: 1,
             create_time: now,
             update_time: now,

@@ -7,9 +7,11 @@ use url::Url;
 
 use super::{
     app_fields::{self, Texts},
-    code, extras,
+    code,
+    described::{Checks, Decide},
+    extras,
     related::Related,
-    routing,
+    routing, routing_tests,
 };
 use crate::{
     clock::{Moment, cut},
@@ -40,12 +42,14 @@ const CACHE: RangeInclusive<i64> = 0..=86_400;
 const MAX_TAG: usize = 50;
 
 /// A link somebody wants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct NewLink {
     /// The code asked for; `None`: any.
     pub short_code: Option<String>,
     /// Everything that can change later.
     pub content: Content,
+    /// Whether its routing tests must hold.
+    pub checks: Checks,
 }
 
 /// What can change about a link.
@@ -81,6 +85,7 @@ pub struct Content {
     pub password: String,
     pub password_hash: Option<String>,
     pub launchpad_mode: i16,
+    pub routing_tests: Vec<v1::RoutingTest>,
     pub project_id: Option<ProjectId>,
     pub template: Template,
     /// In seconds; 0: not set. So are the other two.
@@ -117,7 +122,7 @@ impl Template {
 }
 
 /// What somebody wants changed about a link.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct LinkChange {
     /// Which link.
     pub id: LinkId,
@@ -129,6 +134,8 @@ pub struct LinkChange {
     pub fields: BTreeSet<Field>,
     /// What they change to; the other fields mean nothing.
     pub content: Content,
+    /// Whether the routing tests of the link must hold.
+    pub checks: Checks,
 }
 
 /// A field that can change.
@@ -172,10 +179,11 @@ pub enum Field {
     RedirectStatus,
     CacheDuration,
     Source,
+    RoutingTests,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 37] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
@@ -213,6 +221,7 @@ impl Field {
         Self::RedirectStatus,
         Self::CacheDuration,
         Self::Source,
+        Self::RoutingTests,
     ];
 
     /// Returns its name in the contract.
@@ -255,6 +264,7 @@ impl Field {
             Self::RedirectStatus => "redirect_status",
             Self::CacheDuration => "cache_duration",
             Self::Source => "source",
+            Self::RoutingTests => "routing_tests",
         }
     }
 
@@ -297,6 +307,7 @@ impl Field {
             Self::RedirectStatus => link.redirect_status != 0,
             Self::CacheDuration => link.cache_duration.is_some(),
             Self::Source => !link.source.is_empty(),
+            Self::RoutingTests => !link.routing_tests.is_empty(),
         }
     }
 }
@@ -336,6 +347,8 @@ pub struct Door<'a> {
     pub path: &'static str,
     /// Whether links get a template that leads somewhere unless they say otherwise.
     pub default_leads: bool,
+    /// What runs the routing tests of the link; `None`: nobody does.
+    pub decide: Option<Decide>,
 }
 
 impl Door<'_> {
@@ -355,7 +368,7 @@ impl Door<'_> {
         }
         let content = self.content(&Field::ALL.into(), link, &mut wrong);
         check_order(content.start_time, content.expire_time, self.path, &mut wrong);
-        wrong.into_result(NewLink { short_code, content })
+        wrong.into_result(NewLink { short_code, content, checks: self.checks() })
     }
 
     /// Reads the code asked for; `None`: any.
@@ -377,7 +390,11 @@ impl Door<'_> {
         let content = self.content(&fields, link, &mut wrong);
         wrong.into_result(())?;
         let id = id.ok_or_else(|| Error::internal("an unreadable id passed as a good one"))?;
-        Ok(LinkChange { id, etag, short_code, fields, content })
+        Ok(LinkChange { id, etag, short_code, fields, content, checks: self.checks() })
+    }
+
+    fn checks(&self) -> Checks {
+        Checks { decide: self.decide, path: self.path }
     }
 
     fn missing(&self) -> Error {
@@ -431,6 +448,12 @@ impl Door<'_> {
         let routing_rules = if asked(Field::RoutingRules) {
             let url = |raw: &str| destination_url::check(raw, self.own);
             routing::check(&self.name("routing_rules"), link.routing_rules, &url, wrong)
+        } else {
+            Vec::new()
+        };
+        let routing_tests = if asked(Field::RoutingTests) {
+            let url = |raw: &str| destination_url::check(raw, self.own);
+            routing_tests::check(&self.name("routing_tests"), link.routing_tests, &url, wrong)
         } else {
             Vec::new()
         };
@@ -551,6 +574,7 @@ impl Door<'_> {
             },
             cache_seconds,
             source: link.source,
+            routing_tests,
         }
     }
 
@@ -706,14 +730,15 @@ fn read_mask(mask: Option<&FieldMask>, link: &v1::Link, wrong: &mut Violations) 
 impl LinkChange {
     /// Returns the link as the change leaves it.
     pub(super) fn apply(self, stored: &link::Model, now: Moment, related: &Related) -> Result<link::Model> {
+        let path = self.checks.path;
         if !self.short_code.is_empty() && self.short_code != stored.short_code {
             return Err(Error::invalid_field(
-                "link.short_code",
+                format!("{path}short_code"),
                 "cannot change after creation: leave it out, or send the stored one",
             ));
         }
         let mut wrong = Violations::default();
-        related.check("link.", &self.content, &mut wrong);
+        related.check(path, &self.content, &mut wrong);
         let mut link = stored.clone();
         let mut content = self.content;
         for field in self.fields {
@@ -759,11 +784,12 @@ impl LinkChange {
                 Field::RedirectStatus => link.redirect_status = content.redirect_status,
                 Field::CacheDuration => link.cache_seconds = content.cache_seconds,
                 Field::Source => link.source = take(&mut content.source),
+                Field::RoutingTests => link.routing_tests = routing_tests::to_bytes(&content.routing_tests),
             }
         }
-        check_order(link.start_time, link.expire_time, "link.", &mut wrong);
+        check_order(link.start_time, link.expire_time, path, &mut wrong);
         if !leads_somewhere(&link) && !related.leads(link.template_id) {
-            wrong.add("link.destination_url", NO_ADDRESS);
+            wrong.add(format!("{path}destination_url"), NO_ADDRESS);
         }
         // What changes nothing is no change: the etag stays good.
         if link != *stored {

@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `fields.rs` `app_fields.rs` `routing.rs` `condition.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `described.rs` `routing_tests.rs` | visitors who are described instead of met, and what shall stay true of where they end up |
+//! | `dry_run.rs` | what becomes of a visit, asked and not made |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `codes.rs` `aliases.rs` `reuse.rs` | generated codes; further codes of a link; links that are there already |
@@ -25,6 +27,8 @@ mod changes;
 mod code;
 mod codes;
 mod condition;
+mod described;
+mod dry_run;
 mod etag;
 mod extras;
 mod fields;
@@ -38,6 +42,7 @@ mod resolve;
 mod reuse;
 mod revisions;
 mod routing;
+mod routing_tests;
 mod snapshot;
 mod store;
 mod target;
@@ -55,6 +60,8 @@ pub use self::{
     code::is_short_code,
     codes::CodeStyle,
     condition::{Condition, SystemRange, Times, Version},
+    described::{Checks, Decide, Described, DescribedPlace, Detail},
+    dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
@@ -148,10 +155,12 @@ pub async fn create(
     if run == Run::CheckOnly {
         let related = Related::of_new(&env.db.api, tenant.id, &[&new.content]).await?;
         related.settle("link.", &mut new.content)?;
+        let checks = new.checks;
         let mut draft = Draft::of(env, tenant, new, how.style, now);
         if let Some(found) = reuse::find(env, &env.db.api, tenant, &mut draft, how.existing).await? {
             return Ok((Shown::Link(found), true));
         }
+        routing_tests::require(env, &env.db.api, checks, None, &draft.link, now).await?;
         return Ok((Shown::Draft(draft.check(env).await?), false));
     }
     let tx = env.db.begin().await?;
@@ -160,9 +169,11 @@ pub async fn create(
     }
     let related = Related::of_new(&tx, tenant.id, &[&new.content]).await?;
     related.settle("link.", &mut new.content)?;
+    let checks = new.checks;
     let mut draft = Draft::of(env, tenant, new, how.style, now);
     let mut found = reuse::find(env, &tx, tenant, &mut draft, how.existing).await?;
     if found.is_none() {
+        routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
         match insert_one(env, &tx, &draft).await? {
             Ok(link) => {
                 idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
@@ -232,7 +243,9 @@ pub async fn update(
     let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(&change.etag, &stored)?;
     let related = Related::of_changes(&tx, tenant.id, &[&change], &[&stored]).await?;
+    let checks = change.checks;
     let link = change.apply(&stored, now, &related)?;
+    routing_tests::require(env, &tx, checks, Some(&stored), &link, now).await?;
     let clicks = store::clicks_of(&tx, tenant.id, [id]).await?.remove(&id).unwrap_or(0);
     if run == Run::CheckOnly {
         tx.rollback().await?;
@@ -291,7 +304,7 @@ pub async fn duplicate(
     env: &Env,
     tenant: &Tenant,
     id: LinkId,
-    short_code: Option<String>,
+    (short_code, checks): (Option<String>, Checks),
     request: Option<Request>,
 ) -> Result<Shown> {
     let now = env.now();
@@ -300,7 +313,8 @@ pub async fn duplicate(
         return made_earlier(&tx, tenant, &id).await;
     }
     let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
-    let draft = Draft::copy(env, original, short_code, now);
+    let draft = Draft::copy(env, original.clone(), short_code, now);
+    routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
     let link = insert_one(env, &tx, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
@@ -391,6 +405,7 @@ impl Draft {
             cache_seconds: content.cache_seconds,
             aliases: serde_json::json!([]),
             alias_of: None,
+            routing_tests: routing_tests::to_bytes(&content.routing_tests),
             version: 1,
             create_time: now,
             update_time: now,

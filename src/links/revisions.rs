@@ -12,7 +12,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 
-use super::{Door, LinkChange, Run, Shown, fields::Field, store, unknown, update, weight, wire};
+use super::{Decide, Door, LinkChange, Run, Shown, fields::Field, store, unknown, update, weight, wire};
 use crate::{
     entity::{
         link,
@@ -103,7 +103,7 @@ pub async fn restore_revision(
     env: &Env,
     tenant: &Tenant,
     (id, revision): (LinkId, i64),
-    etag: String,
+    (etag, decide): (String, Option<Decide>),
     request: Option<Request>,
 ) -> Result<Shown> {
     let found =
@@ -115,7 +115,7 @@ pub async fn restore_revision(
             return Err(Error::not_found("revision"));
         }
     };
-    let change = change(&wire::door(env, "link."), &found, etag)?;
+    let change = change(&wire::door(env, "link.", decide), &found, etag)?;
     Box::pin(update(env, tenant, change, request, Run::Store)).await
 }
 
@@ -180,6 +180,7 @@ fn differs(field: Field, a: &link::Model, b: &link::Model) -> bool {
         Field::RedirectStatus => a.redirect_status != b.redirect_status,
         Field::CacheDuration => a.cache_seconds != b.cache_seconds,
         Field::Source => a.source != b.source,
+        Field::RoutingTests => a.routing_tests != b.routing_tests,
     }
 }
 

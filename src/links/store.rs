@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 47.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 48.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -64,6 +64,23 @@ pub async fn find(
     id: LinkId,
 ) -> Result<Option<CountedLink>, DbErr> {
     counted(workspace).filter(Column::Id.eq(id)).into_model::<CountedLink>().one(db).await
+}
+
+/// Returns the link of a code, if it is one of the workspace.
+pub async fn find_by_code(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    domain: &str,
+    short_code: &str,
+) -> Result<Option<Model>, DbErr> {
+    let found = Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Domain.eq(domain))
+        .filter(Column::ShortCode.eq(short_code))
+        .one(db)
+        .await?;
+    let Some(link) = found.as_ref().and_then(|found| found.alias_of) else { return Ok(found) };
+    Entity::find_by_id(link).filter(Column::WorkspaceId.eq(workspace)).one(db).await
 }
 
 /// Returns the hash of the password of a link, if it has one.
@@ -260,7 +277,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 40] = [
+const CHANGEABLE: [Column; 41] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -289,6 +306,7 @@ const CHANGEABLE: [Column; 40] = [
     Column::DisableReason,
     Column::PasswordHash,
     Column::LaunchpadMode,
+    Column::RoutingTests,
     Column::UpdateTime,
     Column::ProjectId,
     Column::TemplateId,
@@ -335,6 +353,7 @@ fn values(link: &Model) -> ValueTuple {
         link.disable_reason.as_str().into(),
         link.password_hash.clone().into(),
         link.launchpad_mode.into(),
+        link.routing_tests.clone().into(),
         link.update_time.into(),
         link.project_id.map(|id| id.0).into(),
         link.template_id.map(|id| id.0).into(),

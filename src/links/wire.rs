@@ -7,12 +7,12 @@ use ring::hmac;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    CodeStyle, CountedLink, Creation, Door, Existing, LinkOrder, LinkQuery, Run, Shown, app_fields,
+    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, Run, Shown, app_fields,
     batch::Results,
     code, etag, extras,
     fields::{NONE, NOT_A_UUID, check_tag, duration, has_address, moment, timestamp},
     list::{Archived, Kin},
-    revisions, routing, templates,
+    revisions, routing, routing_tests, templates,
 };
 use crate::{
     clock::Moment,
@@ -32,8 +32,9 @@ const MAX_FILTER_TAGS: usize = 10;
 const MAX_SEARCH: usize = 200;
 
 /// Returns what reads links whose fields have paths beginning with `path`.
-pub(super) fn door<'a>(env: &'a Env, path: &'static str) -> Door<'a> {
-    Door { own: &env.config.links_url, path, default_leads: false }
+/// `decide` runs their routing tests; `None`: nobody does.
+pub(super) fn door<'a>(env: &'a Env, path: &'static str, decide: Option<Decide>) -> Door<'a> {
+    Door { own: &env.config.links_url, path, default_leads: false, decide }
 }
 
 /// Reads `validate_only`.
@@ -318,6 +319,7 @@ pub(super) fn content(config: &Config, link: Model) -> v1::Link {
         },
         cache_duration: duration(link.cache_seconds),
         source: link.source,
+        routing_tests: routing_tests::from_bytes(link.routing_tests.as_deref()),
         ..v1::Link::default()
     }
 }

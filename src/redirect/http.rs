@@ -175,7 +175,7 @@ impl Redirects {
         now: Moment,
     ) -> Option<(Outcome<'a>, Option<Unit>)> {
         let outcome = choose(target, visit, now);
-        if target.max_clicks == 0 || !outcome.leads_on() {
+        if !outcome.uses_one_up(target) {
             return Some((outcome, None));
         }
         // In a box: visits to links without a limit should not carry the room that this takes.

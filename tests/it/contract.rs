@@ -36,7 +36,9 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     accounts::{auth, settled_owner, sign_in},
-    support::{ALL_SCOPES, App, Folders, Store, Tenant, frame, link, on_every_store, reason, send_h2},
+    support::{
+        ALL_SCOPES, App, Folders, Store, Tenant, an_app, frame, link, on_every_store, reason, send_h2,
+    },
     workspaces::person,
 };
 
@@ -52,7 +54,8 @@ enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, LinksRead, LinksWrite, WorkspacesRead, WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, LinksRead, LinksWrite, WorkspacesRead,
+    WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -62,6 +65,12 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.ApiKeyService/CreateApiKey", Who::With(&[ApiKeysWrite]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/ListApiKeys", Who::With(&[ApiKeysRead]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/RevokeApiKey", Who::With(&[ApiKeysWrite]), Names::Things),
+    ("linkforty.v1.AppService/CreateApp", Who::With(&[AppsWrite]), Names::Nothing),
+    ("linkforty.v1.AppService/DeleteApp", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AppService/GetApp", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.AppService/ListApps", Who::With(&[AppsRead]), Names::Nothing),
+    ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
@@ -78,6 +87,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/ListLinkReports", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinkRevisions", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/ResolveLink", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/RemoveAlias", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/RestoreLinkRevision", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
@@ -167,10 +177,19 @@ impl Contract {
                 }
                 Type::Message => {
                     let inner = field.type_name();
-                    // An entry of a map and a routing rule need more than their names tell.
-                    let optional = ["Timestamp", "Duration", "Filter", "Entry", "RoutingRule"]
-                        .iter()
-                        .any(|end| inner.ends_with(end));
+                    // An entry of a map, a routing rule, a routing test and an app's platforms need more than their names tell.
+                    let optional = [
+                        "Timestamp",
+                        "Duration",
+                        "Filter",
+                        "Entry",
+                        "RoutingRule",
+                        "RoutingTest",
+                        "IosApp",
+                        "AndroidApp",
+                    ]
+                    .iter()
+                    .any(|end| inner.ends_with(end));
                     if !optional {
                         put(&mut bytes, number, &self.message(inner, fill));
                     }
@@ -208,6 +227,7 @@ struct Fill<'a> {
     template: &'a str,
     preset: &'a str,
     alias: &'a str,
+    app: &'a str,
 }
 
 impl Fill<'_> {
@@ -223,16 +243,19 @@ impl Fill<'_> {
             "template_id" => self.template,
             "utm_preset_id" => self.preset,
             "alias" if message == ".linkforty.v1.RemoveAliasRequest" => self.alias,
+            "app_id" => self.app,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
+                ".linkforty.v1.App" => self.app,
                 ".linkforty.v1.Workspace" => self.workspace,
                 ".linkforty.v1.Project" => self.project,
                 ".linkforty.v1.Template" => self.template,
                 ".linkforty.v1.UtmPreset" => self.preset,
                 _ => panic!("{message}.id: say whose id that is"),
             },
-            "destination_url" => "https://example.com/contract",
+            "destination_url" | "url" => "https://example.com/contract",
+            "url_schemes" => "contract",
             // Hashing takes a while.
             "password" if message == ".linkforty.v1.Link" => return None,
             // Unique in a workspace.
@@ -250,7 +273,8 @@ impl Fill<'_> {
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
             | "app_icon_url" | "accent_color" | "alias" | "aliases" | "external_id" | "external_user_id"
-            | "slug" | "linkforty_settings" => return None,
+            | "slug" | "linkforty_settings" | "user_agent" | "accept_language" | "referrer" | "query"
+            | "client_address" | "country" | "regions" | "city" | "hosts" | "served_hosts" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -336,6 +360,7 @@ fn nowhere() -> Fill<'static> {
         template: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         preset: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50b",
         alias: "nowhere",
+        app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
     }
 }
 
@@ -485,7 +510,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
         };
         all.insert(table, ask(sql).await);
     }
-    assert!(all.contains_key("links") && all.contains_key("api_keys") && all.contains_key("clicks"));
+    assert!(["links", "api_keys", "clicks", "apps"].iter().all(|table| all.contains_key(*table)));
     all
 }
 
@@ -500,6 +525,7 @@ struct Victim {
 /// What a call may use up.
 struct Things {
     link: String,
+    app: String,
     project: String,
     template: String,
     preset: String,
@@ -516,6 +542,7 @@ impl Things {
         tenant.alias(&link, &alias).await.expect("adds");
         Self {
             link,
+            app: tenant.create_app(an_app()).await.id,
             project: folders.project("fresh").await,
             template: folders.template("", v1::LinkDefaults::default()).await.id,
             preset: folders.preset(number, v1::Utm { source: "x".into(), ..v1::Utm::default() }).await,
@@ -544,8 +571,17 @@ impl Victim {
     }
 
     fn fill_with<'a>(&'a self, things: &'a Things) -> Fill<'a> {
-        let Things { link, project, template, preset, alias } = things;
-        Fill { workspace: &self.tenant.id, api_key: &self.api_key, link, project, template, preset, alias }
+        let Things { link, app, project, template, preset, alias } = things;
+        Fill {
+            workspace: &self.tenant.id,
+            api_key: &self.api_key,
+            link,
+            app,
+            project,
+            template,
+            preset,
+            alias,
+        }
     }
 
     /// Makes new things.

@@ -123,7 +123,7 @@ mod tests {
 
     fn read(given: &LinkDefaults, fields: &[&'static str]) -> (LinkDefaults, Vec<String>) {
         let own = Url::parse("https://go.example.com").expect("the test's own URL");
-        let door = Door { own: &own, path: "template.defaults.", default_leads: false };
+        let door = Door { own: &own, path: "template.defaults.", default_leads: false, decide: None };
         let mut wrong = Violations::default();
         let read = check(&door, &fields.iter().copied().collect(), given, &mut wrong);
         (read, wrong.into_inner().into_iter().map(|wrong| wrong.field).collect())

@@ -89,6 +89,15 @@ pub async fn list(
     query.order_by_asc(Column::Id).limit(limit).all(db).await
 }
 
+/// Returns all templates of a workspace.
+pub async fn all(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+) -> Result<HashMap<TemplateId, Model>, DbErr> {
+    let all = Entity::find().filter(Column::WorkspaceId.eq(workspace)).all(db).await?;
+    Ok(all.into_iter().map(|template| (template.id, template)).collect())
+}
+
 /// Stores what changed about a template.
 pub async fn save(tx: &impl ConnectionTrait, template: &Model) -> Result<(), DbErr> {
     let row = ActiveModel::from(template.clone()).reset_all();

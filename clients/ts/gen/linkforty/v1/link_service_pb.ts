@@ -10,13 +10,15 @@ import type { ItemError } from "./item_error_pb.js";
 import { file_linkforty_v1_item_error } from "./item_error_pb.js";
 import type { Link } from "./link_pb.js";
 import { file_linkforty_v1_link } from "./link_pb.js";
+import type { DescribedVisitor, Resolution } from "./resolution_pb.js";
+import { file_linkforty_v1_resolution } from "./resolution_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi0gEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhYKDnJldXNlX2V4aXN0aW5nGAUgASgIEisKCmNvZGVfc3R5bGUYBiABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYByABKAkiRgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIOCgZyZXVzZWQYAiABKAgiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AgoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCRISCgpwcm9qZWN0X2lkGAUgASgJEhMKC3RlbXBsYXRlX2lkGAYgASgJEi0KCGFyY2hpdmVkGAcgASgOMhsubGlua2ZvcnR5LnYxLkFyY2hpdmVkTGlua3MSEwoLZXh0ZXJuYWxfaWQYCCABKAkSGAoQZXh0ZXJuYWxfdXNlcl9pZBgJIAEoCRIOCgZzb3VyY2UYCiABKAlCCQoHX2FjdGl2ZSKxAQoQTGlzdExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSKAoGZmlsdGVyGAQgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAUgASgJEiYKBW9yZGVyGAYgASgOMhcubGlua2ZvcnR5LnYxLkxpbmtPcmRlciJPChFMaXN0TGlua3NSZXNwb25zZRIhCgVsaW5rcxgBIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKnAQoRVXBkYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIjYKElVwZGF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXAoRRGVsZXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhQKEkRlbGV0ZUxpbmtSZXNwb25zZSJlChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJbCg9BZGRBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI0ChBBZGRBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJeChJSZW1vdmVBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI3ChNSZW1vdmVBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK9AQoMTGlua1JldmlzaW9uEhAKCHJldmlzaW9uGAEgASgDEi8KC2NoYW5nZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgd1c2VyX2lkGAMgASgJSAASFAoKYXBpX2tleV9pZBgEIAEoCUgAEhYKDmNoYW5nZWRfZmllbGRzGAUgAygJEiAKBGxpbmsYBiABKAsyEi5saW5rZm9ydHkudjEuTGlua0IHCgVhY3RvciJoChhMaXN0TGlua1JldmlzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYwoZTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRItCglyZXZpc2lvbnMYASADKAsyGi5saW5rZm9ydHkudjEuTGlua1JldmlzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ3ChpSZXN0b3JlTGlua1JldmlzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRldGFnGAQgASgJEhIKCnJlcXVlc3RfaWQYBSABKAkiPwobUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AQoKTGlua1JlcG9ydBIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhIKCnNob3J0X2NvZGUYAyABKAkSJgoEa2luZBgEIAEoDjIYLmxpbmtmb3J0eS52MS5SZXBvcnRLaW5kEg8KB2RldGFpbHMYBSABKAkSDwoHY29udGFjdBgGIAEoCRIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZgoWTGlzdExpbmtSZXBvcnRzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJdChdMaXN0TGlua1JlcG9ydHNSZXNwb25zZRIpCgdyZXBvcnRzGAEgAygLMhgubGlua2ZvcnR5LnYxLkxpbmtSZXBvcnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImkKD0JhdGNoTGlua1Jlc3VsdBIiCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmtIABIoCgVlcnJvchgCIAEoCzIXLmxpbmtmb3J0eS52MS5JdGVtRXJyb3JIAEIICgZyZXN1bHQifQoXQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiEKBWxpbmtzGAIgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoQ3JlYXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIl8KCkxpbmtVcGRhdGUSIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayKFAQoXQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEikKB3VwZGF0ZXMYAiADKAsyGC5saW5rZm9ydHkudjEuTGlua1VwZGF0ZRISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUibAoXQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhAKCGxpbmtfaWRzGAIgAygJEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaERlbGV0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSpZCglDb2RlU3R5bGUSGgoWQ09ERV9TVFlMRV9VTlNQRUNJRklFRBAAEhQKEENPREVfU1RZTEVfU0hPUlQQARIaChZDT0RFX1NUWUxFX1VOR1VFU1NBQkxFEAIqowEKCUxpbmtPcmRlchIaChZMSU5LX09SREVSX1VOU1BFQ0lGSUVEEAASHwobTElOS19PUkRFUl9DUkVBVEVfVElNRV9ERVNDEAESHgoaTElOS19PUkRFUl9DUkVBVEVfVElNRV9BU0MQAhIfChtMSU5LX09SREVSX0NMSUNLX0NPVU5UX0RFU0MQAxIYChRMSU5LX09SREVSX1RJVExFX0FTQxAEKoABCg1BcmNoaXZlZExpbmtzEh4KGkFSQ0hJVkVEX0xJTktTX1VOU1BFQ0lGSUVEEAASGQoVQVJDSElWRURfTElOS1NfSElEREVOEAESFwoTQVJDSElWRURfTElOS1NfT05MWRACEhsKF0FSQ0hJVkVEX0xJTktTX0lOQ0xVREVEEAMqogEKClJlcG9ydEtpbmQSGwoXUkVQT1JUX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRVBPUlRfS0lORF9QSElTSElORxABEhcKE1JFUE9SVF9LSU5EX01BTFdBUkUQAhIUChBSRVBPUlRfS0lORF9TUEFNEAMSFwoTUkVQT1JUX0tJTkRfQ09OVEVOVBAEEhUKEVJFUE9SVF9LSU5EX09USEVSEAUy6gkKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEkkKCEFkZEFsaWFzEh0ubGlua2ZvcnR5LnYxLkFkZEFsaWFzUmVxdWVzdBoeLmxpbmtmb3J0eS52MS5BZGRBbGlhc1Jlc3BvbnNlElIKC1JlbW92ZUFsaWFzEiAubGlua2ZvcnR5LnYxLlJlbW92ZUFsaWFzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZW1vdmVBbGlhc1Jlc3BvbnNlEmQKEUxpc3RMaW5rUmV2aXNpb25zEiYubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmV2aXNpb25zUmVxdWVzdBonLmxpbmtmb3J0eS52MS5MaXN0TGlua1JldmlzaW9uc1Jlc3BvbnNlEmoKE1Jlc3RvcmVMaW5rUmV2aXNpb24SKC5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlcXVlc3QaKS5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEl4KD0xpc3RMaW5rUmVwb3J0cxIkLmxpbmtmb3J0eS52MS5MaXN0TGlua1JlcG9ydHNSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmVwb3J0c1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi8AEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIEhYKDnJldXNlX2V4aXN0aW5nGAYgASgIEisKCmNvZGVfc3R5bGUYByABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYCCABKAkiRgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIOCgZyZXVzZWQYAiABKAgiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AgoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCRISCgpwcm9qZWN0X2lkGAUgASgJEhMKC3RlbXBsYXRlX2lkGAYgASgJEi0KCGFyY2hpdmVkGAcgASgOMhsubGlua2ZvcnR5LnYxLkFyY2hpdmVkTGlua3MSEwoLZXh0ZXJuYWxfaWQYCCABKAkSGAoQZXh0ZXJuYWxfdXNlcl9pZBgJIAEoCRIOCgZzb3VyY2UYCiABKAlCCQoHX2FjdGl2ZSKxAQoQTGlzdExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSKAoGZmlsdGVyGAQgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAUgASgJEiYKBW9yZGVyGAYgASgOMhcubGlua2ZvcnR5LnYxLkxpbmtPcmRlciJPChFMaXN0TGlua3NSZXNwb25zZRIhCgVsaW5rcxgBIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLFAQoRVXBkYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAYgASgIIjYKElVwZGF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXAoRRGVsZXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhQKEkRlbGV0ZUxpbmtSZXNwb25zZSKDAQoURHVwbGljYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIjkKFUR1cGxpY2F0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiWwoPQWRkQWxpYXNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEg0KBWFsaWFzGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiNAoQQWRkQWxpYXNSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXgoSUmVtb3ZlQWxpYXNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEg0KBWFsaWFzGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiNwoTUmVtb3ZlQWxpYXNSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsivQEKDExpbmtSZXZpc2lvbhIQCghyZXZpc2lvbhgBIAEoAxIvCgtjaGFuZ2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoHdXNlcl9pZBgDIAEoCUgAEhQKCmFwaV9rZXlfaWQYBCABKAlIABIWCg5jaGFuZ2VkX2ZpZWxkcxgFIAMoCRIgCgRsaW5rGAYgASgLMhIubGlua2ZvcnR5LnYxLkxpbmtCBwoFYWN0b3IiaAoYTGlzdExpbmtSZXZpc2lvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGUxpc3RMaW5rUmV2aXNpb25zUmVzcG9uc2USLQoJcmV2aXNpb25zGAEgAygLMhoubGlua2ZvcnR5LnYxLkxpbmtSZXZpc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkidwoaUmVzdG9yZUxpbmtSZXZpc2lvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEAoIcmV2aXNpb24YAyABKAMSDAoEZXRhZxgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj8KG1Jlc3RvcmVMaW5rUmV2aXNpb25SZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiuAEKCkxpbmtSZXBvcnQSCgoCaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEiYKBGtpbmQYBCABKA4yGC5saW5rZm9ydHkudjEuUmVwb3J0S2luZBIPCgdkZXRhaWxzGAUgASgJEg8KB2NvbnRhY3QYBiABKAkSLwoLY3JlYXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImYKFkxpc3RMaW5rUmVwb3J0c1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXQoXTGlzdExpbmtSZXBvcnRzUmVzcG9uc2USKQoHcmVwb3J0cxgBIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rUmVwb3J0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpsBChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIqMBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIp4CChJSZXNvbHZlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDgoGZG9tYWluGAMgASgJEhIKCnNob3J0X2NvZGUYBCABKAkSEQoJc2hvcnRfdXJsGAUgASgJEiAKBGVkaXQYBiABKAsyEi5saW5rZm9ydHkudjEuTGluaxItCgllZGl0X21hc2sYByABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KB3Zpc2l0b3IYCCABKAsyHi5saW5rZm9ydHkudjEuRGVzY3JpYmVkVmlzaXRvchIoCgR0aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDChNSZXNvbHZlTGlua1Jlc3BvbnNlEiwKCnJlc29sdXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuUmVzb2x1dGlvbipZCglDb2RlU3R5bGUSGgoWQ09ERV9TVFlMRV9VTlNQRUNJRklFRBAAEhQKEENPREVfU1RZTEVfU0hPUlQQARIaChZDT0RFX1NUWUxFX1VOR1VFU1NBQkxFEAIqowEKCUxpbmtPcmRlchIaChZMSU5LX09SREVSX1VOU1BFQ0lGSUVEEAASHwobTElOS19PUkRFUl9DUkVBVEVfVElNRV9ERVNDEAESHgoaTElOS19PUkRFUl9DUkVBVEVfVElNRV9BU0MQAhIfChtMSU5LX09SREVSX0NMSUNLX0NPVU5UX0RFU0MQAxIYChRMSU5LX09SREVSX1RJVExFX0FTQxAEKoABCg1BcmNoaXZlZExpbmtzEh4KGkFSQ0hJVkVEX0xJTktTX1VOU1BFQ0lGSUVEEAASGQoVQVJDSElWRURfTElOS1NfSElEREVOEAESFwoTQVJDSElWRURfTElOS1NfT05MWRACEhsKF0FSQ0hJVkVEX0xJTktTX0lOQ0xVREVEEAMqogEKClJlcG9ydEtpbmQSGwoXUkVQT1JUX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRVBPUlRfS0lORF9QSElTSElORxABEhcKE1JFUE9SVF9LSU5EX01BTFdBUkUQAhIUChBSRVBPUlRfS0lORF9TUEFNEAMSFwoTUkVQT1JUX0tJTkRfQ09OVEVOVBAEEhUKEVJFUE9SVF9LSU5EX09USEVSEAUyvgoKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEkkKCEFkZEFsaWFzEh0ubGlua2ZvcnR5LnYxLkFkZEFsaWFzUmVxdWVzdBoeLmxpbmtmb3J0eS52MS5BZGRBbGlhc1Jlc3BvbnNlElIKC1JlbW92ZUFsaWFzEiAubGlua2ZvcnR5LnYxLlJlbW92ZUFsaWFzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZW1vdmVBbGlhc1Jlc3BvbnNlEmQKEUxpc3RMaW5rUmV2aXNpb25zEiYubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmV2aXNpb25zUmVxdWVzdBonLmxpbmtmb3J0eS52MS5MaXN0TGlua1JldmlzaW9uc1Jlc3BvbnNlEmoKE1Jlc3RvcmVMaW5rUmV2aXNpb24SKC5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlcXVlc3QaKS5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEl4KD0xpc3RMaW5rUmVwb3J0cxIkLmxpbmtmb3J0eS52MS5MaXN0TGlua1JlcG9ydHNSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmVwb3J0c1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1Jlc29sdmVMaW5rEiAubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_resolution]);
 
 /**
  * Request of CreateLink.
@@ -55,26 +57,33 @@ export type CreateLinkRequest = Message<"linkforty.v1.CreateLinkRequest"> & {
   validateOnly: boolean;
 
   /**
+   * True: the link is created although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
+
+  /**
    * True: when there is such a link already, it is returned as it is, archived or not, and nothing is created or changed. Such
    * a link is the one with the same `link.external_id`; or, without an external id, the one that was created under
    * `reuse_existing` with the same `link.external_user_id`, which must then be set, and the same content in every other field.
    * Of any number of such calls at the same time one creates the link and all return it.
    *
-   * @generated from field: bool reuse_existing = 5;
+   * @generated from field: bool reuse_existing = 6;
    */
   reuseExisting: boolean;
 
   /**
    * How a code is made when `link.short_code` is empty.
    *
-   * @generated from field: linkforty.v1.CodeStyle code_style = 6;
+   * @generated from field: linkforty.v1.CodeStyle code_style = 7;
    */
   codeStyle: CodeStyle;
 
   /**
    * UUID of a preset whose campaign parameters the link gets where it sets none itself. Empty: none.
    *
-   * @generated from field: string utm_preset_id = 7;
+   * @generated from field: string utm_preset_id = 8;
    */
   utmPresetId: string;
 };
@@ -376,6 +385,13 @@ export type UpdateLinkRequest = Message<"linkforty.v1.UpdateLinkRequest"> & {
    * @generated from field: bool validate_only = 5;
    */
   validateOnly: boolean;
+
+  /**
+   * True: the link is changed although that breaks routing tests.
+   *
+   * @generated from field: bool ignore_failing_tests = 6;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -496,6 +512,13 @@ export type DuplicateLinkRequest = Message<"linkforty.v1.DuplicateLinkRequest"> 
    * @generated from field: string request_id = 4;
    */
   requestId: string;
+
+  /**
+   * True: the copy is made although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -1061,6 +1084,13 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: links are created although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -1166,6 +1196,13 @@ export type BatchUpdateLinksRequest = Message<"linkforty.v1.BatchUpdateLinksRequ
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: links are changed although that breaks routing tests.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -1286,6 +1323,106 @@ export type BatchDeleteLinksResponse = Message<"linkforty.v1.BatchDeleteLinksRes
  */
 export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_link_service, 32);
+
+/**
+ * Request of ResolveLink.
+ *
+ * @generated from message linkforty.v1.ResolveLinkRequest
+ */
+export type ResolveLinkRequest = Message<"linkforty.v1.ResolveLinkRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link. Exactly one of `link_id`, `short_code` and `short_url` is set.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The host that `short_code` belongs to; empty: the server's own.
+   *
+   * @generated from field: string domain = 3;
+   */
+  domain: string;
+
+  /**
+   * The code of the link.
+   *
+   * @generated from field: string short_code = 4;
+   */
+  shortCode: string;
+
+  /**
+   * The whole short URL. If it has a query, that is the visitor's, and `visitor.query` must be empty.
+   *
+   * @generated from field: string short_url = 5;
+   */
+  shortUrl: string;
+
+  /**
+   * The link as it would be after a change that is not saved: what `edit_mask` names counts as it stands here, under the rules of
+   * UpdateLink, and its violations are told in the same way. `id` may be empty. Unset: as it is.
+   *
+   * @generated from field: linkforty.v1.Link edit = 6;
+   */
+  edit?: Link | undefined;
+
+  /**
+   * The fields that `edit` changes; as in UpdateLinkRequest.
+   *
+   * @generated from field: google.protobuf.FieldMask edit_mask = 7;
+   */
+  editMask?: FieldMask | undefined;
+
+  /**
+   * Who comes. `clicks_used_up`, unset: at the present moment whether as many clicks are recorded as may be, which lags by the drain, usually
+   * below a second; at any other moment false. Unset: somebody of whom nothing is known.
+   *
+   * @generated from field: linkforty.v1.DescribedVisitor visitor = 8;
+   */
+  visitor?: DescribedVisitor | undefined;
+
+  /**
+   * When. Unset: now. The link and the workspace are always as they are now.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 9;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.ResolveLinkRequest.
+ * Use `create(ResolveLinkRequestSchema)` to create a new message.
+ */
+export const ResolveLinkRequestSchema: GenMessage<ResolveLinkRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 33);
+
+/**
+ * Response of ResolveLink.
+ *
+ * @generated from message linkforty.v1.ResolveLinkResponse
+ */
+export type ResolveLinkResponse = Message<"linkforty.v1.ResolveLinkResponse"> & {
+  /**
+   * What becomes of the visit.
+   *
+   * @generated from field: linkforty.v1.Resolution resolution = 1;
+   */
+  resolution?: Resolution | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.ResolveLinkResponse.
+ * Use `create(ResolveLinkResponseSchema)` to create a new message.
+ */
+export const ResolveLinkResponseSchema: GenMessage<ResolveLinkResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 34);
 
 /**
  * How a code is made.
@@ -1475,8 +1612,9 @@ export const LinkService: GenService<{
   /**
    * Creates a link. Needs `links.write`. Idempotent by `request_id`.
    *
-   * Fails with INVALID_FIELDS (all violations at once), when the code asked for is in use with SHORT_CODE_TAKEN, and when
-   * `external_id` is in use with ALREADY_EXISTS, unless `reuse_existing` is set.
+   * Fails with INVALID_FIELDS (all violations at once), when the code asked for is in use with SHORT_CODE_TAKEN, when
+   * `external_id` is in use with ALREADY_EXISTS, unless `reuse_existing` is set, and when a routing test of the link fails with
+   * ROUTING_TESTS_FAILED.
    *
    * @generated from rpc linkforty.v1.LinkService.CreateLink
    */
@@ -1509,7 +1647,8 @@ export const LinkService: GenService<{
    * Changes the fields named in `update_mask`. Needs `links.write`. Idempotent. Every node redirects by the
    * new state within a second.
    *
-   * Fails with INVALID_FIELDS and, when `link.etag` is set and stale, ETAG_MISMATCH.
+   * Fails with INVALID_FIELDS, when `link.etag` is set and stale with ETAG_MISMATCH, and when the change breaks a routing test of
+   * the link with ROUTING_TESTS_FAILED.
    *
    * @generated from rpc linkforty.v1.LinkService.UpdateLink
    */
@@ -1533,6 +1672,8 @@ export const LinkService: GenService<{
    * Creates a copy with a new code, active, with ` (Copy)` after the title if there is one, which is cut to make room
    * for it. Everything else is as on the original, its password and its safety states too. Clicks are not copied.
    * Needs `links.read` and `links.write`. Idempotent by `request_id`.
+   *
+   * Fails with ROUTING_TESTS_FAILED when a routing test that holds of the original does not hold of the copy.
    *
    * @generated from rpc linkforty.v1.LinkService.DuplicateLink
    */
@@ -1620,7 +1761,7 @@ export const LinkService: GenService<{
   /**
    * Changes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. Idempotent. A
    * batch whose links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is
-   * changed; 40 links without routing rules always fit.
+   * changed; 40 links without routing rules and tests always fit.
    *
    * @generated from rpc linkforty.v1.LinkService.BatchUpdateLinks
    */
@@ -1640,6 +1781,18 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof BatchDeleteLinksRequestSchema;
     output: typeof BatchDeleteLinksResponseSchema;
+  },
+  /**
+   * Says what becomes of a visit to a stored link, and why: step by step and rule by rule, for a described visitor, now or at
+   * any moment, and, if asked, with changes that are not saved. It is the decision that visitors meet, not a copy of it; the link is read as it is
+   * stored. Nothing is recorded, counted or used up. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ResolveLink
+   */
+  resolveLink: {
+    methodKind: "unary";
+    input: typeof ResolveLinkRequestSchema;
+    output: typeof ResolveLinkResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_link_service, 0);
