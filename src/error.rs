@@ -114,7 +114,9 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::DomainNotVerified
         | Reason::DomainLimitReached
         | Reason::AssociationFileTooLarge
-        | Reason::TooManyApps => Kind::Precondition,
+        | Reason::TooManyApps
+        | Reason::TemplateInUse
+        | Reason::TooManyAliases => Kind::Precondition,
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,

@@ -69,6 +69,14 @@ id! {
     AppId;
     /// A part of a link's limit of clicks that one node may use up.
     LeaseId;
+    /// What a visitor reported about a link.
+    ReportId;
+    /// A folder for links.
+    ProjectId;
+    /// What links have in common.
+    TemplateId;
+    /// Campaign parameters under a name.
+    UtmPresetId;
 }
 
 /// Mints ids and random bytes.

@@ -28,11 +28,23 @@ pub enum LimitName {
     Unlock,
     /// Passwords that everybody together tries on one link; the key is its id.
     UnlockLink,
+    /// Links that somebody reports; the key is the address, of IPv6 its /64.
+    Report,
+    /// Reports of one link by everybody together; the key is its id.
+    ReportLink,
 }
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 5] = [Self::Caller, Self::Address, Self::SignIn, Self::Unlock, Self::UnlockLink];
+    pub const ALL: [Self; 7] = [
+        Self::Caller,
+        Self::Address,
+        Self::SignIn,
+        Self::Unlock,
+        Self::UnlockLink,
+        Self::Report,
+        Self::ReportLink,
+    ];
 
     /// Returns the limit's name as keys and metrics carry it.
     pub const fn name(self) -> &'static str {
@@ -42,6 +54,8 @@ impl LimitName {
             Self::SignIn => "sign_in",
             Self::Unlock => "unlock",
             Self::UnlockLink => "unlock_link",
+            Self::Report => "report",
+            Self::ReportLink => "report_link",
         }
     }
 }
@@ -140,8 +154,8 @@ impl Rates {
     pub const fn of(&self, name: LimitName) -> Rate {
         match name {
             LimitName::Caller | LimitName::Address => self.calls,
-            LimitName::SignIn | LimitName::Unlock => self.sign_in,
-            LimitName::UnlockLink => self.unlock_link,
+            LimitName::SignIn | LimitName::Unlock | LimitName::Report => self.sign_in,
+            LimitName::UnlockLink | LimitName::ReportLink => self.unlock_link,
         }
     }
 }

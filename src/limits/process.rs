@@ -28,6 +28,8 @@ pub struct ProcessLimits {
     sign_in: Limiter,
     unlock: Limiter,
     unlock_link: Limiter,
+    report: Limiter,
+    report_link: Limiter,
     hand: Hand,
 }
 
@@ -43,6 +45,8 @@ impl ProcessLimits {
             sign_in: buckets(LimitName::SignIn),
             unlock: buckets(LimitName::Unlock),
             unlock_link: buckets(LimitName::UnlockLink),
+            report: buckets(LimitName::Report),
+            report_link: buckets(LimitName::ReportLink),
             hand,
         }
     }
@@ -74,6 +78,8 @@ impl ProcessLimits {
             LimitName::SignIn => &self.sign_in,
             LimitName::Unlock => &self.unlock,
             LimitName::UnlockLink => &self.unlock_link,
+            LimitName::Report => &self.report,
+            LimitName::ReportLink => &self.report_link,
         }
     }
 }

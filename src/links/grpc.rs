@@ -4,17 +4,20 @@ use std::mem::take;
 
 use tonic::{Request, Response, Status};
 
-use super::{Checks, Decide, Run, dry_run, wire};
+use super::{Checks, Decide, Door, Run, dry_run, wire};
 use crate::{
     env::Env,
     error::Result,
     links,
     pb::v1::{
-        BatchCreateLinksRequest, BatchCreateLinksResponse, BatchDeleteLinksRequest, BatchDeleteLinksResponse,
-        BatchUpdateLinksRequest, BatchUpdateLinksResponse, CreateLinkRequest, CreateLinkResponse,
-        DeleteLinkRequest, DeleteLinkResponse, DuplicateLinkRequest, DuplicateLinkResponse, GetLinkRequest,
-        GetLinkResponse, ListLinksRequest, ListLinksResponse, ResolveLinkRequest, ResolveLinkResponse,
-        UpdateLinkRequest, UpdateLinkResponse, link_service_server::LinkService,
+        self, AddAliasRequest, AddAliasResponse, BatchCreateLinksRequest, BatchCreateLinksResponse,
+        BatchDeleteLinksRequest, BatchDeleteLinksResponse, BatchUpdateLinksRequest, BatchUpdateLinksResponse,
+        CreateLinkRequest, CreateLinkResponse, DeleteLinkRequest, DeleteLinkResponse, DuplicateLinkRequest,
+        DuplicateLinkResponse, GetLinkRequest, GetLinkResponse, ListLinkReportsRequest,
+        ListLinkReportsResponse, ListLinkRevisionsRequest, ListLinkRevisionsResponse, ListLinksRequest,
+        ListLinksResponse, RemoveAliasRequest, RemoveAliasResponse, ResolveLinkRequest, ResolveLinkResponse,
+        RestoreLinkRevisionRequest, RestoreLinkRevisionResponse, UpdateLinkRequest, UpdateLinkResponse,
+        link_service_server::LinkService,
     },
     rpc::{self, Permission},
     workspaces,
@@ -50,10 +53,13 @@ impl LinkService for LinkApi {
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "CreateLink", &request_id, &request, run);
+            let default_leads = wire::default_leads(env, &tenant, request.link.as_slice()).await?;
+            let how = wire::creation(&request);
             let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
-            let (new, once) = wire::both(door.new_link(request.link), once)?;
-            let shown = Box::pin(links::create(env, &tenant, new, once, run)).await?;
-            Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
+            let new = Door { default_leads, ..door }.new_link(request.link);
+            let ((new, how), once) = wire::both(wire::both(new, how), once)?;
+            let (shown, reused) = Box::pin(links::create(env, &tenant, new, how, once, run)).await?;
+            Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)), reused })
         })
         .await
     }
@@ -151,6 +157,110 @@ impl LinkService for LinkApi {
         .await
     }
 
+    async fn add_alias(
+        &self,
+        request: Request<AddAliasRequest>,
+    ) -> Result<Response<AddAliasResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "AddAlias", &request_id, &request, Run::Store);
+            let (id, (alias, once)) =
+                wire::both(wire::link_id(&request.link_id), wire::both(wire::alias(&request.alias), once))?;
+            let shown = links::add_alias(env, &tenant, id, alias, once).await?;
+            Ok(AddAliasResponse { link: Some(wire::shown(&env.config, shown)) })
+        })
+        .await
+    }
+
+    async fn remove_alias(
+        &self,
+        request: Request<RemoveAliasRequest>,
+    ) -> Result<Response<RemoveAliasResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "RemoveAlias", &request_id, &request, Run::Store);
+            let (id, once) = wire::both(wire::link_id(&request.link_id), once)?;
+            let shown = links::remove_alias(env, &tenant, id, &request.alias, once).await?;
+            Ok(RemoveAliasResponse { link: Some(wire::shown(&env.config, shown)) })
+        })
+        .await
+    }
+
+    async fn list_link_revisions(
+        &self,
+        request: Request<ListLinkRevisionsRequest>,
+    ) -> Result<Response<ListLinkRevisionsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let id = wire::link_id(&request.link_id);
+            let question =
+                [b"ListLinkRevisions\0", request.link_id.as_bytes(), tenant.id.0.as_bytes()].concat();
+            let page = env.pages.request(request.page_size, &request.page_token, &question, env.now());
+            let (id, page) = wire::both(id, page)?;
+            let page = links::list_revisions(env, &tenant, id, &page).await?;
+            Ok(ListLinkRevisionsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
+                revisions: page.items.into_iter().map(wire::revision).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn list_link_reports(
+        &self,
+        request: Request<ListLinkReportsRequest>,
+    ) -> Result<Response<ListLinkReportsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let id =
+                Some(&request.link_id).filter(|id| !id.is_empty()).map(|id| wire::link_id(id)).transpose();
+            let question =
+                [b"ListLinkReports\0", request.link_id.as_bytes(), tenant.id.0.as_bytes()].concat();
+            let page = env.pages.request(request.page_size, &request.page_token, &question, env.now());
+            let (id, page) = wire::both(id, page)?;
+            let page = links::list_reports(env, &tenant, id, &page).await?;
+            Ok(ListLinkReportsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
+                reports: page.items.into_iter().map(v1::LinkReport::from).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn restore_link_revision(
+        &self,
+        request: Request<RestoreLinkRevisionRequest>,
+    ) -> Result<Response<RestoreLinkRevisionResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "RestoreLinkRevision", &request_id, &request, Run::Store);
+            let (id, once) = wire::both(wire::link_id(&request.link_id), once)?;
+            let which = (id, request.revision);
+            let change = (request.etag, self.checks(false));
+            let shown = Box::pin(links::restore_revision(env, &tenant, which, change, once)).await?;
+            Ok(RestoreLinkRevisionResponse { link: Some(wire::shown(&env.config, shown)) })
+        })
+        .await
+    }
+
     async fn batch_create_links(
         &self,
         request: Request<BatchCreateLinksRequest>,
@@ -166,7 +276,9 @@ impl LinkService for LinkApi {
             // New links have no ids that could repeat.
             let ((), once) =
                 wire::both(wire::check_batch("links", "", request.links.iter().map(|_| "")), once)?;
-            let door = wire::door(env, "", self.checks(request.ignore_failing_tests));
+            let default_leads = wire::default_leads(env, &tenant, &request.links).await?;
+            let door =
+                Door { default_leads, ..wire::door(env, "", self.checks(request.ignore_failing_tests)) };
             let items = request.links.into_iter().map(|link| door.new_link(Some(link))).collect();
             let results = links::batch_create(env, &tenant, items, once, run).await?;
             let (results, succeeded, failed) = wire::results(&env.config, results);

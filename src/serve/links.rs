@@ -26,7 +26,7 @@ use crate::{
     domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, attempted, code_of, looked_up},
+    redirect::{Ending, Redirects, attempted, code_of, is_form, long_form, looked_up, reported},
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
@@ -34,6 +34,8 @@ use crate::{
 const AT_ONCE: usize = 4096;
 /// The largest form that can hold a password.
 const MAX_FORM: usize = 4096;
+/// The largest form that can hold a report: every character may take twelve bytes.
+const MAX_REPORT: usize = 32 * 1024;
 /// The longest a visitor is made to wait.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -86,13 +88,20 @@ impl Visits {
                 return Ok(response.map(Either::Left));
             }
         }
+        if let Some(code) = reported(parts.uri.path())
+            && (parts.method != Method::POST || is_form(&parts.headers))
+            && matches!(parts.method, Method::GET | Method::HEAD | Method::POST)
+        {
+            let response = report(&shared, peer, code, &parts, body).await;
+            return Ok(response.map(Either::Left));
+        }
         if let Some(code) = attempted(&parts) {
             let begun = Instant::now();
             let response = attempt(&shared, peer, code, &parts, body).await;
             shared.redirected.count(response.status().as_u16(), begun.elapsed());
             return Ok(response.map(Either::Left));
         }
-        if !matches!(parts.method, Method::GET | Method::HEAD) && code_of(parts.uri.path()).is_some() {
+        if !matches!(parts.method, Method::GET | Method::HEAD) && is_visit(parts.uri.path()) {
             shared.redirects.count(Ending::Method);
         }
         let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
@@ -138,23 +147,28 @@ async fn answer_file(
 /// Answers a visit to a short link, or a question where it leads; `None` for any other path.
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     let path = parts.uri.path();
-    let Some(code) = code_of(path) else { return aside(shared, path, parts).await };
+    let Some(code) = code_of(path) else { return aside(shared, peer, path, parts).await };
     let (client, edge) = known(shared, peer, parts);
     let site = shared.sites.of(parts);
     Some(guarded(shared, path, shared.redirects.follow(&site, code, parts, client, edge)).await)
 }
 
-/// Answers what is about links and domains without being a link.
-async fn aside(shared: &Shared, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+/// Answers what is about links and domains without being a link, and links in their long form.
+async fn aside(shared: &Shared, peer: Peer, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     if path == "/" {
         return shared.redirects.root(&shared.sites.of(parts), parts);
     }
     if path == "/robots.txt" {
         return Some(shared.redirects.robots(&shared.sites.of(parts), parts));
     }
-    let code = looked_up(path)?;
+    if let Some(code) = looked_up(path) {
+        let site = shared.sites.of(parts);
+        return Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await);
+    }
+    let place = long_form(path)?;
     let site = shared.sites.of(parts);
-    Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await)
+    let (client, edge) = known(shared, peer, parts);
+    Some(guarded(shared, path, shared.redirects.follow_long(&site, place, parts, client, edge)).await)
 }
 
 /// Answers an attempt to unlock a link.
@@ -176,6 +190,26 @@ async fn attempt(
         shared.redirects.unlock((&site, code), parts, visitor, edge, &form.to_bytes()).await
     };
     guarded(shared, parts.uri.path(), unlocked).await
+}
+
+/// Answers who wants to report a link, or did.
+async fn report(
+    shared: &Shared,
+    peer: Peer,
+    code: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Full<Bytes>> {
+    let heard = async {
+        let site = shared.sites.of(parts);
+        if parts.method != Method::POST {
+            return shared.redirects.ask_for_report(&site, code, parts).await;
+        }
+        let Ok(form) = Limited::new(body, MAX_REPORT).collect().await else { return too_large() };
+        let household = network_of(known(shared, peer, parts).0);
+        shared.redirects.hear_report((&site, code), parts, household, &form.to_bytes()).await
+    };
+    guarded(shared, parts.uri.path(), heard).await
 }
 
 /// Returns where a request came from, and whether what a proxy says of bots counts.
@@ -218,8 +252,13 @@ async fn guarded(
     }
 }
 
+/// Says whether a path can be a short link, in either form.
+fn is_visit(path: &str) -> bool {
+    code_of(path).is_some() || long_form(path).is_some()
+}
+
 fn too_large() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from("No password is that long.\n"));
+    let mut response = Response::new(Full::from("That is longer than any form here.\n"));
     *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
