@@ -26,7 +26,7 @@ use ring::hmac;
 use siphasher::sip::SipHasher24;
 
 use self::class::Class;
-pub use self::{meters::Meters, network::network_of};
+pub use self::{meters::Meters, network::{Network, network_of}};
 use crate::{
     db::Dialect,
     env::Env,
@@ -98,8 +98,7 @@ impl Recorder {
 
     /// Records a click under `id`. When this returns without an error the click survives the death of the process.
     pub fn record(&self, id: ClickId, click: &Click<'_>) -> Result<(), Refused> {
-        let record = self.encode(click);
-        match self.spool.append(RecordKind::Click, id.0, &record) {
+        match self.spool.append_with(RecordKind::Click, id.0, |record| self.encode(click, record)) {
             Ok(_) => Ok(()),
             Err(refused) => {
                 self.unrecorded.increment(1);
@@ -108,9 +107,9 @@ impl Recorder {
         }
     }
 
-    fn encode(&self, click: &Click<'_>) -> Vec<u8> {
+    fn encode(&self, click: &Click<'_>, record: &mut Vec<u8>) {
         let network = click.client.map(network_of).unwrap_or_default();
-        record::encode(&record::Fields {
+        let fields = record::Fields {
             workspace: click.workspace.0.as_bytes(),
             link: click.link.0.as_bytes(),
             platform: click.platform.unsigned_abs(),
@@ -126,7 +125,8 @@ impl Recorder {
             // Looked up now, because the address is not kept.
             country: click.client.and_then(|client| self.geo.country(client)),
             lease: click.lease.as_ref().map_or(&[], |lease| lease.0.as_bytes()),
-        })
+        };
+        record::encode(&fields, record);
     }
 
     /// Tells visitors of one workspace apart without naming them, and cannot be compared across workspaces.

@@ -14,6 +14,7 @@
 //! - "No store answers" is never taken for "no such link".
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
@@ -189,46 +190,54 @@ impl Resolver {
         (Self(Arc::new(inner)), Refreshes(refreshes))
     }
 
+    /// Returns the link of `code` on `domain` if this node remembers it well enough to answer at once: what every warm visit
+    /// asks, and it waits for nothing.
+    pub fn recall(&self, domain: &str, code: &str, now: Moment) -> Option<Arc<Target>> {
+        let entry = self.0.held.known.get(&*key_of(domain, code))?;
+        self.recall_entry(&entry, domain, code, now)
+    }
+
+    fn recall_entry(&self, entry: &Entry, domain: &str, code: &str, now: Moment) -> Option<Arc<Target>> {
+        entry.note_use(now);
+        if entry.unconfirmed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let distrusted_before = self.0.held.distrusted_before();
+        match freshness(entry.fetched, distrusted_before, now, &self.0.env.config.cache) {
+            Freshness::Fresh => {}
+            Freshness::Old => {
+                self.0.stale_hits.increment(1);
+                if !entry.refreshing.swap(true, Ordering::Relaxed)
+                    && self.0.refresh.try_send(key_of(domain, code).into()).is_err()
+                {
+                    entry.refreshing.store(false, Ordering::Relaxed);
+                }
+            }
+            Freshness::TooOld => return None,
+        }
+        self.0.hits.increment(1);
+        Some(entry.target.clone())
+    }
+
     /// Returns what is known of `code` on `domain` at `now`.
     pub async fn resolve(&self, domain: &str, code: &str, now: Moment) -> Answer {
-        let joined;
-        let key = if domain.is_empty() {
-            code
-        } else {
-            joined = key_of(domain, code);
-            &joined
-        };
+        let key = key_of(domain, code);
         let settings = &self.0.env.config.cache;
         let remembered = &self.0.held;
-        let held = remembered.known.get(key);
+        let held = remembered.known.get(&*key);
         if let Some(entry) = &held {
-            entry.note_use(now);
+            if let Some(target) = self.recall_entry(entry, domain, code, now) {
+                return Answer::Found(target);
+            }
             if entry.unconfirmed.load(Ordering::Relaxed) {
-                return self.confirm(key, entry, now).await;
+                return self.confirm(&key, entry, now).await;
             }
-            match freshness(entry.fetched, remembered.distrusted_before(), now, settings) {
-                Freshness::Fresh => {
-                    self.0.hits.increment(1);
-                    return Answer::Found(entry.target.clone());
-                }
-                Freshness::Old => {
-                    self.0.hits.increment(1);
-                    self.0.stale_hits.increment(1);
-                    if !entry.refreshing.swap(true, Ordering::Relaxed)
-                        && self.0.refresh.try_send(key.into()).is_err()
-                    {
-                        entry.refreshing.store(false, Ordering::Relaxed);
-                    }
-                    return Answer::Found(entry.target.clone());
-                }
-                Freshness::TooOld => {}
-            }
-        } else if let Some(since) = remembered.unknown.get(key)
+        } else if let Some(since) = remembered.unknown.get(&*key)
             && now - since < life(settings.negative_ttl)
         {
             return Answer::Unknown;
         }
-        match (self.look_up(key).await, held) {
+        match (self.look_up(&key).await, held) {
             (Answer::Away, Some(entry)) if now - entry.fetched < life(settings.max_stale_if_error) => {
                 self.0.stale_hits.increment(1);
                 Answer::Found(entry.target.clone())
@@ -400,12 +409,12 @@ impl Held {
         for (domain, code) in changes::read(message) {
             let key = key_of(domain, code);
             let flights = self.lock();
-            if let Some(flight) = flights.get(&key) {
+            if let Some(flight) = flights.get(&*key) {
                 flight.overtaken.store(true, Ordering::Release);
             }
-            self.known.remove(&key);
-            self.unknown.remove(&key);
-            self.changed.insert(key, now);
+            self.known.remove(&*key);
+            self.unknown.remove(&*key);
+            self.changed.insert(key.into(), now);
         }
     }
 
@@ -519,8 +528,8 @@ async fn fetch(inner: &Inner, key: &str, now: Moment) -> Answer {
     }
 }
 
-fn key_of(domain: &str, code: &str) -> Key {
-    if domain.is_empty() { code.into() } else { format!("{domain}\t{code}").into() }
+fn key_of<'a>(domain: &str, code: &'a str) -> Cow<'a, str> {
+    if domain.is_empty() { Cow::Borrowed(code) } else { Cow::Owned(format!("{domain}\t{code}")) }
 }
 
 /// How far an entry can be believed.

@@ -80,18 +80,45 @@ impl Redirects {
         self.0.endings.count(ending);
     }
 
-    /// Answers a visit to the short link of `code`, by GET or HEAD.
+    /// Answers a visit to the short link of `code` as [`Redirects::follow`] does, if that can be done at once: the link is warm
+    /// and has no limit of clicks.
+    pub fn follow_at_once(
+        &self,
+        code: &str,
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Result<Response<Full<Bytes>>, Waits> {
+        let now = self.0.env.now();
+        let Some(target) = self.0.resolver.recall(OWN_DOMAIN, code, now) else { return Err(Waits(None)) };
+        if target.max_clicks != 0 {
+            return Err(Waits(Some(target)));
+        }
+        let visit = self.read(request, client);
+        let class = class::by_request(&request.method, &request.headers, edge);
+        let call = Call { target: &target, code, visit: &visit, class, now };
+        Ok(match choose(&target, &visit, now) {
+            Outcome::Go { url, step } => self.go(&call, url, step, None, StatusCode::FOUND),
+            other => self.show(&call, other, None),
+        })
+    }
+
+    /// Answers a visit to the short link of `code`, by GET or HEAD, that [`Redirects::follow_at_once`] could not answer.
     pub async fn follow(
         &self,
         code: &str,
         request: &Parts,
         client: IpAddr,
         edge: Edge,
+        Waits(found): Waits,
     ) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match self.find(code, now).await {
-            Ok(target) => target,
-            Err(missing) => return self.missed(missing, languages(request)),
+        let target = match found {
+            Some(target) => target,
+            None => match self.find(code, now).await {
+                Ok(target) => target,
+                Err(missing) => return self.missed(missing, languages(request)),
+            },
         };
         let visit = self.read(request, client);
         let class = class::by_request(&request.method, &request.headers, edge);
@@ -140,8 +167,7 @@ impl Redirects {
         if target.max_clicks == 0 || !outcome.leads_on() {
             return Some((outcome, None));
         }
-        // In a box: visits to links without a limit should not carry the room that this takes.
-        match Box::pin(self.0.budgets.take(target, now)).await {
+        match self.0.budgets.take(target, now).await {
             Taken::Unit(unit) => Some((outcome, Some(unit))),
             Taken::Unlimited => Some((outcome, None)),
             Taken::UsedUp => Some((choose(target, &Visit { used_up: true, ..*visit }, now), None)),
@@ -242,6 +268,10 @@ impl Redirects {
         Ok(recorded.is_ok().then_some(id))
     }
 }
+
+/// Why a visit cannot be answered at once. Holds the link if it is known.
+#[derive(Debug)]
+pub struct Waits(Option<Arc<Target>>);
 
 /// Why there is no link to a code.
 #[derive(Debug, Clone, Copy)]

@@ -26,7 +26,7 @@ pub mod visitor;
 
 pub use self::{
     ending::Ending,
-    http::{Redirects, code_of},
+    http::{Redirects, Waits, code_of},
     look::looked_up,
     unlock::attempted,
 };

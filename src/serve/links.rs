@@ -2,14 +2,22 @@
 //! short link goes on to a router with the usual ones.
 
 use std::{
-    convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Instant,
+    any::Any,
+    convert::Infallible,
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
 };
 
-use axum::{Router, body::Body};
+use axum::Router;
 use bytes::Bytes;
-use futures::{FutureExt as _, poll};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Either, Ready, ready},
+};
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
-use http_body_util::{BodyExt as _, Either, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt as _;
@@ -24,11 +32,10 @@ use crate::{
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, attempted, code_of, looked_up},
+    redirect::{Ending, Redirects, Waits, attempted, code_of, looked_up},
 };
 
-/// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
-/// the database.
+/// How many redirects may wait at once, for the database as a rule. Those that wait for nothing need no place.
 const AT_ONCE: usize = 4096;
 /// The largest form that can hold a password.
 const MAX_FORM: usize = 4096;
@@ -48,7 +55,10 @@ struct Shared {
 }
 
 /// A redirect's few bytes, or whatever the router makes.
-type Answer = Response<Either<Full<Bytes>, Body>>;
+type Body = http_body_util::Either<Full<Bytes>, axum::body::Body>;
+/// What is answered at once, or whatever takes longer.
+pub(super) type Answering =
+    Either<Ready<Result<Response<Body>, Infallible>>, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
 
 impl Visits {
     pub(super) fn new(env: &Env, health: &Health, redirects: Redirects) -> Self {
@@ -63,41 +73,70 @@ impl Visits {
         }))
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(self, peer: Peer, request: Request<Incoming>) -> Result<Answer, Infallible> {
-        let Self(shared) = self;
+    /// Answers one request: a visit to a warm link at once, everything else as soon as it can. What waits is in a box, so that a
+    /// visit that waits for nothing does not carry the room that the longest wait takes.
+    pub(super) fn answer(&self, peer: Peer, request: Request<Incoming>) -> Answering {
         let (parts, body) = request.into_parts();
-        if matches!(parts.method, Method::GET | Method::HEAD) {
+        let mut waits = None;
+        if matches!(parts.method, Method::GET | Method::HEAD)
+            && let Some(code) = code_of(parts.uri.path())
+        {
             let begun = Instant::now();
-            if let Some(response) = visit(&shared, peer, &parts).await {
-                shared.redirected.count(response.status().as_u16(), begun.elapsed());
-                return Ok(response.map(Either::Left));
+            match visit_at_once(&self.0, peer, code, &parts) {
+                Ok(response) => {
+                    self.0.redirected.count(response.status().as_u16(), begun.elapsed());
+                    return Either::Left(ready(Ok(response.map(Body::Left))));
+                }
+                Err(why) => waits = Some((why, begun)),
             }
         }
-        if let Some(code) = attempted(&parts) {
-            let begun = Instant::now();
-            let response = attempt(&shared, peer, code, &parts, body).await;
-            shared.redirected.count(response.status().as_u16(), begun.elapsed());
-            return Ok(response.map(Either::Left));
-        }
-        if !matches!(parts.method, Method::GET | Method::HEAD) && code_of(parts.uri.path()).is_some() {
-            shared.redirects.count(Ending::Method);
-        }
-        let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
-        let response = shared.router.clone().oneshot(request).await?;
-        Ok(response.map(Either::Right))
+        Either::Right(Box::pin(answer_later(self.0.clone(), peer, parts, body, waits)))
     }
 }
 
-/// Answers a visit to a short link, or a question where it leads; `None` for any other path.
-async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+async fn answer_later(
+    shared: Arc<Shared>,
+    peer: Peer,
+    parts: Parts,
+    body: Incoming,
+    waits: Option<(Waits, Instant)>,
+) -> Result<Response<Body>, Infallible> {
     let path = parts.uri.path();
-    let Some(code) = code_of(path) else {
-        let code = looked_up(path)?;
-        return Some(guarded(shared, path, shared.redirects.look(code, parts)).await);
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let (begun, response) = if let Some((waits, begun)) = waits {
+        let (client, edge) = known(&shared, peer, &parts);
+        // A path that names no code does not wait for a link.
+        let code = code_of(path).unwrap_or_default();
+        let followed = shared.redirects.follow(code, &parts, client, edge, waits);
+        (begun, guarded(&shared, path, followed).await)
+    } else if reads && let Some(code) = looked_up(path) {
+        let begun = Instant::now();
+        (begun, guarded(&shared, path, shared.redirects.look(code, &parts)).await)
+    } else if let Some(code) = attempted(&parts) {
+        let begun = Instant::now();
+        (begun, attempt(&shared, peer, code, &parts, body).await)
+    } else {
+        if !reads && code_of(path).is_some() {
+            shared.redirects.count(Ending::Method);
+        }
+        let request = with_peer(Request::from_parts(parts, axum::body::Body::new(body)), peer);
+        let response = shared.router.clone().oneshot(request).await?;
+        return Ok(response.map(Body::Right));
     };
+    shared.redirected.count(response.status().as_u16(), begun.elapsed());
+    Ok(response.map(Body::Left))
+}
+
+/// Answers a visit to a short link that need not wait for anything, and answers for a defect of ours.
+fn visit_at_once(
+    shared: &Shared,
+    peer: Peer,
+    code: &str,
+    parts: &Parts,
+) -> Result<Response<Full<Bytes>>, Waits> {
     let (client, edge) = known(shared, peer, parts);
-    Some(guarded(shared, path, shared.redirects.follow(code, parts, client, edge)).await)
+    let work = || shared.redirects.follow_at_once(code, parts, client, edge);
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Ok(failed(shared, parts.uri.path(), &*panic)))
 }
 
 /// Answers an attempt to unlock a link.
@@ -138,26 +177,24 @@ async fn guarded(
         shared.redirects.count(Ending::Overloaded);
         return sorry(&overloaded());
     };
-    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-    // A warm link's answer is there at once, and needs no timer.
-    let answer = match poll!(work.as_mut()) {
-        Poll::Ready(answer) => Ok(answer),
-        Poll::Pending => timeout(LONGEST, work).await,
-    };
-    match answer {
+    match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            shared.redirects.count(Ending::Failed);
-            let error = Error::internal(panic_text(&*panic));
-            tracing::error!(cause = %error.inward(), path, "a redirect failed by our fault");
-            sorry(&error)
-        }
+        Ok(Err(panic)) => failed(shared, path, &*panic),
         Err(_) => {
             shared.redirects.count(Ending::Late);
             tracing::warn!(path, "a redirect took too long");
             sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment"))
         }
     }
+}
+
+/// Answers for a defect of ours.
+#[cold]
+fn failed(shared: &Shared, path: &str, panic: &(dyn Any + Send)) -> Response<Full<Bytes>> {
+    shared.redirects.count(Ending::Failed);
+    let error = Error::internal(panic_text(panic));
+    tracing::error!(cause = %error.inward(), path, "a redirect failed by our fault");
+    sorry(&error)
 }
 
 fn too_large() -> Response<Full<Bytes>> {
