@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::routing;
+use super::{condition, routing};
 use crate::{clock::Moment, error::Violations, geo::Country, pb::v1};
 
 const MAX_COUNTRIES: usize = 250;
@@ -124,12 +124,12 @@ fn read_targeting(path: &str, given: v1::Targeting, wrong: &mut Violations) -> O
     if !platforms.is_empty() {
         let path = format!("{path}.platforms");
         read.platforms =
-            routing::read_list(&path, &mut platforms, 3, wrong, |number| routing::read_platform(*number));
+            routing::read_list(&path, &mut platforms, 3, wrong, |number| condition::read_platform(*number));
     }
     if !languages.is_empty() {
         let path = format!("{path}.languages");
         read.languages = routing::read_list(&path, &mut languages, MAX_LANGUAGES, wrong, |tag| {
-            routing::read_language(tag)
+            condition::read_language(tag)
         });
     }
     (read != Targeting::default()).then_some(read)

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `fields.rs` `app_fields.rs` `routing.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `fields.rs` `app_fields.rs` `routing.rs` `condition.rs` `code.rs` `etag.rs` | what clients may send; pure |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
@@ -19,6 +19,7 @@ mod batch;
 mod budget;
 mod changes;
 mod code;
+mod condition;
 mod etag;
 mod extras;
 mod fields;
@@ -39,12 +40,13 @@ pub use self::{
     batch::{batch_create, batch_delete, batch_update},
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
+    condition::{Condition, SystemRange, Times, Version},
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
-    routing::{Condition, Rule, Rules, Times},
+    routing::{Rule, Rules},
     snapshot::Snapshots,
     store::{CountedLink, find_password},
     target::{Decoration, Target},

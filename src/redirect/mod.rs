@@ -1,7 +1,7 @@
 //! The public door: a visitor follows a short link.
 //!
 //! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor, and
-//! [`agent`] remembers it of each user agent;
+//! [`agent`] remembers it of each user agent, what [`software`] reads for rules included; [`history`] knows who was here before;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
 //! are not simply sent on, `unlock` hears their passwords and `look` says where a link leads; `ending` counts how visits end.
@@ -16,11 +16,13 @@ mod answer;
 pub mod decorate;
 pub mod destination;
 mod ending;
+pub mod history;
 mod http;
 mod look;
 pub mod pages;
 pub mod rules;
 mod scheme;
+pub mod software;
 mod unlock;
 pub mod visitor;
 
