@@ -98,6 +98,7 @@ fn main() -> anyhow::Result<()> {
         all.unknown += seen.unknown;
         all.errors += seen.errors;
     }
+    let measured = if matches!(plan.rate, Rate::Once) { start.elapsed().as_secs_f64() } else { measured };
     all.nanos.sort_unstable();
     let count = all.nanos.len();
     print!("count={count} total={} unknown={} errors={}", all.total, all.unknown, all.errors);

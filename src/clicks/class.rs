@@ -212,12 +212,9 @@ const BOTS: &[&str] = &[
 
 /// The headers in which browsers say that nobody has followed the link yet: the standard one, those of older Chromium and
 /// Safari, and Firefox's.
-static PURPOSES: [HeaderName; 4] = [
-    HeaderName::from_static("sec-purpose"),
-    HeaderName::from_static("purpose"),
-    HeaderName::from_static("x-purpose"),
-    HeaderName::from_static("x-moz"),
-];
+fn is_purpose(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "sec-purpose" | "purpose" | "x-purpose" | "x-moz")
+}
 const EARLY: [&str; 3] = ["prefetch", "prerender", "preview"];
 static EDGE: HeaderName = HeaderName::from_static("x-lf-bot");
 
@@ -230,9 +227,11 @@ pub fn by_request(method: &Method, headers: &HeaderMap, edge: Edge) -> Class {
     if method == Method::HEAD || method == Method::OPTIONS {
         return Class::Bot(Sign::Method);
     }
-    let early = PURPOSES
+    // Once over those that are there, which are fewer than it costs to look for four that are not.
+    let early = headers
         .iter()
-        .filter_map(|name| headers.get(name)?.to_str().ok())
+        .filter(|(name, _)| is_purpose(name))
+        .filter_map(|(_, value)| value.to_str().ok())
         .flat_map(|value| value.split([';', ',']))
         .any(|word| EARLY.iter().any(|early| word.trim().eq_ignore_ascii_case(early)));
     if early { Class::Prefetch } else { Class::Human }

@@ -542,10 +542,12 @@ enum Freshness {
 
 /// Judges an entry by its age. One that was fetched before messages were missed is old at the least.
 fn freshness(fetched: Moment, distrusted_before: i64, now: Moment, settings: &config::Cache) -> Freshness {
-    let age = now - fetched;
-    if age >= life(settings.max_stale) {
+    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    let fetched = fetched.timestamp_micros();
+    let age = now.timestamp_micros().saturating_sub(fetched);
+    if age >= micros(settings.max_stale) {
         Freshness::TooOld
-    } else if age >= life(settings.soft_ttl) || fetched.timestamp_micros() < distrusted_before {
+    } else if age >= micros(settings.soft_ttl) || fetched < distrusted_before {
         Freshness::Old
     } else {
         Freshness::Fresh

@@ -229,12 +229,13 @@ impl Redirects {
             return self.not_found(call.visit.languages);
         };
         self.count(if click.is_some() { Ending::Redirected } else { Ending::Unrecorded });
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
+        let mut headers = HeaderMap::with_capacity(3);
         headers.insert(header::LOCATION, location);
         headers.insert(header::CACHE_CONTROL, NO_STORE);
-        name_click(headers, click);
+        name_click(&mut headers, click);
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
         response
     }
 
@@ -325,5 +326,7 @@ pub(super) fn languages(request: &Parts) -> &str {
 
 /// Returns a header as text; bytes that are none become nothing.
 fn text<'a>(request: &'a Parts, name: &header::HeaderName) -> &'a str {
-    request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    let bytes = request.headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
+    // What `to_str` says, a word at a time: hyper lets nothing of ASCII pass that no text has.
+    if bytes.is_ascii() { str::from_utf8(bytes).unwrap_or_default() } else { "" }
 }

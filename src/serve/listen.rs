@@ -188,9 +188,11 @@ fn protocol() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        // The next head may take as long as the connection may rest: see [`Rest`].
+        // The next head may take as long as the connection may rest: see [`Rest`]. At most 100 headers, as hyper has it without
+        // being told: told, it clears the room for them at every request.
         .header_read_timeout(None)
-        .max_headers(64)
+        // An answer is one piece as a rule, and pages are small.
+        .writev(false)
         .max_buf_size(16 * 1024)
         .keep_alive(true);
     builder
