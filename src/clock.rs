@@ -78,7 +78,9 @@ mod tests {
 
     #[test]
     fn a_moment_is_cut_to_microseconds() {
-        for (nanos, micros) in [(1_999_999, 1999), (0, 0), (-1, -1), (1_700_000_000_123_456_789, 1_700_000_000_123_456)] {
+        for (nanos, micros) in
+            [(1_999_999, 1999), (0, 0), (-1, -1), (1_700_000_000_123_456_789, 1_700_000_000_123_456)]
+        {
             assert_eq!(cut(DateTime::from_timestamp_nanos(nanos)), from_micros(micros), "{nanos}");
         }
     }

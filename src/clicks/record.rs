@@ -157,8 +157,8 @@ fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
     use crate::pb::internal::v1::ClickRecord;

@@ -232,7 +232,9 @@ fn by_lease(inserted: &[Inserted<'_>]) -> BTreeMap<LeaseId, i64> {
 fn by_link(counts: &Counts) -> Vec<((WorkspaceId, LinkId), (i64, i64))> {
     let link = |((workspace, link, _), _): &((WorkspaceId, LinkId, i32), _)| (*workspace, *link);
     let hours = counts.chunk_by(|one, next| link(one) == link(next));
-    let sum = |of: fn(&(i64, i64)) -> i64, hours: &[((WorkspaceId, LinkId, i32), (i64, i64))]| hours.iter().map(|(_, count)| of(count)).sum();
+    let sum = |of: fn(&(i64, i64)) -> i64, hours: &[((WorkspaceId, LinkId, i32), (i64, i64))]| {
+        hours.iter().map(|(_, count)| of(count)).sum()
+    };
     hours.map(|hours| (link(&hours[0]), (sum(|count| count.0, hours), sum(|count| count.1, hours)))).collect()
 }
 

@@ -96,7 +96,10 @@ mod tests {
         assert_eq!(lines[4..6], [r#"t_bucket{x="z",le="0.0001"} 2"#, r#"t_bucket{x="z",le="0.00025"} 3"#]);
         let end = ["t_bucket{x=\"z\",le=\"30\"} 3", "t_bucket{x=\"z\",le=\"+Inf\"} 4"];
         assert_eq!(lines[20..22], end);
-        assert_eq!(lines[22..], [r#"t_sum{x="z"} 60.000213"#, r#"t_count{x="z"} 4"#, "t_count{x=\"y\"} 1", ""]);
+        assert_eq!(
+            lines[22..],
+            [r#"t_sum{x="z"} 60.000213"#, r#"t_count{x="z"} 4"#, "t_count{x=\"y\"} 1", ""]
+        );
 
         let mut alone = String::new();
         durations.add_to(&mut alone, "t", "x=\"z\"");
