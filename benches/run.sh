@@ -10,14 +10,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1-} in
-  '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3 ;;
-  quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1 ;;
+  '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
+    links_in_database=1000000 unknown_codes=100000 cold_links=50000 ;;
+  quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
+    links_in_database=100000 unknown_codes=25000 cold_links=20000 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
     ;;
 esac
-links=10000 ruled_links=2000 links_in_database=1000000 unknown_codes=100000 cold_links=50000
+links=10000 ruled_links=2000
 connections=64
 # Whatever is set for other servers is not meant for the ones started here.
 unset DATABASE_URL REDIS_URL APP_ENV NODE_ENV
@@ -212,9 +214,17 @@ env "${production[@]}" "$(program linkforty)" key create --name bench --scopes l
 # A million in all, the others copies of one that was made through the API. Random ids would make Postgres slow and prove nothing.
 say "filling up to $links_in_database links"
 psql_ "$database" >/dev/null <<SQL
-INSERT INTO links SELECT (jsonb_populate_record(NULL::links, to_jsonb(one) || jsonb_build_object(
-    'id', overlay(one.id::text PLACING lpad(to_hex(number), 12, '0') FROM 25), 'short_code', 'cold-' || number))).*
-  FROM (SELECT * FROM links WHERE routing_rules IS NULL LIMIT 1) AS one, generate_series(1, $((links_in_database - links - ruled_links))) AS number;
+DO \$\$
+DECLARE
+  others text;
+BEGIN
+  SELECT string_agg(quote_ident(column_name), ', ') INTO others FROM information_schema.columns
+    WHERE table_schema = 'public' AND table_name = 'links' AND column_name NOT IN ('id', 'short_code');
+  EXECUTE format('INSERT INTO links (id, short_code, %1\$s)
+      SELECT overlay(id::text PLACING lpad(to_hex(number), 12, ''0'') FROM 25)::uuid, ''cold-'' || number, %1\$s
+      FROM (SELECT * FROM links WHERE routing_rules IS NULL LIMIT 1) AS one,
+        generate_series(1, $((links_in_database - links - ruled_links))) AS number', others);
+END \$\$;
 ANALYZE links;
 SQL
 seq -f '/cold-%.0f' 1 "$cold_links" >"$scratch/cold-paths"
@@ -464,9 +474,9 @@ say "single steps"
 note "instructions of choosing for a link with 20 rules" "" "$(calc %.0f "($(counted 2000) - $(counted 1000)) / 1000")"
 if [ "$mode" = full ]; then
   "${pin_server[@]}" "$(program micro)" --bench 2>/dev/null | tee "$out/micro.txt" >&2
-  # Criterion gives the bounds of the median and it in the middle.
-  chosen=$(awk '/^redirect\/choose 20 rules/ { found = 1 } found && /time:/ { print $4 == "ns" ? $3 / 1000 : $3; exit }' \
-    <(sed 's/\[//; s/\]//; s/time: */time: /' "$out/micro.txt"))
+  # Between the two bounds that criterion gives.
+  chosen=$(sed -nE '/^redirect\/choose 20 rules/,$ s/.*time: *\[[0-9.]+ [^ ]+ ([0-9.]+) ([^ ]+) .*/\1 \2/p' "$out/micro.txt" | head -n 1 |
+    awk '{ print $2 == "ns" ? $1 / 1000 : $1 }')
   at_most "choosing for a link with 20 rules, p50" us 3 "$chosen"
 fi
 

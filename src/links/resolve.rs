@@ -193,7 +193,7 @@ impl Resolver {
     /// Returns the link of `code` on `domain` if this node remembers it well enough to answer at once: what every warm visit
     /// asks, and it waits for nothing.
     pub fn recall(&self, domain: &str, code: &str, now: Moment) -> Option<Arc<Target>> {
-        let entry = self.0.held.known.get(&*key_of(domain, code))?;
+        let entry = with_key(domain, code, |key| self.0.held.known.get(key))?;
         self.recall_entry(&entry, domain, code, now)
     }
 
@@ -532,6 +532,23 @@ fn key_of<'a>(domain: &str, code: &'a str) -> Cow<'a, str> {
     if domain.is_empty() { Cow::Borrowed(code) } else { Cow::Owned(format!("{domain}\t{code}")) }
 }
 
+/// The longest key that is put together without asking for memory: a host, a tab and a code.
+const KEY_BYTES: usize = 253 + 1 + 128;
+
+/// Hands the key to `work` without asking for memory: every warm visit has one.
+fn with_key<T>(domain: &str, code: &str, work: impl FnOnce(&str) -> T) -> T {
+    let length = domain.len() + 1 + code.len();
+    if domain.is_empty() || length > KEY_BYTES {
+        return work(&key_of(domain, code));
+    }
+    let mut key = [0; KEY_BYTES];
+    key[..domain.len()].copy_from_slice(domain.as_bytes());
+    key[domain.len()] = b'\t';
+    key[domain.len() + 1..length].copy_from_slice(code.as_bytes());
+    // Two texts with a tab between them are one.
+    work(str::from_utf8(&key[..length]).unwrap_or_default())
+}
+
 /// How far an entry can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Freshness {
@@ -650,5 +667,10 @@ mod tests {
     #[test]
     fn a_key_of_the_own_domain_is_the_code_alone() {
         assert_eq!((&*key_of("", "a"), &*key_of("x", "a")), ("a", "x\ta"));
+        for domain in ["", "x", "go.example.com", &"x".repeat(300)] {
+            for code in ["a", &"a".repeat(128)] {
+                assert_eq!(with_key(domain, code, str::to_owned), key_of(domain, code));
+            }
+        }
     }
 }
