@@ -62,8 +62,12 @@ pub struct House {
 impl House {
     /// Returns what is shared by the links of a workspace; `None` when it says nothing.
     pub fn shared(settings: Option<v1::WorkspaceSettings>, suspended: bool) -> Option<Arc<Self>> {
-        let house = Self { suspended, settings: settings.unwrap_or_default() };
-        (house != Self::default()).then(|| Arc::new(house))
+        Self { suspended, settings: settings.unwrap_or_default() }.share()
+    }
+
+    /// Returns it to be shared; `None` when it says nothing.
+    pub fn share(self) -> Option<Arc<Self>> {
+        (self != Self::default()).then(|| Arc::new(self))
     }
 }
 

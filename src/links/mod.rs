@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `fields.rs` `app_fields.rs` `routing.rs` `condition.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `described.rs` `routing_tests.rs` | visitors who are described instead of met, and what shall stay true of where they end up |
+//! | `dry_run.rs` | what becomes of a visit, asked and not made |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
@@ -20,6 +22,8 @@ mod budget;
 mod changes;
 mod code;
 mod condition;
+mod described;
+mod dry_run;
 mod etag;
 mod extras;
 mod fields;
@@ -27,6 +31,7 @@ mod grpc;
 mod list;
 mod resolve;
 mod routing;
+mod routing_tests;
 mod snapshot;
 mod store;
 mod target;
@@ -41,6 +46,8 @@ pub use self::{
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
     condition::{Condition, SystemRange, Times, Version},
+    described::{Checks, Decide, Described, DescribedPlace, Detail},
+    dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
@@ -103,14 +110,17 @@ pub async fn create(
 ) -> Result<Shown> {
     let now = env.now();
     seal(env, &mut new.content).await?;
+    let checks = new.checks;
     let draft = Draft::of(env, tenant, new, now);
     if run == Run::CheckOnly {
+        routing_tests::require(env, &env.db.api, checks, None, &draft.link, now).await?;
         return draft.check(env).await.map(Shown::Draft);
     }
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
     }
+    routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
     let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
@@ -166,7 +176,9 @@ pub async fn update(
     let id = change.id;
     let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(&change.etag, &stored)?;
+    let checks = change.checks;
     let link = change.apply(&stored, now)?;
+    routing_tests::require(env, &tx, checks, Some(&stored), &link, now).await?;
     let clicks = store::clicks_of(&tx, tenant.id, [id]).await?.remove(&id).unwrap_or(0);
     if run == Run::CheckOnly {
         tx.rollback().await?;
@@ -211,7 +223,7 @@ pub async fn duplicate(
     env: &Env,
     tenant: &Tenant,
     id: LinkId,
-    short_code: Option<String>,
+    (short_code, checks): (Option<String>, Checks),
     request: Option<Request>,
 ) -> Result<Shown> {
     let now = env.now();
@@ -220,7 +232,9 @@ pub async fn duplicate(
         return made_earlier(&tx, tenant, &id).await;
     }
     let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
-    let link = insert_one(env, &tx, Draft::copy(env, original, short_code, now)).await?;
+    let draft = Draft::copy(env, original.clone(), short_code, now);
+    routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
+    let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
@@ -278,6 +292,7 @@ impl Draft {
             disable_reason: content.disable_reason,
             password_hash: content.password_hash,
             launchpad_mode: content.launchpad_mode,
+            routing_tests: routing_tests::to_bytes(&content.routing_tests),
             version: 1,
             create_time: now,
             update_time: now,

@@ -435,6 +435,8 @@ fn steps_keep_their_numbers() {
         (Step::Preview, 11),
         (Step::Rule(0), 100),
         (Step::Rule(49), 149),
+        (Step::Variant(0, 0), 1000),
+        (Step::Variant(49, 19), 1999),
     ];
     for (step, number) in steps {
         assert_eq!(step.number(), number, "{step:?}");

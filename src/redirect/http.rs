@@ -169,7 +169,7 @@ impl Redirects {
         now: Moment,
     ) -> Option<(Outcome<'a>, Option<Unit>)> {
         let outcome = choose(target, visit, now);
-        if target.max_clicks == 0 || !outcome.leads_on() {
+        if !outcome.uses_one_up(target) {
             return Some((outcome, None));
         }
         match self.0.budgets.take(target, now).await {

@@ -31,21 +31,22 @@ pub fn is_target(targeting: &Targeting, visit: &Visit<'_>) -> bool {
         && (countries.is_empty() || visit.country().is_some_and(|country| countries.contains(&country)))
 }
 
-/// Returns where a visitor whom the rule fits goes. Of variants each visitor has one, by a hash of who they are.
-pub fn url_of<'a>(rule: &'a Rule, link: LinkId, visit: &Visit<'_>) -> &'a str {
-    let Some(((first, _), rest)) = rule.variants.split_first() else { return "" };
+/// Returns where a visitor whom the rule fits goes, and at which place that is where there are several. Of variants each visitor
+/// has one, by a hash of who they are.
+pub fn url_of<'a>(rule: &'a Rule, link: LinkId, visit: &Visit<'_>) -> (&'a str, Option<u8>) {
+    let Some(((first, _), rest)) = rule.variants.split_first() else { return ("", None) };
     if rest.is_empty() {
-        return first;
+        return (first, None);
     }
     let total: u64 = rule.variants.iter().map(|(_, weight)| u64::from(*weight)).sum();
     let mut left = ticket(rule, link, visit) % total.max(1);
-    for (url, weight) in &rule.variants {
+    for (place, (url, weight)) in (0..).zip(&rule.variants) {
         match left.checked_sub(u64::from(*weight)) {
-            None => return url,
+            None => return (url, Some(place)),
             Some(rest) => left = rest,
         }
     }
-    first
+    (first, Some(0))
 }
 
 /// Returns the number a visitor draws: the same at every visit and on every node, another one on every link.
@@ -67,7 +68,8 @@ fn ticket(rule: &Rule, link: LinkId, visit: &Visit<'_>) -> u64 {
     hash.finish().as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
-fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
+/// Says whether a condition holds of a visit.
+pub(super) fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
     match condition {
         Condition::Platforms(platforms) => platforms.contains(&platform(visit.visitor.platform)),
         Condition::Languages { languages, min_quality } => likes(visit, languages, *min_quality),
@@ -119,7 +121,8 @@ fn likes(visit: &Visit<'_>, languages: &[Box<str>], min_quality: Option<u16>) ->
         .any(|favourite| languages.iter().any(|language| covers(language, '-', favourite, Side::Front)))
 }
 
-fn platform(platform: Platform) -> v1::Platform {
+/// Returns the platform as the contract names it.
+pub(super) fn platform(platform: Platform) -> v1::Platform {
     match platform {
         Platform::Ios => v1::Platform::Ios,
         Platform::Android => v1::Platform::Android,

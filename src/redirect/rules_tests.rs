@@ -266,7 +266,9 @@ fn variants_keep_their_visitors_and_their_shares() {
     let link = LinkId::mint(&Ids::seeded(1), from_micros(0));
     let of = |rule: &Rule, number: u32| {
         let visit = Visit { client: Some(IpAddr::V4(number.into())), ..Visit::of_nobody() };
-        url_of(rule, link, &visit).to_owned()
+        let (url, place) = url_of(rule, link, &visit);
+        assert_eq!(place.map(|place| &*rule.variants[usize::from(place)].0), Some(url));
+        url.to_owned()
     };
     let first = (0..10_000).filter(|number| of(&rule, *number) == "a").count();
     assert!((2300..2700).contains(&first), "{first}");

@@ -2,12 +2,16 @@
 
 use std::fs;
 
-use linkforty::pb::v1::{
-    Browser, BrowserCondition, CityCondition, CountryCondition, DeviceCondition, DeviceType,
-    LanguageCondition, Link, OperatingSystem, OperatingSystemCondition, OperatingSystemRange,
-    RegionCondition, RoutingCondition, RoutingRule, VisitorCondition, routing_condition::Condition,
-    routing_rule::Action,
+use linkforty::{
+    entity::click,
+    pb::v1::{
+        Browser, BrowserCondition, CityCondition, CountryCondition, DeviceCondition, DeviceType,
+        LanguageCondition, Link, OperatingSystem, OperatingSystemCondition, OperatingSystemRange,
+        RegionCondition, RoutingCondition, RoutingRule, RoutingVariant, RoutingVariants, VisitorCondition,
+        routing_condition::Condition, routing_rule::Action,
+    },
 };
+use sea_orm::{EntityTrait as _, QueryOrder as _};
 
 use crate::support::{App, DESKTOP, IPHONE, PIXEL, cities, get, link, on_every_store, stores, wrong};
 
@@ -120,6 +124,40 @@ async fn rules_tell_visitors_by_what_their_devices_run() {
                 assert_eq!(answer.header("location"), format!("https://example.com/{expected}"), "{agent}");
             }
         }
+    })
+    .await;
+}
+
+/// Each visitor comes to the same one every time, and the click says to which.
+#[tokio::test]
+async fn a_click_says_to_which_of_several_urls_it_led() {
+    on_every_store(async |app| {
+        let urls = ["https://example.com/a", "https://example.com/b", "https://example.com/c"];
+        let variants = urls.map(|url| RoutingVariant { url: url.into(), weight: 1 }).into();
+        let deal = RoutingRule {
+            action: Some(Action::Variants(RoutingVariants { variants })),
+            ..rule("deal", Vec::new())
+        };
+        let idle = RoutingRule { active: Some(false), ..rule("idle", Vec::new()) };
+        let rules = vec![idle, deal];
+        app.tenant().await.create(Link { routing_rules: rules, ..link("dealt", ELSEWHERE) }).await;
+        let mut expected = Vec::new();
+        for number in 0..20 {
+            let agent =
+                format!("Mozilla/5.0 (X11; Linux x86_64; rv:{number}.0) Gecko/20100101 Firefox/128.0");
+            for _ in 0..2 {
+                let answer = get(app.links(), "/dealt", &[("user-agent", &agent)]).await;
+                let place = urls.iter().position(|url| answer.header("location") == *url);
+                expected.push(1020 + i16::try_from(place.expect("one of them")).expect("few"));
+                app.clock.advance(chrono::Duration::seconds(1));
+            }
+        }
+        assert!(expected.chunks(2).all(|pair| pair[0] == pair[1]), "{expected:?}");
+        app.settled().await;
+        let clicks = click::Entity::find().order_by_asc(click::Column::Id).all(&app.env().db.api).await;
+        let steps: Vec<i16> = clicks.expect("clicks can be read").iter().map(|click| click.step).collect();
+        assert_eq!(steps, expected);
+        assert!((1020..1023).all(|step| steps.contains(&step)), "{steps:?}");
     })
     .await;
 }

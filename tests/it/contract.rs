@@ -75,6 +75,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/ResolveLink", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
     ("linkforty.v1.WorkspaceService/GetWorkspace", Who::With(&[WorkspacesRead]), Names::Nothing),
@@ -147,8 +148,8 @@ impl Contract {
                 }
                 Type::Message => {
                     let inner = field.type_name();
-                    // An entry of a map and a routing rule need more than their names tell.
-                    let optional = ["Timestamp", "Filter", "Entry", "RoutingRule"]
+                    // An entry of a map, a routing rule and a routing test need more than their names tell.
+                    let optional = ["Timestamp", "Filter", "Entry", "RoutingRule", "RoutingTest"]
                         .iter()
                         .any(|end| inner.ends_with(end));
                     if !optional {
@@ -207,7 +208,8 @@ impl Fill<'_> {
             | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" => return None,
+            | "app_icon_url" | "accent_color" | "user_agent" | "accept_language" | "referrer" | "query"
+            | "client_address" | "country" | "regions" | "city" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())

@@ -10,13 +10,15 @@ import type { ItemError } from "./item_error_pb.js";
 import { file_linkforty_v1_item_error } from "./item_error_pb.js";
 import type { Link } from "./link_pb.js";
 import { file_linkforty_v1_link } from "./link_pb.js";
+import type { DescribedVisitor, Resolution } from "./resolution_pb.js";
+import { file_linkforty_v1_resolution } from "./resolution_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEidgoRQ3JlYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgiNgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayI3Cg5HZXRMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCSIzCg9HZXRMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIqEBCgpMaW5rRmlsdGVyEhMKBmFjdGl2ZRgBIAEoCEgAiAEBEjEKDWNyZWF0ZWRfYWZ0ZXIYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0YWdzGAQgAygJQgkKB19hY3RpdmUisQEKEExpc3RMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEigKBmZpbHRlchgEIAEoCzIYLmxpbmtmb3J0eS52MS5MaW5rRmlsdGVyEg4KBnNlYXJjaBgFIAEoCRImCgVvcmRlchgGIAEoDjIXLmxpbmtmb3J0eS52MS5MaW5rT3JkZXIiTwoRTGlzdExpbmtzUmVzcG9uc2USIQoFbGlua3MYASADKAsyEi5saW5rZm9ydHkudjEuTGluaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipwEKEVVwZGF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCI2ChJVcGRhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIlwKEURlbGV0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSIUChJEZWxldGVMaW5rUmVzcG9uc2UiZQoURHVwbGljYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjkKFUR1cGxpY2F0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiaQoPQmF0Y2hMaW5rUmVzdWx0EiIKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGlua0gAEigKBWVycm9yGAIgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCJ9ChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIoUBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFKqMBCglMaW5rT3JkZXISGgoWTElOS19PUkRFUl9VTlNQRUNJRklFRBAAEh8KG0xJTktfT1JERVJfQ1JFQVRFX1RJTUVfREVTQxABEh4KGkxJTktfT1JERVJfQ1JFQVRFX1RJTUVfQVNDEAISHwobTElOS19PUkRFUl9DTElDS19DT1VOVF9ERVNDEAMSGAoUTElOS19PUkRFUl9USVRMRV9BU0MQBDKZBgoLTGlua1NlcnZpY2USTwoKQ3JlYXRlTGluaxIfLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVzcG9uc2USRgoHR2V0TGluaxIcLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVxdWVzdBodLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVzcG9uc2USTAoJTGlzdExpbmtzEh4ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1JlcXVlc3QaHy5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVzcG9uc2USTwoKVXBkYXRlTGluaxIfLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVzcG9uc2USTwoKRGVsZXRlTGluaxIfLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVzcG9uc2USWAoNRHVwbGljYXRlTGluaxIiLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVxdWVzdBojLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVzcG9uc2USYQoQQmF0Y2hDcmVhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hVcGRhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hEZWxldGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEilAEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIjYKEkNyZWF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayKhAQoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCUIJCgdfYWN0aXZlIrEBChBMaXN0TGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgZmaWx0ZXIYBCABKAsyGC5saW5rZm9ydHkudjEuTGlua0ZpbHRlchIOCgZzZWFyY2gYBSABKAkSJgoFb3JkZXIYBiABKA4yFy5saW5rZm9ydHkudjEuTGlua09yZGVyIk8KEUxpc3RMaW5rc1Jlc3BvbnNlEiEKBWxpbmtzGAEgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsUBChFVcGRhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIAoEbGluaxgCIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBiABKAgiNgoSVXBkYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJcChFEZWxldGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiFAoSRGVsZXRlTGlua1Jlc3BvbnNlIoMBChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpsBChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIqMBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIp4CChJSZXNvbHZlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDgoGZG9tYWluGAMgASgJEhIKCnNob3J0X2NvZGUYBCABKAkSEQoJc2hvcnRfdXJsGAUgASgJEiAKBGVkaXQYBiABKAsyEi5saW5rZm9ydHkudjEuTGluaxItCgllZGl0X21hc2sYByABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KB3Zpc2l0b3IYCCABKAsyHi5saW5rZm9ydHkudjEuRGVzY3JpYmVkVmlzaXRvchIoCgR0aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDChNSZXNvbHZlTGlua1Jlc3BvbnNlEiwKCnJlc29sdXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuUmVzb2x1dGlvbiqjAQoJTGlua09yZGVyEhoKFkxJTktfT1JERVJfVU5TUEVDSUZJRUQQABIfChtMSU5LX09SREVSX0NSRUFURV9USU1FX0RFU0MQARIeChpMSU5LX09SREVSX0NSRUFURV9USU1FX0FTQxACEh8KG0xJTktfT1JERVJfQ0xJQ0tfQ09VTlRfREVTQxADEhgKFExJTktfT1JERVJfVElUTEVfQVNDEAQy7QYKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1Jlc29sdmVMaW5rEiAubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_resolution]);
 
 /**
  * Request of CreateLink.
@@ -53,6 +55,13 @@ export type CreateLinkRequest = Message<"linkforty.v1.CreateLinkRequest"> & {
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: the link is created although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -303,6 +312,13 @@ export type UpdateLinkRequest = Message<"linkforty.v1.UpdateLinkRequest"> & {
    * @generated from field: bool validate_only = 5;
    */
   validateOnly: boolean;
+
+  /**
+   * True: the link is changed although that breaks routing tests.
+   *
+   * @generated from field: bool ignore_failing_tests = 6;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -423,6 +439,13 @@ export type DuplicateLinkRequest = Message<"linkforty.v1.DuplicateLinkRequest"> 
    * @generated from field: string request_id = 4;
    */
   requestId: string;
+
+  /**
+   * True: the copy is made although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -524,6 +547,13 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: links are created although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -629,6 +659,13 @@ export type BatchUpdateLinksRequest = Message<"linkforty.v1.BatchUpdateLinksRequ
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: links are changed although that breaks routing tests.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -751,6 +788,106 @@ export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse
   messageDesc(file_linkforty_v1_link_service, 20);
 
 /**
+ * Request of ResolveLink.
+ *
+ * @generated from message linkforty.v1.ResolveLinkRequest
+ */
+export type ResolveLinkRequest = Message<"linkforty.v1.ResolveLinkRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link. Exactly one of `link_id`, `short_code` and `short_url` is set.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The host that `short_code` belongs to; empty: the server's own.
+   *
+   * @generated from field: string domain = 3;
+   */
+  domain: string;
+
+  /**
+   * The code of the link.
+   *
+   * @generated from field: string short_code = 4;
+   */
+  shortCode: string;
+
+  /**
+   * The whole short URL. If it has a query, that is the visitor's, and `visitor.query` must be empty.
+   *
+   * @generated from field: string short_url = 5;
+   */
+  shortUrl: string;
+
+  /**
+   * The link as it would be after a change that is not saved: what `edit_mask` names counts as it stands here, under the rules of
+   * UpdateLink, and its violations are told in the same way. `id` may be empty. Unset: as it is.
+   *
+   * @generated from field: linkforty.v1.Link edit = 6;
+   */
+  edit?: Link | undefined;
+
+  /**
+   * The fields that `edit` changes; as in UpdateLinkRequest.
+   *
+   * @generated from field: google.protobuf.FieldMask edit_mask = 7;
+   */
+  editMask?: FieldMask | undefined;
+
+  /**
+   * Who comes. `clicks_used_up`, unset: at the present moment whether as many clicks are recorded as may be, which lags by the drain, usually
+   * below a second; at any other moment false. Unset: somebody of whom nothing is known.
+   *
+   * @generated from field: linkforty.v1.DescribedVisitor visitor = 8;
+   */
+  visitor?: DescribedVisitor | undefined;
+
+  /**
+   * When. Unset: now. The link and the workspace are always as they are now.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 9;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.ResolveLinkRequest.
+ * Use `create(ResolveLinkRequestSchema)` to create a new message.
+ */
+export const ResolveLinkRequestSchema: GenMessage<ResolveLinkRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 21);
+
+/**
+ * Response of ResolveLink.
+ *
+ * @generated from message linkforty.v1.ResolveLinkResponse
+ */
+export type ResolveLinkResponse = Message<"linkforty.v1.ResolveLinkResponse"> & {
+  /**
+   * What becomes of the visit.
+   *
+   * @generated from field: linkforty.v1.Resolution resolution = 1;
+   */
+  resolution?: Resolution | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.ResolveLinkResponse.
+ * Use `create(ResolveLinkResponseSchema)` to create a new message.
+ */
+export const ResolveLinkResponseSchema: GenMessage<ResolveLinkResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 22);
+
+/**
  * The order of a list.
  *
  * @generated from enum linkforty.v1.LinkOrder
@@ -808,7 +945,8 @@ export const LinkService: GenService<{
   /**
    * Creates a link. Needs `links.write`. Idempotent by `request_id`.
    *
-   * Fails with INVALID_FIELDS (all violations at once) and, when the code asked for is in use, SHORT_CODE_TAKEN.
+   * Fails with INVALID_FIELDS (all violations at once), when the code asked for is in use with SHORT_CODE_TAKEN, and when a routing
+   * test of the link fails with ROUTING_TESTS_FAILED.
    *
    * @generated from rpc linkforty.v1.LinkService.CreateLink
    */
@@ -841,7 +979,8 @@ export const LinkService: GenService<{
    * Changes the fields named in `update_mask`. Needs `links.write`. Idempotent. Every node redirects by the
    * new state within a second.
    *
-   * Fails with INVALID_FIELDS and, when `link.etag` is set and stale, ETAG_MISMATCH.
+   * Fails with INVALID_FIELDS, when `link.etag` is set and stale with ETAG_MISMATCH, and when the change breaks a routing test of
+   * the link with ROUTING_TESTS_FAILED.
    *
    * @generated from rpc linkforty.v1.LinkService.UpdateLink
    */
@@ -865,6 +1004,8 @@ export const LinkService: GenService<{
    * Creates a copy with a new code, active, with ` (Copy)` after the title if there is one, which is cut to make room
    * for it. Everything else is as on the original, its password and its safety states too. Clicks are not copied.
    * Needs `links.read` and `links.write`. Idempotent by `request_id`.
+   *
+   * Fails with ROUTING_TESTS_FAILED when a routing test that holds of the original does not hold of the copy.
    *
    * @generated from rpc linkforty.v1.LinkService.DuplicateLink
    */
@@ -890,7 +1031,7 @@ export const LinkService: GenService<{
   /**
    * Changes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. Idempotent. A
    * batch whose links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is
-   * changed; 40 links without routing rules always fit.
+   * changed; 40 links without routing rules and tests always fit.
    *
    * @generated from rpc linkforty.v1.LinkService.BatchUpdateLinks
    */
@@ -910,6 +1051,18 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof BatchDeleteLinksRequestSchema;
     output: typeof BatchDeleteLinksResponseSchema;
+  },
+  /**
+   * Says what becomes of a visit to a stored link, and why: step by step and rule by rule, for a described visitor, now or at
+   * any moment, and, if asked, with changes that are not saved. It is the decision that visitors meet, not a copy of it; the link is read as it is
+   * stored. Nothing is recorded, counted or used up. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ResolveLink
+   */
+  resolveLink: {
+    methodKind: "unary";
+    input: typeof ResolveLinkRequestSchema;
+    output: typeof ResolveLinkResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_link_service, 0);
