@@ -85,8 +85,21 @@ impl Redirects {
         self.0.endings.count(ending);
     }
 
-    /// Answers a visit to the short link of `code` as [`Redirects::follow`] does, if that can be done at once: the link is warm
-    /// and has no limit of clicks.
+    /// Answers a visit to the short link of `code`, by GET or HEAD.
+    pub async fn follow(
+        &self,
+        code: &str,
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Response<Full<Bytes>> {
+        match self.follow_at_once(code, request, client, edge) {
+            Ok(answer) => answer,
+            Err(waits) => self.follow_later(code, request, client, edge, waits).await,
+        }
+    }
+
+    /// Answers a visit as [`Redirects::follow`] does, if that can be done at once: the link is warm and has no limit of clicks.
     pub fn follow_at_once(
         &self,
         code: &str,
@@ -108,8 +121,8 @@ impl Redirects {
         })
     }
 
-    /// Answers a visit to the short link of `code`, by GET or HEAD, that [`Redirects::follow_at_once`] could not answer.
-    pub async fn follow(
+    /// Answers a visit that [`Redirects::follow_at_once`] could not answer.
+    pub async fn follow_later(
         &self,
         code: &str,
         request: &Parts,

@@ -107,7 +107,7 @@ async fn answer_later(
         let (client, edge) = known(&shared, peer, &parts);
         // A path that names no code does not wait for a link.
         let code = code_of(path).unwrap_or_default();
-        let followed = shared.redirects.follow(code, &parts, client, edge, waits);
+        let followed = shared.redirects.follow_later(code, &parts, client, edge, waits);
         (begun, guarded(&shared, path, followed).await)
     } else if reads && let Some(code) = looked_up(path) {
         let begun = Instant::now();
