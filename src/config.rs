@@ -20,6 +20,12 @@ pub struct Config {
     pub listen: Listen,
     /// How the public reaches the links listener; short URLs start with it.
     pub links_url: Url,
+    /// Further hosts that are the links listener's own, in lower case; `*` stands for every host that is no domain of a workspace.
+    pub links_hosts: Vec<String>,
+    /// What the DNS records of domains lead to: names and addresses; at least one.
+    pub domain_targets: Vec<String>,
+    /// Name servers to ask; none: those of the machine.
+    pub dns_servers: Vec<SocketAddr>,
     /// Where the dashboard is served from: the origins that browsers may call the API from.
     pub frontend_urls: Vec<Url>,
     /// The Postgres database; `None` means embedded mode, on SQLite in `data_dir`.
@@ -309,6 +315,12 @@ impl Config {
             max_connections: read.parse("MAX_CONNECTIONS", "10000", "a number"),
         };
         let links_url = read.url("LINKS_URL", &format!("http://localhost:{}", listen.links.port()));
+        let (links_hosts, domain_targets) = (read.hosts("LINKS_HOSTS", ""), {
+            let own = links_url.host_str().unwrap_or("localhost").to_owned();
+            read.hosts("DOMAIN_TARGETS", &own)
+        });
+        let dns_servers = read.text("DNS_SERVERS", "");
+        let dns_servers = read.servers("DNS_SERVERS", &dns_servers);
         let frontend = read.text("FRONTEND_URL", if production { "" } else { "http://localhost:8081" });
         let frontend_urls = read.urls("FRONTEND_URL", &frontend);
         let pools = Pools {
@@ -413,6 +425,9 @@ impl Config {
             data_dir,
             listen,
             links_url,
+            links_hosts,
+            domain_targets,
+            dns_servers,
             frontend_urls,
             database,
             pools,
@@ -441,6 +456,17 @@ impl Config {
     /// Returns the directory of this node's spool.
     pub fn spool_dir(&self) -> PathBuf {
         self.data_dir.join("spool")
+    }
+
+    /// Returns the short URL of a code: on the server's own host, or on another one, which is reached by the same scheme and port.
+    pub fn short_url(&self, host: Option<&str>, code: &str) -> String {
+        match host {
+            None => format!("{}/{code}", self.links_url.as_str().trim_end_matches('/')),
+            Some(host) => {
+                let port = self.links_url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                format!("{}://{host}{port}/{code}", self.links_url.scheme())
+            }
+        }
     }
 
     /// Returns the host of short URLs, with its port when it is not the scheme's own.
@@ -515,6 +541,41 @@ impl Reader<'_> {
             }
         }
         list
+    }
+
+    /// Reads names and addresses, in lower case; what is an address in brackets loses them.
+    fn hosts(&mut self, name: &'static str, default: &str) -> Vec<String> {
+        let value = self.text(name, default);
+        let form = "a host such as go.example.com, without scheme and port";
+        let hosts: Vec<String> = self.list(name, &value, form);
+        let hosts = hosts
+            .into_iter()
+            .map(|host| host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase());
+        let hosts: Vec<String> = hosts.collect();
+        for host in &hosts {
+            let is_address = host.parse::<std::net::IpAddr>().is_ok();
+            let is_name =
+                host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+            if !is_address && (!is_name || host.is_empty()) && (host != "*" || name != "LINKS_HOSTS") {
+                self.problem(format!("{name} holds {host:?}: it must be {form}"));
+            }
+        }
+        hosts
+    }
+
+    /// Reads addresses of name servers, port 53 where none is named.
+    fn servers(&mut self, name: &'static str, value: &str) -> Vec<SocketAddr> {
+        let mut servers = Vec::new();
+        for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let address = item.parse().or_else(|_| item.parse().map(|ip| SocketAddr::new(ip, 53)));
+            match address {
+                Ok(address) => servers.push(address),
+                Err(_) => {
+                    self.problem(format!("{name} holds {item:?}: it must be an address such as 192.0.2.53"))
+                }
+            }
+        }
+        servers
     }
 
     fn url(&mut self, name: &'static str, default: &str) -> Url {
@@ -704,6 +765,9 @@ mod tests {
             ("OUTBOUND_ALLOW_NETWORKS", "::/0", "OUTBOUND_ALLOW_NETWORKS allows every address"),
             ("OUTBOUND_ALLOW_PORTS", "8443,99999", "OUTBOUND_ALLOW_PORTS holds \"99999\""),
             ("OUTBOUND_MAX_PER_HOST", "0", "must be at least 1"),
+            ("LINKS_HOSTS", "https://go.example.com", "LINKS_HOSTS holds"),
+            ("DOMAIN_TARGETS", "*", "DOMAIN_TARGETS holds"),
+            ("DNS_SERVERS", "192.0.2.53,ns", "DNS_SERVERS holds \"ns\""),
             ("NODE_ENV", "prod", "APP_ENV is \"prod\""),
         ] {
             let problems = production(&[(name, value)]).expect_err(says).to_string();

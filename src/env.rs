@@ -11,6 +11,7 @@ use crate::{
     clock::{Clock, Moment},
     config::{Config, Secrets},
     db::Db,
+    dns::Dns,
     geo::Geo,
     ids::Ids,
     memory::Memory,
@@ -38,6 +39,8 @@ pub struct Env {
     pub pages: PageSeal,
     /// Where addresses are.
     pub geo: Geo,
+    /// What the DNS says.
+    pub dns: Dns,
     /// What the rooms remember in this process.
     pub memory: Memory,
 }
@@ -54,7 +57,8 @@ impl Env {
     ) -> Self {
         let pages = PageSeal::new(secrets.session.expose_secret().as_bytes());
         let geo = Geo::new(config.geoip_file.clone());
-        Self { config, clock, ids, db, cache, fanout, secrets, pages, geo, memory: Memory::default() }
+        let dns = Dns::new(&config.dns_servers);
+        Self { config, clock, ids, db, cache, fanout, secrets, pages, geo, dns, memory: Memory::default() }
     }
 
     /// Returns the present moment.

@@ -109,6 +109,10 @@ pub const fn kind_of(reason: Reason) -> Kind {
         }
         Reason::PasswordChangeRequired
         | Reason::RoutingTestsFailed
+        | Reason::DomainHeld
+        | Reason::DomainHasLinks
+        | Reason::DomainNotVerified
+        | Reason::DomainLimitReached
         | Reason::AssociationFileTooLarge
         | Reason::TooManyApps => Kind::Precondition,
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,

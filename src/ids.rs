@@ -59,6 +59,8 @@ id! {
     SessionId;
     /// A credential of a program.
     ApiKeyId;
+    /// A domain that a workspace has for its links.
+    DomainId;
     /// A short link.
     LinkId;
     /// One visit to a short link. Its time part is the moment of the visit.

@@ -4,8 +4,8 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`], [`telemetry`].
-//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`apps`], [`links`], [`redirect`], [`clicks`], [`analytics`].
+//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`], [`telemetry`].
+//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
@@ -19,6 +19,7 @@ pub mod pb;
 
 pub mod cache;
 pub mod db;
+pub mod dns;
 pub mod entity;
 pub mod env;
 #[cfg(feature = "failpoints")]
@@ -39,6 +40,7 @@ pub mod accounts;
 pub mod analytics;
 pub mod apps;
 pub mod clicks;
+pub mod domains;
 pub mod links;
 pub mod redirect;
 pub mod workspaces;

@@ -16,7 +16,7 @@ pub struct Model {
     pub id: LinkId,
     /// Whose.
     pub workspace_id: WorkspaceId,
-    /// The host; empty for the server's own.
+    /// The namespace of its domain (`domains.namespace`); empty for the server's own.
     pub domain: String,
     /// Unique on its domain.
     pub short_code: String,

@@ -9,6 +9,7 @@ pub mod click_lease;
 pub mod click_rollup;
 pub mod dead_letter;
 pub mod dictionary;
+pub mod domain;
 pub mod idempotency_key;
 pub mod link;
 pub mod link_total;

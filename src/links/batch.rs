@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Code, Content, CountedLink, Draft, LinkChange, NewLink, Run, Shown, budget, changes::Changes, code_taken,
-    etag, insert, routing_tests::Runner, seal, store, unknown, weight,
+    etag, homes_of, insert, routing_tests::Runner, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
+    domains::Homes,
     entity::link::Model,
     env::Env,
     error::{Error, Reason, Result, Violation},
@@ -45,23 +46,27 @@ pub async fn batch_create(
         None
     };
     let mut drafts = Vec::with_capacity(items.len());
-    let mut items: Vec<Result<(LinkId, String)>> = items
-        .into_iter()
-        .zip(0..)
-        .map(|(item, place)| {
-            // A microsecond apart, so that they are listed in the order they were sent in.
-            let (item, now) = (item?, now + Duration::microseconds(place));
-            let checks = item.checks;
-            let draft = Draft::of(env, tenant, item, now);
-            if let Some(tests) = &tests {
-                tests.require(checks, None, &draft.link)?;
-            }
-            let key = (draft.link.id, draft.link.short_code.clone());
-            drafts.push(draft);
-            Ok(key)
-        })
-        .collect();
+    let mut draft = |homes: &Homes, items: Vec<Result<NewLink>>| -> Vec<Result<(LinkId, String)>> {
+        items
+            .into_iter()
+            .zip(0..)
+            .map(|(item, place)| {
+                // A microsecond apart, so that they are listed in the order they were sent in.
+                let (item, now) = (item?, now + Duration::microseconds(place));
+                let checks = item.checks;
+                let draft = Draft::of(env, tenant, homes, item, now).map_err(|none| none.at("domain"))?;
+                if let Some(tests) = &tests {
+                    tests.require(checks, None, &draft.link)?;
+                }
+                let key = (draft.link.id, draft.link.short_code.clone());
+                drafts.push(draft);
+                Ok(key)
+            })
+            .collect()
+    };
     if run == Run::CheckOnly {
+        let homes = homes_of(&env.db.api, tenant, items.iter().flatten()).await?;
+        let mut items = draft(&homes, items);
         let mut would_be = would_be(env, drafts).await?;
         let results: Results = items
             .drain(..)
@@ -77,6 +82,8 @@ pub async fn batch_create(
     if let Claim::Made(outcome) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return replay(&tx, tenant, &outcome).await;
     }
+    let homes = homes_of(&tx, tenant, items.iter().flatten()).await?;
+    let mut items = draft(&homes, items);
     let mut stored = insert(env, &tx, drafts).await?;
     let changes = Changes::of(stored.values(), now);
     let results: Results = items
@@ -190,13 +197,14 @@ async fn seal_all<'a>(env: &Env, field: &str, contents: impl Iterator<Item = &'a
 /// Returns the drafts that could be created, as they would be.
 async fn would_be(env: &Env, drafts: Vec<Draft>) -> Result<HashMap<LinkId, Model>> {
     let asked = drafts.iter().filter(|draft| draft.code == Code::Asked);
-    let codes: HashSet<&str> = asked.map(|draft| draft.link.short_code.as_str()).collect();
-    let mut taken = store::taken(&env.db.api, super::OWN_DOMAIN, codes).await?;
+    let codes: HashSet<(&str, &str)> =
+        asked.map(|draft| (draft.link.domain.as_str(), draft.link.short_code.as_str())).collect();
+    let mut taken = store::taken(&env.db.api, codes).await?;
     let mut free = HashMap::new();
     for mut draft in drafts {
         if draft.code == Code::Made {
             draft.link.short_code.clear();
-        } else if !taken.insert(draft.link.short_code.clone()) {
+        } else if !taken.insert((draft.link.domain.clone(), draft.link.short_code.clone())) {
             continue;
         }
         free.insert(draft.link.id, draft.link);

@@ -1,13 +1,42 @@
 //! Short codes: the ones people ask for and the ones we make up. Pure but for the randomness handed in.
 
-use crate::ids::Ids;
+use crate::{domains::Home, ids::Ids};
 
 /// How many characters a generated code has: 57^8, about 10^14, are enough that guessing finds nothing.
 const LENGTH: usize = 8;
+/// The same where case does not count: 32^10, about 10^15.
+const LOWER_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 128;
 
 /// What nobody takes for something else when read aloud or from paper: no 0 and O, no 1, l and I.
 const ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+
+/// The same without capital letters.
+const LOWER_ALPHABET: &[u8] = b"abcdefghijkmnopqrstuvwxyz23456789";
+
+/// What codes of a domain are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alphabet {
+    /// Upper and lower case make different codes.
+    Mixed,
+    /// Codes are kept in lower case.
+    Lower,
+}
+
+impl Alphabet {
+    /// Returns that of a domain; `None`: the server's own.
+    pub fn of(home: Option<&Home>) -> Self {
+        if home.is_some_and(|home| home.ignores_case) { Self::Lower } else { Self::Mixed }
+    }
+
+    /// Returns a code that was asked for as it is kept.
+    pub fn kept(self, code: String) -> String {
+        match self {
+            Self::Mixed => code,
+            Self::Lower => code.to_ascii_lowercase(),
+        }
+    }
+}
 
 /// Paths of this server that are not links, now or to come, in lower case.
 const RESERVED: &[&str] = &[
@@ -85,9 +114,13 @@ pub fn check(code: &str) -> Result<(), &'static str> {
 }
 
 /// Makes up a code that nobody need be ashamed of. Whether it is free shows when it is stored.
-pub fn generate(ids: &Ids) -> String {
+pub fn generate(ids: &Ids, alphabet: Alphabet) -> String {
+    let (characters, length) = match alphabet {
+        Alphabet::Mixed => (ALPHABET, LENGTH),
+        Alphabet::Lower => (LOWER_ALPHABET, LOWER_LENGTH),
+    };
     loop {
-        let code = ids.text(ALPHABET, LENGTH);
+        let code = ids.text(characters, length);
         if !is_reserved(&code) && !is_rude(&code) {
             return code;
         }
@@ -168,13 +201,19 @@ mod tests {
     #[test]
     fn generated_codes_pass_their_own_rules_and_differ() {
         let ids = Ids::seeded(40);
-        let codes: HashSet<String> = (0..20_000).map(|_| generate(&ids)).collect();
-        assert_eq!(codes.len(), 20_000);
-        for code in &codes {
-            assert_eq!(check(code), Ok(()), "{code}");
-            assert_eq!(code.len(), LENGTH);
-            assert!(!code.contains(['0', 'O', '1', 'l', 'I']), "{code}");
-            assert!(!is_rude(code), "{code}");
+        for (alphabet, length) in [(Alphabet::Mixed, LENGTH), (Alphabet::Lower, LOWER_LENGTH)] {
+            let codes: HashSet<String> = (0..20_000).map(|_| generate(&ids, alphabet)).collect();
+            assert_eq!(codes.len(), 20_000);
+            for code in &codes {
+                assert_eq!(check(code), Ok(()), "{code}");
+                assert_eq!(code.len(), length);
+                assert!(!code.contains(['0', 'O', '1', 'l', 'I']), "{code}");
+                assert!(!is_rude(code), "{code}");
+                assert_eq!(
+                    *code == alphabet.kept(code.clone()),
+                    alphabet == Alphabet::Mixed || *code == code.to_ascii_lowercase()
+                );
+            }
         }
     }
 

@@ -2,11 +2,13 @@
 //! recorded, counted or used up.
 
 use prost_types::FieldMask;
+use sea_orm::ConnectionTrait;
 use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Decide, Described, Detail, LinkChange, OWN_DOMAIN, Target, budget,
+    Decide, Described, Detail, LinkChange, Target, budget,
+    code::Alphabet,
     described::{self, check_query},
     etag,
     fields::{NOT_A_UUID, moment},
@@ -15,6 +17,7 @@ use super::{
 use crate::{
     clock::{Moment, cut},
     config::Config,
+    domains,
     env::Env,
     error::{Error, Result, Violations},
     ids::LinkId,
@@ -42,7 +45,7 @@ pub enum Which {
     Id(LinkId),
     /// By its code.
     Code {
-        /// The host, as links store it.
+        /// The host; empty for the server's own.
         domain: String,
         /// The code.
         short_code: String,
@@ -108,10 +111,10 @@ fn read_edit(env: &Env, mut edit: v1::Link, mask: Option<&FieldMask>) -> Result<
     wire::door(env, "edit.", None).change(Some(edit), mask)
 }
 
-/// Returns a host as links store it.
+/// Returns a host, or nothing for the server's own.
 fn stored_domain(config: &Config, host: &str) -> String {
     let host = host.to_ascii_lowercase();
-    if host == config.links_host() { OWN_DOMAIN.to_owned() } else { host }
+    if host == config.links_host() { domains::OWN.to_owned() } else { host }
 }
 
 /// Reads a whole short URL: the link, and the query if there is one.
@@ -127,6 +130,23 @@ fn read_short_url(config: &Config, url: &str) -> Result<(Which, Option<String>),
     Ok((which, query))
 }
 
+/// Returns how links of a host store their domain and this code.
+async fn stored_as(
+    db: &impl ConnectionTrait,
+    tenant: &Tenant,
+    host: &str,
+    short_code: String,
+) -> Result<(String, String)> {
+    if host.is_empty() {
+        return Ok((domains::OWN.to_owned(), short_code));
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    let host = domains::parse_host(name).map_err(|_| unknown())?;
+    let homes = domains::homes(db, tenant, [host.as_str()]).await?;
+    let home = homes.named(&host).ok_or_else(unknown)?;
+    Ok((home.namespace.clone(), Alphabet::of(Some(home)).kept(short_code)))
+}
+
 /// Answers a question.
 pub async fn dry_run(
     env: &Env,
@@ -139,7 +159,8 @@ pub async fn dry_run(
     let stored = match which {
         Which::Id(id) => store::find(db, tenant.id, id).await?.map(|counted| counted.link),
         Which::Code { domain, short_code } => {
-            store::find_by_code(db, tenant.id, &domain, &short_code).await?
+            let (namespace, short_code) = stored_as(db, tenant, &domain, short_code).await?;
+            store::find_by_code(db, tenant.id, &namespace, &short_code).await?
         }
     };
     let stored = stored.ok_or_else(unknown)?;

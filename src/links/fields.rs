@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::{Moment, cut},
-    destination_url,
+    destination_url, domains,
     entity::link,
     error::{Error, Result, Violations},
     ids::LinkId,
@@ -36,12 +36,25 @@ const MAX_TAG: usize = 50;
 /// A link somebody wants.
 #[derive(Debug, Clone)]
 pub struct NewLink {
+    /// Where it is to live.
+    pub place: Place,
     /// The code asked for; `None`: any.
     pub short_code: Option<String>,
     /// Everything that can change later.
     pub content: Content,
     /// Whether its routing tests must hold.
     pub checks: Checks,
+}
+
+/// Where a new link is to live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Wherever links of the workspace live when nobody says.
+    Anywhere,
+    /// On the server's own host.
+    Own,
+    /// On the workspace's domain of this host.
+    Host(String),
 }
 
 /// What can change about a link.
@@ -271,13 +284,31 @@ impl Door<'_> {
     pub fn new_link(&self, link: Option<v1::Link>) -> Result<NewLink> {
         let link = link.ok_or_else(|| self.missing())?;
         let mut wrong = Violations::default();
+        let place = wrong.take(&self.name("domain"), self.place(&link.domain)).unwrap_or(Place::Anywhere);
         let short_code = wrong.take(&self.name("short_code"), asked_code(&link.short_code)).flatten();
         if !ADDRESSES.into_iter().any(|field| field.is_set(&link)) {
             wrong.add(self.name("destination_url"), NO_ADDRESS);
         }
         let content = self.content(&Field::ALL.into(), link, &mut wrong);
         check_order(content.start_time, content.expire_time, self.path, &mut wrong);
-        wrong.into_result(NewLink { short_code, content, checks: self.checks() })
+        wrong.into_result(NewLink { place, short_code, content, checks: self.checks() })
+    }
+
+    /// Reads the host asked for. What is no host is no domain of anybody either.
+    fn place(&self, host: &str) -> Result<Place, &'static str> {
+        if host.is_empty() {
+            return Ok(Place::Anywhere);
+        }
+        let own = self.own.host_str().unwrap_or_default();
+        let rest =
+            host.get(..own.len()).filter(|name| name.eq_ignore_ascii_case(own)).map(|_| &host[own.len()..]);
+        let is_port = |rest: &str| {
+            rest.strip_prefix(':').is_some_and(|port| port.parse().ok() == self.own.port_or_known_default())
+        };
+        if rest.is_some_and(|rest| rest.is_empty() || is_port(rest)) {
+            return Ok(Place::Own);
+        }
+        domains::parse_host(host).map(Place::Host)
     }
 
     /// Reads the code asked for; `None`: any.

@@ -40,6 +40,8 @@ mod wire;
 
 use std::collections::{HashMap, HashSet};
 
+use sea_orm::ConnectionTrait;
+
 pub use self::{
     app_fields::check_scheme,
     batch::{batch_create, batch_delete, batch_update},
@@ -49,7 +51,7 @@ pub use self::{
     described::{Checks, Decide, Described, DescribedPlace, Detail},
     dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},
-    fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
+    fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, Place, moment, timestamp},
     grpc::LinkApi,
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
@@ -59,9 +61,10 @@ pub use self::{
     target::{Decoration, Target},
     wire::both,
 };
-use self::{changes::Changes, fields::MAX_TITLE};
+use self::{changes::Changes, code::Alphabet, fields::MAX_TITLE};
 use crate::{
     clock::Moment,
+    domains::{self, Homes},
     entity::link::Model,
     env::Env,
     error::{Error, Reason, Result},
@@ -72,8 +75,6 @@ use crate::{
     workspaces::Tenant,
 };
 
-/// The domain of links that live on the server's own.
-pub const OWN_DOMAIN: &str = "";
 /// What the title of a copy ends with.
 const COPY: &str = " (Copy)";
 /// How often another code is made up when one is taken. With 10^14 codes the second is already a surprise.
@@ -111,8 +112,9 @@ pub async fn create(
     let now = env.now();
     seal(env, &mut new.content).await?;
     let checks = new.checks;
-    let draft = Draft::of(env, tenant, new, now);
     if run == Run::CheckOnly {
+        let homes = homes_of(&env.db.api, tenant, [&new]).await?;
+        let draft = Draft::of(env, tenant, &homes, new, now).map_err(|none| none.at("link.domain"))?;
         routing_tests::require(env, &env.db.api, checks, None, &draft.link, now).await?;
         return draft.check(env).await.map(Shown::Draft);
     }
@@ -120,6 +122,8 @@ pub async fn create(
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
     }
+    let homes = homes_of(&tx, tenant, [&new]).await?;
+    let draft = Draft::of(env, tenant, &homes, new, now).map_err(|none| none.at("link.domain"))?;
     routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
     let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
@@ -232,7 +236,8 @@ pub async fn duplicate(
         return made_earlier(&tx, tenant, &id).await;
     }
     let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
-    let draft = Draft::copy(env, original.clone(), short_code, now);
+    let homes = domains::homes(&tx, tenant, domains::host_of(&original.domain)).await?;
+    let draft = Draft::copy(env, &homes, original.clone(), short_code, now);
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
     let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
@@ -242,10 +247,35 @@ pub async fn duplicate(
     Ok(Shown::Link(CountedLink { link, clicks: 0 }))
 }
 
+/// The workspace has no domain of the host that a link is to live on.
+#[derive(Debug, Clone, Copy)]
+struct NoDomain;
+
+impl NoDomain {
+    /// Says so of a field.
+    fn at(self, field: &str) -> Error {
+        Error::invalid_field(field, "is no domain of the workspace: add it with CreateDomain first")
+    }
+}
+
+/// Returns where links can live that somebody wants.
+async fn homes_of<'a>(
+    db: &impl ConnectionTrait,
+    tenant: &Tenant,
+    new: impl IntoIterator<Item = &'a NewLink>,
+) -> Result<Homes> {
+    let hosts: HashSet<&str> = new
+        .into_iter()
+        .filter_map(|new| if let Place::Host(host) = &new.place { Some(host.as_str()) } else { None })
+        .collect();
+    domains::homes(db, tenant, hosts).await
+}
+
 /// A link that is not stored yet.
 struct Draft {
     link: Model,
     code: Code,
+    alphabet: Alphabet,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -257,13 +287,20 @@ enum Code {
 }
 
 impl Draft {
-    fn of(env: &Env, tenant: &Tenant, new: NewLink, now: Moment) -> Self {
+    /// Fails when the workspace has no such domain.
+    fn of(env: &Env, tenant: &Tenant, homes: &Homes, new: NewLink, now: Moment) -> Result<Self, NoDomain> {
         let content = new.content;
-        let (short_code, code) = Self::code(env, new.short_code);
+        let home = match &new.place {
+            Place::Own => None,
+            Place::Anywhere => homes.usual(),
+            Place::Host(host) => Some(homes.named(host).ok_or(NoDomain)?),
+        };
+        let alphabet = Alphabet::of(home);
+        let (short_code, code) = Self::code(env, new.short_code, alphabet);
         let link = Model {
             id: LinkId::mint(&env.ids, now),
             workspace_id: tenant.id,
-            domain: OWN_DOMAIN.to_owned(),
+            domain: home.map_or(domains::OWN, |home| &home.namespace).to_owned(),
             short_code,
             destination_url: content.destination_url,
             title: content.title,
@@ -297,11 +334,16 @@ impl Draft {
             create_time: now,
             update_time: now,
         };
-        Self { link, code }
+        Ok(Self { link, code, alphabet })
     }
 
-    fn copy(env: &Env, original: Model, asked: Option<String>, now: Moment) -> Self {
-        let (short_code, code) = Self::code(env, asked);
+    /// The copy of a link whose domain is gone lives where links do when nobody says.
+    fn copy(env: &Env, homes: &Homes, original: Model, asked: Option<String>, now: Moment) -> Self {
+        let host = domains::host_of(&original.domain);
+        let same = host.and_then(|host| homes.named(host)).filter(|home| home.namespace == original.domain);
+        let home = if host.is_none() { None } else { same.or(homes.usual()) };
+        let alphabet = Alphabet::of(home);
+        let (short_code, code) = Self::code(env, asked, alphabet);
         let title = if original.title.is_empty() {
             String::new()
         } else {
@@ -310,6 +352,7 @@ impl Draft {
         let id = LinkId::mint(&env.ids, now);
         let link = Model {
             id,
+            domain: home.map_or(domains::OWN, |home| &home.namespace).to_owned(),
             short_code,
             title,
             active: true,
@@ -318,11 +361,14 @@ impl Draft {
             update_time: now,
             ..original
         };
-        Self { link, code }
+        Self { link, code, alphabet }
     }
 
-    fn code(env: &Env, asked: Option<String>) -> (String, Code) {
-        asked.map_or_else(|| (code::generate(&env.ids), Code::Made), |asked| (asked, Code::Asked))
+    fn code(env: &Env, asked: Option<String>, alphabet: Alphabet) -> (String, Code) {
+        match asked {
+            Some(asked) => (alphabet.kept(asked), Code::Asked),
+            None => (code::generate(&env.ids, alphabet), Code::Made),
+        }
     }
 
     /// Says whether the code asked for is free, and returns the link as it would be.
@@ -331,7 +377,8 @@ impl Draft {
             Code::Made => self.link.short_code.clear(),
             Code::Asked => {
                 let code = self.link.short_code.as_str();
-                if !store::taken(&env.db.api, &self.link.domain, [code]).await?.is_empty() {
+                let wanted = [(self.link.domain.as_str(), code)];
+                if !store::taken(&env.db.api, wanted).await?.is_empty() {
                     return Err(code_taken(code));
                 }
             }
@@ -363,7 +410,7 @@ async fn insert(
             return Ok(stored);
         }
         for draft in &mut drafts {
-            draft.link.short_code = code::generate(&env.ids);
+            draft.link.short_code = code::generate(&env.ids, draft.alphabet);
         }
     }
     Err(Error::internal(format!("no generated code was free in {CODE_ATTEMPTS} attempts")))

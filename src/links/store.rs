@@ -155,18 +155,26 @@ pub async fn insert(tx: &impl ConnectionTrait, mut links: Vec<Model>) -> Result<
     Ok(inserted)
 }
 
-/// Returns those of the codes that are taken, whoever has them.
-pub async fn taken(
+/// Returns those of the codes, each with its domain, that are taken, whoever has them.
+pub async fn taken<'a>(
     db: &impl ConnectionTrait,
-    domain: &str,
-    codes: impl IntoIterator<Item = &str>,
-) -> Result<HashSet<String>, DbErr> {
+    codes: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<HashSet<(String, String)>, DbErr> {
+    let mut by_domain: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (domain, code) in codes {
+        by_domain.entry(domain).or_default().push(code);
+    }
+    let any = by_domain.into_iter().fold(Condition::any(), |any, (domain, codes)| {
+        any.add(Column::Domain.eq(domain).and(Column::ShortCode.is_in(codes)))
+    });
+    if any.is_empty() {
+        return Ok(HashSet::new());
+    }
     Entity::find()
         .select_only()
-        .column(Column::ShortCode)
-        .filter(Column::Domain.eq(domain))
-        .filter(Column::ShortCode.is_in(codes))
-        .into_tuple::<String>()
+        .columns([Column::Domain, Column::ShortCode])
+        .filter(any)
+        .into_tuple::<(String, String)>()
         .all(db)
         .await
         .map(HashSet::from_iter)

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::Config,
+    domains,
     entity::link::Model,
     env::Env,
     error::{Error, Reason, Result, Violations},
@@ -164,7 +165,7 @@ pub(super) fn shown(config: &Config, shown: Shown) -> v1::Link {
             let short_url = if draft.short_code.is_empty() {
                 String::new()
             } else {
-                short_url(config, &draft.short_code)
+                short_url(config, &draft.domain, &draft.short_code)
             };
             v1::Link { short_url, ..content(config, draft) }
         }
@@ -176,7 +177,7 @@ pub(super) fn shown(config: &Config, shown: Shown) -> v1::Link {
 pub(super) fn link(config: &Config, CountedLink { link, clicks }: CountedLink) -> v1::Link {
     v1::Link {
         id: link.id.to_string(),
-        short_url: short_url(config, &link.short_code),
+        short_url: short_url(config, &link.domain, &link.short_code),
         click_count: clicks,
         create_time: Some(time(link.create_time)),
         update_time: Some(time(link.update_time)),
@@ -189,7 +190,7 @@ pub(super) fn link(config: &Config, CountedLink { link, clicks }: CountedLink) -
 fn content(config: &Config, link: Model) -> v1::Link {
     v1::Link {
         workspace_id: link.workspace_id.to_string(),
-        domain: if link.domain.is_empty() { config.links_host() } else { link.domain },
+        domain: domains::host_of(&link.domain).map_or_else(|| config.links_host(), str::to_owned),
         short_code: link.short_code,
         destination_url: link.destination_url,
         title: link.title,
@@ -230,8 +231,8 @@ fn time(moment: Moment) -> prost_types::Timestamp {
     timestamp(moment)
 }
 
-fn short_url(config: &Config, short_code: &str) -> String {
-    format!("{}/{short_code}", config.links_url.as_str().trim_end_matches('/'))
+fn short_url(config: &Config, namespace: &str, short_code: &str) -> String {
+    config.short_url(domains::host_of(namespace), short_code)
 }
 
 /// Writes the results of a batch, and how many were good and bad.

@@ -17,9 +17,11 @@
 //! | `headers.rs` | which headers may be added |
 //! | `crowd.rs` | how many calls are under way |
 //! | `resolve.rs`, `tls.rs`, `wire.rs` | looking up, encrypting, counting bytes |
+//! | `certificate.rs` | what a certificate says of itself |
 //! | `failure.rs` | how a call ends without an answer |
 
 mod address;
+mod certificate;
 mod crowd;
 mod failure;
 mod headers;
@@ -35,7 +37,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, uri
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
@@ -45,6 +47,7 @@ use url::Host;
 
 pub use self::{
     address::{Special, Verdict, verdict},
+    certificate::Certificate,
     failure::Failure,
     headers::{HeaderFault, HeaderRefused, TenantHeaders},
     resolve::{Resolver, SystemResolver},
@@ -52,6 +55,7 @@ pub use self::{
 };
 use self::{
     crowd::{Crowd, Place},
+    tls::Roots,
     wire::{Stream, Wire},
 };
 use crate::config::Config;
@@ -76,6 +80,7 @@ pub struct Outbound {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolver>,
     tls: TlsConnector,
+    roots: Roots,
     crowd: Crowd,
     connect_timeout: Duration,
     timeout: Duration,
@@ -150,6 +155,17 @@ pub struct OutboundResponse {
     pub address: IpAddr,
 }
 
+/// What a host showed of itself when hands were shaken.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its certificates, its own first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Why they are not believed, if they are not.
+    pub fault: Option<rustls::Error>,
+    /// Who answered.
+    pub address: IpAddr,
+}
+
 /// A connection to an address that was judged.
 struct Connected {
     stream: Box<dyn Stream>,
@@ -162,10 +178,12 @@ impl Outbound {
     /// Returns the client of the settings. A file of authorities that cannot be used is an error.
     pub fn new(config: &Config, resolver: Arc<dyn Resolver>) -> anyhow::Result<Self> {
         let settings = &config.outbound;
+        let roots = Roots::read(settings.ca_file.as_deref())?;
         Ok(Self {
             policy: Arc::new(Policy::of(config)),
             resolver,
-            tls: tls::connector(settings.ca_file.as_deref())?,
+            tls: roots.connector(),
+            roots,
             crowd: Crowd::new(settings.max_per_host),
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
@@ -204,28 +222,49 @@ impl Outbound {
         Ok(OutboundResponse { status: parts.status, headers: parts.headers, body, truncated, took, address })
     }
 
+    /// Shakes hands with a host and says what it showed of itself, believed or not. Nothing is sent. Bounded as a call is.
+    pub async fn shake_hands(&self, url: &OutboundUrl) -> Result<Shown, Failure> {
+        self.policy.check(url).map_err(Failure::Refused)?;
+        let _at_host = self.crowd.at_host(url.host_text()).ok_or(Failure::Busy)?;
+        let deadline = Instant::now() + self.timeout.min(self.connect_timeout);
+        let shaking = async {
+            let (stream, address, _place) = self.reach_host(url, deadline).await?;
+            let (connector, notes) = self.roots.taking_notes()?;
+            let stream = Wire::new(stream, BESIDES);
+            let shaken = connector.connect(server_name(url)?, stream).await;
+            let (chain, fault) = notes.taken();
+            match shaken {
+                Err(error) if chain.is_empty() => Err(Failure::of_handshake(error)),
+                Ok(_) | Err(_) => Ok(Shown { chain, fault, address }),
+            }
+        };
+        timeout_at(deadline, shaking).await.map_err(|_| Failure::ConnectTimeout)?
+    }
+
     async fn connect(&self, request: &OutboundRequest, deadline: Instant) -> Result<Connected, Failure> {
         let url = &request.url;
+        let (stream, address, place) = self.reach_host(url, deadline).await?;
+        let stream = Wire::new(stream, request.bytes());
+        if !url.is_https() {
+            return Ok(Connected { stream: Box::new(stream), address, place });
+        }
+        let stream = self.tls.connect(server_name(url)?, stream).await.map_err(Failure::of_handshake)?;
+        Ok(Connected { stream: Box::new(stream), address, place })
+    }
+
+    /// Looks a host up, judges its addresses and connects to one.
+    async fn reach_host(
+        &self,
+        url: &OutboundUrl,
+        deadline: Instant,
+    ) -> Result<(TcpStream, IpAddr, Place), Failure> {
         let found = match url.host() {
             Host::Ipv4(address) => vec![address.into()],
             Host::Ipv6(address) => vec![address.into()],
             Host::Domain(name) => self.resolver.resolve(name).await.map_err(Failure::Name)?,
         };
         let addresses = self.callable(found)?;
-        let (stream, address, place) = self.reach(&addresses, url.port(), deadline).await?;
-        let stream = Wire::new(stream, request.bytes());
-        if !url.is_https() {
-            return Ok(Connected { stream: Box::new(stream), address, place });
-        }
-        let name = match url.host() {
-            Host::Ipv4(address) => ServerName::IpAddress(IpAddr::from(address).into()),
-            Host::Ipv6(address) => ServerName::IpAddress(IpAddr::from(address).into()),
-            Host::Domain(name) => {
-                ServerName::try_from(name.to_owned()).map_err(|_| Failure::Refused(Refused::Host))?
-            }
-        };
-        let stream = self.tls.connect(name, stream).await.map_err(Failure::of_handshake)?;
-        Ok(Connected { stream: Box::new(stream), address, place })
+        self.reach(&addresses, url.port(), deadline).await
     }
 
     /// Keeps the addresses that may be called, each once.
@@ -272,6 +311,17 @@ impl Outbound {
             }
         }
         Err(last)
+    }
+}
+
+/// Returns whom the certificate has to be for.
+fn server_name(url: &OutboundUrl) -> Result<ServerName<'static>, Failure> {
+    match url.host() {
+        Host::Ipv4(address) => Ok(ServerName::IpAddress(IpAddr::from(address).into())),
+        Host::Ipv6(address) => Ok(ServerName::IpAddress(IpAddr::from(address).into())),
+        Host::Domain(name) => {
+            ServerName::try_from(name.to_owned()).map_err(|_| Failure::Refused(Refused::Host))
+        }
     }
 }
 

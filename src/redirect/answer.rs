@@ -3,18 +3,21 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::Full;
 
 use super::{
     destination::{self, Card, Closed, Outcome, Step},
     ending::Ending,
-    http::{Call, Redirects, name_click},
+    http::{Call, NO_STORE, Redirects, languages, name_click},
     pages::{self, Look, Page, PasswordState},
     scheme,
     visitor::Platform,
 };
-use crate::{ids::ClickId, links::Unit, pb::v1};
+use crate::{domains::Site, ids::ClickId, links::Unit, pb::v1};
+
+/// What crawlers are told where nobody says anything else.
+const ALLOW_ALL: &str = "User-agent: *\nDisallow:\n";
 
 impl Redirects {
     /// Shows a page instead of sending the visitor on. Pages that lead on are clicks; those that stand in the way are not.
@@ -37,12 +40,12 @@ impl Redirects {
             Outcome::Launchpad(ways) => {
                 let Ok(click) = self.record(call, Step::Launchpad, unit) else { return away() };
                 self.count(if click.is_some() { Ending::Launchpad } else { Ending::Unrecorded });
-                recorded(launchpad(call, &look, ways, click, &self.short_url(call.code)), click)
+                recorded(launchpad(call, &look, ways, click, &self.short_url(call.site, call.code)), click)
             }
             Outcome::Preview(card) => {
                 let Ok(click) = self.record(call, Step::Preview, None) else { return away() };
                 self.count(if click.is_some() { Ending::Previewed } else { Ending::Unrecorded });
-                recorded(preview(call, &look, card, &self.short_url(call.code)), click)
+                recorded(preview(call, &look, card, &self.short_url(call.site, call.code)), click)
             }
             Outcome::Warn { onward } => {
                 self.count(Ending::Warned);
@@ -63,9 +66,12 @@ impl Redirects {
             Outcome::NotFound(closed) => {
                 self.count(Ending::Closed);
                 match closed {
-                    Closed::Expired | Closed::Exhausted => pages::expired(&look).into(),
+                    Closed::Expired | Closed::Exhausted => {
+                        let elsewhere = call.site.domain().and_then(|domain| onward(&domain.expired_url));
+                        elsewhere.unwrap_or_else(|| pages::expired(&look).into())
+                    }
                     Closed::Inactive | Closed::NotStarted | Closed::NotTargeted => {
-                        pages::not_found(&look).into()
+                        self.not_there(call.site, call.visit.languages)
                     }
                 }
             }
@@ -87,9 +93,66 @@ impl Redirects {
         pages::unavailable(&self.look_of(languages)).into()
     }
 
-    pub(super) fn short_url(&self, code: &str) -> String {
-        format!("{}/{code}", self.0.env.config.links_url.as_str().trim_end_matches('/'))
+    /// Answers for a link that is not there, as the domain wants it.
+    pub(super) fn not_there(&self, site: &Site, languages: &str) -> Response<Full<Bytes>> {
+        let elsewhere = site.domain().and_then(|domain| onward(&domain.not_found_url));
+        elsewhere.unwrap_or_else(|| self.not_found(languages))
     }
+
+    /// Answers a request for a host that is none of ours: that no link is there, and on a connection that may be shared by several hosts
+    /// (HTTP/2), that this is the wrong one.
+    #[cold]
+    pub(super) fn misdirected(&self, request: &Parts) -> Response<Full<Bytes>> {
+        let mut response = self.not_found(languages(request));
+        if request.version == Version::HTTP_2 {
+            *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+        }
+        response
+    }
+
+    /// Answers a visit to a domain itself, `/`; `None`: the server's own, which has a page of its own there or none.
+    pub fn root(&self, site: &Site, request: &Parts) -> Option<Response<Full<Bytes>>> {
+        match site {
+            Site::Own => None,
+            Site::Of(domain) => {
+                Some(onward(&domain.root_url).unwrap_or_else(|| self.not_there(site, languages(request))))
+            }
+            Site::Unknown => Some(self.misdirected(request)),
+            Site::Away => Some(self.unavailable(languages(request))),
+        }
+    }
+
+    /// Tells crawlers what they may fetch: everything, unless the domain says otherwise. Networks that obey could not show previews of
+    /// links otherwise.
+    pub fn robots(&self, site: &Site, request: &Parts) -> Response<Full<Bytes>> {
+        let text = match site {
+            Site::Own => "",
+            Site::Of(domain) => &domain.robots_txt,
+            Site::Unknown => return self.misdirected(request),
+            Site::Away => return self.unavailable(languages(request)),
+        };
+        let text = if text.is_empty() { ALLOW_ALL.to_owned() } else { text.to_owned() };
+        let mut response = Response::new(Full::from(text));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        response
+    }
+
+    pub(super) fn short_url(&self, site: &Site, code: &str) -> String {
+        self.0.env.config.short_url(site.domain().map(|domain| &*domain.host), code)
+    }
+}
+
+/// Sends a visitor to a URL of a domain, unless it is empty.
+fn onward(url: &str) -> Option<Response<Full<Bytes>>> {
+    let location = HeaderValue::from_str(url).ok().filter(|_| !url.is_empty())?;
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    Some(response)
 }
 
 /// What the page that opens the app leads on to.

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clicks::{class::Class, kept_of_user_agent},
     clock::Moment,
+    domains::Site,
     geo::Geo,
     ids::ClickId,
     links::{Described, Detail, Rule, Target, timestamp},
@@ -56,7 +57,7 @@ pub fn dry_run(
     } else {
         outcome
     };
-    let call = Call { target: link, code: "", visit: &visit, class: Class::Human, now };
+    let call = Call { target: link, site: &Site::Own, code: "", visit: &visit, class: Class::Human, now };
     let resolution = told(&call, outcome, by_form);
     if detail == Detail::Outcome {
         return resolution;

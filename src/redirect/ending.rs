@@ -46,9 +46,11 @@ pub enum Ending {
     Nowhere,
     /// Somebody looked where the link leads and did not follow it.
     Looked,
+    /// The host is none of this server's.
+    Misdirected,
 }
 
-const ALL: [(Ending, &str); 20] = [
+const ALL: [(Ending, &str); 21] = [
     (Ending::Redirected, "redirected"),
     (Ending::Unrecorded, "unrecorded"),
     (Ending::Refused, "refused"),
@@ -69,6 +71,7 @@ const ALL: [(Ending, &str); 20] = [
     (Ending::Throttled, "throttled"),
     (Ending::Nowhere, "nowhere"),
     (Ending::Looked, "looked"),
+    (Ending::Misdirected, "misdirected"),
 ];
 
 /// The counters, made beforehand: counting must cost nothing.

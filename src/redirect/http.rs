@@ -21,10 +21,11 @@ use crate::{
     },
     clock::Moment,
     config::FullPolicy,
+    domains::Site,
     env::Env,
     ids::ClickId,
     limits::Limits,
-    links::{Answer, Budgets, OWN_DOMAIN, Resolver, Taken, Target, Unit, is_short_code},
+    links::{Answer, Budgets, Resolver, Taken, Target, Unit, is_short_code},
 };
 
 /// The public door. A cheap clone.
@@ -47,6 +48,7 @@ pub(super) struct Inner {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call<'a> {
     pub target: &'a Target,
+    pub site: &'a Site,
     pub code: &'a str,
     pub visit: &'a Visit<'a>,
     pub class: Class,
@@ -85,36 +87,42 @@ impl Redirects {
         self.0.endings.count(ending);
     }
 
-    /// Answers a visit to the short link of `code`, by GET or HEAD.
+    /// Answers a visit to the short link of `code` on `site`, by GET or HEAD.
     pub async fn follow(
         &self,
+        site: &Site,
         code: &str,
         request: &Parts,
         client: IpAddr,
         edge: Edge,
     ) -> Response<Full<Bytes>> {
-        match self.follow_at_once(code, request, client, edge) {
+        match self.follow_at_once(site, code, request, client, edge) {
             Ok(answer) => answer,
-            Err(waits) => self.follow_later(code, request, client, edge, waits).await,
+            Err(waits) => self.follow_later(site, code, request, client, edge, waits).await,
         }
     }
 
     /// Answers a visit as [`Redirects::follow`] does, if that can be done at once: the link is warm and has no limit of clicks.
     pub fn follow_at_once(
         &self,
+        site: &Site,
         code: &str,
         request: &Parts,
         client: IpAddr,
         edge: Edge,
     ) -> Result<Response<Full<Bytes>>, Waits> {
         let now = self.0.env.now();
-        let Some(target) = self.0.resolver.recall(OWN_DOMAIN, code, now) else { return Err(Waits(None)) };
+        if !matches!(site, Site::Own | Site::Of(_)) {
+            return Err(Waits(None));
+        }
+        let recalled = self.0.resolver.recall(site.namespace(), &site.code(code), now);
+        let Some(target) = recalled else { return Err(Waits(None)) };
         if target.max_clicks != 0 {
             return Err(Waits(Some(target)));
         }
         let visit = self.read(request, client, &target);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let call = Call { target: &target, code, visit: &visit, class, now };
+        let call = Call { target: &target, site, code, visit: &visit, class, now };
         Ok(match choose(&target, &visit, now) {
             Outcome::Go { url, step } => self.go(&call, url, step, None, StatusCode::FOUND),
             other => self.show(&call, other, None),
@@ -124,6 +132,7 @@ impl Redirects {
     /// Answers a visit that [`Redirects::follow_at_once`] could not answer.
     pub async fn follow_later(
         &self,
+        site: &Site,
         code: &str,
         request: &Parts,
         client: IpAddr,
@@ -133,14 +142,14 @@ impl Redirects {
         let now = self.0.env.now();
         let target = match found {
             Some(target) => target,
-            None => match self.find(code, now).await {
+            None => match self.find(site, code, now).await {
                 Ok(target) => target,
-                Err(missing) => return self.missed(missing, languages(request)),
+                Err(missing) => return self.missed(missing, site, request),
             },
         };
         let visit = self.read(request, client, &target);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let call = Call { target: &target, code, visit: &visit, class, now };
+        let call = Call { target: &target, site, code, visit: &visit, class, now };
         let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
             return self.unavailable(visit.languages);
         };
@@ -151,8 +160,13 @@ impl Redirects {
     }
 
     /// Returns the link of a code.
-    pub(super) async fn find(&self, code: &str, now: Moment) -> Result<Arc<Target>, Missing> {
-        match self.0.resolver.resolve(OWN_DOMAIN, code, now).await {
+    pub(super) async fn find(&self, site: &Site, code: &str, now: Moment) -> Result<Arc<Target>, Missing> {
+        match site {
+            Site::Own | Site::Of(_) => {}
+            Site::Unknown => return Err(Missing::Misdirected),
+            Site::Away => return Err(Missing::Away),
+        }
+        match self.0.resolver.resolve(site.namespace(), &site.code(code), now).await {
             Answer::Found(target) => Ok(target),
             Answer::Unknown => Err(Missing::Unknown),
             Answer::Away => Err(Missing::Away),
@@ -160,15 +174,19 @@ impl Redirects {
     }
 
     /// Answers, and counts, a visit for which there is no link.
-    pub(super) fn missed(&self, missing: Missing, languages: &str) -> Response<Full<Bytes>> {
+    pub(super) fn missed(&self, missing: Missing, site: &Site, request: &Parts) -> Response<Full<Bytes>> {
         match missing {
             Missing::Unknown => {
                 self.count(Ending::Unknown);
-                self.not_found(languages)
+                self.not_there(site, languages(request))
+            }
+            Missing::Misdirected => {
+                self.count(Ending::Misdirected);
+                self.misdirected(request)
             }
             Missing::Away => {
                 self.count(Ending::Away);
-                self.unavailable(languages)
+                self.unavailable(languages(request))
             }
         }
     }
@@ -302,6 +320,8 @@ pub struct Waits(Option<Arc<Target>>);
 pub(super) enum Missing {
     /// Nobody made one.
     Unknown,
+    /// The host is none of ours.
+    Misdirected,
     /// No store could say.
     Away,
 }

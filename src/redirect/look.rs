@@ -12,7 +12,7 @@ use super::{
     pages,
     visitor::Visit,
 };
-use crate::{clock::Moment, ids::LinkId, links::Target};
+use crate::{clock::Moment, domains::Site, ids::LinkId, links::Target};
 
 /// Returns the code of a path that asks where a short link leads.
 pub fn looked_up(path: &str) -> Option<&str> {
@@ -20,12 +20,12 @@ pub fn looked_up(path: &str) -> Option<&str> {
 }
 
 impl Redirects {
-    /// Says where the link of `code` leads.
-    pub async fn look(&self, code: &str, request: &Parts) -> Response<Full<Bytes>> {
+    /// Says where the link of `code` on `site` leads.
+    pub async fn look(&self, site: &Site, code: &str, request: &Parts) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match self.find(code, now).await {
+        let target = match self.find(site, code, now).await {
             Ok(target) => target,
-            Err(missing) => return self.missed(missing, languages(request)),
+            Err(missing) => return self.missed(missing, site, request),
         };
         let look = self.look_of(languages(request));
         let destination = match shown(&target, now) {
@@ -48,7 +48,7 @@ impl Redirects {
             host: url.as_ref().and_then(url::Url::host_str),
             title: title.map(|extras| &*extras.title).filter(|title| !title.is_empty()),
             created: made_on(target.id),
-            short_url: &self.short_url(code),
+            short_url: &self.short_url(site, code),
         };
         pages::public_preview(&look, view).into()
     }

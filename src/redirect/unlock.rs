@@ -11,12 +11,13 @@ use url::form_urlencoded;
 use super::{
     destination::{Outcome, choose},
     ending::Ending,
-    http::{Call, NO_STORE, Redirects, code_of, languages},
+    http::{Call, NO_STORE, Redirects, code_of},
     pages::{self, PasswordState},
     visitor::{Password, Visit},
 };
 use crate::{
     clicks::class::{self, Edge},
+    domains::Site,
     hashing::{self, Whose},
     limits::{LimitName, Verdict},
     links,
@@ -36,25 +37,25 @@ pub fn attempted(request: &Parts) -> Option<&str> {
 }
 
 impl Redirects {
-    /// Answers an attempt to unlock the link of `code`: who knows the password goes where the link leads, and that is the click. Attempts
+    /// Answers an attempt to unlock the link of `code` on `site`: who knows the password goes where the link leads, and that is the click. Attempts
     /// are counted by `household`, the address or the network around it.
     pub async fn unlock(
         &self,
-        code: &str,
+        (site, code): (&Site, &str),
         request: &Parts,
         (client, household): (IpAddr, IpAddr),
         edge: Edge,
         form: &[u8],
     ) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match self.find(code, now).await {
+        let target = match self.find(site, code, now).await {
             Ok(target) => target,
-            Err(missing) => return self.missed(missing, languages(request)),
+            Err(missing) => return self.missed(missing, site, request),
         };
         let visit = self.read(request, client, &target);
         // The method is that of the form; who sends it has a browser.
         let class = class::by_request(&http::Method::GET, &request.headers, edge);
-        let call = Call { target: &target, code, visit: &visit, class, now };
+        let call = Call { target: &target, site, code, visit: &visit, class, now };
         match choose(&target, &visit, now) {
             Outcome::Password => {}
             Outcome::Go { .. } | Outcome::OpenApp { .. } | Outcome::Launchpad(_) | Outcome::Preview(_) => {

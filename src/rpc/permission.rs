@@ -19,6 +19,10 @@ pub enum Permission {
     ApiKeysRead,
     /// Create and revoke API keys. Never given to an API key.
     ApiKeysWrite,
+    /// See domains.
+    DomainsRead,
+    /// Add, change, verify and delete domains.
+    DomainsWrite,
     /// See apps.
     AppsRead,
     /// Create, change and delete apps.
@@ -27,7 +31,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::LinksRead,
         Self::LinksWrite,
         Self::AnalyticsRead,
@@ -35,6 +39,8 @@ impl Permission {
         Self::WorkspacesWrite,
         Self::ApiKeysRead,
         Self::ApiKeysWrite,
+        Self::DomainsRead,
+        Self::DomainsWrite,
         Self::AppsRead,
         Self::AppsWrite,
     ];
@@ -49,6 +55,8 @@ impl Permission {
             Self::WorkspacesWrite => "workspaces.write",
             Self::ApiKeysRead => "api_keys.read",
             Self::ApiKeysWrite => "api_keys.write",
+            Self::DomainsRead => "domains.read",
+            Self::DomainsWrite => "domains.write",
             Self::AppsRead => "apps.read",
             Self::AppsWrite => "apps.write",
         }
@@ -68,6 +76,8 @@ impl Permission {
             Scope::AnalyticsRead => Some(Self::AnalyticsRead),
             Scope::WorkspacesRead => Some(Self::WorkspacesRead),
             Scope::ApiKeysRead => Some(Self::ApiKeysRead),
+            Scope::DomainsRead => Some(Self::DomainsRead),
+            Scope::DomainsWrite => Some(Self::DomainsWrite),
             Scope::AppsRead => Some(Self::AppsRead),
             Scope::AppsWrite => Some(Self::AppsWrite),
         }
@@ -81,6 +91,8 @@ impl Permission {
             Self::AnalyticsRead => Scope::AnalyticsRead,
             Self::WorkspacesRead => Scope::WorkspacesRead,
             Self::ApiKeysRead => Scope::ApiKeysRead,
+            Self::DomainsRead => Scope::DomainsRead,
+            Self::DomainsWrite => Scope::DomainsWrite,
             Self::AppsRead => Scope::AppsRead,
             Self::AppsWrite => Scope::AppsWrite,
             Self::WorkspacesWrite | Self::ApiKeysWrite => Scope::Unspecified,

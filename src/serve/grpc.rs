@@ -16,12 +16,15 @@ use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
     apps::AppApi,
+    domains::DomainApi,
     env::Env,
     links::LinkApi,
+    outbound::Outbound,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
         app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
-        link_service_server::LinkServiceServer, workspace_service_server::WorkspaceServiceServer,
+        domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
@@ -69,20 +72,27 @@ impl Services {
 }
 
 /// Lists the services of the contract, one line each.
-fn api_services(env: &Env) -> Services {
+fn api_services(env: &Env, outbound: &Outbound) -> Services {
     let env = || env.clone();
     Services { routes: Routes::default(), names: Vec::new() }
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
+        .with(bounded!(DomainServiceServer::new(DomainApi { env: env(), outbound: outbound.clone() })))
         .with(bounded!(AppServiceServer::new(AppApi { env: env() })))
         .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }
 
 /// Returns the API listener's router.
-pub(super) fn router(env: &Env, life: &Life, health: &Health, limits: Option<&Limiters>) -> Router {
-    let services = api_services(env);
+pub(super) fn router(
+    env: &Env,
+    outbound: &Outbound,
+    life: &Life,
+    health: &Health,
+    limits: Option<&Limiters>,
+) -> Router {
+    let services = api_services(env, outbound);
     let reporter = health.reporter(services.names.clone());
     let services = services.with(bounded!(HealthServer::new(HealthService::from_health_reporter(reporter))));
     // tonic's own fallback would answer every unknown path; ours tells methods from pages.

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     apps::{self, Associations, File, Found, Whose},
     clicks::class::Edge,
+    domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
     redirect::{Ending, Redirects, Waits, attempted, code_of, looked_up},
@@ -49,6 +50,7 @@ pub(super) struct Visits(Arc<Shared>);
 
 struct Shared {
     env: Env,
+    sites: Sites,
     redirects: Redirects,
     places: Semaphore,
     redirected: Redirected,
@@ -62,13 +64,20 @@ pub(super) type Answering =
     Either<Ready<Result<Response<Body>, Infallible>>, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
 
 impl Visits {
-    pub(super) fn new(env: &Env, health: &Health, redirects: Redirects, associations: Associations) -> Self {
+    pub(super) fn new(
+        env: &Env,
+        health: &Health,
+        sites: Sites,
+        redirects: Redirects,
+        associations: Associations,
+    ) -> Self {
         let router = Router::new()
             .merge(health.routes(Eyes::Public))
-            .merge(files(&associations))
+            .merge(files(&sites, &associations))
             .fallback(async || refuse(unknown_path()));
         Self(Arc::new(Shared {
             env: env.clone(),
+            sites,
             redirects,
             places: Semaphore::new(AT_ONCE),
             redirected: Redirected::new(),
@@ -85,12 +94,13 @@ impl Visits {
             && let Some(code) = code_of(parts.uri.path())
         {
             let begun = Instant::now();
-            match visit_at_once(&self.0, peer, code, &parts) {
+            let site = self.0.sites.of(&parts);
+            match visit_at_once(&self.0, peer, &site, code, &parts) {
                 Ok(response) => {
                     self.0.redirected.count(response.status().as_u16(), begun.elapsed());
                     return Either::Left(ready(Ok(response.map(Body::Left))));
                 }
-                Err(why) => waits = Some((why, begun)),
+                Err(why) => waits = Some((why, site, begun)),
             }
         }
         Either::Right(Box::pin(answer_later(self.0.clone(), peer, parts, body, waits)))
@@ -98,10 +108,10 @@ impl Visits {
 }
 
 /// Returns the routes of the files by which Apple and Android know whose apps open links. Apple asks in two places.
-fn files(associations: &Associations) -> Router {
+fn files(sites: &Sites, associations: &Associations) -> Router {
     let file = |file: File| {
-        let associations = associations.clone();
-        get(async move |request: extract::Request| answer_file(&associations, file, request).await)
+        let (sites, associations) = (sites.clone(), associations.clone());
+        get(async move |request: extract::Request| answer_file(&sites, &associations, file, request).await)
     };
     Router::new()
         .route("/.well-known/apple-app-site-association", file(File::Apple))
@@ -110,12 +120,20 @@ fn files(associations: &Associations) -> Router {
 }
 
 async fn answer_file(
+    sites: &Sites,
     associations: &Associations,
     file: File,
     request: extract::Request,
 ) -> axum::response::Response {
     let parts = request.into_parts().0;
-    match associations.find(file, Whose::Own).await {
+    let site = sites.of(&parts);
+    let found = match &site {
+        Site::Own => associations.find(file, Whose::Own).await,
+        Site::Of(domain) => associations.find(file, Whose::Of(domain.workspace_id, &domain.host)).await,
+        Site::Unknown => Found::None,
+        Site::Away => Found::Away,
+    };
+    match found {
         Found::File(body) => apps::answer(&body, &parts.headers).into_response(),
         Found::None => refuse(Error::not_found("file: no app opens links of this host")),
         // Never a 404, which would be believed for days.
@@ -128,19 +146,18 @@ async fn answer_later(
     peer: Peer,
     parts: Parts,
     body: Incoming,
-    waits: Option<(Waits, Instant)>,
+    waits: Option<(Waits, Site, Instant)>,
 ) -> Result<Response<Body>, Infallible> {
     let path = parts.uri.path();
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
-    let (begun, response) = if let Some((waits, begun)) = waits {
+    let (begun, response) = if let Some((waits, site, begun)) = waits {
         let (client, edge) = known(&shared, peer, &parts);
         // A path that names no code does not wait for a link.
         let code = code_of(path).unwrap_or_default();
-        let followed = shared.redirects.follow_later(code, &parts, client, edge, waits);
+        let followed = shared.redirects.follow_later(&site, code, &parts, client, edge, waits);
         (begun, guarded(&shared, path, followed).await)
-    } else if reads && let Some(code) = looked_up(path) {
-        let begun = Instant::now();
-        (begun, guarded(&shared, path, shared.redirects.look(code, &parts)).await)
+    } else if reads && let (begun, Some(response)) = (Instant::now(), aside(&shared, path, &parts).await) {
+        (begun, response)
     } else if let Some(code) = attempted(&parts) {
         let begun = Instant::now();
         (begun, attempt(&shared, peer, code, &parts, body).await)
@@ -160,12 +177,26 @@ async fn answer_later(
 fn visit_at_once(
     shared: &Shared,
     peer: Peer,
+    site: &Site,
     code: &str,
     parts: &Parts,
 ) -> Result<Response<Full<Bytes>>, Waits> {
     let (client, edge) = known(shared, peer, parts);
-    let work = || shared.redirects.follow_at_once(code, parts, client, edge);
+    let work = || shared.redirects.follow_at_once(site, code, parts, client, edge);
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Ok(failed(shared, parts.uri.path(), &*panic)))
+}
+
+/// Answers what is about links and domains without being a link.
+async fn aside(shared: &Shared, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    if path == "/" {
+        return shared.redirects.root(&shared.sites.of(parts), parts);
+    }
+    if path == "/robots.txt" {
+        return Some(shared.redirects.robots(&shared.sites.of(parts), parts));
+    }
+    let code = looked_up(path)?;
+    let site = shared.sites.of(parts);
+    Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await)
 }
 
 /// Answers an attempt to unlock a link.
@@ -183,7 +214,8 @@ async fn attempt(
             return too_large();
         };
         let visitor = (client, network_of(client));
-        shared.redirects.unlock(code, parts, visitor, edge, &form.to_bytes()).await
+        let site = shared.sites.of(parts);
+        shared.redirects.unlock((&site, code), parts, visitor, edge, &form.to_bytes()).await
     };
     guarded(shared, parts.uri.path(), unlocked).await
 }

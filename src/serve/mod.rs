@@ -38,10 +38,12 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
     db::{self, Db, Dialect},
+    domains::Sites,
     env::{self, Env},
     ids::Ids,
     limits,
     links::{Budgets, Resolver, Snapshots},
+    outbound::Outbound,
     redirect::{Redirects, history::History},
     spool::{Spool, SpoolOptions},
 };
@@ -105,6 +107,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         Dialect::Postgres => None,
     };
 
+    // What the world sees of a domain, the name servers say, whatever this machine's own files do.
+    let outbound = Outbound::new(&env.config, Arc::new(env.dns.clone()))?;
     let life = Life::new();
     let health = Health::new(&env, &life);
     let spooled = spool.clone();
@@ -128,6 +132,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let secret = env.secrets.session.expose_secret().as_bytes();
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let budgets = Budgets::new(env.clone(), spool.clone());
+    let sites = Sites::load(&env).await;
     let history = History::load(&env);
     let redirects =
         Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares, history.clone());
@@ -135,11 +140,11 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    let visits = links::Visits::new(&env, &health, redirects, associations.clone());
-    let calls = grpc::router(&env, &life, &health, limits.as_ref());
+    let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone());
+    let calls = grpc::router(&env, &outbound, &life, &health, limits.as_ref());
     door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
     door("api", api, certificates.as_ref()).open(listen::to_router(calls));
-    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health)?));
+    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
     let works = Works {
@@ -153,6 +158,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         snapshots,
         associations,
         budgets,
+        sites,
         history,
         drain,
     };

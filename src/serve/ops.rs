@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum::{Router, routing::get};
-use http::header::CONTENT_TYPE;
+use axum::{Router, extract::Query, routing::get};
+use http::{StatusCode, header::CONTENT_TYPE};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::service::Routes;
 
@@ -16,7 +16,11 @@ use super::{
     layers::{self, DURATIONS, Methods},
     refusal,
 };
-use crate::{env::Env, pb};
+use crate::{
+    domains::{self, Site, Sites},
+    env::Env,
+    pb,
+};
 
 /// The recorder belongs to the process, because the `metrics` crate has one: servers in the same test process share it.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -41,7 +45,7 @@ pub(super) fn install_recorder() {
 }
 
 /// Returns the ops listener's router.
-pub(super) fn router(env: &Env, health: &Health) -> anyhow::Result<Router> {
+pub(super) fn router(env: &Env, health: &Health, sites: Sites) -> anyhow::Result<Router> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
@@ -53,10 +57,28 @@ pub(super) fn router(env: &Env, health: &Health) -> anyhow::Result<Router> {
         .reset_fallback();
     let router = Router::new()
         .route("/metrics", get(render))
+        .route("/tls/ask", get(move |question| ask(sites.clone(), question)))
         .merge(health.routes(Eyes::Operators))
         .merge(reflection)
         .fallback(async || refusal::refuse(refusal::unknown_path()));
     Ok(layers::common(router, "ops", env, &Arc::new(Methods::of_the_contract())))
+}
+
+/// What a proxy asks before it gets a certificate for a host.
+#[derive(serde::Deserialize)]
+struct Question {
+    domain: String,
+}
+
+/// Says whether a host is the server's own or a proved domain: 200 or 404, and 503 when nobody can say. Not for addresses and
+/// `localhost`, for which nobody gets a certificate.
+async fn ask(sites: Sites, Query(Question { domain }): Query<Question>) -> (StatusCode, &'static str) {
+    match sites.named(domain.as_bytes()) {
+        Site::Of(_) => (StatusCode::OK, "a proved domain\n"),
+        Site::Own if domains::parse_host(&domain).is_ok() => (StatusCode::OK, "our own\n"),
+        Site::Own | Site::Unknown => (StatusCode::NOT_FOUND, "not ours\n"),
+        Site::Away => (StatusCode::SERVICE_UNAVAILABLE, "cannot say\n"),
+    }
 }
 
 async fn render() -> ([(http::HeaderName, &'static str); 1], String) {

@@ -28,6 +28,7 @@ use crate::{
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
+    domains::{self, Sites},
     env::Env,
     geo::Geo,
     idempotency,
@@ -63,6 +64,7 @@ pub(super) struct Works<'a> {
     pub snapshots: Snapshots,
     pub associations: Associations,
     pub budgets: Budgets,
+    pub sites: Sites,
     pub history: History,
     pub drain: (Spool, Reader),
 }
@@ -87,6 +89,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         snapshots,
         associations,
         budgets,
+        sites,
         history,
         drain,
     } = works;
@@ -117,6 +120,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     let fanout = env.fanout.clone();
     work.begin("association files", move |token| {
         associations.clone().run(fanout.subscribe(Topic::Links), token)
+    });
+    let fanout = env.fanout.clone();
+    work.begin("domains", move |token| sites.clone().listen(fanout.subscribe(Topic::Links), token));
+    let proved = env.clone();
+    work.begin("proofs of domains", move |token| {
+        let env = proved.clone();
+        every(domains::LOOKS_EVERY, token, move || look_at_domains(env.clone()))
     });
     let partitioned = env.clone();
     work.begin("partitions", move |token| {
@@ -278,6 +288,12 @@ async fn forget_sessions(env: Env) {
 async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
+    }
+}
+
+async fn look_at_domains(env: Env) {
+    if let Err(error) = domains::look_at_due(&env).await {
+        tracing::debug!(cause = %error.inward(), "cannot see which domains to look at; trying again");
     }
 }
 

@@ -61,10 +61,14 @@ const fn least(permission: Permission) -> Role {
         Permission::LinksRead
         | Permission::AnalyticsRead
         | Permission::WorkspacesRead
-        | Permission::AppsRead => Role::Viewer,
+        | Permission::AppsRead
+        | Permission::DomainsRead => Role::Viewer,
         Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
         // What an app may open concerns everybody's links, and lasts on devices for days.
-        Permission::ApiKeysWrite | Permission::WorkspacesWrite | Permission::AppsWrite => Role::Admin,
+        Permission::ApiKeysWrite
+        | Permission::WorkspacesWrite
+        | Permission::AppsWrite
+        | Permission::DomainsWrite => Role::Admin,
     }
 }
 
@@ -83,6 +87,8 @@ mod tests {
             (Permission::ApiKeysRead, [false, true, true, true]),
             (Permission::ApiKeysWrite, [false, false, true, true]),
             (Permission::WorkspacesWrite, [false, false, true, true]),
+            (Permission::DomainsRead, [true, true, true, true]),
+            (Permission::DomainsWrite, [false, false, true, true]),
             (Permission::AppsRead, [true, true, true, true]),
             (Permission::AppsWrite, [false, false, true, true]),
         ];

@@ -36,7 +36,9 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     accounts::{auth, settled_owner, sign_in},
-    support::{ALL_SCOPES, App, Store, Tenant, an_app, frame, link, on_every_store, reason, send_h2},
+    support::{
+        ALL_SCOPES, App, Store, Tenant, an_app, eventually, frame, link, on_every_store, reason, send_h2,
+    },
     workspaces::person,
 };
 
@@ -52,8 +54,8 @@ enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, LinksRead, LinksWrite, WorkspacesRead,
-    WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, DomainsRead, DomainsWrite, LinksRead,
+    LinksWrite, WorkspacesRead, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -74,6 +76,13 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/SignIn", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/SignOut", Who::Person, Names::Nothing),
+    ("linkforty.v1.DomainService/CheckDomain", Who::With(&[DomainsRead]), Names::Things),
+    ("linkforty.v1.DomainService/CreateDomain", Who::With(&[DomainsWrite]), Names::Nothing),
+    ("linkforty.v1.DomainService/DeleteDomain", Who::With(&[DomainsWrite]), Names::Things),
+    ("linkforty.v1.DomainService/GetDomain", Who::With(&[DomainsRead]), Names::Things),
+    ("linkforty.v1.DomainService/ListDomains", Who::With(&[DomainsRead]), Names::Nothing),
+    ("linkforty.v1.DomainService/UpdateDomain", Who::With(&[DomainsWrite]), Names::Things),
+    ("linkforty.v1.DomainService/VerifyDomain", Who::With(&[DomainsWrite]), Names::Things),
     ("linkforty.v1.LinkService/BatchCreateLinks", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/BatchDeleteLinks", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/BatchUpdateLinks", Who::With(&[LinksWrite]), Names::Things),
@@ -196,6 +205,7 @@ fn put(bytes: &mut Vec<u8>, number: u32, content: &[u8]) {
 struct Fill<'a> {
     workspace: &'a str,
     link: &'a str,
+    domain: &'a str,
     api_key: &'a str,
     app: &'a str,
 }
@@ -205,16 +215,22 @@ impl Fill<'_> {
         let text = match field {
             "workspace_id" => self.workspace,
             "link_id" | "link_ids" => self.link,
+            "domain_id" => self.domain,
             "api_key_id" => self.api_key,
             "app_id" => self.app,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
+                ".linkforty.v1.Domain" => self.domain,
                 ".linkforty.v1.App" => self.app,
                 ".linkforty.v1.Workspace" => self.workspace,
                 _ => panic!("{message}.id: say whose id that is"),
             },
             "destination_url" | "url" => "https://example.com/contract",
+            "host" => "contract.shop.test",
+            "expected_app_ids" => "ABCDE12345.com.example.app",
+            "package_name" => "com.example.app",
+            "sha256_fingerprint" => "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
             "url_schemes" => "contract",
             // Hashing takes a while.
             "password" if message == ".linkforty.v1.Link" => return None,
@@ -227,8 +243,10 @@ impl Fill<'_> {
             | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" | "user_agent" | "accept_language" | "referrer" | "query"
-            | "client_address" | "country" | "regions" | "city" | "hosts" | "served_hosts" => return None,
+            | "app_icon_url" | "accent_color" | "root_url" | "not_found_url" | "expired_url"
+            | "robots_txt" | "value" | "ownership_seen" | "address_seen" | "user_agent"
+            | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
+            | "city" | "hosts" | "served_hosts" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -309,6 +327,7 @@ fn nowhere() -> Fill<'static> {
     Fill {
         workspace: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506",
         link: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507",
+        domain: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
         api_key: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f508",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
     }
@@ -468,6 +487,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
 struct Victim {
     tenant: Tenant,
     link: String,
+    domain: String,
     api_key: String,
     app: String,
 }
@@ -483,12 +503,29 @@ impl Victim {
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
         let app = tenant.create_app(an_app()).await.id;
-        Self { tenant, link, api_key, app }
+        let domain = tenant.add_domain("victim.shop.test").await.id;
+        // What nobody does by themselves does not happen later either, while the clock stands.
+        eventually("the DNS was looked at", async || {
+            tenant.domain(&domain).await.proof.is_some_and(|proof| proof.look_time.is_some())
+        })
+        .await;
+        Self { tenant, link, domain, api_key, app }
     }
 
     fn fill(&self) -> Fill<'_> {
-        Fill { workspace: &self.tenant.id, link: &self.link, api_key: &self.api_key, app: &self.app }
+        Fill {
+            workspace: &self.tenant.id,
+            link: &self.link,
+            domain: &self.domain,
+            api_key: &self.api_key,
+            app: &self.app,
+        }
     }
+}
+
+/// Returns a host for the call of one method.
+fn fresh_host(method: &str) -> String {
+    format!("{}.shop.test", method.rsplit('/').next().unwrap_or_default())
 }
 
 #[tokio::test]
@@ -553,7 +590,9 @@ async fn what_is_somebody_elses_is_unknown() {
             let Who::With(_) = who else { continue };
             let fresh = victim.tenant.create(link("", "https://example.com/fresh")).await.id;
             let app_id = victim.tenant.create_app(an_app()).await.id;
-            let message = contract.request(method, &Fill { link: &fresh, app: &app_id, ..victim.fill() });
+            let domain = victim.tenant.add_domain(&fresh_host(method)).await.id;
+            let message = contract
+                .request(method, &Fill { link: &fresh, domain: &domain, app: &app_id, ..victim.fill() });
             let answer = call(&channel, method, &owner, message).await;
             let answer = answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
             if method.contains("/Batch") {
@@ -601,8 +640,11 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     let key = app.key(&tenant.id, needed).await;
                     let fresh = tenant.create(link("", "https://example.com/fresh")).await.id;
                     let app_id = tenant.create_app(an_app()).await.id;
-                    let message =
-                        contract.request(method, &Fill { link: &fresh, app: &app_id, ..victim.fill() });
+                    let domain = tenant.add_domain(&fresh_host(method)).await.id;
+                    let message = contract.request(
+                        method,
+                        &Fill { link: &fresh, domain: &domain, app: &app_id, ..victim.fill() },
+                    );
                     call(&channel, method, &key, message)
                         .await
                         .unwrap_or_else(|status| panic!("{method}: {status:?}"));

@@ -12,6 +12,8 @@ mod clicks;
 mod conditions;
 mod contract;
 mod differential;
+mod domain_check;
+mod domains;
 mod doors;
 mod doors_nodes;
 mod doors_password;

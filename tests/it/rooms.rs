@@ -11,6 +11,7 @@ const GROUND: &[&str] = &["config", "clock", "destination_url", "files", "ids", 
 const TOOLS: &[&str] = &[
     "env",
     "db",
+    "dns",
     "entity",
     "cache",
     "limits",

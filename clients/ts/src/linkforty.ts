@@ -4,6 +4,7 @@ import { AnalyticsService } from "../gen/linkforty/v1/analytics_service_pb.js";
 import { ApiKeyService } from "../gen/linkforty/v1/api_key_service_pb.js";
 import { AppService } from "../gen/linkforty/v1/app_service_pb.js";
 import { AuthService } from "../gen/linkforty/v1/auth_service_pb.js";
+import { DomainService } from "../gen/linkforty/v1/domain_service_pb.js";
 import { LinkService } from "../gen/linkforty/v1/link_service_pb.js";
 import { WorkspaceService } from "../gen/linkforty/v1/workspace_service_pb.js";
 import { byApiKey, bySession } from "./credentials.js";
@@ -39,6 +40,8 @@ export interface Linkforty {
   readonly workspaces: Client<typeof WorkspaceService>;
   /** The credentials of programs. */
   readonly apiKeys: Client<typeof ApiKeyService>;
+  /** Hosts of a workspace for its links. */
+  readonly domains: Client<typeof DomainService>;
   /** Mobile apps, and which links open them. */
   readonly apps: Client<typeof AppService>;
   /** Short links. */
@@ -79,6 +82,7 @@ export function createLinkforty(options: LinkfortyOptions): Linkforty {
     auth: createClient(AuthService, transport),
     workspaces: createClient(WorkspaceService, transport),
     apiKeys: createClient(ApiKeyService, transport),
+    domains: createClient(DomainService, transport),
     apps: createClient(AppService, transport),
     links: createClient(LinkService, transport),
     analytics: createClient(AnalyticsService, transport),

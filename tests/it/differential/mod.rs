@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use linkforty::{
     clicks::{Recorder, class::Edge},
     clock::from_micros,
+    domains::Site,
     entity::{link as links_table, workspace},
     ids::{Ids, LinkId, WorkspaceId},
     limits::Unlimited,
@@ -318,7 +319,7 @@ async fn agree(store: Store, links: usize, visits: i64) {
                     unlock(&redirects, code, &somebody, client).await
                 } else {
                     let parts = request("GET", code, &somebody);
-                    read(redirects.follow(code, &parts, client, Edge::Ignored).await).await
+                    read(redirects.follow(&Site::Own, code, &parts, client, Edge::Ignored).await).await
                 };
                 if let Some(wrong) = answer.disagrees(&told, &world.ids, somebody.languages, REPORT) {
                     panic!(
@@ -352,7 +353,8 @@ async fn unlock(redirects: &Redirects, code: &str, somebody: &Somebody, client: 
     let form = header::HeaderValue::from_static("application/x-www-form-urlencoded");
     parts.headers.insert(header::CONTENT_TYPE, form);
     let body = format!("password={}", PASSWORD.replace(' ', "+"));
-    let answer = redirects.unlock(code, &parts, (client, client), Edge::Ignored, body.as_bytes()).await;
+    let answer =
+        redirects.unlock((&Site::Own, code), &parts, (client, client), Edge::Ignored, body.as_bytes()).await;
     read(answer).await
 }
 

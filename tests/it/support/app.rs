@@ -107,6 +107,8 @@ impl App {
             ("OPS_ADDR", "127.0.0.1:0"),
             ("LINKS_URL", "https://go.example.test"),
             ("FRONTEND_URL", "https://dash.example.test"),
+            // Nobody answers there: no test asks the world.
+            ("DNS_SERVERS", "127.0.0.1:9"),
             ("JWT_SECRET", "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO"),
             ("SESSION_SECRET", "Zx9CvBn2MqWe4RtYu6IoPl8KjHg0FdSa"),
             ("SHUTDOWN_DEADLINE_SECONDS", "5"),

@@ -5,6 +5,7 @@
 
 mod app;
 mod countries;
+mod dns;
 mod plain;
 mod postgres;
 mod statements;
@@ -13,6 +14,7 @@ mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
 pub use self::countries::{City, Shape, cities, countries};
+pub use self::dns::Zone;
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::statements::Statements;
 pub use self::tenant::{ALL_SCOPES, Tenant, a_link, an_app, coded, link, request_id};

@@ -5,9 +5,10 @@ use linkforty::{
     entity::user,
     ids::Ids,
     pb::v1::{
-        self, CreateLinkRequest, DeleteLinkRequest, GetLinkRequest, GetOverviewRequest, GetOverviewResponse,
-        Link, UpdateLinkRequest, analytics_service_client::AnalyticsServiceClient,
-        app_service_client::AppServiceClient, link_service_client::LinkServiceClient,
+        self, CreateDomainRequest, CreateLinkRequest, DeleteLinkRequest, Domain, GetDomainRequest,
+        GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link, UpdateLinkRequest,
+        analytics_service_client::AnalyticsServiceClient, app_service_client::AppServiceClient,
+        domain_service_client::DomainServiceClient, link_service_client::LinkServiceClient,
     },
     rpc::Permission,
     workspaces::{
@@ -24,6 +25,8 @@ use super::{App, Bearer};
 
 /// Links, for whoever holds a token.
 pub type Links = LinkServiceClient<InterceptedService<Channel, Bearer>>;
+/// Domains, for whoever holds a token.
+pub type Domains = DomainServiceClient<InterceptedService<Channel, Bearer>>;
 /// Numbers, for whoever holds a token.
 pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -31,12 +34,14 @@ pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>
 pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 7] = [
+pub const ALL_SCOPES: [Permission; 9] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
     Permission::WorkspacesRead,
     Permission::ApiKeysRead,
+    Permission::DomainsRead,
+    Permission::DomainsWrite,
     Permission::AppsRead,
     Permission::AppsWrite,
 ];
@@ -50,6 +55,8 @@ pub struct Tenant {
     pub key: String,
     /// Its links.
     pub links: Links,
+    /// Its domains.
+    pub domains: Domains,
     /// Its numbers.
     pub analytics: Analytics,
     /// Its apps.
@@ -87,6 +94,7 @@ impl App {
             id: id.to_owned(),
             key,
             links: LinkServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            domains: DomainServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             analytics: AnalyticsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             apps: AppServiceClient::with_interceptor(channel, bearer),
         }
@@ -156,6 +164,24 @@ impl Tenant {
     pub async fn delete(&self, id: &str) {
         let request = DeleteLinkRequest { link_id: id.to_owned(), ..DeleteLinkRequest::default() };
         self.links.clone().delete_link(request).await.expect("deletes");
+    }
+
+    /// Adds a domain.
+    pub async fn add_domain(&self, host: &str) -> Domain {
+        self.try_add(Domain { host: host.to_owned(), ..Domain::default() }).await.expect("adds")
+    }
+
+    /// Adds a domain, if it may be.
+    pub async fn try_add(&self, domain: Domain) -> Result<Domain, Status> {
+        let request = CreateDomainRequest { domain: Some(domain), ..CreateDomainRequest::default() };
+        Ok(self.domains.clone().create_domain(request).await?.into_inner().domain.expect("always there"))
+    }
+
+    /// Returns a domain.
+    pub async fn domain(&self, id: &str) -> Domain {
+        let request = GetDomainRequest { domain_id: id.to_owned(), ..GetDomainRequest::default() };
+        let found = self.domains.clone().get_domain(request).await.expect("is there");
+        found.into_inner().domain.expect("always there")
     }
 
     /// Creates an app.

@@ -41,16 +41,19 @@ export type Link = Message<"linkforty.v1.Link"> & {
   workspaceId: string;
 
   /**
-   * Output only. The host the link lives on.
+   * The host the link lives on: one of the workspace's domains (DomainService), verified or not, or the server's own host.
+   * Empty on create: the default domain of the workspace, or the server's own where there is none. Ignored on update: a link
+   * does not move. The host of a deleted domain is still shown, though nothing answers there.
    *
    * @generated from field: string domain = 3;
    */
   domain: string;
 
   /**
-   * The last part of the short URL, 1 to 128 of `[A-Za-z0-9_-]`, case-sensitive, not starting or ending with `-`,
-   * not a reserved word such as `health`. Empty on create: the server generates 8 characters that do not look
-   * alike. Cannot change after creation.
+   * The last part of the short URL, 1 to 128 of `[A-Za-z0-9_-]`, not starting or ending with `-`, not a reserved word such
+   * as `health`. Case-sensitive, unless its domain says otherwise (`Domain.code_case`): there it is kept in lower case.
+   * Unique on its domain. Empty on create: the server generates 8 characters that do not look alike, 10 where case does not
+   * count. Cannot change after creation.
    *
    * @generated from field: string short_code = 6;
    */
