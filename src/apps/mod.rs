@@ -50,6 +50,7 @@ pub use self::{
 };
 use crate::{
     clock::Moment,
+    domains,
     entity::app::Model,
     env::Env,
     error::{Error, Reason, Result, Violations},
@@ -234,20 +235,30 @@ async fn commit(env: &Env, tx: DatabaseTransaction, workspace: WorkspaceId, now:
 /// checked of all of them then holds.
 async fn lock_place(env: &Env, tx: &DatabaseTransaction, tenant: &Tenant) -> Result<Place> {
     let workspace = workspaces::lock(tx, tenant.id).await?;
-    place_of(env, workspace.ok_or_else(|| Error::not_found("workspace"))?)
+    place_of(env, tx, tenant, workspace).await
 }
 
 async fn find_place(env: &Env, db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Place> {
     let workspace = workspaces::find(db, tenant.id).await?;
-    place_of(env, workspace.ok_or_else(|| Error::not_found("workspace"))?)
+    place_of(env, db, tenant, workspace).await
 }
 
-fn place_of(env: &Env, workspace: workspaces::Workspace) -> Result<Place> {
+async fn place_of(
+    env: &Env,
+    db: &impl ConnectionTrait,
+    tenant: &Tenant,
+    workspace: Option<workspaces::Workspace>,
+) -> Result<Place> {
+    let workspace = workspace.ok_or_else(|| Error::not_found("workspace"))?;
+    let hosts = domains::hosts(db, tenant).await?;
+    let (answering, waiting): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|(_, answers)| *answers);
+    let names = |hosts: Vec<(String, bool)>| hosts.into_iter().map(|(host, _)| host).collect();
     Ok(Place {
         own_host: env.config.links_url.host_str().unwrap_or_default().to_owned(),
         apps_allowed: workspace.apps_allowed,
         suspended: workspace.suspend_time.is_some(),
-        domains: Vec::new(),
+        domains: names(answering),
+        waiting: names(waiting),
     })
 }
 
@@ -255,7 +266,7 @@ fn place_of(env: &Env, workspace: workspaces::Workspace) -> Result<Place> {
 fn check_hosts(place: &Place, content: &v1::App, before: &v1::App) -> Result<()> {
     let mut wrong = Violations::default();
     for (number, host) in content.hosts.iter().enumerate() {
-        if !before.hosts.contains(host) && !place.knows(host) {
+        if !before.hosts.contains(host) && !place.may_be_named(host) {
             wrong.add(format!("app.hosts[{number}]"), "is no host of this workspace");
         }
     }

@@ -14,8 +14,10 @@ pub struct Place {
     pub apps_allowed: bool,
     /// Whether the operator has the workspace suspended.
     pub suspended: bool,
-    /// The workspace's own hosts.
+    /// The workspace's own hosts that answer.
     pub domains: Vec<String>,
+    /// Those that do not, or not yet.
+    pub waiting: Vec<String>,
 }
 
 /// How an app stands on a host.
@@ -34,8 +36,12 @@ pub enum Standing {
 }
 
 impl Place {
-    /// Says whether a host can be named by the workspace's apps.
-    pub fn knows(&self, host: &str) -> bool {
+    /// Says whether a host can be named by the workspace's apps: also before it answers.
+    pub fn may_be_named(&self, host: &str) -> bool {
+        self.knows(host) || self.waiting.iter().any(|domain| domain == host)
+    }
+
+    fn knows(&self, host: &str) -> bool {
         host == self.own_host || self.domains.iter().any(|domain| domain == host)
     }
 
@@ -84,12 +90,17 @@ mod tests {
             apps_allowed,
             suspended,
             domains: vec!["b.example".into(), "a.example".into()],
+            waiting: vec!["soon.example".into()],
         };
         let naming = |hosts: &[&str]| v1::App {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             ..v1::App::default()
         };
         let all = ["a.example", "b.example", "go.example", "other.example"];
+        let may = [&all[..], &["soon.example"]].concat();
+        let may: Vec<bool> = may.iter().map(|host| place(false, false).may_be_named(host)).collect();
+        assert_eq!(may, [true, true, true, false, true]);
+        assert_eq!(place(true, false).standing(&v1::App::default(), "soon.example"), HostUnknown);
         for (apps_allowed, suspended, hosts, standings) in [
             (true, false, &[][..], [Listed, Listed, Listed, HostUnknown]),
             (false, false, &[], [Listed, Listed, HostNotAllowed, HostUnknown]),

@@ -52,7 +52,7 @@ impl DomainService for DomainApi {
             let once = request_id(&id, tenant.id, tenant.principal, "CreateDomain", &content, &mut wrong);
             let (new, once) = wrong.into_result((new, once))?;
             let new = new.ok_or_else(unread)?;
-            let domain = domains::create(env, &tenant, new, once).await?;
+            let domain = Box::pin(domains::create(env, &tenant, new, once)).await?;
             Ok(CreateDomainResponse { domain: Some(shown(env, domain)) })
         })
         .await

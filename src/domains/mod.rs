@@ -314,6 +314,11 @@ impl Homes {
     }
 }
 
+/// Returns the hosts of the workspace, each with whether it answers.
+pub async fn hosts(db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Vec<(String, bool)>> {
+    Ok(store::hosts(db, tenant.id).await?)
+}
+
 /// Returns the host of a namespace; `None` for the server's own.
 pub fn host_of(namespace: &str) -> Option<&str> {
     if namespace == OWN { None } else { namespace.split('/').next() }

@@ -94,6 +94,19 @@ pub async fn homes(
         .await
 }
 
+/// Returns the hosts of the workspace in their order, each with whether it answers.
+pub async fn hosts(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<Vec<(String, bool)>, DbErr> {
+    let rows = Entity::find()
+        .select_only()
+        .columns([Column::Host, Column::HeldHost])
+        .filter(Column::WorkspaceId.eq(workspace))
+        .order_by_asc(Column::Host)
+        .into_tuple::<(String, Option<String>)>()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(host, held)| (host, held.is_some())).collect())
+}
+
 /// Stores a domain as it became.
 pub async fn save(tx: &impl ConnectionTrait, domain: &Domain) -> Result<(), DbErr> {
     let row: ActiveModel = domain.clone().into();

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
+    domains::{self, in_every_world},
     redirect::in_touch,
     support::{
         Answer, App, Store, Tenant, get, json as read, on_every_store, reason, request_id, stores, within,
@@ -584,6 +585,52 @@ async fn a_tapped_link_is_explained_component_by_component() {
             let refused = tenant.apps.clone().match_app_link(ask).await.expect_err("it is wrong");
             assert_eq!(wrong(&refused), fields, "{url}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_host_of_a_workspace_lists_its_apps_and_nobody_elses() {
+    in_every_world(async |world| {
+        let first = &world.tenant;
+        world.app.clock.advance(chrono::Duration::milliseconds(1));
+        let second = world.app.another_tenant().await;
+        first.create_app(shop("first")).await;
+        let everywhere = second.create_app(shop("second")).await;
+        let (go, store, soon) = ("go.second.example", "shop.second.example", "soon.second.example");
+        world.proved(&second, go).await;
+        let domain = world.proved(&second, store).await;
+        second.add_domain(soon).await;
+        world.app.clock.advance(chrono::Duration::milliseconds(1));
+        let hosts = vec![store.to_owned(), soon.to_owned()];
+        let some = second.create_app(MobileApp { hosts, ..shop("some") }).await;
+        let refused = first.try_create_app(MobileApp { hosts: vec![go.to_owned()], ..shop("x") }).await;
+        assert_eq!(wrong(&refused.expect_err("it is the second's")), ["app.hosts[0]"]);
+
+        let ids = |names: &[&str]| {
+            names.iter().map(|name| format!("ABCDE12345.com.example.{name}")).collect::<Vec<_>>()
+        };
+        let of = async |host: &str| named(&world.visit(host, APPLE).await);
+        assert_eq!(of(go).await, ids(&["second"]));
+        assert_eq!(of("SHOP.second.example:8443").await, ids(&["second", "some"]));
+        assert_eq!(of(OWN_HOST).await, ids(&["first"]), "the second has no leave");
+        let served = async |id: &str| find(&second, id).await.expect("it is there").served_hosts;
+        assert_eq!(served(&everywhere.id).await, [go, store]);
+        assert_eq!(served(&some.id).await, [store]);
+        use Outcome::{HostNotNamed, HostUnknown, Opens};
+        let url = format!("https://{go}/spring");
+        let outcomes = async |tenant| {
+            let matches = outcomes(tenant, &url).await;
+            matches.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
+        };
+        assert_eq!(outcomes(&second).await, [Opens, Opens, HostNotNamed, HostNotNamed]);
+        assert_eq!(outcomes(first).await, [HostUnknown, HostUnknown]);
+
+        domains::delete(&second, &domain.id, true).await.expect("deletes");
+        assert_eq!(served(&everywhere.id).await, [go]);
+        // Whatever else answers there, the second's apps do not.
+        let gone = async || !world.visit(store, APPLE).await.text().contains("com.example.second");
+        within(PROMISED, "the host is nobody's", gone).await;
     })
     .await;
 }

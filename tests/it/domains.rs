@@ -26,10 +26,10 @@ const OURS: &str = "198.51.100.7";
 const THREE_DAYS: i64 = 73;
 
 /// A server that asks a name server of the test.
-struct World {
-    app: App,
+pub struct World {
+    pub app: App,
     zone: Zone,
-    tenant: Tenant,
+    pub tenant: Tenant,
 }
 
 impl World {
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// Returns a domain that answers.
-    async fn proved(&self, tenant: &Tenant, host: &str) -> Domain {
+    pub async fn proved(&self, tenant: &Tenant, host: &str) -> Domain {
         let domain = tenant.add_domain(host).await;
         self.publish(&domain);
         let domain = verify(tenant, &domain).await.expect("is proved");
@@ -56,7 +56,7 @@ impl World {
         domain
     }
 
-    async fn visit(&self, host: &str, path: &str) -> Answer {
+    pub async fn visit(&self, host: &str, path: &str) -> Answer {
         visit(&self.app, host, path).await
     }
 
@@ -66,7 +66,7 @@ impl World {
 }
 
 /// Runs a test on every store.
-async fn in_every_world(test: impl AsyncFn(&World)) {
+pub async fn in_every_world(test: impl AsyncFn(&World)) {
     for store in stores() {
         let world = World::on(store).await;
         test(&world).await;
@@ -97,7 +97,7 @@ async fn update(tenant: &Tenant, domain: Domain, paths: &[&str]) -> Result<Domai
     Ok(tenant.domains.clone().update_domain(request).await?.into_inner().domain.expect("always there"))
 }
 
-async fn delete(tenant: &Tenant, id: &str, force: bool) -> Result<(), Status> {
+pub async fn delete(tenant: &Tenant, id: &str, force: bool) -> Result<(), Status> {
     let request = DeleteDomainRequest { domain_id: id.to_owned(), force, ..DeleteDomainRequest::default() };
     tenant.domains.clone().delete_domain(request).await.map(drop)
 }

@@ -51,6 +51,7 @@ const BETWEEN_ROOMS: &[(&str, &[&str])] = &[
     ("attribution", &["links", "clicks", "apps"]),
     ("analytics", &["links", "clicks", "attribution"]),
     ("links", &["domains"]),
+    ("apps", &["domains"]),
 ];
 
 /// One `crate::...` in the source.

@@ -43,6 +43,8 @@ impl Node {
             ("API_ADDR", api.to_string()),
             ("OPS_ADDR", ops.to_string()),
             ("LINKS_URL", format!("http://{links}")),
+            // What the visitors of the ledger ask for.
+            ("LINKS_HOSTS", "go.example.test".to_owned()),
             ("FRONTEND_URL", "https://dash.example.test".to_owned()),
             ("LOG_LEVEL", "warn".to_owned()),
             ("RATE_LIMIT_ENABLED", "false".to_owned()),
