@@ -1,7 +1,7 @@
 //! Asks for redirects, at a fixed rate or as fast as they are answered, and says how long the answers took.
 //!
-//! `load ADDRESS PATHS RATE SECONDS CONNECTIONS`: PATHS is a file with a path a line; RATE is requests a second, or `max`. Prints
-//! `name=value` pairs: how many were answered with a 302 after half a second (`count`) and from the beginning (`total`), how
+//! `load ADDRESS PATHS RATE SECONDS CONNECTIONS`: PATHS is a file with a path a line; RATE is requests a second, or `max`, or
+//! `once`: each path once, whatever the seconds, and an answer of 404 is one too. Prints `name=value` pairs: how many were answered with a 302 after half a second (`count`) and from the beginning (`total`), how
 //! many were not, requests a second, and percentiles in microseconds. At a fixed rate each is counted from the moment it was due and not from when it could be sent, so a
 //! server that stalls does not hide it.
 //!
@@ -24,6 +24,8 @@ use anyhow::Context as _;
 const WARM_UP: Duration = Duration::from_millis(500);
 /// After this an answer will not come.
 const GIVE_UP: Duration = Duration::from_secs(5);
+/// The longest that asking for each path once may take.
+const ONCE: Duration = Duration::from_secs(120);
 /// As many user agents as a small site sees.
 const USER_AGENTS: usize = 200;
 
@@ -34,6 +36,8 @@ enum Rate {
     Fixed(f64),
     /// The next when the last is answered.
     Max,
+    /// As that, and each path once.
+    Once,
 }
 
 #[derive(Clone, Copy)]
@@ -50,8 +54,9 @@ struct Plan {
 struct Seen {
     /// Of the answers that count.
     nanos: Vec<u64>,
-    /// All answers.
+    /// All answers, and those of them that say that there is no such link.
     total: u64,
+    unknown: u64,
     errors: u64,
 }
 
@@ -65,9 +70,13 @@ fn main() -> anyhow::Result<()> {
     let start = Instant::now() + Duration::from_millis(50);
     let plan = Plan {
         address: address.parse().context("ADDRESS")?,
-        rate: if rate == "max" { Rate::Max } else { Rate::Fixed(rate.parse().context("RATE")?) },
+        rate: match rate.as_str() {
+            "max" => Rate::Max,
+            "once" => Rate::Once,
+            rate => Rate::Fixed(rate.parse().context("RATE")?),
+        },
         start,
-        end: start + WARM_UP + Duration::from_secs_f64(measured),
+        end: start + WARM_UP + if rate == "once" { ONCE } else { Duration::from_secs_f64(measured) },
         // Those of the cores that we are pinned to.
         threads: thread::available_parallelism().map_or(1, usize::from),
         connections: connections.parse().context("CONNECTIONS")?,
@@ -86,11 +95,14 @@ fn main() -> anyhow::Result<()> {
         let seen = thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
         all.nanos.extend(seen.nanos);
         all.total += seen.total;
+        all.unknown += seen.unknown;
         all.errors += seen.errors;
     }
+    let measured = if matches!(plan.rate, Rate::Once) { start.elapsed().as_secs_f64() } else { measured };
     all.nanos.sort_unstable();
     let count = all.nanos.len();
-    print!("count={count} total={} errors={} rps={:.0}", all.total, all.errors, count as f64 / measured);
+    print!("count={count} total={} unknown={} errors={}", all.total, all.unknown, all.errors);
+    print!(" rps={:.0}", count as f64 / measured);
     for (name, part) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
         print!(" {name}_us={:.1}", percentile(&all.nanos, part) as f64 / 1000.0);
     }
@@ -148,13 +160,25 @@ impl Connection {
             }
             Err(error) => return Err(error),
         }
-        // A redirect has no body.
-        let whole = self.answer.ends_with(b"\r\n\r\n");
-        if whole && !self.answer.starts_with(b"HTTP/1.1 302") {
+        let whole = whole(&self.answer);
+        if whole && !self.answer.starts_with(b"HTTP/1.1 302") && !self.answer.starts_with(b"HTTP/1.1 404") {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(whole)
     }
+}
+
+/// Says whether an answer has come as far as its head says that it is long. A redirect has no body.
+fn whole(answer: &[u8]) -> bool {
+    if answer.starts_with(b"HTTP/1.1 302") {
+        return answer.ends_with(b"\r\n\r\n");
+    }
+    const LENGTH: &[u8] = b"\r\ncontent-length: ";
+    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
+    let at = answer[..head].windows(LENGTH.len()).position(|name| name == LENGTH);
+    let digits = at.map(|at| answer[at + LENGTH.len()..head].iter().take_while(|byte| byte.is_ascii_digit()));
+    let length = digits.map_or(0, |digits| digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')));
+    answer.len() >= head + 4 + length
 }
 
 /// Goes round this thread's share of the connections until the end, and until the last answer has come.
@@ -170,6 +194,8 @@ fn run(plan: Plan, number: usize, requests: &[Vec<u8>]) -> io::Result<Seen> {
             plan.start + Duration::from_secs_f64(turn / rate)
         }
         Rate::Max => Instant::now().max(plan.start),
+        Rate::Once if sent as usize * plan.threads + number >= requests.len() => plan.end,
+        Rate::Once => Instant::now().max(plan.start),
     };
     loop {
         loop {
@@ -193,6 +219,9 @@ fn run(plan: Plan, number: usize, requests: &[Vec<u8>]) -> io::Result<Seen> {
                 Ok(true) => {
                     let connection = waiting.swap_remove(at);
                     seen.total += 1;
+                    let unknown = connection.answer.starts_with(b"HTTP/1.1 404");
+                    seen.unknown += u64::from(unknown);
+                    seen.errors += u64::from(unknown && !matches!(plan.rate, Rate::Once));
                     if connection.due >= plan.start + WARM_UP {
                         seen.nanos.push(connection.due.elapsed().as_nanos() as u64);
                     }

@@ -10,19 +10,18 @@ use linkforty::{
     ids::{ClickId, Ids, LinkId, WorkspaceId},
     links::{Rules, Target},
     page::{Cursor, PageSeal},
-    redirect::{
-        agent::Agents,
-        destination::choose,
-        visitor::{Visit, Visitor},
-    },
+    redirect::{agent::Agents, destination::choose, visitor::Visitor},
     spool::{Reader, RecordKind, Spool, SpoolOptions},
 };
 use tempfile::TempDir;
 
+use ruled::USER_AGENT;
+
+#[path = "shared/ruled.rs"]
+mod ruled;
+
 /// As large as a click with a browser's user agent.
 const CLICK_BYTES: usize = 220;
-const USER_AGENT: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
-                          Version/18.0 Mobile/15E148 Safari/604.1";
 
 /// A spool that nobody drains: what is appended stays, which is why the runs are short.
 fn spool() -> (TempDir, Spool, Reader) {
@@ -77,34 +76,9 @@ fn click_id(criterion: &mut Criterion) {
 }
 
 fn destination(criterion: &mut Criterion) {
-    let ids = Ids::seeded(1);
-    let link = Target {
-        id: LinkId::mint(&ids, from_micros(0)),
-        workspace_id: WorkspaceId::mint(&ids, from_micros(0)),
-        destination_url: "https://www.example.com/".to_owned(),
-        ios_url: String::new(),
-        android_url: "https://play.google.com/store/apps/details?id=com.example".to_owned(),
-        web_url: String::new(),
-        ios_universal_link: String::new(),
-        android_app_link: String::new(),
-        decoration: None,
-        forward_query: true,
-        rules: Rules::default(),
-        extras: None,
-        house: None,
-        active: true,
-        start_time: Some(from_micros(0)),
-        expire_time: Some(from_micros(2_000_000)),
-        max_clicks: 0,
-        version: 1,
-    };
-    let visit = Visit {
-        visitor: Visitor::of(USER_AGENT),
-        user_agent: USER_AGENT,
-        languages: "en-GB,en;q=0.9",
-        client: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
-        ..Visit::of_nobody()
-    };
+    let link = Target { rules: Rules::default(), ..ruled::link() };
+    let twenty = ruled::link();
+    let visit = ruled::visit();
     // What a visit pays for its user agent, and what the first visit with it pays.
     let agents = Agents::default();
     criterion.bench_function("redirect/agent", |bencher| {
@@ -113,9 +87,13 @@ fn destination(criterion: &mut Criterion) {
     criterion.bench_function("redirect/visitor", |bencher| {
         bencher.iter(|| Visitor::of(black_box(USER_AGENT)));
     });
-    criterion.bench_function("redirect/choose", |bencher| {
-        bencher.iter(|| black_box(choose(black_box(&link), black_box(&visit), from_micros(1_000_000))));
-    });
+    for (name, link) in [("redirect/choose", &link), ("redirect/choose 20 rules", &twenty)] {
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                black_box(choose(black_box(link), black_box(&visit), from_micros(1_800_000_000_000_000)))
+            });
+        });
+    }
 }
 
 fn page_token(criterion: &mut Criterion) {

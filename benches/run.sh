@@ -10,23 +10,26 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1-} in
-  '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3 list_links=1000000 ;;
-  quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1 list_links=200000 ;;
+  '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
+    links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 ;;
+  quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
+    links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=200000 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
     ;;
 esac
-links=10000
+links=10000 ruled_links=2000
 connections=64
 # Whatever is set for other servers is not meant for the ones started here.
 unset DATABASE_URL REDIS_URL APP_ENV NODE_ENV
 
 if [ -z "${LINKFORTY_BENCH_PROGRAMS-}" ]; then
   command -v strace >/dev/null || .ci/apt-install strace
+  command -v valgrind >/dev/null || .ci/apt-install valgrind
   # The server by itself, as a release is built: beside the benches it would get what tests ask of its dependencies.
   cargo build --release --bin linkforty >&2
-  benches=(null_server load start seed drain lists)
+  benches=(null_server load start seed drain choose lists)
   if [ "$mode" = full ]; then benches+=(micro); fi
   cargo build --release "${benches[@]/#/--bench=}" >&2
   # Cargo knows which of the files in target/ is the newest; it says so in JSON.
@@ -194,7 +197,8 @@ stop() {
 }
 
 : >"$out/linkforty.log"
-production=(DATABASE_URL="$(new_database bench)" REDIS_URL="$LINKFORTY_TEST_REDIS_URL"
+database=$(new_database bench)
+production=(DATABASE_URL="$database" REDIS_URL="$LINKFORTY_TEST_REDIS_URL"
   FRONTEND_URL=https://dash.example.com DATA_DIR="$scratch/production")
 mkdir -p "$scratch/production"
 addresses
@@ -205,8 +209,29 @@ say "production mode: making $links links"
 serve "${production[@]}" CACHE_SOFT_TTL_SECONDS=600
 env "${production[@]}" "$(program linkforty)" key create --name bench --scopes links.read,links.write --secret-only >"$scratch/key"
 "$(program seed)" "$api" "$scratch/key" "$links" >"$scratch/paths"
+"$(program seed)" "$api" "$scratch/key" "$ruled_links" rules >"$scratch/ruled-paths"
 
-load() { "${pin_client[@]}" "$(program load)" "$1" "$scratch/paths" "$2" "$3" "$4"; }
+# A million in all, the others copies of one that was made through the API. Random ids would make Postgres slow and prove nothing.
+say "filling up to $links_in_database links"
+psql_ "$database" >/dev/null <<SQL
+DO \$\$
+DECLARE
+  others text;
+BEGIN
+  SELECT string_agg(quote_ident(column_name), ', ') INTO others FROM information_schema.columns
+    WHERE table_schema = 'public' AND table_name = 'links' AND column_name NOT IN ('id', 'short_code');
+  EXECUTE format('INSERT INTO links (id, short_code, %1\$s)
+      SELECT overlay(id::text PLACING lpad(to_hex(number), 12, ''0'') FROM 25)::uuid, ''cold-'' || number, %1\$s
+      FROM (SELECT * FROM links WHERE routing_rules IS NULL LIMIT 1) AS one,
+        generate_series(1, $((links_in_database - links - ruled_links))) AS number', others);
+END \$\$;
+ANALYZE links;
+SQL
+seq -f '/cold-%.0f' 1 "$cold_links" >"$scratch/cold-paths"
+seq -f '/unknown-%.0f' 1 "$unknown_codes" >"$scratch/unknown-paths"
+
+# load ADDRESS RATE SECONDS CONNECTIONS [PATHS]
+load() { "${pin_client[@]}" "$(program load)" "$1" "${5-$scratch/paths}" "$2" "$3" "$4"; }
 
 # sound NAME FIGURES: a run with errors is no measurement.
 sound() {
@@ -216,14 +241,12 @@ sound() {
   fi
 }
 
-# Asks for every link at least once. wrk, because it sleeps while the stores are asked and does not keep them from their core.
+# Asks for every link once.
 warm() {
   local seen
-  for _ in 1 2 3; do
-    seen=$("${pin_client[@]}" wrk -t 1 -c 4 -d 3s -s benches/redirect.lua "http://$links_address" -- "$scratch/paths" | tail -n 1)
+  for paths in "$scratch/paths" "$scratch/ruled-paths"; do
+    seen=$(load "$links_address" once 0 4 "$paths")
     sound linkforty "$seen"
-    if [ "$(metric 'linkforty_link_cache_hits_total{level="process"}')" -gt 0 ] &&
-      [ "$(metric linkforty_redirects_total)" -gt $((links * 2)) ]; then break; fi
   done
   drained
 }
@@ -274,6 +297,50 @@ at_most "disk flushes of a warm hit, by threads that answer ($syncs by the spool
 note "statements of the drain meanwhile" "" "$drains"
 stop "$server"
 
+##### cold links, unknown codes, memory
+
+# missed COMMAND...: runs it and prints how many visits the process's memory had no answer for.
+missed() {
+  local visits hits
+  visits=$(metric linkforty_visits_total) hits=$(metric 'linkforty_link_cache_hits_total{level="process"}')
+  "$@" >"$scratch/missed"
+  sound linkforty "$(<"$scratch/missed")"
+  visits=$(($(metric linkforty_visits_total) - visits))
+  echo $((visits - $(metric 'linkforty_link_cache_hits_total{level="process"}') + hits))
+}
+say "cold links, unknown codes"
+redis_ flushdb >/dev/null
+rm -f "$scratch/production/hot.snap"
+addresses
+serve "${production[@]}" CACHE_SOFT_TTL_SECONDS=600
+psql_ "$LINKFORTY_TEST_DATABASE_URL" -c "ALTER SYSTEM SET log_statement = 'all'" -c 'SELECT pg_reload_conf()' >/dev/null
+sleep 1
+head -n 2000 "$scratch/cold-paths" >"$scratch/some-cold-paths"
+cold() { counted=$(load "$links_address" once 0 4 "$scratch/some-cold-paths"); }
+asked sleep 2
+idle_queries=$queries
+asked cold
+psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'ALTER SYSTEM RESET log_statement' -c 'SELECT pg_reload_conf()' >/dev/null
+sound linkforty "$counted"
+hits=$(value total <<<"$counted")
+at_most "database statements of a cold hit ($queries in $hits hits, $idle_queries at rest)" "" 1 "$(a_hit "$queries" "$idle_queries")"
+warm
+warm_again() { load "$links_address" once 0 4; }
+before=$(missed warm_again)
+if [ "$before" -ne 0 ]; then echo "bench: $before links are not warm" >&2; exit 70; fi
+seen=$(load "$links_address" once 0 8 "$scratch/unknown-paths")
+sound linkforty "$seen"
+if [ "$(value unknown <<<"$seen")" -ne "$unknown_codes" ]; then echo "bench: some unknown codes are known: $seen" >&2; exit 70; fi
+at_most "warm links of $links evicted by $unknown_codes unknown codes" "" 0 "$(missed warm_again)"
+drained
+resident() { awk '/^VmRSS/ { print $2 * 1024 }' "/proc/$server/status"; }
+before=$(resident)
+seen=$(load "$links_address" once 0 8 "$scratch/cold-paths")
+sound linkforty "$seen"
+drained
+at_most "memory per cached link (of $((cold_links - 2000)) more)" bytes 1024 "$(calc %.0f "($(resident) - $before) / ($cold_links - 2000)")"
+stop "$server"
+
 ##### capacity
 
 null_address=127.0.0.1:$(free_port)
@@ -285,15 +352,15 @@ addresses
 serve "${production[@]}"
 warm
 
-# capacity NAME PROCESS ADDRESS: one run; appends to $scratch/capacity.
+# capacity NAME PROCESS ADDRESS PATHS: one run; appends to $scratch/capacity.
 capacity() {
   local before seen after stored total
   stores 19
   before=$(cpu_us "$2")
-  seen=$(load "$3" max "$capacity_seconds" "$connections")
+  seen=$(load "$3" max "$capacity_seconds" "$connections" "$4")
   after=$(cpu_us "$2")
   sound "$1" "$seen"
-  if [ "$1" = linkforty ]; then drained; fi
+  if [ "$1" != null ]; then drained; fi
   stored=$(cpu_us "$2")
   total=$(value total <<<"$seen")
   echo "server=$1 rps=$(value rps <<<"$seen") us=$(calc %.2f "($after - $before) / $total")" \
@@ -312,8 +379,9 @@ as_wrk_counts() {
 
 say "capacity: $pairs pairs of $capacity_seconds s"
 for _ in $(seq "$pairs"); do
-  capacity null "$null" "$null_address"
-  capacity linkforty "$server" "$links_address"
+  capacity null "$null" "$null_address" "$scratch/paths"
+  capacity linkforty "$server" "$links_address" "$scratch/paths"
+  capacity ruled "$server" "$links_address" "$scratch/ruled-paths"
 done
 as_wrk_counts null "$null_address"
 as_wrk_counts linkforty "$links_address"
@@ -326,8 +394,12 @@ of() {
 }
 null_rps=$(of null rps "$scratch/capacity") our_rps=$(of linkforty rps "$scratch/capacity")
 null_us=$(of null us "$scratch/capacity") our_us=$(of linkforty us "$scratch/capacity")
+ruled_rps=$(of ruled rps "$scratch/capacity") ruled_us=$(of ruled us "$scratch/capacity")
 at_least "requests/s of warm redirects with capture over the null server's" "" 0.6 "$(calc %.2f "$our_rps / $null_rps")"
 at_least "the same by processor time a request" "" 0.6 "$(calc %.2f "$null_us / $our_us")"
+at_least "requests/s with 20 rules on the link, of $links_in_database links, over the null server's" "" 0.75 "$(calc %.2f "$ruled_rps / $null_rps")"
+at_least "the same by processor time a request" "" 0.75 "$(calc %.2f "$null_us / $ruled_us")"
+note "warm redirects with 20 rules on the link" "requests/s" "$ruled_rps"
 note "the same as wrk counts requests" "" "$(calc %.2f "$(of linkforty rps "$scratch/wrk") / $(of null rps "$scratch/wrk")")"
 note "warm redirects with capture" "requests/s" "$our_rps"
 note "null server" "requests/s" "$null_rps"
@@ -400,9 +472,19 @@ note "memory at the first redirect, embedded" MiB "$(of embedded rss_start_mib "
 
 ##### single steps
 
+# counted TIMES: how many instructions choosing so many times takes, start and end of the program included.
+counted() {
+  valgrind --tool=callgrind --callgrind-out-file=/dev/null --log-file="$scratch/valgrind" "$(program choose)" "$1"
+  sed -nE 's/.*Collected *: *([0-9]+).*/\1/p' "$scratch/valgrind"
+}
+say "single steps"
+note "instructions of choosing for a link with 20 rules" "" "$(calc %.0f "($(counted 2000) - $(counted 1000)) / 1000")"
 if [ "$mode" = full ]; then
-  say "single steps"
   "${pin_server[@]}" "$(program micro)" --bench 2>/dev/null | tee "$out/micro.txt" >&2
+  # Between the two bounds that criterion gives.
+  chosen=$(sed -nE '/^redirect\/choose 20 rules/,$ s/.*time: *\[[0-9.]+ [^ ]+ ([0-9.]+) ([^ ]+) .*/\1 \2/p' "$out/micro.txt" | head -n 1 |
+    awk '{ print $2 == "ns" ? $1 / 1000 : $1 }')
+  at_most "choosing for a link with 20 rules, p50" us 3 "$chosen"
 fi
 
 ##### the table

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, Timelike as _, Utc};
 
 /// A moment in UTC, cut to microseconds: what both databases can hold without loss.
 pub type Moment = DateTime<Utc>;
@@ -67,12 +67,23 @@ pub fn from_micros(micros: i64) -> Moment {
 
 /// Cuts a moment to microseconds.
 pub fn cut(moment: Moment) -> Moment {
-    from_micros(moment.timestamp_micros())
+    // Every visit asks for the time; its date need not be found anew.
+    let whole = moment.naive_utc();
+    whole.with_nanosecond(whole.nanosecond() / 1000 * 1000).map_or(moment, |cut| cut.and_utc())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_cut_to_microseconds() {
+        for (nanos, micros) in
+            [(1_999_999, 1999), (0, 0), (-1, -1), (1_700_000_000_123_456_789, 1_700_000_000_123_456)]
+        {
+            assert_eq!(cut(DateTime::from_timestamp_nanos(nanos)), from_micros(micros), "{nanos}");
+        }
+    }
 
     #[test]
     fn a_settable_clock_moves_for_all_its_clones() {

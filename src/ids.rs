@@ -106,8 +106,7 @@ impl Ids {
     pub fn uuid(&self, now: Moment) -> Uuid {
         let asked = tick(now);
         let time = self.last.fetch_max(asked, Ordering::Relaxed).max(asked);
-        let mut tail = [0_u8; 8];
-        self.fill(&mut tail);
+        let tail = self.lock().next_u64().to_le_bytes();
         at_tick(time, tail)
     }
 

@@ -1,7 +1,7 @@
 //! Who made a visit: pure readings of the request, done before the answer leaves, and of the user agent, done by the drain once
 //! for each distinct one.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 /// Who made a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,22 +212,26 @@ const BOTS: &[&str] = &[
 
 /// The headers in which browsers say that nobody has followed the link yet: the standard one, those of older Chromium and
 /// Safari, and Firefox's.
-const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+fn is_purpose(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "sec-purpose" | "purpose" | "x-purpose" | "x-moz")
+}
 const EARLY: [&str; 3] = ["prefetch", "prerender", "preview"];
-const EDGE: &str = "x-lf-bot";
+static EDGE: HeaderName = HeaderName::from_static("x-lf-bot");
 
 /// Reads everything of a request but its user agent: first what our proxy says, then the method, then what the browser says.
 pub fn by_request(method: &Method, headers: &HeaderMap, edge: Edge) -> Class {
     let says_so = |value: &http::HeaderValue| value == "1" || value.as_bytes().eq_ignore_ascii_case(b"true");
-    if edge == Edge::Believed && headers.get(EDGE).is_some_and(says_so) {
+    if edge == Edge::Believed && headers.get(&EDGE).is_some_and(says_so) {
         return Class::Bot(Sign::Edge);
     }
     if method == Method::HEAD || method == Method::OPTIONS {
         return Class::Bot(Sign::Method);
     }
-    let early = PURPOSES
+    // Once over those that are there, which are fewer than it costs to look for four that are not.
+    let early = headers
         .iter()
-        .filter_map(|name| headers.get(*name)?.to_str().ok())
+        .filter(|(name, _)| is_purpose(name))
+        .filter_map(|(_, value)| value.to_str().ok())
         .flat_map(|value| value.split([';', ',']))
         .any(|word| EARLY.iter().any(|early| word.trim().eq_ignore_ascii_case(early)));
     if early { Class::Prefetch } else { Class::Human }
@@ -262,7 +266,7 @@ fn is_preview(lower: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 

@@ -106,7 +106,7 @@ impl Drain {
     /// batch each time; any other failure is the caller's to repeat.
     async fn store(&self, records: &[Record], end: Position) -> Result<(), sea_orm::DbErr> {
         let db = &self.env.db.drain;
-        let mut rows: Vec<Row> = Vec::with_capacity(records.len());
+        let mut rows: Vec<Row<'_>> = Vec::with_capacity(records.len());
         for record in records {
             match (record.kind, decode(record.id, &record.payload)) {
                 (RecordKind::Click, Some(row)) => rows.push(row),

@@ -341,9 +341,9 @@ fn write(Inserted { row, class }: &Inserted<'_>) -> LiveClick {
         link_id: Bytes::copy_from_slice(row.link.0.as_bytes()),
         platform: row.platform.unsigned_abs().into(),
         class: class.number().unsigned_abs().into(),
-        referrer_host: row.referrer_host.clone(),
-        language: row.language.clone(),
-        query: row.query.clone(),
+        referrer_host: row.referrer_host.to_owned(),
+        language: row.language.to_owned(),
+        query: row.query.to_owned(),
     }
 }
 
@@ -383,7 +383,7 @@ mod tests {
         ids::Ids,
     };
 
-    fn row(ids: &Ids, workspace: u128, query: &str) -> Row {
+    fn row<'a>(ids: &Ids, workspace: u128, query: &'a str) -> Row<'a> {
         Row {
             id: ClickId(ids.uuid(from_micros(7_200_000_000))),
             workspace: WorkspaceId(Uuid::from_u128(workspace)),
@@ -391,19 +391,19 @@ mod tests {
             platform: 2,
             class: Class::Human,
             step: 4,
-            network: Vec::new(),
+            network: &[],
             visitor: 0,
-            user_agent: "never sent".into(),
-            referrer_host: "example.com".into(),
-            language: "de".into(),
-            query: query.into(),
+            user_agent: "never sent",
+            referrer_host: "example.com",
+            language: "de",
+            query,
             link_campaign: Vec::new(),
             country: None,
             lease: None,
         }
     }
 
-    fn sent(rows: &[Row]) -> Vec<Bytes> {
+    fn sent(rows: &[Row<'_>]) -> Vec<Bytes> {
         messages(
             &rows.iter().map(|row| Inserted { row, class: Class::Bot(Sign::UserAgent) }).collect::<Vec<_>>(),
         )
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn a_message_holds_one_workspace_and_is_bounded() {
         let ids = Ids::seeded(5);
-        let rows: Vec<Row> = (0..250).map(|n| row(&ids, n % 2, "")).collect();
+        let rows: Vec<Row<'_>> = (0..250).map(|n| row(&ids, n % 2, "")).collect();
         let mut all = Vec::new();
         for message in sent(&rows) {
             let (workspace, clicks) = read(&message).expect("readable");
@@ -424,7 +424,7 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(all, expected);
         let long = "x".repeat(MESSAGE_BYTES / 2);
-        let rows: Vec<Row> = (0..3).map(|_| row(&ids, 1, &long)).collect();
+        let rows: Vec<Row<'_>> = (0..3).map(|_| row(&ids, 1, &long)).collect();
         assert_eq!(sent(&rows).len(), 3);
         let one = sent(&[row(&ids, 1, "a=b")]);
         let (_, clicks) = read(&one[0]).expect("readable");
@@ -450,7 +450,7 @@ mod tests {
         assert_eq!(seen.query, "yes");
         assert!(lock(&watch.watcher.buffer).0.is_empty());
 
-        let many: Vec<Row> = (0..BUFFERED + 7).map(|_| row(&ids, 1, "")).collect();
+        let many: Vec<Row<'_>> = (0..BUFFERED + 7).map(|_| row(&ids, 1, "")).collect();
         sent(&many).iter().for_each(|message| feed.tell(message, &mut remembered));
         feed.tell_gap();
         for row in &many[..BUFFERED] {

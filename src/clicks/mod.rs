@@ -23,7 +23,11 @@ mod visitor;
 use metrics::{Counter, counter};
 
 use self::class::Class;
-pub use self::{meters::Meters, network::network_of, visitor::VisitorHash};
+pub use self::{
+    meters::Meters,
+    network::{Network, network_of},
+    visitor::VisitorHash,
+};
 use crate::{
     db::Dialect,
     env::Env,
@@ -90,8 +94,7 @@ impl Recorder {
 
     /// Records a click under `id`. When this returns without an error the click survives the death of the process.
     pub fn record(&self, id: ClickId, click: &Click<'_>) -> Result<(), Refused> {
-        let record = self.encode(click);
-        match self.spool.append(RecordKind::Click, id.0, &record) {
+        match self.spool.append_with(RecordKind::Click, id.0, |record| self.encode(click, record)) {
             Ok(_) => Ok(()),
             Err(refused) => {
                 self.unrecorded.increment(1);
@@ -100,9 +103,9 @@ impl Recorder {
         }
     }
 
-    fn encode(&self, click: &Click<'_>) -> Vec<u8> {
+    fn encode(&self, click: &Click<'_>, record: &mut Vec<u8>) {
         let network = click.client.map(network_of).unwrap_or_default();
-        record::encode(&record::Fields {
+        let fields = record::Fields {
             workspace: click.workspace.0.as_bytes(),
             link: click.link.0.as_bytes(),
             platform: click.platform.unsigned_abs(),
@@ -118,7 +121,8 @@ impl Recorder {
             // Looked up now, because the address is not kept.
             country: click.client.and_then(|client| self.geo.country(client)),
             lease: click.lease.as_ref().map_or(&[], |lease| lease.0.as_bytes()),
-        })
+        };
+        record::encode(&fields, record);
     }
 }
 
@@ -152,13 +156,16 @@ fn first_language(header: &str) -> &str {
 
 /// Returns the host of a Referer header, without a port, as it is written; paths and queries of strangers are not kept.
 pub fn referrer_host(referrer: &str) -> &str {
-    let Some((_, rest)) = referrer.split_once("://") else { return "" };
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    match host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
-        Some((v6, _)) => v6,
-        None => host.split(':').next().unwrap_or_default(),
+    // By bytes, which every visit pays for: all that is looked for is ASCII.
+    let Some(scheme) = referrer.as_bytes().windows(3).position(|bytes| bytes == b"://") else { return "" };
+    let rest = &referrer[scheme + 3..];
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'));
+    let authority = &rest[..end.unwrap_or(rest.len())];
+    let host = authority.bytes().rposition(|byte| byte == b'@').map_or(authority, |at| &authority[at + 1..]);
+    if let Some((v6, _)) = host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+        return v6;
     }
+    &host[..host.bytes().position(|byte| byte == b':').unwrap_or(host.len())]
 }
 
 #[cfg(test)]
@@ -179,6 +186,9 @@ mod tests {
         assert_eq!(referrer_host("android-app://com.example/"), "com.example");
         assert_eq!(referrer_host("https://user:password@example.com:8443?q"), "example.com");
         assert_eq!(referrer_host("https://[2001:db8::1]:8443/"), "2001:db8::1");
+        assert_eq!(referrer_host("https://[2001:db8::1"), "[2001");
+        assert_eq!(referrer_host("https://b\u{fc}cher.example"), "b\u{fc}cher.example");
+        assert_eq!(referrer_host("https://"), "");
         assert_eq!(referrer_host("nonsense"), "");
     }
 }

@@ -1,16 +1,37 @@
 //! What is kept of an address: its network, never the whole.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::Deref};
 
 use crate::geo::is_somewhere;
 
+/// The network of an address: 3 bytes, 6, or none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Network {
+    bytes: [u8; 6],
+    length: u8,
+}
+
+impl Deref for Network {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
 /// Returns the /24 of an IPv4 address in 3 bytes or the /48 of an IPv6 address in 6 bytes, or nothing for an address that
 /// says nothing about where somebody is.
-pub fn network_of(address: IpAddr) -> Vec<u8> {
+pub fn network_of(address: IpAddr) -> Network {
     match address.to_canonical() {
-        _ if !is_somewhere(address) => Vec::new(),
-        IpAddr::V4(v4) => v4.octets()[..3].to_vec(),
-        IpAddr::V6(v6) => v6.octets()[..6].to_vec(),
+        _ if !is_somewhere(address) => Network::default(),
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Network { bytes: [a, b, c, 0, 0, 0], length: 3 }
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, e, f, ..] = v6.octets();
+            Network { bytes: [a, b, c, d, e, f], length: 6 }
+        }
     }
 }
 
@@ -36,7 +57,7 @@ mod tests {
             ("fd00::1", vec![]),
             ("fe80::1", vec![]),
         ] {
-            assert_eq!(network_of(address.parse().expect("an address")), expected, "{address}");
+            assert_eq!(network_of(address.parse().expect("an address")).to_vec(), expected, "{address}");
         }
     }
 }

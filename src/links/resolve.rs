@@ -14,6 +14,7 @@
 //! - "No store answers" is never taken for "no such link".
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
@@ -189,46 +190,54 @@ impl Resolver {
         (Self(Arc::new(inner)), Refreshes(refreshes))
     }
 
+    /// Returns the link of `code` on `domain` if this node remembers it well enough to answer at once: what every warm visit
+    /// asks, and it waits for nothing.
+    pub fn recall(&self, domain: &str, code: &str, now: Moment) -> Option<Arc<Target>> {
+        let entry = with_key(domain, code, |key| self.0.held.known.get(key))?;
+        self.recall_entry(&entry, domain, code, now)
+    }
+
+    fn recall_entry(&self, entry: &Entry, domain: &str, code: &str, now: Moment) -> Option<Arc<Target>> {
+        entry.note_use(now);
+        if entry.unconfirmed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let distrusted_before = self.0.held.distrusted_before();
+        match freshness(entry.fetched, distrusted_before, now, &self.0.env.config.cache) {
+            Freshness::Fresh => {}
+            Freshness::Old => {
+                self.0.stale_hits.increment(1);
+                if !entry.refreshing.swap(true, Ordering::Relaxed)
+                    && self.0.refresh.try_send(key_of(domain, code).into()).is_err()
+                {
+                    entry.refreshing.store(false, Ordering::Relaxed);
+                }
+            }
+            Freshness::TooOld => return None,
+        }
+        self.0.hits.increment(1);
+        Some(entry.target.clone())
+    }
+
     /// Returns what is known of `code` on `domain` at `now`.
     pub async fn resolve(&self, domain: &str, code: &str, now: Moment) -> Answer {
-        let joined;
-        let key = if domain.is_empty() {
-            code
-        } else {
-            joined = key_of(domain, code);
-            &joined
-        };
+        let key = key_of(domain, code);
         let settings = &self.0.env.config.cache;
         let remembered = &self.0.held;
-        let held = remembered.known.get(key);
+        let held = remembered.known.get(&*key);
         if let Some(entry) = &held {
-            entry.note_use(now);
+            if let Some(target) = self.recall_entry(entry, domain, code, now) {
+                return Answer::Found(target);
+            }
             if entry.unconfirmed.load(Ordering::Relaxed) {
-                return self.confirm(key, entry, now).await;
+                return self.confirm(&key, entry, now).await;
             }
-            match freshness(entry.fetched, remembered.distrusted_before(), now, settings) {
-                Freshness::Fresh => {
-                    self.0.hits.increment(1);
-                    return Answer::Found(entry.target.clone());
-                }
-                Freshness::Old => {
-                    self.0.hits.increment(1);
-                    self.0.stale_hits.increment(1);
-                    if !entry.refreshing.swap(true, Ordering::Relaxed)
-                        && self.0.refresh.try_send(key.into()).is_err()
-                    {
-                        entry.refreshing.store(false, Ordering::Relaxed);
-                    }
-                    return Answer::Found(entry.target.clone());
-                }
-                Freshness::TooOld => {}
-            }
-        } else if let Some(since) = remembered.unknown.get(key)
+        } else if let Some(since) = remembered.unknown.get(&*key)
             && now - since < life(settings.negative_ttl)
         {
             return Answer::Unknown;
         }
-        match (self.look_up(key).await, held) {
+        match (self.look_up(&key).await, held) {
             (Answer::Away, Some(entry)) if now - entry.fetched < life(settings.max_stale_if_error) => {
                 self.0.stale_hits.increment(1);
                 Answer::Found(entry.target.clone())
@@ -400,12 +409,12 @@ impl Held {
         for (domain, code) in changes::read(message) {
             let key = key_of(domain, code);
             let flights = self.lock();
-            if let Some(flight) = flights.get(&key) {
+            if let Some(flight) = flights.get(&*key) {
                 flight.overtaken.store(true, Ordering::Release);
             }
-            self.known.remove(&key);
-            self.unknown.remove(&key);
-            self.changed.insert(key, now);
+            self.known.remove(&*key);
+            self.unknown.remove(&*key);
+            self.changed.insert(key.into(), now);
         }
     }
 
@@ -519,8 +528,25 @@ async fn fetch(inner: &Inner, key: &str, now: Moment) -> Answer {
     }
 }
 
-fn key_of(domain: &str, code: &str) -> Key {
-    if domain.is_empty() { code.into() } else { format!("{domain}\t{code}").into() }
+fn key_of<'a>(domain: &str, code: &'a str) -> Cow<'a, str> {
+    if domain.is_empty() { Cow::Borrowed(code) } else { Cow::Owned(format!("{domain}\t{code}")) }
+}
+
+/// The longest key that is put together without asking for memory: a host, a tab and a code.
+const KEY_BYTES: usize = 253 + 1 + 128;
+
+/// Hands the key to `work` without asking for memory: every warm visit has one.
+fn with_key<T>(domain: &str, code: &str, work: impl FnOnce(&str) -> T) -> T {
+    let length = domain.len() + 1 + code.len();
+    if domain.is_empty() || length > KEY_BYTES {
+        return work(&key_of(domain, code));
+    }
+    let mut key = [0; KEY_BYTES];
+    key[..domain.len()].copy_from_slice(domain.as_bytes());
+    key[domain.len()] = b'\t';
+    key[domain.len() + 1..length].copy_from_slice(code.as_bytes());
+    // Two texts with a tab between them are one.
+    work(str::from_utf8(&key[..length]).unwrap_or_default())
 }
 
 /// How far an entry can be believed.
@@ -533,10 +559,12 @@ enum Freshness {
 
 /// Judges an entry by its age. One that was fetched before messages were missed is old at the least.
 fn freshness(fetched: Moment, distrusted_before: i64, now: Moment, settings: &config::Cache) -> Freshness {
-    let age = now - fetched;
-    if age >= life(settings.max_stale) {
+    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    let fetched = fetched.timestamp_micros();
+    let age = now.timestamp_micros().saturating_sub(fetched);
+    if age >= micros(settings.max_stale) {
         Freshness::TooOld
-    } else if age >= life(settings.soft_ttl) || fetched.timestamp_micros() < distrusted_before {
+    } else if age >= micros(settings.soft_ttl) || fetched < distrusted_before {
         Freshness::Old
     } else {
         Freshness::Fresh
@@ -639,5 +667,10 @@ mod tests {
     #[test]
     fn a_key_of_the_own_domain_is_the_code_alone() {
         assert_eq!((&*key_of("", "a"), &*key_of("x", "a")), ("a", "x\ta"));
+        for domain in ["", "x", "go.example.com", &"x".repeat(300)] {
+            for code in ["a", &"a".repeat(128)] {
+                assert_eq!(with_key(domain, code, str::to_owned), key_of(domain, code));
+            }
+        }
     }
 }

@@ -97,8 +97,55 @@ impl Redirects {
         client: IpAddr,
         edge: Edge,
     ) -> Response<Full<Bytes>> {
+        match self.follow_at_once(site, code, request, client, edge) {
+            Ok(answer) => answer,
+            Err(waits) => self.follow_later(site, code, request, client, edge, waits).await,
+        }
+    }
+
+    /// Answers a visit as [`Redirects::follow`] does, if that can be done at once: the link is warm and has no limit of clicks.
+    pub fn follow_at_once(
+        &self,
+        site: &Site,
+        code: &str,
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Result<Response<Full<Bytes>>, Waits> {
         let now = self.0.env.now();
-        match self.find(site, code, now).await {
+        if !matches!(site, Site::Own | Site::Of(_)) {
+            return Err(Waits(None));
+        }
+        let recalled = self.0.resolver.recall(site.namespace(), &site.code(code), now);
+        let Some(target) = recalled else { return Err(Waits(None)) };
+        if target.max_clicks != 0 {
+            return Err(Waits(Some(target)));
+        }
+        let visit = self.read(request, client, &target);
+        let class = class::by_request(&request.method, &request.headers, edge);
+        let call = Call { target: &target, site, code, visit: &visit, class, now };
+        Ok(match choose(&target, &visit, now) {
+            Outcome::Go { url, step } => self.go(&call, url, step, None, StatusCode::FOUND),
+            other => self.show(&call, other, None),
+        })
+    }
+
+    /// Answers a visit that [`Redirects::follow_at_once`] could not answer.
+    pub async fn follow_later(
+        &self,
+        site: &Site,
+        code: &str,
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+        Waits(found): Waits,
+    ) -> Response<Full<Bytes>> {
+        let now = self.0.env.now();
+        let found = match found {
+            Some(target) => Ok(target),
+            None => self.find(site, code, now).await,
+        };
+        match found {
             Ok(target) => self.arrive((&target, site, code, now), request, client, edge).await,
             Err(missing) => self.missed(missing, site, request),
         }
@@ -191,8 +238,7 @@ impl Redirects {
         if !outcome.uses_one_up(target) {
             return Some((outcome, None));
         }
-        // In a box: visits to links without a limit should not carry the room that this takes.
-        match Box::pin(self.0.budgets.take(target, now)).await {
+        match self.0.budgets.take(target, now).await {
             Taken::Unit(unit) => Some((outcome, Some(unit))),
             Taken::Unlimited => Some((outcome, None)),
             Taken::UsedUp => Some((choose(target, &Visit { used_up: true, ..*visit }, now), None)),
@@ -249,16 +295,17 @@ impl Redirects {
             return self.not_found(call.visit.languages);
         };
         self.count(if click.is_some() { Ending::Redirected } else { Ending::Unrecorded });
-        let mut response = Response::new(Full::default());
         let (status, kept) = match &call.target.extras {
             Some(extras) if status == StatusCode::FOUND => manner::of(call.target, extras, call.now),
             _ => (status, NO_STORE),
         };
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
+        let mut headers = HeaderMap::with_capacity(3);
         headers.insert(header::LOCATION, location);
         headers.insert(header::CACHE_CONTROL, kept);
-        name_click(headers, click);
+        name_click(&mut headers, click);
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
         response
     }
 
@@ -302,6 +349,10 @@ impl Redirects {
         Ok(recorded.is_ok().then_some(id))
     }
 }
+
+/// Why a visit cannot be answered at once. Holds the link if it is known.
+#[derive(Debug)]
+pub struct Waits(Option<Arc<Target>>);
 
 /// Why there is no link to a code.
 #[derive(Debug, Clone, Copy)]
@@ -357,5 +408,7 @@ pub(super) fn languages(request: &Parts) -> &str {
 
 /// Returns a header as text; bytes that are none become nothing.
 fn text<'a>(request: &'a Parts, name: &header::HeaderName) -> &'a str {
-    request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    let bytes = request.headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
+    // What `to_str` says, a word at a time: hyper lets nothing of ASCII pass that no text has.
+    if bytes.is_ascii() { str::from_utf8(bytes).unwrap_or_default() } else { "" }
 }

@@ -34,7 +34,7 @@ pub mod visitor;
 pub use self::{
     dry_run::dry_run,
     ending::Ending,
-    http::{Redirects, code_of, long_form},
+    http::{Redirects, Waits, code_of, long_form},
     look::looked_up,
     report::{is_form, reported},
     unlock::attempted,

@@ -117,8 +117,11 @@ pub(super) fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bo
 }
 
 fn likes(visit: &Visit<'_>, languages: &[Box<str>], min_quality: Option<u16>) -> bool {
-    liked(visit.languages, min_quality)
-        .any(|favourite| languages.iter().any(|language| covers(language, '-', favourite, Side::Front)))
+    // Of most tags nobody needs to know the quality: a link may have many rules that look at languages.
+    named(visit.languages)
+        .filter(|(tag, _)| languages.iter().any(|language| covers(language, '-', tag, Side::Front)))
+        .filter_map(|(_, parameters)| quality(parameters))
+        .any(|quality| quality >= least(visit.languages, min_quality))
 }
 
 /// Returns the platform as the contract names it.
@@ -150,20 +153,43 @@ fn covers(general: &str, separator: char, special: &str, side: Side) -> bool {
 
 /// Returns the tags of an Accept-Language header that have at least this quality, or its highest.
 fn liked(header: &str, min_quality: Option<u16>) -> impl Iterator<Item = &str> {
-    let best = || tags(header).map(|(_, quality)| quality).max().unwrap_or(0);
-    let least = min_quality.unwrap_or_else(best).max(1);
+    let least = least(header, min_quality);
     tags(header).filter(move |(_, quality)| *quality >= least).map(|(tag, _)| tag)
 }
 
+/// Returns the quality that a tag must have: this, or the highest of the header.
+fn least(header: &str, min_quality: Option<u16>) -> u16 {
+    let best = || match tags(header).next() {
+        // None is higher, and browsers begin with it.
+        Some((_, BEST)) => BEST,
+        _ => tags(header).map(|(_, quality)| quality).max().unwrap_or(0),
+    };
+    min_quality.unwrap_or_else(best).max(1)
+}
+
+/// The highest quality.
+const BEST: u16 = 1000;
+
 /// Returns the tags of an Accept-Language header with their qualities in thousandths. `*` is no language.
 pub(super) fn tags(header: &str) -> impl Iterator<Item = (&str, u16)> {
-    header.split(',').filter_map(|part| {
-        let mut pieces = part.split(';').map(str::trim);
-        let tag = pieces.next().filter(|tag| !tag.is_empty() && *tag != "*")?;
-        let quality = pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
-        let quality = quality.map_or(Some(1.0), |quality| quality.trim().parse::<f32>().ok())?;
-        (0.0..=1.0).contains(&quality).then_some((tag, (quality * 1000.0) as u16))
-    })
+    named(header).filter_map(|(tag, parameters)| Some((tag, quality(parameters)?)))
+}
+
+/// Returns the tags of an Accept-Language header with their parameters.
+fn named(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts = header.split(',').map(|part| part.split_once(';').unwrap_or((part, "")));
+    parts.map(|(tag, parameters)| (tag.trim(), parameters)).filter(|(tag, _)| !tag.is_empty() && *tag != "*")
+}
+
+/// Reads the quality of a tag, in thousandths; `None` when it is none.
+fn quality(parameters: &str) -> Option<u16> {
+    if parameters.is_empty() {
+        return Some(BEST);
+    }
+    let mut pieces = parameters.split(';').map(str::trim);
+    let quality = pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
+    let quality = quality.map_or(Some(1.0), |quality| quality.trim().parse::<f32>().ok())?;
+    (0.0..=1.0).contains(&quality).then_some((quality * 1000.0) as u16)
 }
 
 fn is_in(times: Times, now: Moment) -> bool {

@@ -7,6 +7,7 @@ mod address;
 mod authenticate;
 mod bounds;
 mod cors;
+mod durations;
 mod ending;
 mod gate;
 mod identify;
@@ -25,8 +26,9 @@ use tower::ServiceBuilder;
 pub(super) use self::{
     address::{ClientAddress, client_address, is_trusted, network_of},
     bounds::{overloaded, panic_text},
+    durations::DURATIONS,
     limits::Limiters,
-    measure::{Methods, Redirected},
+    measure::{Methods, Redirected, add_redirects},
 };
 use super::{refusal, shutdown::Life};
 use crate::env::Env;

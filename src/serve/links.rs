@@ -2,14 +2,22 @@
 //! short link goes on to a router with the usual ones.
 
 use std::{
-    convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Instant,
+    any::Any,
+    convert::Infallible,
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
 };
 
-use axum::{Router, body::Body, extract, response::IntoResponse as _, routing::get};
+use axum::{Router, extract, response::IntoResponse as _, routing::get};
 use bytes::Bytes;
-use futures::{FutureExt as _, poll};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Either, Ready, ready},
+};
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
-use http_body_util::{BodyExt as _, Either, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt as _;
@@ -26,11 +34,10 @@ use crate::{
     domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, attempted, code_of, is_form, long_form, looked_up, reported},
+    redirect::{Ending, Redirects, Waits, attempted, code_of, is_form, long_form, looked_up, reported},
 };
 
-/// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
-/// the database.
+/// How many redirects may wait at once, for the database as a rule. Those that wait for nothing need no place.
 const AT_ONCE: usize = 4096;
 /// The largest form that can hold a password.
 const MAX_FORM: usize = 4096;
@@ -53,7 +60,10 @@ struct Shared {
 }
 
 /// A redirect's few bytes, or whatever the router makes.
-type Answer = Response<Either<Full<Bytes>, Body>>;
+type Body = http_body_util::Either<Full<Bytes>, axum::body::Body>;
+/// What is answered at once, or whatever takes longer.
+pub(super) type Answering =
+    Either<Ready<Result<Response<Body>, Infallible>>, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
 
 impl Visits {
     pub(super) fn new(
@@ -77,36 +87,25 @@ impl Visits {
         }))
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(self, peer: Peer, request: Request<Incoming>) -> Result<Answer, Infallible> {
-        let Self(shared) = self;
+    /// Answers one request: a visit to a warm link at once, everything else as soon as it can. What waits is in a box, so that a
+    /// visit that waits for nothing does not carry the room that the longest wait takes.
+    pub(super) fn answer(&self, peer: Peer, request: Request<Incoming>) -> Answering {
         let (parts, body) = request.into_parts();
-        if matches!(parts.method, Method::GET | Method::HEAD) {
+        let mut waits = None;
+        if matches!(parts.method, Method::GET | Method::HEAD)
+            && let Some(code) = code_of(parts.uri.path())
+        {
             let begun = Instant::now();
-            if let Some(response) = visit(&shared, peer, &parts).await {
-                shared.redirected.count(response.status().as_u16(), begun.elapsed());
-                return Ok(response.map(Either::Left));
+            let site = self.0.sites.of(&parts);
+            match visit_at_once(&self.0, peer, &site, code, &parts) {
+                Ok(response) => {
+                    self.0.redirected.count(response.status().as_u16(), begun.elapsed());
+                    return Either::Left(ready(Ok(response.map(Body::Left))));
+                }
+                Err(why) => waits = Some((why, site, begun)),
             }
         }
-        if let Some(code) = reported(parts.uri.path())
-            && (parts.method != Method::POST || is_form(&parts.headers))
-            && matches!(parts.method, Method::GET | Method::HEAD | Method::POST)
-        {
-            let response = report(&shared, peer, code, &parts, body).await;
-            return Ok(response.map(Either::Left));
-        }
-        if let Some(code) = attempted(&parts) {
-            let begun = Instant::now();
-            let response = attempt(&shared, peer, code, &parts, body).await;
-            shared.redirected.count(response.status().as_u16(), begun.elapsed());
-            return Ok(response.map(Either::Left));
-        }
-        if !matches!(parts.method, Method::GET | Method::HEAD) && is_visit(parts.uri.path()) {
-            shared.redirects.count(Ending::Method);
-        }
-        let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
-        let response = shared.router.clone().oneshot(request).await?;
-        Ok(response.map(Either::Right))
+        Either::Right(Box::pin(answer_later(self.0.clone(), peer, parts, body, waits)))
     }
 }
 
@@ -144,13 +143,53 @@ async fn answer_file(
     }
 }
 
-/// Answers a visit to a short link, or a question where it leads; `None` for any other path.
-async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+async fn answer_later(
+    shared: Arc<Shared>,
+    peer: Peer,
+    parts: Parts,
+    body: Incoming,
+    waits: Option<(Waits, Site, Instant)>,
+) -> Result<Response<Body>, Infallible> {
     let path = parts.uri.path();
-    let Some(code) = code_of(path) else { return aside(shared, peer, path, parts).await };
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let (begun, response) = if let Some((waits, site, begun)) = waits {
+        let (client, edge) = known(&shared, peer, &parts);
+        // A path that names no code does not wait for a link.
+        let code = code_of(path).unwrap_or_default();
+        let followed = shared.redirects.follow_later(&site, code, &parts, client, edge, waits);
+        (begun, guarded(&shared, path, followed).await)
+    } else if reads
+        && let (begun, Some(response)) = (Instant::now(), aside(&shared, peer, path, &parts).await)
+    {
+        (begun, response)
+    } else if let Some(code) = reported(path).filter(|_| reads || is_report(&parts)) {
+        return Ok(report(&shared, peer, code, &parts, body).await.map(Body::Left));
+    } else if let Some(code) = attempted(&parts) {
+        let begun = Instant::now();
+        (begun, attempt(&shared, peer, code, &parts, body).await)
+    } else {
+        if !reads && is_visit(path) {
+            shared.redirects.count(Ending::Method);
+        }
+        let request = with_peer(Request::from_parts(parts, axum::body::Body::new(body)), peer);
+        let response = shared.router.clone().oneshot(request).await?;
+        return Ok(response.map(Body::Right));
+    };
+    shared.redirected.count(response.status().as_u16(), begun.elapsed());
+    Ok(response.map(Body::Left))
+}
+
+/// Answers a visit to a short link that need not wait for anything, and answers for a defect of ours.
+fn visit_at_once(
+    shared: &Shared,
+    peer: Peer,
+    site: &Site,
+    code: &str,
+    parts: &Parts,
+) -> Result<Response<Full<Bytes>>, Waits> {
     let (client, edge) = known(shared, peer, parts);
-    let site = shared.sites.of(parts);
-    Some(guarded(shared, path, shared.redirects.follow(&site, code, parts, client, edge)).await)
+    let work = || shared.redirects.follow_at_once(site, code, parts, client, edge);
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Ok(failed(shared, parts.uri.path(), &*panic)))
 }
 
 /// Answers what is about links and domains without being a link, and links in their long form.
@@ -230,20 +269,9 @@ async fn guarded(
         shared.redirects.count(Ending::Overloaded);
         return sorry(&overloaded());
     };
-    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-    // A warm link's answer is there at once, and needs no timer.
-    let answer = match poll!(work.as_mut()) {
-        Poll::Ready(answer) => Ok(answer),
-        Poll::Pending => timeout(LONGEST, work).await,
-    };
-    match answer {
+    match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            shared.redirects.count(Ending::Failed);
-            let error = Error::internal(panic_text(&*panic));
-            tracing::error!(cause = %error.inward(), path, "a redirect failed by our fault");
-            sorry(&error)
-        }
+        Ok(Err(panic)) => failed(shared, path, &*panic),
         Err(_) => {
             shared.redirects.count(Ending::Late);
             tracing::warn!(path, "a redirect took too long");
@@ -255,6 +283,20 @@ async fn guarded(
 /// Says whether a path can be a short link, in either form.
 fn is_visit(path: &str) -> bool {
     code_of(path).is_some() || long_form(path).is_some()
+}
+
+/// Says whether a request can carry what a visitor reports.
+fn is_report(request: &Parts) -> bool {
+    request.method == Method::POST && is_form(&request.headers)
+}
+
+/// Answers for a defect of ours.
+#[cold]
+fn failed(shared: &Shared, path: &str, panic: &(dyn Any + Send)) -> Response<Full<Bytes>> {
+    shared.redirects.count(Ending::Failed);
+    let error = Error::internal(panic_text(panic));
+    tracing::error!(cause = %error.inward(), path, "a redirect failed by our fault");
+    sorry(&error)
 }
 
 fn too_large() -> Response<Full<Bytes>> {

@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -45,6 +45,9 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// How long an HTTP/1.1 connection may rest between requests, heads included. Longer than the 60 seconds that balancers keep
 /// theirs, or they would send into a connection that we are closing.
 const REST: Duration = Duration::from_secs(65);
+/// How often a connection of HTTP/1.1 is looked at whether it rests: it may rest for so much longer. hyper's own timer begins
+/// anew with every answer, which costs a warm redirect a tenth of its time.
+const LOOK: Duration = Duration::from_secs(5);
 /// How old a connection may get, give or take a tenth, so that balancers spread them anew.
 const AGE: Duration = Duration::from_mins(30);
 /// How long an aged connection may finish what it has begun.
@@ -185,9 +188,11 @@ fn protocol() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REST)
-        .max_headers(64)
+        // The next head may take as long as the connection may rest: see [`Rest`]. At most 100 headers, as hyper has it without
+        // being told: told, it clears the room for them at every request.
+        .header_read_timeout(None)
+        // An answer is one piece as a rule, and pages are small.
+        .writev(false)
         .max_buf_size(16 * 1024)
         .keep_alive(true);
     builder
@@ -251,9 +256,9 @@ async fn speak<I, H, F, B>(
     let told = story.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         told.begun.store(true, Ordering::Relaxed);
-        // HTTP/2 knows no such header.
-        let story = (request.version() <= Version::HTTP_11).then(|| told.clone());
-        Answering { inner: answer(request), story }
+        // HTTP/2 knows no header that ends a connection, and has pings that tell whether the peer is there.
+        let task = (request.version() <= Version::HTTP_11).then(|| Task::begin(told.clone()));
+        Answering { inner: answer(request), task }
     });
     let stream = Opening { inner: stream, story: story.clone(), seen: 0 };
     let connection = protocol.serve_connection(TokioIo::new(stream), service);
@@ -261,6 +266,7 @@ async fn speak<I, H, F, B>(
 
     let opened = Instant::now();
     let mut deadline = opened + BEGIN;
+    let mut rest = Rest { tasks: 0, since: opened };
     let mut stage = Stage::Open;
     loop {
         let outside = async {
@@ -288,8 +294,10 @@ async fn speak<I, H, F, B>(
             (Outside::Cut, _) | (Outside::Time, Stage::Finishing) => return,
             (Outside::Closing, _) => AGE,
             (Outside::Time, Stage::Open) if !story.begun.load(Ordering::Relaxed) => return,
+            (Outside::Time, Stage::Open) if rest.is_over(&story, Instant::now()) => return,
             (Outside::Time, Stage::Open) if opened.elapsed() < age => {
-                deadline = opened + age;
+                let spoken = if story.http2.load(Ordering::Relaxed) { age } else { opened.elapsed() + LOOK };
+                deadline = opened + spoken.min(age);
                 continue;
             }
             (Outside::Time, Stage::Open) => AGED_GRACE,
@@ -341,6 +349,49 @@ struct Story {
     http2: AtomicBool,
     /// The connection is to end with its next answer.
     leaving: AtomicBool,
+    /// How many requests of HTTP/1.1 have come.
+    tasks: AtomicU32,
+    /// One of them is being answered.
+    answering: AtomicBool,
+}
+
+/// A request of HTTP/1.1 until the last byte of its answer is handed over. There is one at a time.
+struct Task(Arc<Story>);
+
+impl Task {
+    fn begin(story: Arc<Story>) -> Self {
+        // Written by the connection's own task only.
+        story.tasks.store(story.tasks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        story.answering.store(true, Ordering::Relaxed);
+        Self(story)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.answering.store(false, Ordering::Relaxed);
+    }
+}
+
+/// How long a connection of HTTP/1.1 has rested, seen from time to time.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    /// How many requests had come when it was looked at last.
+    tasks: u32,
+    /// Since when no other has come and none was being answered, as far as was seen.
+    since: Instant,
+}
+
+impl Rest {
+    /// Looks at the connection, and says whether it has rested for [`REST`].
+    fn is_over(&mut self, story: &Story, now: Instant) -> bool {
+        let tasks = story.tasks.load(Ordering::Relaxed);
+        let busy = story.http2.load(Ordering::Relaxed) || story.answering.load(Ordering::Relaxed);
+        if busy || tasks != self.tasks {
+            *self = Self { tasks, since: now };
+        }
+        now.duration_since(self.since) >= REST
+    }
 }
 
 pin_project! {
@@ -348,25 +399,55 @@ pin_project! {
     struct Answering<F> {
         #[pin]
         inner: F,
-        story: Option<Arc<Story>>,
+        task: Option<Task>,
     }
 }
 
 impl<F, B, E> Future for Answering<F>
 where
-    F: Future<Output = Result<http::Response<B>, E>>,
+    F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<Words<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut outcome = ready!(this.inner.poll(cx));
-        if let Ok(response) = &mut outcome
-            && this.story.as_ref().is_some_and(|story| story.leaving.load(Ordering::Relaxed))
-        {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        Poll::Ready(outcome)
+        let outcome = ready!(this.inner.poll(cx));
+        let task = this.task.take();
+        Poll::Ready(outcome.map(|mut response| {
+            if task.as_ref().is_some_and(|task| task.0.leaving.load(Ordering::Relaxed)) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response.map(|inner| Words { inner, task })
+        }))
+    }
+}
+
+pin_project! {
+    /// What an answer says. While it is being said the connection does not rest.
+    struct Words<B> {
+        #[pin]
+        inner: B,
+        task: Option<Task>,
+    }
+}
+
+impl<B: HttpBody> HttpBody for Words<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        self.project().inner.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.inner.size_hint()
     }
 }
 
@@ -494,6 +575,28 @@ pub(super) fn with_peer(mut request: Request<Body>, peer: Peer) -> Request<Body>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_rests_from_the_end_of_one_answer_to_the_next_request() {
+        let story = Arc::new(Story::default());
+        let opened = Instant::now();
+        let after = |seconds| opened + Duration::from_secs(seconds);
+        let mut rest = Rest { tasks: 0, since: opened };
+        let first = Task::begin(story.clone());
+        assert!(!rest.is_over(&story, after(5)));
+        // A long answer is no rest.
+        assert!(!rest.is_over(&story, after(500)));
+        drop(first);
+        assert!(!rest.is_over(&story, after(564)));
+        // An answer between two looks begins it anew.
+        drop(Task::begin(story.clone()));
+        assert!(!rest.is_over(&story, after(569)));
+        assert!(!rest.is_over(&story, after(633)));
+        assert!(rest.is_over(&story, after(634)));
+        // HTTP/2 has pings for that.
+        story.http2.store(true, Ordering::Relaxed);
+        assert!(!rest.is_over(&story, after(1000)));
+    }
 
     #[test]
     fn one_address_holds_its_share_and_no_more() {

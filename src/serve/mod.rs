@@ -142,8 +142,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     };
     let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone());
     let calls = grpc::router(&env, &outbound, &life, &health, limits.as_ref());
-    door("links", links, certificates.as_ref())
-        .open(move |peer, request| visits.clone().answer(peer, request));
+    door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
     door("api", api, certificates.as_ref()).open(listen::to_router(calls));
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 

@@ -13,7 +13,7 @@ use tonic::service::Routes;
 
 use super::{
     health::{Eyes, Health},
-    layers::{self, Methods},
+    layers::{self, DURATIONS, Methods},
     refusal,
 };
 use crate::{
@@ -25,22 +25,16 @@ use crate::{
 /// The recorder belongs to the process, because the `metrics` crate has one: servers in the same test process share it.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Upper bounds of the durations, from a redirect out of memory to the longest call.
-const DURATIONS: &[f64] = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0, 30.0,
-];
-
 /// Installs the recorder, before the first handle is made: a handle made earlier counts for nobody.
 pub(super) fn install_recorder() {
     RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new();
         let builder = builder
-            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), DURATIONS)
+            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), &DURATIONS)
             .unwrap_or_else(|_| PrometheusBuilder::new());
         let delay = Matcher::Full("linkforty_link_change_delay_seconds".to_owned());
         let builder =
-            builder.set_buckets_for_metric(delay, DURATIONS).unwrap_or_else(|_| PrometheusBuilder::new());
+            builder.set_buckets_for_metric(delay, &DURATIONS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
@@ -89,7 +83,8 @@ async fn ask(sites: Sites, Query(Question { domain }): Query<Question>) -> (Stat
 
 async fn render() -> ([(http::HeaderName, &'static str); 1], String) {
     measure_process();
-    let text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
+    let mut text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
+    layers::add_redirects(&mut text);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

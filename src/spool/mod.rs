@@ -329,6 +329,17 @@ impl Spool {
     /// Takes microseconds; waits for no disk. Returns where the record begins, which is where the reader finds it
     /// unless a failed sync forces it to be written again elsewhere.
     pub fn append(&self, kind: RecordKind, id: Uuid, payload: &[u8]) -> Result<Position, Refused> {
+        self.append_with(kind, id, |record| record.extend_from_slice(payload))
+    }
+
+    /// Appends as [`Spool::append`] does what `payload` adds to the record. It takes nothing away from it, and does not append
+    /// itself.
+    pub fn append_with(
+        &self,
+        kind: RecordKind,
+        id: Uuid,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Position, Refused> {
         self.owner.shared.append(kind.into(), id, payload, None)
     }
 
@@ -342,6 +353,7 @@ impl Spool {
         payload: &[u8],
     ) -> Result<Position, Refused> {
         let (waiter, synced) = oneshot::channel();
+        let payload = |record: &mut Vec<u8>| record.extend_from_slice(payload);
         let position = self.owner.shared.append(kind.into(), id, payload, Some(waiter))?;
         synced.await.unwrap_or(Err(Refused::Failed))?;
         Ok(position)

@@ -1,7 +1,7 @@
 //! The one consumer's side: batches in order, and word back about what need not be kept.
 //!
-//! It reads what the writer has published and nothing beyond, a chunk at a time, off the async threads. Waiting
-//! costs nothing: the writer wakes it when there is enough.
+//! It reads what the writer has published and nothing beyond, a chunk at a time, on the thread of whoever drains: as a rule
+//! what was just written, out of the page cache. Waiting costs nothing: the writer wakes it when there is enough.
 
 use std::collections::VecDeque;
 use std::io;
@@ -78,7 +78,7 @@ impl Reader {
             // Both are read before looking, so that nothing that comes later is slept over.
             let closed = shared.closed.load(Ordering::SeqCst);
             let seen = shared.appended.load(Ordering::SeqCst);
-            filling.fill(&shared, &mut cursor).await;
+            filling.fill(&shared, &mut cursor);
             if !filling.records.is_empty() || closed {
                 break seen;
             }
@@ -92,7 +92,7 @@ impl Reader {
                     break;
                 }
             }
-            filling.fill(&shared, &mut cursor).await;
+            filling.fill(&shared, &mut cursor);
         }
 
         let end = cursor.position;
@@ -204,7 +204,7 @@ struct Filling {
 
 impl Filling {
     /// Adds what has been published, as far as it fits.
-    async fn fill(&mut self, shared: &Arc<Shared>, cursor: &mut Cursor) {
+    fn fill(&mut self, shared: &Shared, cursor: &mut Cursor) {
         while !self.full {
             let Some(segment) = cursor.segment.clone() else {
                 let Some(next) = shared.segment_after(cursor.position.segment) else { return };
@@ -225,16 +225,10 @@ impl Filling {
             let (offset, records_left) = (cursor.position.offset, self.max_records - self.records.len());
             let bytes_left = self.max_bytes.saturating_sub(self.bytes);
             let first = self.records.is_empty();
-            let quarantine = shared.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let chunk = read_chunk(&segment, offset, written, records_left, bytes_left, first);
-                if chunk.damaged {
-                    quarantine.quarantine(&segment);
-                }
-                chunk
-            });
-            // Fails only when the runtime ends.
-            let Ok(chunk) = read.await else { return };
+            let chunk = read_chunk(&segment, offset, written, records_left, bytes_left, first);
+            if chunk.damaged {
+                shared.quarantine(&segment);
+            }
             cursor.position.offset = chunk.end;
             cursor.records += chunk.records.len() as u64;
             self.bytes += chunk.bytes;

@@ -93,18 +93,18 @@ impl Found {
     }
 }
 
-/// Writes an unsealed record into `buffer`, replacing what was there, and returns its checksum so far.
+/// Writes an unsealed record into `buffer`, replacing what was there, and returns its checksum so far. `payload` adds its
+/// bytes.
 ///
 /// This is the part that needs no lock: [`seal`] adds the place once it is known.
-pub(super) fn encode(buffer: &mut Vec<u8>, kind: u8, id: Uuid, payload: &[u8]) -> u32 {
+pub(super) fn encode(buffer: &mut Vec<u8>, kind: u8, id: Uuid, payload: impl FnOnce(&mut Vec<u8>)) -> u32 {
     buffer.clear();
-    let len = (FRAME - CHECKED_FROM + payload.len()) as u32;
-    buffer.extend_from_slice(&len.to_le_bytes());
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.push(kind);
-    buffer.push(RECORD_VERSION);
+    buffer.extend_from_slice(&[0; CHECKED_FROM]);
+    buffer.extend_from_slice(&[kind, RECORD_VERSION]);
     buffer.extend_from_slice(id.as_bytes());
-    buffer.extend_from_slice(payload);
+    payload(buffer);
+    let len = (buffer.len() - CHECKED_FROM) as u32;
+    buffer[..4].copy_from_slice(&len.to_le_bytes());
     unplaced_crc(buffer)
 }
 
@@ -225,7 +225,9 @@ mod tests {
         let mut places = Vec::new();
         let mut record = Vec::new();
         for (n, payload) in payloads.iter().enumerate() {
-            let unplaced = encode(&mut record, 1, Uuid::from_u128(n as u128 + 1), payload);
+            let unplaced = encode(&mut record, 1, Uuid::from_u128(n as u128 + 1), |record| {
+                record.extend_from_slice(payload)
+            });
             seal(&mut record, unplaced, ID, bytes.len() as u64);
             places.push(bytes.len()..bytes.len() + record.len());
             bytes.extend_from_slice(&record);
@@ -337,7 +339,7 @@ mod tests {
             bytes.extend_from_slice(&garbage);
             let mut record = Vec::new();
             for payload in &after {
-                let unplaced = encode(&mut record, 2, Uuid::from_u128(99), payload);
+                let unplaced = encode(&mut record, 2, Uuid::from_u128(99), |record| record.extend_from_slice(payload));
                 seal(&mut record, unplaced, ID, bytes.len() as u64);
                 bytes.extend_from_slice(&record);
             }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::directory::{SegmentFile, read_tolerant};
-use super::segment::{self, FRAME, HEADER_LEN, MAX_RECORD};
+use super::segment::{self, HEADER_LEN, MAX_RECORD};
 use super::shared::{Shared, lock};
 use super::{Position, Refused};
 
@@ -121,12 +121,12 @@ impl Dirty {
 }
 
 impl Shared {
-    /// Appends a record. With a waiter, the next sync is due at once and tells it.
+    /// Appends a record to which `payload` adds its bytes. With a waiter, the next sync is due at once and tells it.
     pub fn append(
         &self,
         kind: u8,
         id: Uuid,
-        payload: &[u8],
+        payload: impl FnOnce(&mut Vec<u8>),
         waiter: Option<Waiter>,
     ) -> Result<Position, Refused> {
         let appended = self.try_append(kind, id, payload, waiter);
@@ -141,13 +141,9 @@ impl Shared {
         &self,
         kind: u8,
         id: Uuid,
-        payload: &[u8],
+        payload: impl FnOnce(&mut Vec<u8>),
         waiter: Option<Waiter>,
     ) -> Result<Position, Refused> {
-        let max = MAX_RECORD.min((self.options.segment_bytes - HEADER_LEN) as usize);
-        if FRAME + payload.len() > max {
-            return Err(Refused::TooLarge);
-        }
         let durable = waiter.is_some();
         if let Some(reason) = self.refuses(durable) {
             return Err(reason);
@@ -155,6 +151,10 @@ impl Shared {
         RECORD
             .with_borrow_mut(|record| {
                 let unplaced = segment::encode(record, kind, id, payload);
+                if record.len() > MAX_RECORD.min((self.options.segment_bytes - HEADER_LEN) as usize) {
+                    record.shrink_to(MAX_RECORD);
+                    return Err(Refused::TooLarge);
+                }
                 let mut state = lock(&self.state);
                 // Asked again under the lock: after `close` has taken it once, nothing more is written.
                 if self.closed.load(Ordering::SeqCst) {

@@ -115,7 +115,7 @@ async fn little_is_kept_of_a_visitor() {
             (tenant.id.clone(), made.id.clone())
         );
         assert_eq!(kept.network, [203, 0, 113], "{store}: the /24 and no more");
-        assert_eq!(kept.network, network_of("203.0.113.1".parse().expect("an address")));
+        assert_eq!(kept.network, network_of("203.0.113.1".parse().expect("an address")).to_vec());
         assert_eq!(text(&app, kept.user_agent_id).await, long[..512]);
         assert_eq!(text(&app, kept.referrer_id).await, "mail.example.com");
         assert_eq!(text(&app, kept.language_id).await, "de-CH");

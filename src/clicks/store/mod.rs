@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::NaiveDate;
-use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, sync::Cache};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use uuid::Uuid;
 
@@ -27,23 +27,23 @@ use crate::{
     spool::Position,
 };
 
-/// One click as the spool holds it.
+/// One click as the spool holds it. Its texts are those of the batch it was read from.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct Row<'a> {
     pub id: ClickId,
     pub workspace: WorkspaceId,
     pub link: LinkId,
     pub platform: i16,
     pub class: Class,
     pub step: i16,
-    pub network: Vec<u8>,
+    pub network: &'a [u8],
     pub visitor: i64,
-    pub user_agent: String,
-    pub referrer_host: String,
-    pub language: String,
-    pub query: String,
+    pub user_agent: &'a str,
+    pub referrer_host: &'a str,
+    pub language: &'a str,
+    pub query: &'a str,
     /// The link's own, `name=value` each.
-    pub link_campaign: Vec<String>,
+    pub link_campaign: Vec<&'a str>,
     pub country: Option<Country>,
     pub lease: Option<LeaseId>,
 }
@@ -69,7 +69,7 @@ pub struct Progress {
 /// A click with its texts replaced by their numbers.
 #[derive(Debug, Clone, Copy)]
 struct Coded<'a> {
-    row: &'a Row,
+    row: &'a Row<'a>,
     class: Class,
     user_agent: i32,
     referrer: i32,
@@ -80,13 +80,13 @@ struct Coded<'a> {
 /// A row that was really inserted, and who made the click now that its user agent is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Inserted<'a> {
-    pub row: &'a Row,
+    pub row: &'a Row<'a>,
     pub class: Class,
 }
 
 /// What the drain has to count: clicks by people and others, by workspace, link and hour. Sorted, so that two nodes lock the same rows in the
 /// same order.
-type Counts = BTreeMap<(WorkspaceId, LinkId, i32), (i64, i64)>;
+type Counts = Vec<((WorkspaceId, LinkId, i32), (i64, i64))>;
 
 /// Texts whose numbers are known, and what their user agents say.
 #[derive(Debug)]
@@ -119,19 +119,20 @@ impl Dictionary {
 pub async fn write<'a>(
     db: &DatabaseConnection,
     dictionary: &Dictionary,
-    rows: &'a [Row],
+    rows: &'a [Row<'a>],
     progress: Progress,
 ) -> Result<Vec<Inserted<'a>>, DbErr> {
     let campaigns: Vec<String> =
-        rows.iter().map(|row| query::campaign(&row.query, &row.link_campaign)).collect();
+        rows.iter().map(|row| query::campaign(row.query, &row.link_campaign)).collect();
     let texts = Texts::of(rows, &campaigns);
     let numbers = numbers(db, dictionary, &texts.distinct).await?;
+    let classes = texts.classes(dictionary);
     let coded: Vec<Coded<'_>> = rows
         .iter()
         .zip(&texts.places)
         .map(|(row, ([user_agent, referrer, language], campaign))| Coded {
             row,
-            class: if row.class == Class::Human { dictionary.class(&row.user_agent) } else { row.class },
+            class: if row.class == Class::Human { classes[*user_agent] } else { row.class },
             user_agent: numbers[*user_agent],
             referrer: numbers[*referrer],
             language: numbers[*language],
@@ -186,24 +187,35 @@ pub async fn bury(
     .map(drop)
 }
 
+/// Which rows of a batch were really inserted.
+#[derive(Debug)]
+enum Made {
+    /// Every one: the batch is new, and held none twice.
+    All,
+    /// Those with these ids.
+    Some(HashSet<Uuid>),
+}
+
 /// Returns the rows that were really inserted, each once even when the batch held it twice.
-fn fresh<'a>(rows: &[Coded<'a>], mut inserted: HashSet<Uuid>) -> Vec<Inserted<'a>> {
-    let mut fresh = Vec::with_capacity(inserted.len());
-    for coded in rows {
-        if inserted.remove(&coded.row.id.0) {
-            fresh.push(Inserted { row: coded.row, class: coded.class });
+fn fresh<'a>(rows: &[Coded<'a>], made: Made) -> Vec<Inserted<'a>> {
+    let inserted = |coded: &Coded<'a>| Inserted { row: coded.row, class: coded.class };
+    match made {
+        Made::All => rows.iter().map(inserted).collect(),
+        Made::Some(mut ids) => {
+            rows.iter().filter(|coded| ids.remove(&coded.row.id.0)).map(inserted).collect()
         }
     }
-    fresh
 }
 
 /// Counts the rows that were inserted.
 fn counts(inserted: &[Inserted<'_>]) -> Counts {
-    let mut counts = Counts::new();
+    let mut counts: HashMap<_, (i64, i64), DefaultHashBuilder> = HashMap::default();
     for Inserted { row, class } in inserted {
         let (people, others) = counts.entry((row.workspace, row.link, hour_of(row.id))).or_default();
         if *class == Class::Human { *people += 1 } else { *others += 1 }
     }
+    let mut counts = Counts::from_iter(counts);
+    counts.sort_unstable();
     counts
 }
 
@@ -216,15 +228,14 @@ fn by_lease(inserted: &[Inserted<'_>]) -> BTreeMap<LeaseId, i64> {
     used
 }
 
-/// Adds the hours up: what the totals of a link grow by.
-fn by_link(counts: &Counts) -> BTreeMap<(WorkspaceId, LinkId), (i64, i64)> {
-    let mut totals = BTreeMap::<_, (i64, i64)>::new();
-    for ((workspace, link, _), (people, others)) in counts {
-        let total = totals.entry((*workspace, *link)).or_default();
-        total.0 += people;
-        total.1 += others;
-    }
-    totals
+/// Adds the hours up: what the totals of a link grow by. In the same order.
+fn by_link(counts: &Counts) -> Vec<((WorkspaceId, LinkId), (i64, i64))> {
+    let link = |((workspace, link, _), _): &((WorkspaceId, LinkId, i32), _)| (*workspace, *link);
+    let hours = counts.chunk_by(|one, next| link(one) == link(next));
+    let sum = |of: fn(&(i64, i64)) -> i64, hours: &[((WorkspaceId, LinkId, i32), (i64, i64))]| {
+        hours.iter().map(|(_, count)| of(count)).sum()
+    };
+    hours.map(|hours| (link(&hours[0]), (sum(|count| count.0, hours), sum(|count| count.1, hours)))).collect()
 }
 
 /// Returns the hour of a click: whole hours since 1970.
@@ -240,9 +251,9 @@ struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn of(rows: &'a [Row], campaigns: &'a [String]) -> Self {
+    fn of(rows: &'a [Row<'a>], campaigns: &'a [String]) -> Self {
         let mut distinct = Vec::new();
-        let mut known: HashMap<(Kind, &str), usize> = HashMap::new();
+        let mut known: HashMap<(Kind, &str), usize, DefaultHashBuilder> = HashMap::default();
         let mut place = |kind, text: &'a str| {
             *known.entry((kind, text)).or_insert_with(|| {
                 distinct.push((kind, text));
@@ -254,14 +265,23 @@ impl<'a> Texts<'a> {
             .zip(campaigns)
             .map(|(row, campaign)| {
                 let always = [
-                    place(Kind::UserAgent, &row.user_agent),
-                    place(Kind::Referrer, &row.referrer_host),
-                    place(Kind::Language, &row.language),
+                    place(Kind::UserAgent, row.user_agent),
+                    place(Kind::Referrer, row.referrer_host),
+                    place(Kind::Language, row.language),
                 ];
                 (always, (!campaign.is_empty()).then(|| place(Kind::Campaign, campaign)))
             })
             .collect();
         Self { distinct, places }
+    }
+
+    /// What each text says of its visitor. Only user agents say something.
+    fn classes(&self, dictionary: &Dictionary) -> Vec<Class> {
+        let class = |(kind, text): &(Kind, &str)| match kind {
+            Kind::UserAgent => dictionary.class(text),
+            _ => Class::Human,
+        };
+        self.distinct.iter().map(class).collect()
     }
 }
 
@@ -320,12 +340,12 @@ mod tests {
             platform: 0,
             class,
             step: 4,
-            network: Vec::new(),
+            network: &[],
             visitor: 0,
-            user_agent: String::new(),
-            referrer_host: String::new(),
-            language: String::new(),
-            query: String::new(),
+            user_agent: "",
+            referrer_host: "",
+            language: "",
+            query: "",
             link_campaign: Vec::new(),
             country: None,
             lease: (class == Class::Human).then_some(LeaseId(Uuid::nil())),
@@ -345,13 +365,20 @@ mod tests {
             .collect();
         coded.push(Coded { class: Class::Human, ..coded[0] });
         let inserted = HashSet::from([rows[0].id.0, rows[1].id.0]);
-        let fresh = fresh(&coded, inserted);
+        let fresh = fresh(&coded, Made::Some(inserted));
         assert_eq!(
             fresh.iter().map(|one| (one.row.id, one.class)).collect::<Vec<_>>(),
             [(rows[0].id, Class::Human), (rows[1].id, preview)]
         );
         assert_eq!(by_lease(&fresh), BTreeMap::from([(LeaseId(Uuid::nil()), 1)]));
-        let counts = counts(&fresh);
-        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [((rows[0].workspace, rows[0].link, 2), (1, 1))]);
+        let link = (rows[0].workspace, rows[0].link);
+        assert_eq!(counts(&fresh), [((link.0, link.1, 2), (1, 1))]);
+        let hours = vec![
+            ((link.0, link.1, 2), (1, 1)),
+            ((link.0, link.1, 3), (5, 0)),
+            ((link.0, LinkId(Uuid::max()), 3), (0, 7)),
+        ];
+        assert_eq!(by_link(&hours), [(link, (6, 1)), ((link.0, LinkId(Uuid::max())), (0, 7))]);
+        assert_eq!(super::fresh(&coded[..3], Made::All).len(), 3);
     }
 }

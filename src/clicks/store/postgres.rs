@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Inserted, Kind, Progress, by_lease, by_link, counts, fresh};
+use super::{Coded, Counts, Inserted, Kind, Made, Progress, by_lease, by_link, counts, fresh};
 use crate::{
     geo::Country,
     ids::{LeaseId, time_of},
@@ -55,11 +55,12 @@ async fn try_write<'a>(
     Ok(inserted)
 }
 
-async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uuid>, sqlx::Error> {
+async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<Made, sqlx::Error> {
     if rows.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(Made::All);
     }
-    // One array comes back and not a row for each click, which would cost as much as the rest of the drain.
+    // Nothing comes back when every row is new, and else one array and not a row for each click, which would cost as much as
+    // the rest of the drain.
     let found: Option<Vec<Uuid>> = sqlx::query_scalar(
         "WITH inserted AS (
          INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
@@ -69,7 +70,7 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
                               $13::char(2)[], $14::integer[])
          ON CONFLICT (id) DO NOTHING
          RETURNING id)
-         SELECT array_agg(id) FROM inserted",
+         SELECT CASE WHEN count(*) < $15 THEN coalesce(array_agg(id), '{}') END FROM inserted",
     )
     .bind(column(rows, |row| row.row.id.0))
     .bind(column(rows, |row| row.row.workspace.0))
@@ -81,13 +82,14 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<HashSet<Uui
     .bind(column(rows, |row| row.row.platform))
     .bind(column(rows, |row| row.class.number()))
     .bind(column(rows, |row| row.row.step))
-    .bind(column(rows, |row| row.row.network.as_slice()))
-    .bind(column(rows, |row| if row.row.query.is_empty() { None } else { Some(row.row.query.as_str()) }))
+    .bind(column(rows, |row| row.row.network))
+    .bind(column(rows, |row| Some(row.row.query).filter(|query| !query.is_empty())))
     .bind(column(rows, |row| row.row.country.as_ref().map(Country::as_str)))
     .bind(column(rows, |row| row.campaign))
+    .bind(rows.len() as i64)
     .fetch_one(&mut *tx)
     .await?;
-    Ok(found.unwrap_or_default().into_iter().collect())
+    Ok(found.map_or(Made::All, |ids| Made::Some(ids.into_iter().collect())))
 }
 
 async fn add_counts(tx: &mut PgConnection, counts: &Counts) -> Result<(), sqlx::Error> {
@@ -100,11 +102,11 @@ async fn add_counts(tx: &mut PgConnection, counts: &Counts) -> Result<(), sqlx::
          ON CONFLICT (workspace_id, link_id, hour) DO UPDATE
          SET clicks = click_rollups.clicks + excluded.clicks, bot_clicks = click_rollups.bot_clicks + excluded.bot_clicks",
     )
-    .bind(counts.keys().map(|key| key.0.0).collect::<Vec<_>>())
-    .bind(counts.keys().map(|key| key.1.0).collect::<Vec<_>>())
-    .bind(counts.keys().map(|key| key.2).collect::<Vec<_>>())
-    .bind(counts.values().map(|count| count.0).collect::<Vec<_>>())
-    .bind(counts.values().map(|count| count.1).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.0.0.0).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.0.1.0).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.0.2).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.1.0).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.1.1).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await?;
     let totals = by_link(counts);
@@ -114,10 +116,10 @@ async fn add_counts(tx: &mut PgConnection, counts: &Counts) -> Result<(), sqlx::
          ON CONFLICT (workspace_id, link_id) DO UPDATE
          SET clicks = link_totals.clicks + excluded.clicks, bot_clicks = link_totals.bot_clicks + excluded.bot_clicks",
     )
-    .bind(totals.keys().map(|key| key.0.0).collect::<Vec<_>>())
-    .bind(totals.keys().map(|key| key.1.0).collect::<Vec<_>>())
-    .bind(totals.values().map(|count| count.0).collect::<Vec<_>>())
-    .bind(totals.values().map(|count| count.1).collect::<Vec<_>>())
+    .bind(totals.iter().map(|total| total.0.0.0).collect::<Vec<_>>())
+    .bind(totals.iter().map(|total| total.0.1.0).collect::<Vec<_>>())
+    .bind(totals.iter().map(|total| total.1.0).collect::<Vec<_>>())
+    .bind(totals.iter().map(|total| total.1.1).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await
     .map(drop)

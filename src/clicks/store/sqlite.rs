@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Inserted, Kind, Progress, by_lease, by_link, counts, fresh};
+use super::{Coded, Counts, Inserted, Kind, Made, Progress, by_lease, by_link, counts, fresh};
 use crate::ids::LeaseId;
 
 /// SQLite takes 32,766 values in a statement; fourteen to a click.
@@ -23,7 +23,7 @@ pub(super) async fn write<'a>(
     for chunk in rows.chunks(ROWS_A_STATEMENT) {
         insert(&mut tx, chunk, &mut inserted).await?;
     }
-    let inserted = fresh(rows, inserted);
+    let inserted = fresh(rows, Made::Some(inserted));
     add_counts(&mut tx, &counts(&inserted)).await?;
     add_to_leases(&mut tx, &by_lease(&inserted)).await?;
     sqlx::query(
@@ -63,8 +63,8 @@ async fn insert(
             .push_bind(row.platform)
             .push_bind(coded.class.number())
             .push_bind(row.step)
-            .push_bind(row.network.clone())
-            .push_bind(if row.query.is_empty() { None } else { Some(row.query.clone()) })
+            .push_bind(row.network.to_vec())
+            .push_bind(if row.query.is_empty() { None } else { Some(row.query.to_owned()) })
             .push_bind(row.country.map(|country| country.as_str().to_owned()))
             .push_bind(coded.campaign);
     });

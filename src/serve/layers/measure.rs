@@ -11,14 +11,17 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
+use super::durations::Durations;
 use crate::pb;
 
 const REQUESTS: &str = "linkforty_requests_total";
 const DURATION: &str = "linkforty_request_duration_seconds";
+/// Of redirects. Like the recorder it belongs to the process.
+static REDIRECTS: Durations = Durations::new();
 const IN_FLIGHT: &str = "linkforty_requests_in_flight";
 
 /// Every method of the contract. Only these become labels: a label made of what clients send would never stop growing.
@@ -163,7 +166,6 @@ fn http_code(status: u16) -> &'static str {
 pub(in crate::serve) struct Redirected {
     codes: Arc<[(u16, Counter)]>,
     others: Counter,
-    duration: Histogram,
 }
 
 impl Redirected {
@@ -172,13 +174,17 @@ impl Redirected {
         Self {
             codes: HTTP.iter().map(|(code, name)| (*code, counter(name))).collect(),
             others: counter("other"),
-            duration: metrics::histogram!(DURATION, "listener" => "links", "method" => "redirect"),
         }
     }
 
     pub(in crate::serve) fn count(&self, status: u16, took: Duration) {
         let counter = self.codes.iter().find(|(code, _)| *code == status);
         counter.map_or(&self.others, |(_, counter)| counter).increment(1);
-        self.duration.record(took);
+        REDIRECTS.record(took);
     }
+}
+
+/// Adds to a page of metrics how long redirects took.
+pub(in crate::serve) fn add_redirects(page: &mut String) {
+    REDIRECTS.add_to(page, DURATION, r#"listener="links",method="redirect""#);
 }
