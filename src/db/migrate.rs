@@ -80,6 +80,9 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::idempotency_key::Entity>(db, "idempotency_keys").await);
         wrong.extend(readable::<entity::link::Entity>(db, "links").await);
         wrong.extend(readable::<entity::link_total::Entity>(db, "link_totals").await);
+        wrong.extend(readable::<entity::link_import::Entity>(db, "link_imports").await);
+        wrong.extend(readable::<entity::link_import_error::Entity>(db, "link_import_errors").await);
+        wrong.extend(readable::<entity::link_import_draft::Entity>(db, "link_import_drafts").await);
         wrong.extend(readable::<entity::click_rollup::Entity>(db, "click_rollups").await);
         wrong.extend(readable::<entity::click::Entity>(db, "clicks").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);

@@ -28,6 +28,7 @@ pub struct ProcessLimits {
     sign_in: Limiter,
     unlock: Limiter,
     unlock_link: Limiter,
+    qr_code: Limiter,
     hand: Hand,
 }
 
@@ -43,6 +44,7 @@ impl ProcessLimits {
             sign_in: buckets(LimitName::SignIn),
             unlock: buckets(LimitName::Unlock),
             unlock_link: buckets(LimitName::UnlockLink),
+            qr_code: buckets(LimitName::QrCode),
             hand,
         }
     }
@@ -74,6 +76,7 @@ impl ProcessLimits {
             LimitName::SignIn => &self.sign_in,
             LimitName::Unlock => &self.unlock,
             LimitName::UnlockLink => &self.unlock_link,
+            LimitName::QrCode => &self.qr_code,
         }
     }
 }

@@ -7,6 +7,8 @@
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
+//! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
+//! | `qr.rs` | the codes that lead to links |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
 //!
@@ -20,13 +22,19 @@ mod budget;
 mod changes;
 mod code;
 mod etag;
+mod export;
 mod extras;
 mod fields;
+mod flat;
 mod grpc;
+mod import;
 mod list;
+mod moments;
+mod qr;
 mod resolve;
 mod routing;
 mod snapshot;
+mod spreadsheet;
 mod store;
 mod target;
 mod weight;
@@ -42,6 +50,8 @@ pub use self::{
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
+    import::sweep as sweep_imports,
+    qr::{read_query as read_qr_query, undrawable},
     list::{LinkOrder, LinkQuery},
     resolve::{Answer, Refreshes, Resolver},
     routing::{Condition, Rule, Rules, Times},

@@ -46,9 +46,13 @@ pub enum Ending {
     Nowhere,
     /// Somebody looked where the link leads and did not follow it.
     Looked,
+    /// Somebody got the QR code of the link.
+    Drawn,
+    /// Somebody wanted a QR code that no reader could make out.
+    Undrawable,
 }
 
-const ALL: [(Ending, &str); 20] = [
+const ALL: [(Ending, &str); 22] = [
     (Ending::Redirected, "redirected"),
     (Ending::Unrecorded, "unrecorded"),
     (Ending::Refused, "refused"),
@@ -69,6 +73,8 @@ const ALL: [(Ending, &str); 20] = [
     (Ending::Throttled, "throttled"),
     (Ending::Nowhere, "nowhere"),
     (Ending::Looked, "looked"),
+    (Ending::Drawn, "drawn"),
+    (Ending::Undrawable, "undrawable"),
 ];
 
 /// The counters, made beforehand: counting must cost nothing.

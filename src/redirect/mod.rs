@@ -4,7 +4,7 @@
 //! [`agent`] remembers it of each user agent;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
-//! are not simply sent on, `unlock` hears their passwords and `look` says where a link leads; `ending` counts how visits end.
+//! are not simply sent on, `unlock` hears their passwords, `look` says where a link leads and `qr` draws its code; `ending` counts how visits end.
 //! Links come from `links::resolve`, clicks go to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
@@ -19,6 +19,7 @@ mod ending;
 mod http;
 mod look;
 pub mod pages;
+mod qr;
 pub mod rules;
 mod scheme;
 mod unlock;
@@ -28,5 +29,6 @@ pub use self::{
     ending::Ending,
     http::{Redirects, code_of},
     look::looked_up,
+    qr::drawn,
     unlock::attempted,
 };

@@ -24,7 +24,7 @@ use crate::{
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, attempted, code_of, looked_up},
+    redirect::{Ending, Redirects, attempted, code_of, drawn, looked_up},
 };
 
 /// How many redirects are worked on at once. One out of memory takes microseconds; so many at once means that they wait for
@@ -89,10 +89,15 @@ impl Visits {
     }
 }
 
-/// Answers a visit to a short link, or a question where it leads; `None` for any other path.
+/// Answers a visit to a short link, a question where it leads, or one for its code; `None` for any other path.
 async fn visit(shared: &Shared, peer: Peer, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     let path = parts.uri.path();
     let Some(code) = code_of(path) else {
+        if let Some(code) = drawn(path) {
+            let (client, _) = known(shared, peer, parts);
+            let drawing = shared.redirects.draw(code, parts, network_of(client));
+            return Some(guarded(shared, path, drawing).await);
+        }
         let code = looked_up(path)?;
         return Some(guarded(shared, path, shared.redirects.look(code, parts)).await);
     };

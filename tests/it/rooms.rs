@@ -22,6 +22,7 @@ const TOOLS: &[&str] = &[
     "idempotency",
     "memory",
     "outbound",
+    "qr",
     "rpc",
     "geo",
     "telemetry",
