@@ -73,8 +73,15 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/CreateLink", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/DeleteLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/ExportImportErrors", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ExportLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/GetImport", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/GetQrCode", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ImportChunk", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/ImportLinks", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/StartImport", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
     ("linkforty.v1.WorkspaceService/GetWorkspace", Who::With(&[WorkspacesRead]), Names::Nothing),
@@ -82,8 +89,13 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.WorkspaceService/UpdateWorkspace", Who::With(&[WorkspacesWrite]), Names::Nothing),
 ];
 
-/// Methods that answer with a stream, which need not have an end.
-const STREAMS: &[&str] = &["linkforty.v1.AnalyticsService/WatchEvents"];
+/// Methods that answer with a stream, which need not have an end. Those that are sent a stream get one message.
+const STREAMS: &[&str] = &[
+    "linkforty.v1.AnalyticsService/WatchEvents",
+    "linkforty.v1.LinkService/ExportImportErrors",
+    "linkforty.v1.LinkService/ExportLinks",
+    "linkforty.v1.LinkService/ImportLinks",
+];
 
 /// What a request names by id, besides its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +174,11 @@ impl Contract {
                 Type::Int32 => prost::encoding::int32::encode(number, &0, &mut bytes),
                 Type::Bool => prost::encoding::bool::encode(number, &false, &mut bytes),
                 Type::Int64 => {}
+                Type::Bytes => match field.name() {
+                    "data" => put(&mut bytes, number, b"destination_url\nhttps://example.com/contract\n"),
+                    "logo" => {}
+                    other => panic!("{name}.{other}: say what stands there"),
+                },
                 other => panic!("{name}.{}: say how a {other:?} is filled", field.name()),
             }
         }
@@ -181,6 +198,7 @@ struct Fill<'a> {
     workspace: &'a str,
     link: &'a str,
     api_key: &'a str,
+    import: &'a str,
 }
 
 impl Fill<'_> {
@@ -189,6 +207,7 @@ impl Fill<'_> {
             "workspace_id" => self.workspace,
             "link_id" | "link_ids" => self.link,
             "api_key_id" => self.api_key,
+            "import_id" => self.import,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
@@ -207,7 +226,8 @@ impl Fill<'_> {
             | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" => return None,
+            | "app_icon_url" | "accent_color" | "file_name" | "file_digest" | "color" | "background_color"
+            | "caption" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -289,6 +309,7 @@ fn nowhere() -> Fill<'static> {
         workspace: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506",
         link: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507",
         api_key: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f508",
+        import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
     }
 }
 
@@ -447,6 +468,7 @@ struct Victim {
     tenant: Tenant,
     link: String,
     api_key: String,
+    import: String,
 }
 
 impl Victim {
@@ -459,11 +481,17 @@ impl Victim {
         let new = keys::NewKey { name: "theirs".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None };
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
-        Self { tenant, link, api_key }
+        let import = crate::imports::start(&tenant, v1::ImportSource::Csv).await.id;
+        Self { tenant, link, api_key, import }
     }
 
     fn fill(&self) -> Fill<'_> {
-        Fill { workspace: &self.tenant.id, link: &self.link, api_key: &self.api_key }
+        Fill {
+            workspace: &self.tenant.id,
+            link: &self.link,
+            api_key: &self.api_key,
+            import: &self.import,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod crash;
 mod database;
+mod imports;
 mod limits;
 mod spool;
 mod stopping;
