@@ -63,7 +63,8 @@ impl Export {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut to = self.open()?;
         let style = ProgressStyle::with_template("{spinner} {pos} links");
-        let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        let bar =
+            ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         let mut token = self.resume.clone();
         let patience = Duration::from_secs(self.patience);
         let mut moved = Instant::now();
@@ -76,7 +77,11 @@ impl Export {
                         moved = Instant::now();
                     }
                     if !is_passing(&error) || moved.elapsed() >= patience {
-                        let again = if token.is_empty() { "nothing was written".to_owned() } else { format!("go on with --resume {token}") };
+                        let again = if token.is_empty() {
+                            "nothing was written".to_owned()
+                        } else {
+                            format!("go on with --resume {token}")
+                        };
                         return Err(error.context(again));
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -102,7 +107,12 @@ impl Export {
     }
 
     /// Receives parts until the end. `token` is behind the last that was written.
-    async fn receive(&self, token: &mut String, to: &mut impl Write, bar: &ProgressBar) -> anyhow::Result<()> {
+    async fn receive(
+        &self,
+        token: &mut String,
+        to: &mut impl Write,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
         let format = match self.format {
             Format::Csv => ExportFormat::Csv,
             Format::Ndjson => ExportFormat::Ndjson,

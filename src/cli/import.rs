@@ -112,7 +112,10 @@ impl Import {
                 let again = format!(
                     "go on with: linkforty import {} --source {} --resume {}",
                     self.file.display(),
-                    self.source.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
+                    self.source
+                        .to_possible_value()
+                        .map(|value| value.get_name().to_owned())
+                        .unwrap_or_default(),
                     import.id
                 );
                 return Err(error.context(again));
@@ -132,7 +135,11 @@ impl Import {
     fn size(&self) -> anyhow::Result<u64> {
         let about = std::fs::metadata(&self.file)
             .with_context(|| format!("{} cannot be read", self.file.display()))?;
-        ensure!(about.is_file(), "{} is no file, so its import could not go on after a break", self.file.display());
+        ensure!(
+            about.is_file(),
+            "{} is no file, so its import could not go on after a break",
+            self.file.display()
+        );
         Ok(about.len())
     }
 
@@ -144,7 +151,11 @@ impl Import {
             let request = GetImportRequest { workspace_id: self.workspace.clone(), import_id: id.clone() };
             let found = links.get_import(request).await.context("the import cannot be found")?;
             let import = found.into_inner().import.context("the answer holds no import")?;
-            ensure!(import.file_digest == digest, "{} is not the file that {id} was started with", self.file.display());
+            ensure!(
+                import.file_digest == digest,
+                "{} is not the file that {id} was started with",
+                self.file.display()
+            );
             return Ok(import);
         }
         let source = match self.source {
@@ -165,7 +176,11 @@ impl Import {
             source: source.into(),
             column_map: self.map.iter().cloned().collect::<BTreeMap<_, _>>(),
             existing: existing.into(),
-            file_name: self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            file_name: self
+                .file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             file_digest: digest,
             file_size: i64::try_from(size).context("no file is that large")?,
             request_id: uuid::Uuid::from_bytes(Ids::from_os().bytes()).to_string(),
@@ -218,14 +233,19 @@ impl Import {
     /// Sends the rest of the file in one call.
     async fn send(&self, import: &mut Imported, progress: &Progress) -> anyhow::Result<()> {
         let mut links = self.api.links(CALL).await?;
-        let file = File::open(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?;
+        let file =
+            File::open(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?;
         let parts = parts(file, self.workspace.clone(), import.id.clone(), import.next_offset)?;
         let mut answers = links.import_links(parts).await?.into_inner();
         while let Some(answer) = answers.message().await? {
             *import = answer.import.context("the answer holds no import")?;
             progress.show(import);
             if self.diff {
-                answer.rows.iter().filter(|row| row.outcome() != ImportOutcome::Same).for_each(|row| progress.print(row));
+                answer
+                    .rows
+                    .iter()
+                    .filter(|row| row.outcome() != ImportOutcome::Same)
+                    .for_each(|row| progress.print(row));
             }
         }
         Ok(())
@@ -286,7 +306,9 @@ fn digest_of(file: &Path) -> anyhow::Result<String> {
 fn sentence(counts: &ImportCounts, dry: bool) -> String {
     let ImportCounts { rows, created, changed, same, conflicts, wrong } = counts;
     let would = if dry { "a dry run; nothing was stored: " } else { "" };
-    format!("{would}{rows} rows: {created} created, {changed} changed, {same} the same, {conflicts} conflicts, {wrong} wrong")
+    format!(
+        "{would}{rows} rows: {created} created, {changed} changed, {same} the same, {conflicts} conflicts, {wrong} wrong"
+    )
 }
 
 /// Shows how far it is: a bar on a terminal, a line from time to time anywhere else.
@@ -328,8 +350,11 @@ impl Progress {
             line = format!("{line}  [{}]", row.changed_fields.join(", "));
         }
         if let Some(error) = &row.error {
-            let wrong: Vec<String> =
-                error.violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
+            let wrong: Vec<String> = error
+                .violations
+                .iter()
+                .map(|wrong| format!("{}: {}", wrong.field, wrong.description))
+                .collect();
             let why = if wrong.is_empty() { error.message.clone() } else { wrong.join("; ") };
             line = format!("{line}  {why}");
         }

@@ -102,7 +102,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Workspace(command) => block_on(workspace::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
-        Command::Smoke(_) | Command::Import(_) | Command::Export(_) | Command::Version => Ok(ExitCode::SUCCESS),
+        Command::Smoke(_) | Command::Import(_) | Command::Export(_) | Command::Version => {
+            Ok(ExitCode::SUCCESS)
+        }
     };
     conclude(outcome)
 }

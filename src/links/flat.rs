@@ -46,22 +46,23 @@ struct Shape {
 }
 
 /// Never changes: it is a part of the program.
-static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).expect("the descriptors are those of this build");
-    let link = pool.get_message_by_name("linkforty.v1.Link").expect("links are in the contract");
-    let mut columns = Vec::new();
-    for field in link.fields().filter(|field| field.name() != SECRET) {
-        match parts(&field) {
-            Some(parts) => columns.extend(parts.fields().map(|part| Column {
-                path: format!("{}.{}", field.name(), part.name()),
-                kind: Kind::Text,
-            })),
-            None => columns.push(Column { path: field.name().to_owned(), kind: kind(&field) }),
+static SHAPE: LazyLock<Shape> =
+    LazyLock::new(|| {
+        let pool = DescriptorPool::decode(pb::DESCRIPTORS).expect("the descriptors are those of this build");
+        let link = pool.get_message_by_name("linkforty.v1.Link").expect("links are in the contract");
+        let mut columns = Vec::new();
+        for field in link.fields().filter(|field| field.name() != SECRET) {
+            match parts(&field) {
+                Some(parts) => columns.extend(parts.fields().map(|part| Column {
+                    path: format!("{}.{}", field.name(), part.name()),
+                    kind: Kind::Text,
+                })),
+                None => columns.push(Column { path: field.name().to_owned(), kind: kind(&field) }),
+            }
         }
-    }
-    let keys = columns.iter().enumerate().map(|(place, column)| (key(&column.path), place)).collect();
-    Shape { link, columns, keys }
-});
+        let keys = columns.iter().enumerate().map(|(place, column)| (key(&column.path), place)).collect();
+        Shape { link, columns, keys }
+    });
 
 /// Returns the message of a field that is a handful of texts, which get a column each.
 fn parts(field: &FieldDescriptor) -> Option<MessageDescriptor> {
@@ -116,9 +117,8 @@ pub fn to_json(link: &v1::Link) -> Map<String, Value> {
 pub fn from_json(mut all: Map<String, Value>) -> Result<v1::Link, String> {
     all.remove(SECRET);
     let options = DeserializeOptions::new().deny_unknown_fields(false);
-    let message =
-        DynamicMessage::deserialize_with_options(SHAPE.link.clone(), Value::Object(all), &options)
-            .map_err(|error| error.to_string())?;
+    let message = DynamicMessage::deserialize_with_options(SHAPE.link.clone(), Value::Object(all), &options)
+        .map_err(|error| error.to_string())?;
     message.transcode_to().map_err(|error| error.to_string())
 }
 

@@ -6,8 +6,12 @@ use crate::clock::{Moment, cut};
 
 const WRONG: &str = "must be a moment such as 2026-01-31T12:00:00Z";
 /// With an offset from UTC. JavaScript's own spelling is the last one.
-const ZONED: [&str; 4] =
-    ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f %z", "%a %b %d %Y %H:%M:%S GMT%z"];
+const ZONED: [&str; 4] = [
+    "%Y-%m-%dT%H:%M:%S%.f%z",
+    "%Y-%m-%d %H:%M:%S%.f%z",
+    "%Y-%m-%d %H:%M:%S%.f %z",
+    "%a %b %d %Y %H:%M:%S GMT%z",
+];
 /// In UTC.
 const PLAIN: [&str; 4] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
 /// From here on a number of seconds is one of milliseconds: the year 5138.

@@ -21,7 +21,12 @@ const COLOUR: &str = "must be a colour such as #1a2b3c";
 struct Drawing(Arc<Semaphore>);
 
 /// Draws the code of a link.
-pub(super) async fn draw(env: &Env, tenant: &Tenant, link: LinkId, style: Style) -> Result<GetQrCodeResponse> {
+pub(super) async fn draw(
+    env: &Env,
+    tenant: &Tenant,
+    link: LinkId,
+    style: Style,
+) -> Result<GetQrCodeResponse> {
     let link = get(env, tenant, link).await?;
     let text = wire::link(&env.config, link).short_url;
     let places = env.memory.of(|| Drawing(Arc::new(Semaphore::new(AT_ONCE))));
@@ -154,9 +159,13 @@ mod tests {
 
     #[test]
     fn a_query_says_how_a_code_looks() {
-        let style = read_query("format=SVG&size=1024&color=%23112233&bgcolor=eeeeee&margin=6&level=h&utm_source=x");
+        let style =
+            read_query("format=SVG&size=1024&color=%23112233&bgcolor=eeeeee&margin=6&level=h&utm_source=x");
         let style = style.expect("good");
-        assert_eq!((style.format, style.size, style.margin, style.level), (Format::Svg, 1024, 6, Level::High));
+        assert_eq!(
+            (style.format, style.size, style.margin, style.level),
+            (Format::Svg, 1024, 6, Level::High)
+        );
         assert_eq!((style.dark, style.light), (Colour([0x11, 0x22, 0x33]), Colour([0xee; 3])));
         assert_eq!(read_query(""), Ok(Style::default()));
         for query in [
@@ -193,7 +202,8 @@ mod tests {
         .expect_err("everything");
         let mut fields: Vec<_> = error.violations().iter().map(|wrong| &*wrong.field).collect();
         fields.sort_unstable();
-        let expected = ["background_color", "caption", "color", "error_level", "format", "logo", "margin", "size"];
+        let expected =
+            ["background_color", "caption", "color", "error_level", "format", "logo", "margin", "size"];
         assert_eq!(fields, expected.map(|field| format!("style.{field}")));
         assert_eq!(read(None).expect("good"), Style::default());
     }

@@ -1,7 +1,8 @@
 //! Keeps spreadsheets from taking a cell for a formula, which could call strangers with what stands beside it; pure.
 
 /// What formulas begin with; the wide ones count in East Asian versions.
-const STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+const STARTS: [char; 11] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 /// What makes a text of a cell.
 const QUOTE: char = '\'';
 

@@ -46,7 +46,8 @@ impl Grid {
                 if column > from {
                     let (x, y) = (offset + from * scale, offset + row * scale);
                     let run = (column - from) * scale;
-                    write!(path, "M{x} {y}h{run}v{scale}h-{run}z").expect("writing into a String cannot fail");
+                    write!(path, "M{x} {y}h{run}v{scale}h-{run}z")
+                        .expect("writing into a String cannot fail");
                 }
                 column += 1;
             }

@@ -53,7 +53,9 @@ pub fn colours(width: u32, height: u32, pixels: &[[u8; 3]]) -> Vec<u8> {
 
 fn two_colours(layout: &Layout<'_>, style: &Style, dark: &Bits) -> Vec<u8> {
     // The highest bit is the leftmost pixel.
-    let byte = |pixels: &[bool]| (0..8).fold(0, |byte, bit| byte << 1 | u8::from(pixels.get(bit).is_some_and(|dark| *dark)));
+    let byte = |pixels: &[bool]| {
+        (0..8).fold(0, |byte, bit| byte << 1 | u8::from(pixels.get(bit).is_some_and(|dark| *dark)))
+    };
     let lines = dark.dark.chunks_exact(layout.width as usize);
     let bytes: Vec<u8> = lines.flat_map(|line| line.chunks(8).map(byte)).collect();
     let palette = [style.light, style.dark].map(|Colour(rgb)| rgb).as_flattened().to_vec();
@@ -64,12 +66,7 @@ fn two_colours(layout: &Layout<'_>, style: &Style, dark: &Bits) -> Vec<u8> {
     })
 }
 
-fn encode(
-    width: u32,
-    height: u32,
-    data: &[u8],
-    set: impl FnOnce(&mut Encoder<'_, &mut Vec<u8>>),
-) -> Vec<u8> {
+fn encode(width: u32, height: u32, data: &[u8], set: impl FnOnce(&mut Encoder<'_, &mut Vec<u8>>)) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, width, height);
     encoder.set_compression(Compression::Balanced);

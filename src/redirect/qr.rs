@@ -131,7 +131,8 @@ impl Redirects {
             self.count(Ending::Throttled);
             // Whole seconds, rounded up.
             let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-            let mut response = said(StatusCode::TOO_MANY_REQUESTS, "Too many codes at once. Please try again.\n");
+            let mut response =
+                said(StatusCode::TOO_MANY_REQUESTS, "Too many codes at once. Please try again.\n");
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             return Err(Box::new(response));
         }

@@ -226,8 +226,8 @@ impl Fill<'_> {
             | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" | "file_name" | "file_digest" | "color" | "background_color"
-            | "caption" => return None,
+            | "app_icon_url" | "accent_color" | "file_name" | "file_digest" | "color"
+            | "background_color" | "caption" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -486,12 +486,7 @@ impl Victim {
     }
 
     fn fill(&self) -> Fill<'_> {
-        Fill {
-            workspace: &self.tenant.id,
-            link: &self.link,
-            api_key: &self.api_key,
-            import: &self.import,
-        }
+        Fill { workspace: &self.tenant.id, link: &self.link, api_key: &self.api_key, import: &self.import }
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use linkforty::{
     links,
     pb::v1::{
-        ExportFormat, ExportImportErrorsRequest, ExportLinksRequest, GetImportRequest, Import, ImportChunkRequest,
-        ImportChunkResponse, ImportExisting, ImportLinksRequest, ImportOutcome, ImportRow, ImportSource,
-        ImportState, Link, LinkFilter, ListLinksRequest, Og, RoutingRule, StartImportRequest, Targeting, Utm,
-        routing_rule,
+        ExportFormat, ExportImportErrorsRequest, ExportLinksRequest, GetImportRequest, Import,
+        ImportChunkRequest, ImportChunkResponse, ImportExisting, ImportLinksRequest, ImportOutcome,
+        ImportRow, ImportSource, ImportState, Link, LinkFilter, ListLinksRequest, Og, RoutingRule,
+        StartImportRequest, Targeting, Utm, routing_rule,
     },
 };
 use prost_types::Timestamp;
@@ -92,8 +92,7 @@ async fn all(tenant: &Tenant) -> BTreeMap<String, Link> {
 }
 
 async fn errors_of(tenant: &Tenant, id: &str) -> String {
-    let request =
-        ExportImportErrorsRequest { workspace_id: tenant.id.clone(), import_id: id.to_owned() };
+    let request = ExportImportErrorsRequest { workspace_id: tenant.id.clone(), import_id: id.to_owned() };
     let mut parts = tenant.links.clone().export_import_errors(request).await.expect("begins").into_inner();
     let mut text = Vec::new();
     while let Some(part) = parts.message().await.expect("a part") {
@@ -152,7 +151,10 @@ async fn a_file_is_imported_the_same_wherever_it_is_cut() {
             assert_eq!((counts.same, counts.conflicts, counts.wrong), (1, 1, 1));
             assert_eq!(done.next_offset as usize, FILE.len());
             assert_eq!(rows[3].changed_fields, ["destination_url", "title"]);
-            assert_eq!(rows[3].error.as_ref().expect("says why").reason().as_str_name(), "ERROR_REASON_SHORT_CODE_TAKEN");
+            assert_eq!(
+                rows[3].error.as_ref().expect("says why").reason().as_str_name(),
+                "ERROR_REASON_SHORT_CODE_TAKEN"
+            );
             let wrong = rows[5].error.as_ref().expect("says why");
             let fields: Vec<_> = wrong.violations.iter().map(|wrong| &*wrong.field).collect();
             assert_eq!(fields, ["create_time"], "what cannot be read is said first");
@@ -227,7 +229,8 @@ async fn a_dry_run_says_what_a_real_one_does_and_stores_nothing() {
             // Also when each row comes in a step of its own.
             for part in [10_000, 1] {
                 let dry = start_with(&tenant, terms(true)).await.expect("starts");
-                let (done, rows) = import_by(&tenant, &dry.id, MIXED.as_bytes(), part).await.expect("imports");
+                let (done, rows) =
+                    import_by(&tenant, &dry.id, MIXED.as_bytes(), part).await.expect("imports");
                 assert!(done.validate_only);
                 told.push(rows);
             }
@@ -362,7 +365,10 @@ async fn two_who_import_one_file_at_once_import_each_row_once() {
                         }
                     }
                     Err(status) => {
-                        assert!(["IMPORT_OFFSET_MISMATCH", "IMPORT_DONE"].contains(&&*reason(&status)), "{status:?}");
+                        assert!(
+                            ["IMPORT_OFFSET_MISMATCH", "IMPORT_DONE"].contains(&&*reason(&status)),
+                            "{status:?}"
+                        );
                         let request =
                             GetImportRequest { workspace_id: tenant.id.clone(), import_id: id.clone() };
                         let found = tenant.links.clone().get_import(request).await.expect("is there");
@@ -479,7 +485,10 @@ async fn an_import_is_started_once_for_a_request_id_and_says_all_that_is_wrong()
         };
         let first = start_with(&tenant, terms.clone()).await.expect("starts");
         assert_eq!(start_with(&tenant, terms.clone()).await.expect("is the same"), first);
-        assert_eq!((&*first.file_name, &*first.file_digest, first.file_size), ("links.csv", "sha256:abc", 12));
+        assert_eq!(
+            (&*first.file_name, &*first.file_digest, first.file_size),
+            ("links.csv", "sha256:abc", 12)
+        );
         assert_eq!((first.existing(), first.state()), (ImportExisting::Keep, ImportState::Open));
         let other = StartImportRequest { source: ImportSource::Kutt.into(), ..terms };
         let refused = start_with(&tenant, other).await.expect_err("another one");
@@ -537,8 +546,18 @@ async fn imports_are_forgotten_a_week_after_they_last_got_on_and_their_links_sta
 /// Links with something of everything, and with what spreadsheets and parsers stumble over.
 fn everything(now: i64) -> Vec<Link> {
     let nasty = [
-        "=HYPERLINK(\"http://evil.example\")", "+1", "-1", "@x", "'=x", "'quoted'", "a;b,c\t\"d\"", "ü € 日本 🎉",
-        "{\"json\": [1]}", "null", "true", "[a, b]",
+        "=HYPERLINK(\"http://evil.example\")",
+        "+1",
+        "-1",
+        "@x",
+        "'=x",
+        "'quoted'",
+        "a;b,c\t\"d\"",
+        "ü € 日本 🎉",
+        "{\"json\": [1]}",
+        "null",
+        "true",
+        "[a, b]",
     ];
     let mut links: Vec<Link> = nasty
         .iter()
@@ -664,7 +683,11 @@ async fn an_export_shows_what_is_asked_for_and_goes_on_where_it_broke_off() {
         let request = ExportLinksRequest {
             workspace_id: tenant.id.clone(),
             format: ExportFormat::Ndjson.into(),
-            filter: Some(LinkFilter { active: Some(true), tags: vec!["even".into()], ..LinkFilter::default() }),
+            filter: Some(LinkFilter {
+                active: Some(true),
+                tags: vec!["even".into()],
+                ..LinkFilter::default()
+            }),
             search: "EXAMPLE.com/1".into(),
             ..ExportLinksRequest::default()
         };
@@ -691,7 +714,8 @@ async fn an_export_shows_what_is_asked_for_and_goes_on_where_it_broke_off() {
         let mut pieces = Vec::new();
         loop {
             // Each time only the first part arrives.
-            let mut parts = tenant.links.clone().export_links(request.clone()).await.expect("begins").into_inner();
+            let mut parts =
+                tenant.links.clone().export_links(request.clone()).await.expect("begins").into_inner();
             let part = parts.message().await.expect("a part").expect("one at least");
             pieces.extend_from_slice(&part.data);
             request.page_token = part.next_page_token;
@@ -701,10 +725,12 @@ async fn an_export_shows_what_is_asked_for_and_goes_on_where_it_broke_off() {
         }
         assert_eq!(String::from_utf8(pieces).expect("UTF-8"), whole);
         let other = ExportLinksRequest { search: "x".into(), ..request.clone() };
-        let first = tenant.links.clone().export_links(request).await.expect("begins").into_inner().message().await;
+        let first =
+            tenant.links.clone().export_links(request).await.expect("begins").into_inner().message().await;
         let token = first.expect("a part").expect("one at least").next_page_token;
         let other = ExportLinksRequest { page_token: token, ..other };
-        let refused = tenant.links.clone().export_links(other).await.expect_err("a token of another question");
+        let refused =
+            tenant.links.clone().export_links(other).await.expect_err("a token of another question");
         assert_eq!(reason(&refused), "PAGE_TOKEN_INVALID");
         let nothing = ExportLinksRequest::default();
         let refused = tenant.links.clone().export_links(nothing).await.expect_err("no format");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use chrono::DateTime;
 use linkforty::pb::v1::{
-    ImportOutcome, ImportRow, ImportSource, Link, ListLinksRequest, LinkOrder, StartImportRequest,
+    ImportOutcome, ImportRow, ImportSource, Link, LinkOrder, ListLinksRequest, StartImportRequest,
 };
 
 use crate::{
@@ -125,8 +125,13 @@ async fn dub_links_keep_their_codes_titles_tags_and_moments() {
         check(&tenant, ImportSource::Dub, "dub.csv", &[], &expected).await;
 
         // The other one has a password that must not be lost unseen.
-        let expected =
-            [link("try", "https://example.com/try?utm_source=x", "Try it", &["trial"], "2024-06-01T00:00:00Z")];
+        let expected = [link(
+            "try",
+            "https://example.com/try?utm_source=x",
+            "Try it",
+            &["trial"],
+            "2024-06-01T00:00:00Z",
+        )];
         let links = check(&tenant, ImportSource::Dub, "dub.json", &[], &expected).await;
         assert_eq!(links["try"].description, "All of it");
         assert_eq!(links["try"].ios_url, "https://apps.apple.com/app/id1");

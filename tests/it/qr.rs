@@ -113,9 +113,15 @@ async fn codes_that_no_reader_could_make_out_are_refused() {
     let app = App::start(Store::Embedded).await;
     let tenant = app.tenant().await;
     tenant.create(coded("spring")).await;
-    for query in
-        ["size=abc", "size=64", "color=ffffff&bgcolor=000000", "color=aaaaaa", "margin=0", "format=gif", "level=Z"]
-    {
+    for query in [
+        "size=abc",
+        "size=64",
+        "color=ffffff&bgcolor=000000",
+        "color=aaaaaa",
+        "margin=0",
+        "format=gif",
+        "level=Z",
+    ] {
         let refused = app.visit(&format!("/spring/qr?{query}")).await;
         assert_eq!(refused.status, 400, "{query}");
         assert_eq!(refused.header("cache-control"), "no-store");

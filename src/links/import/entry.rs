@@ -92,7 +92,8 @@ impl Entry {
 
     /// Says whether something is so; what is not said is not so.
     pub fn flag(&self, names: &[&str]) -> bool {
-        self.text(names).is_some_and(|text| matches!(&*text.to_ascii_lowercase(), "true" | "1" | "yes" | "on"))
+        self.text(names)
+            .is_some_and(|text| matches!(&*text.to_ascii_lowercase(), "true" | "1" | "yes" | "on"))
     }
 
     /// Returns an object in the record, as an entry of its own.

@@ -33,7 +33,8 @@ pub async fn errors(
 ) -> Result<impl Stream<Item = Result<ExportImportErrorsResponse, Status>> + Send + use<>> {
     let import = get(env, tenant, id).await?;
     let reading = ImportReading::decode(&*import.reading).map_err(Error::internal)?;
-    let columns = if reading.form() == ImportForm::Json { vec!["record".to_owned()] } else { reading.columns };
+    let columns =
+        if reading.form() == ImportForm::Json { vec!["record".to_owned()] } else { reading.columns };
     let columns: Vec<String> = columns.into_iter().filter(|column| !ADDED.contains(&&**column)).collect();
     let header = line(columns.iter().map(String::as_str).chain(ADDED));
     let all = All { env: env.clone(), import, width: columns.len(), after: 0 };

@@ -14,7 +14,8 @@ use crate::{
 
 /// Clocks differ.
 const SKEW: Duration = Duration::days(1);
-const LOCKED: &str = "was set where the link comes from and cannot be imported: create the link by hand, with a new one";
+const LOCKED: &str =
+    "was set where the link comes from and cannot be imported: create the link by hand, with a new one";
 
 /// What becomes of a row.
 #[derive(Debug)]

@@ -59,7 +59,8 @@ fn document(data: &[u8], from: usize, lists: &[&str]) -> Found {
                 let Some(end) = text_end(data, at) else { return Found::More { at: from } };
                 let colon = skip(data, end, b" \t\r\n");
                 let value = skip(data, colon + 1, b" \t\r\n");
-                let named = depth == wanted && lists.iter().any(|list| list.as_bytes() == &data[at + 1..end - 1]);
+                let named =
+                    depth == wanted && lists.iter().any(|list| list.as_bytes() == &data[at + 1..end - 1]);
                 at = end;
                 if !named {
                     continue;

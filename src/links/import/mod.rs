@@ -80,7 +80,8 @@ pub async fn start(env: &Env, tenant: &Tenant, terms: Terms, request: Option<Req
     let now = env.now();
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
-        let id = ImportId::parse(&id).ok_or_else(|| Error::internal("what a request id led to is no import"))?;
+        let id =
+            ImportId::parse(&id).ok_or_else(|| Error::internal("what a request id led to is no import"))?;
         return store::find(&tx, tenant.id, id).await?.ok_or_else(unknown);
     }
     let import = Model {

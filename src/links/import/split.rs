@@ -70,12 +70,18 @@ pub fn cut(reading: &ImportReading, part: Part<'_>) -> Result<Cut, Cow<'static, 
         reading.form = match begins {
             Some(b'{' | b'[') => ImportForm::Json,
             Some(_) => ImportForm::Csv,
-            None if part.last => return Ok(Cut { consumed: part.data.len(), reading, ended: true, ..Cut::default() }),
+            None if part.last => {
+                return Ok(Cut { consumed: part.data.len(), reading, ended: true, ..Cut::default() });
+            }
             None => return too_long(Cut { reading, ..Cut::default() }, part),
         }
         .into();
     }
-    let cut = if reading.form() == ImportForm::Csv { csv(reading, part, start)? } else { of_json(reading, part, start)? };
+    let cut = if reading.form() == ImportForm::Csv {
+        csv(reading, part, start)?
+    } else {
+        of_json(reading, part, start)?
+    };
     if cut.ended { Ok(cut) } else { too_long(cut, part) }
 }
 

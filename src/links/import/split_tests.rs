@@ -4,7 +4,12 @@ use super::split::{Content, Cut, MAX_ROW, Part, Record, cut};
 use crate::pb::internal::v1::ImportReading;
 
 /// Cuts a whole file that comes in parts of these lengths, over and over, and returns its records and its header.
-fn in_parts(file: &[u8], lengths: &[usize], most: usize, lists: &'static [&'static str]) -> Result<(Vec<Record>, Vec<String>), String> {
+fn in_parts(
+    file: &[u8],
+    lengths: &[usize],
+    most: usize,
+    lists: &'static [&'static str],
+) -> Result<(Vec<Record>, Vec<String>), String> {
     let (mut reading, mut done, mut sent, mut records) = (ImportReading::default(), 0, 0, Vec::new());
     let mut lengths = lengths.iter().cycle();
     loop {
@@ -66,9 +71,21 @@ fn json_is_read_however_it_is_wrapped() {
         (format!("[ {one} ,\n {two} ]\n"), &[], 2),
         (format!("{one}\n{two}\n"), &[], 2),
         (format!("{{\"total\":2,\"data\":[{one},{two}],\"skip\":0}}"), &["data"], 2),
-        (format!("{{\"links\":[{one}],\"pagination\":{{\"next\":\"\"}}}}{{\"links\":[{two}]}}"), &["links"], 2),
-        (format!("{{\"shortUrls\":{{\"data\":[{one},{two}],\"x\":{{}}}},\"y\":1}}"), &["shortUrls", "data"], 2),
-        (format!("{{\"links\":{{\"link_1\":{one},\"link_2\":{two}}},\"stats\":{{}}}}"), &["links", "result"], 2),
+        (
+            format!("{{\"links\":[{one}],\"pagination\":{{\"next\":\"\"}}}}{{\"links\":[{two}]}}"),
+            &["links"],
+            2,
+        ),
+        (
+            format!("{{\"shortUrls\":{{\"data\":[{one},{two}],\"x\":{{}}}},\"y\":1}}"),
+            &["shortUrls", "data"],
+            2,
+        ),
+        (
+            format!("{{\"links\":{{\"link_1\":{one},\"link_2\":{two}}},\"stats\":{{}}}}"),
+            &["links", "result"],
+            2,
+        ),
         (format!("{{\"result\":[{one}]}}"), &["links", "result"], 1),
         ("[]".to_owned(), &[], 0),
         ("{\"links\":{}}".to_owned(), &["links"], 0),
@@ -76,7 +93,8 @@ fn json_is_read_however_it_is_wrapped() {
     ] {
         let records = whole(&file, lists).expect(&file);
         assert_eq!(records.len(), count, "{file}");
-        let objects = records.iter().filter(|record| matches!(record.content, Ok(Content::Object(_)))).count();
+        let objects =
+            records.iter().filter(|record| matches!(record.content, Ok(Content::Object(_)))).count();
         assert_eq!(objects, if file.starts_with("[1") { 0 } else { count }, "{file}");
     }
 }
@@ -131,7 +149,13 @@ fn json_file() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::collection::vec((text, text), 0..3), 0..10).prop_map(|records| {
         let records: Vec<serde_json::Value> = records
             .into_iter()
-            .map(|members| members.into_iter().map(|(name, value)| (name, value.into())).collect::<serde_json::Map<_, _>>().into())
+            .map(|members| {
+                members
+                    .into_iter()
+                    .map(|(name, value)| (name, value.into()))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            })
             .collect();
         serde_json::json!({"total": 3, "data": records, "next": {"page": "}"}}).to_string()
     })

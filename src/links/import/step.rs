@@ -17,17 +17,15 @@ use super::{
 use crate::{
     clock::Moment,
     entity::{
-        link::Model,
-        link_import::Model as Import,
-        link_import_draft::Model as DraftRow,
+        link::Model, link_import::Model as Import, link_import_draft::Model as DraftRow,
         link_import_error::Model as ErrorRow,
     },
     env::Env,
     error::{Error, Reason, Result},
     ids::{ImportId, LinkId},
     links::{
-        self, Code, Door, Draft, changes::Changes, code_taken, flat, insert as insert_links, store as links_store,
-        wire as links_wire,
+        self, Code, Door, Draft, changes::Changes, code_taken, flat, insert as insert_links,
+        store as links_store, wire as links_wire,
     },
     pb::{
         internal::v1::{ImportCells, ImportReading},
@@ -77,7 +75,11 @@ pub async fn step(env: &Env, tenant: &Tenant, id: ImportId, given: Given<'_>) ->
     let end = given.offset.saturating_add(given.data.len() as i64);
     if before.done {
         // A repeat of what is done with.
-        return if end <= before.next_offset { Ok(Step { import: before, rows: Vec::new() }) } else { Err(done()) };
+        return if end <= before.next_offset {
+            Ok(Step { import: before, rows: Vec::new() })
+        } else {
+            Err(done())
+        };
     }
     let Some(known) = before.next_offset.checked_sub(given.offset).filter(|known| *known >= 0) else {
         return Err(mismatch(&before));
@@ -313,7 +315,11 @@ impl Sheet<'_> {
         let Some(ours) = ours else { return Vec::new() };
         let json = |link: &Model| flat::to_json(&links_wire::content(&self.env.config, link.clone()));
         let (ours, wanted) = (json(ours), json(wanted));
-        wanted.iter().filter(|(name, value)| ours.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect()
+        wanted
+            .iter()
+            .filter(|(name, value)| ours.get(*name) != Some(value))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Takes up what earlier steps of a dry run would have made or changed.
@@ -323,9 +329,11 @@ impl Sheet<'_> {
             let Ok(new) = self.door.new_link(Some(link)) else { continue };
             let draft = Draft::of(self.env, self.tenant, new, self.now).link;
             let stored = self.known.get(&code);
-            let (id, version) = stored.map_or((draft.id, draft.version), |stored| (stored.id, stored.version));
+            let (id, version) =
+                stored.map_or((draft.id, draft.version), |stored| (stored.id, stored.version));
             // What a file does not say stays as it is stored.
-            let kept = stored.map(|stored| (stored.password_hash.clone(), stored.create_time, stored.update_time));
+            let kept =
+                stored.map(|stored| (stored.password_hash.clone(), stored.create_time, stored.update_time));
             let (password_hash, create_time, update_time) =
                 kept.unwrap_or((None, draft.create_time, draft.update_time));
             let link = Model { id, version, password_hash, create_time, update_time, ..draft };

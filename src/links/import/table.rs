@@ -38,8 +38,17 @@ const ALIASES: &[(&str, &str)] = &[
     ("tag", "tags"),
 ];
 /// What follows from the link or the server; a file may have it all the same.
-const NOT_READ: &[&str] =
-    &["id", "workspace_id", "domain", "click_count", "update_time", "etag", "has_password", "create_time", "short_url"];
+const NOT_READ: &[&str] = &[
+    "id",
+    "workspace_id",
+    "domain",
+    "click_count",
+    "update_time",
+    "etag",
+    "has_password",
+    "create_time",
+    "short_url",
+];
 
 /// Returns the column that a name stands for in any CSV.
 pub fn known(name: &str) -> Option<&'static flat::Column> {
@@ -72,8 +81,11 @@ pub fn read(record: &Record, columns: &[String], map: &BTreeMap<String, String>)
         }
         Ok(Content::Cells) => {
             for (name, cell) in columns.iter().zip(&record.cells) {
-                let column =
-                    if map.is_empty() { known(name) } else { map.get(name).and_then(|path| flat::column(path)) };
+                let column = if map.is_empty() {
+                    known(name)
+                } else {
+                    map.get(name).and_then(|path| flat::column(path))
+                };
                 // An empty cell of a second column of the same meaning takes nothing back.
                 let Some(column) =
                     column.filter(|column| !cell.is_empty() || !link.contains_key(column.field()))
@@ -90,13 +102,17 @@ pub fn read(record: &Record, columns: &[String], map: &BTreeMap<String, String>)
 
 fn row(mut json: Map<String, Value>) -> Result<Row> {
     let mut wrong = Violations::default();
-    let fields =
-        json.keys().filter(|field| !NOT_READ.contains(&&***field) && *field != "short_code").cloned().collect();
+    let fields = json
+        .keys()
+        .filter(|field| !NOT_READ.contains(&&***field) && *field != "short_code")
+        .cloned()
+        .collect();
     // They mean nothing here, so they cannot be wrong either.
     for field in ["id", "workspace_id", "domain", "click_count", "update_time", "etag"] {
         json.remove(field);
     }
-    let link = flat::from_json(json).map_err(|description| crate::error::Error::invalid_field("row", description))?;
+    let link = flat::from_json(json)
+        .map_err(|description| crate::error::Error::invalid_field("row", description))?;
     let mut row = Row { fields, locked: link.has_password, ..Row::default() };
     row.made = link.create_time.as_ref().and_then(|made| wrong.take("create_time", moment(made)));
     row.link = link;
@@ -139,14 +155,16 @@ mod tests {
     #[test]
     fn a_map_says_what_columns_mean_and_the_others_mean_nothing() {
         let map = [("A", "destination_url"), ("B", "short_url"), ("C", "tags")];
-        let row = cells("A;B;C;title", "https://example.com/;https://s.example/x;a, b;t", &map).expect("good");
+        let row =
+            cells("A;B;C;title", "https://example.com/;https://s.example/x;a, b;t", &map).expect("good");
         assert_eq!((&*row.link.short_code, &*row.link.title), ("x", ""));
         assert_eq!(row.link.tags, ["a", "b"]);
     }
 
     #[test]
     fn all_that_is_wrong_with_a_row_is_said() {
-        let error = cells("url;active;max_clicks", "https://example.com/;perhaps;many", &[]).expect_err("wrong");
+        let error =
+            cells("url;active;max_clicks", "https://example.com/;perhaps;many", &[]).expect_err("wrong");
         let fields: Vec<_> = error.violations().iter().map(|wrong| &*wrong.field).collect();
         assert_eq!(fields, ["active", "max_clicks"]);
         cells("short_url;url", "https://s.example/;https://example.com/", &[]).expect_err("no code in it");

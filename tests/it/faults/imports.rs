@@ -94,10 +94,12 @@ fn write(to: &Path, rows: usize) -> BTreeMap<String, (String, String)> {
     let mut text = String::from("short_code,destination_url,title,tags,create_time\n");
     let mut expected = BTreeMap::new();
     for row in 0..rows {
-        let (code, url) = (format!("imp-{row}"), format!("https://shop.example.com/products/{row}?from=import"));
+        let (code, url) =
+            (format!("imp-{row}"), format!("https://shop.example.com/products/{row}?from=import"));
         let (minute, hour) = (row % 60, row / 60 % 24);
         let made = format!("2023-05-06T{hour:02}:{minute:02}:07Z");
-        writeln!(text, "{code},{url},\"Product {row}, with a title\",\"import, spring\",{made}").expect("a text grows");
+        writeln!(text, "{code},{url},\"Product {row}, with a title\",\"import, spring\",{made}")
+            .expect("a text grows");
         expected.insert(code, (url, made));
     }
     fs::write(to, text).expect("the disk takes it");

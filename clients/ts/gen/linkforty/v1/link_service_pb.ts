@@ -10,13 +10,19 @@ import type { ItemError } from "./item_error_pb.js";
 import { file_linkforty_v1_item_error } from "./item_error_pb.js";
 import type { Link } from "./link_pb.js";
 import { file_linkforty_v1_link } from "./link_pb.js";
+import type { ExportFormat } from "./link_export_pb.js";
+import { file_linkforty_v1_link_export } from "./link_export_pb.js";
+import type { ExportImportErrorsRequestSchema, ExportImportErrorsResponseSchema, GetImportRequestSchema, GetImportResponseSchema, ImportChunkRequestSchema, ImportChunkResponseSchema, ImportLinksRequestSchema, ImportLinksResponseSchema, StartImportRequestSchema, StartImportResponseSchema } from "./link_import_pb.js";
+import { file_linkforty_v1_link_import } from "./link_import_pb.js";
+import type { GetQrCodeRequestSchema, GetQrCodeResponseSchema } from "./qr_code_pb.js";
+import { file_linkforty_v1_qr_code } from "./qr_code_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEidgoRQ3JlYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgiNgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayI3Cg5HZXRMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCSIzCg9HZXRMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIqEBCgpMaW5rRmlsdGVyEhMKBmFjdGl2ZRgBIAEoCEgAiAEBEjEKDWNyZWF0ZWRfYWZ0ZXIYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0YWdzGAQgAygJQgkKB19hY3RpdmUisQEKEExpc3RMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEigKBmZpbHRlchgEIAEoCzIYLmxpbmtmb3J0eS52MS5MaW5rRmlsdGVyEg4KBnNlYXJjaBgFIAEoCRImCgVvcmRlchgGIAEoDjIXLmxpbmtmb3J0eS52MS5MaW5rT3JkZXIiTwoRTGlzdExpbmtzUmVzcG9uc2USIQoFbGlua3MYASADKAsyEi5saW5rZm9ydHkudjEuTGluaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipwEKEVVwZGF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCI2ChJVcGRhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIlwKEURlbGV0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSIUChJEZWxldGVMaW5rUmVzcG9uc2UiZQoURHVwbGljYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjkKFUR1cGxpY2F0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiaQoPQmF0Y2hMaW5rUmVzdWx0EiIKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGlua0gAEigKBWVycm9yGAIgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCJ9ChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIoUBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFKqMBCglMaW5rT3JkZXISGgoWTElOS19PUkRFUl9VTlNQRUNJRklFRBAAEh8KG0xJTktfT1JERVJfQ1JFQVRFX1RJTUVfREVTQxABEh4KGkxJTktfT1JERVJfQ1JFQVRFX1RJTUVfQVNDEAISHwobTElOS19PUkRFUl9DTElDS19DT1VOVF9ERVNDEAMSGAoUTElOS19PUkRFUl9USVRMRV9BU0MQBDKZBgoLTGlua1NlcnZpY2USTwoKQ3JlYXRlTGluaxIfLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVzcG9uc2USRgoHR2V0TGluaxIcLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVxdWVzdBodLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVzcG9uc2USTAoJTGlzdExpbmtzEh4ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1JlcXVlc3QaHy5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVzcG9uc2USTwoKVXBkYXRlTGluaxIfLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVzcG9uc2USTwoKRGVsZXRlTGluaxIfLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVzcG9uc2USWAoNRHVwbGljYXRlTGluaxIiLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVxdWVzdBojLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVzcG9uc2USYQoQQmF0Y2hDcmVhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hVcGRhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hEZWxldGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEidgoRQ3JlYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgiNgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayI3Cg5HZXRMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCSIzCg9HZXRMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIqEBCgpMaW5rRmlsdGVyEhMKBmFjdGl2ZRgBIAEoCEgAiAEBEjEKDWNyZWF0ZWRfYWZ0ZXIYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0YWdzGAQgAygJQgkKB19hY3RpdmUisQEKEExpc3RMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEigKBmZpbHRlchgEIAEoCzIYLmxpbmtmb3J0eS52MS5MaW5rRmlsdGVyEg4KBnNlYXJjaBgFIAEoCRImCgVvcmRlchgGIAEoDjIXLmxpbmtmb3J0eS52MS5MaW5rT3JkZXIiTwoRTGlzdExpbmtzUmVzcG9uc2USIQoFbGlua3MYASADKAsyEi5saW5rZm9ydHkudjEuTGluaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipwEKEVVwZGF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCI2ChJVcGRhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIlwKEURlbGV0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSIUChJEZWxldGVMaW5rUmVzcG9uc2UiZQoURHVwbGljYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjkKFUR1cGxpY2F0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiaQoPQmF0Y2hMaW5rUmVzdWx0EiIKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGlua0gAEigKBWVycm9yGAIgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCJ9ChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIoUBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIqQBChJFeHBvcnRMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEioKBmZvcm1hdBgCIAEoDjIaLmxpbmtmb3J0eS52MS5FeHBvcnRGb3JtYXQSKAoGZmlsdGVyGAMgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAQgASgJEhIKCnBhZ2VfdG9rZW4YBSABKAkiSwoTRXhwb3J0TGlua3NSZXNwb25zZRIMCgRkYXRhGAEgASgMEg0KBWxpbmtzGAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSqjAQoJTGlua09yZGVyEhoKFkxJTktfT1JERVJfVU5TUEVDSUZJRUQQABIfChtMSU5LX09SREVSX0NSRUFURV9USU1FX0RFU0MQARIeChpMSU5LX09SREVSX0NSRUFURV9USU1FX0FTQxACEh8KG0xJTktfT1JERVJfQ0xJQ0tfQ09VTlRfREVTQxADEhgKFExJTktfT1JERVJfVElUTEVfQVNDEAQy9goKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1N0YXJ0SW1wb3J0EiAubGlua2ZvcnR5LnYxLlN0YXJ0SW1wb3J0UmVxdWVzdBohLmxpbmtmb3J0eS52MS5TdGFydEltcG9ydFJlc3BvbnNlElYKC0ltcG9ydExpbmtzEiAubGlua2ZvcnR5LnYxLkltcG9ydExpbmtzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5JbXBvcnRMaW5rc1Jlc3BvbnNlKAEwARJSCgtJbXBvcnRDaHVuaxIgLmxpbmtmb3J0eS52MS5JbXBvcnRDaHVua1JlcXVlc3QaIS5saW5rZm9ydHkudjEuSW1wb3J0Q2h1bmtSZXNwb25zZRJMCglHZXRJbXBvcnQSHi5saW5rZm9ydHkudjEuR2V0SW1wb3J0UmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXRJbXBvcnRSZXNwb25zZRJpChJFeHBvcnRJbXBvcnRFcnJvcnMSJy5saW5rZm9ydHkudjEuRXhwb3J0SW1wb3J0RXJyb3JzUmVxdWVzdBooLmxpbmtmb3J0eS52MS5FeHBvcnRJbXBvcnRFcnJvcnNSZXNwb25zZTABElQKC0V4cG9ydExpbmtzEiAubGlua2ZvcnR5LnYxLkV4cG9ydExpbmtzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5FeHBvcnRMaW5rc1Jlc3BvbnNlMAESTAoJR2V0UXJDb2RlEh4ubGlua2ZvcnR5LnYxLkdldFFyQ29kZVJlcXVlc3QaHy5saW5rZm9ydHkudjEuR2V0UXJDb2RlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_link_export, file_linkforty_v1_link_import, file_linkforty_v1_qr_code]);
 
 /**
  * Request of CreateLink.
@@ -751,6 +757,91 @@ export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse
   messageDesc(file_linkforty_v1_link_service, 20);
 
 /**
+ * Request of ExportLinks.
+ *
+ * @generated from message linkforty.v1.ExportLinksRequest
+ */
+export type ExportLinksRequest = Message<"linkforty.v1.ExportLinksRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * How. Required.
+   *
+   * @generated from field: linkforty.v1.ExportFormat format = 2;
+   */
+  format: ExportFormat;
+
+  /**
+   * Which links; unset: all.
+   *
+   * @generated from field: linkforty.v1.LinkFilter filter = 3;
+   */
+  filter?: LinkFilter | undefined;
+
+  /**
+   * Only links whose code, title, description or destination contains this text; as in ListLinksRequest.
+   *
+   * @generated from field: string search = 4;
+   */
+  search: string;
+
+  /**
+   * `next_page_token` of the last part that arrived, to go on after it; the header is not written again. Every other
+   * field must be as it was then. Empty: from the beginning.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExportLinksRequest.
+ * Use `create(ExportLinksRequestSchema)` to create a new message.
+ */
+export const ExportLinksRequestSchema: GenMessage<ExportLinksRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 21);
+
+/**
+ * Response of ExportLinks.
+ *
+ * @generated from message linkforty.v1.ExportLinksResponse
+ */
+export type ExportLinksResponse = Message<"linkforty.v1.ExportLinksResponse"> & {
+  /**
+   * The next part of the file: whole lines, UTF-8.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+
+  /**
+   * How many links are in it.
+   *
+   * @generated from field: int32 links = 2;
+   */
+  links: number;
+
+  /**
+   * Where to go on after this part; empty at the end.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExportLinksResponse.
+ * Use `create(ExportLinksResponseSchema)` to create a new message.
+ */
+export const ExportLinksResponseSchema: GenMessage<ExportLinksResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 22);
+
+/**
  * The order of a list.
  *
  * @generated from enum linkforty.v1.LinkOrder
@@ -910,6 +1001,89 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof BatchDeleteLinksRequestSchema;
     output: typeof BatchDeleteLinksResponseSchema;
+  },
+  /**
+   * Starts the import of a file of links; its parts are sent with ImportLinks or ImportChunk. Needs `links.write`. Idempotent by
+   * `request_id`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.StartImport
+   */
+  startImport: {
+    methodKind: "unary";
+    input: typeof StartImportRequestSchema;
+    output: typeof StartImportResponseSchema;
+  },
+  /**
+   * Imports the file of an import, part by part in one call, and answers after each transaction of up to 1,000 rows. Needs
+   * `links.write`. Codes and moments of creation are kept. A row and the progress of the import are stored together or not
+   * at all, so that whoever goes on at `next_offset` after a crash imports each row once.
+   *
+   * Fails with IMPORT_OFFSET_MISMATCH when a part leaves a gap or another call imports the same file at the same time,
+   * IMPORT_DONE when the file ended before, INVALID_FIELDS when it is not what the source writes. What was stored until then stays.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ImportLinks
+   */
+  importLinks: {
+    methodKind: "bidi_streaming";
+    input: typeof ImportLinksRequestSchema;
+    output: typeof ImportLinksResponseSchema;
+  },
+  /**
+   * Imports one part of the file of an import, for clients that cannot send a stream; otherwise as ImportLinks. It does as much
+   * as one answer can tell of; `import.next_offset` says where to go on.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ImportChunk
+   */
+  importChunk: {
+    methodKind: "unary";
+    input: typeof ImportChunkRequestSchema;
+    output: typeof ImportChunkResponseSchema;
+  },
+  /**
+   * Returns an import and how far it is. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.GetImport
+   */
+  getImport: {
+    methodKind: "unary";
+    input: typeof GetImportRequestSchema;
+    output: typeof GetImportResponseSchema;
+  },
+  /**
+   * Writes the rows of an import that were a conflict or wrong as CSV: the columns that the file had, then `import_row` and
+   * `import_error`, which imports do not read. The first 100,000 such rows are kept. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ExportImportErrors
+   */
+  exportImportErrors: {
+    methodKind: "server_streaming";
+    input: typeof ExportImportErrorsRequestSchema;
+    output: typeof ExportImportErrorsResponseSchema;
+  },
+  /**
+   * Writes links as a file, the oldest first, in parts. A link that is changed meanwhile is written as it was or as it is. Needs
+   * `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ExportLinks
+   */
+  exportLinks: {
+    methodKind: "server_streaming";
+    input: typeof ExportLinksRequestSchema;
+    output: typeof ExportLinksResponseSchema;
+  },
+  /**
+   * Draws the QR code of a link. Needs `links.read`. Also of one that is disabled: it is a picture for members of the workspace.
+   * What anybody gets at `/{short_code}/qr` on the host of links is drawn in the same way, without logo and caption, with the
+   * parameters `format`, `size`, `color`, `bgcolor`, `margin`, `level`; it answers 404 and 410 where the link does.
+   *
+   * Fails with INVALID_FIELDS when no reader could make it out.
+   *
+   * @generated from rpc linkforty.v1.LinkService.GetQrCode
+   */
+  getQrCode: {
+    methodKind: "unary";
+    input: typeof GetQrCodeRequestSchema;
+    output: typeof GetQrCodeResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_link_service, 0);
