@@ -118,12 +118,12 @@ async fn export(tenant: &Tenant, format: ExportFormat) -> String {
 use ImportOutcome::{Changed, Conflict, Created, Same, Wrong};
 
 const FILE: &str = "\
-short_code,destination_url,title,create_time
+short_code,destination_url,description,create_time
 one,https://example.com/1,\"First,
-with a line break\",2020-01-01T00:00:00Z
+with a \"\"line\"\" break\",2020-01-01T00:00:00Z
 two,https://example.com/2,,
 one,https://example.com/1,\"First,
-with a line break\",2020-01-01T00:00:00Z
+with a \"\"line\"\" break\",2020-01-01T00:00:00Z
 one,https://example.com/other,First,
 ,https://example.com/3,Third,2021-06-01
 -x,nonsense,,tomorrow
@@ -143,14 +143,14 @@ async fn a_file_is_imported_the_same_wherever_it_is_cut() {
                 (3, Same, "one"),
                 (4, Conflict, "one"),
                 (5, Created, &*made),
-                (6, Wrong, "-x"),
+                (6, Wrong, ""),
             ];
             assert_eq!(outcomes(&rows), expected, "{part}");
             let counts = done.counts.expect("always there");
             assert_eq!((counts.rows, counts.created, counts.changed), (6, 3, 0));
             assert_eq!((counts.same, counts.conflicts, counts.wrong), (1, 1, 1));
             assert_eq!(done.next_offset as usize, FILE.len());
-            assert_eq!(rows[3].changed_fields, ["destination_url", "title"]);
+            assert_eq!(rows[3].changed_fields, ["description", "destination_url"]);
             assert_eq!(
                 rows[3].error.as_ref().expect("says why").reason().as_str_name(),
                 "ERROR_REASON_SHORT_CODE_TAKEN"
@@ -161,7 +161,7 @@ async fn a_file_is_imported_the_same_wherever_it_is_cut() {
 
             let links = all(&tenant).await;
             assert_eq!(links.len(), 3, "{part}");
-            assert_eq!(links["one"].title, "First,\nwith a line break".replace('\n', "\n"));
+            assert_eq!(links["one"].description, "First,\nwith a \"line\" break");
             assert_eq!(links["one"].create_time.expect("set").seconds, 1_577_836_800);
             assert_eq!(links["two"].create_time.expect("set").seconds, app.env().now().timestamp());
             assert_eq!(links["one"].id, rows[0].link_id);
@@ -322,13 +322,13 @@ async fn a_part_that_comes_again_does_no_harm_and_a_gap_is_refused() {
         let id = start(&tenant, ImportSource::Csv).await.id;
         let first = chunk(&tenant, &id, 0, &file[..60], false).await.expect("imports");
         let at = first.import.expect("there").next_offset as usize;
-        assert_eq!((at, first.rows.len()), (50, 1));
-        let again = chunk(&tenant, &id, 0, &file[..50], false).await.expect("is passed over");
-        assert_eq!((again.rows.len(), again.import.expect("there").next_offset), (0, 50));
-        let gap = chunk(&tenant, &id, 51, &file[51..], true).await.expect_err("a byte is missing");
+        assert_eq!((at, first.rows.len()), (51, 1));
+        let again = chunk(&tenant, &id, 0, &file[..51], false).await.expect("is passed over");
+        assert_eq!((again.rows.len(), again.import.expect("there").next_offset), (0, 51));
+        let gap = chunk(&tenant, &id, 52, &file[52..], true).await.expect_err("a byte is missing");
         assert_eq!(reason(&gap), "IMPORT_OFFSET_MISMATCH");
         let info = gap.get_details_error_info().expect("always there");
-        assert_eq!(info.metadata["next_offset"], "50");
+        assert_eq!(info.metadata["next_offset"], "51");
         // From the beginning, which is known, to the end.
         let rest = chunk(&tenant, &id, 0, file, true).await.expect("imports");
         assert_eq!(outcomes(&rest.rows), [(2, Created, "b")]);
@@ -552,7 +552,7 @@ fn everything(now: i64) -> Vec<Link> {
         "@x",
         "'=x",
         "'quoted'",
-        "a;b,c\t\"d\"",
+        "a;b,c\"d\"",
         "ü € 日本 🎉",
         "{\"json\": [1]}",
         "null",
@@ -703,6 +703,8 @@ async fn an_export_shows_what_is_asked_for_and_goes_on_where_it_broke_off() {
             .filter(|row| row % 2 == 0 && row % 3 != 0 && row.to_string().starts_with('1'))
             .map(|row| format!("c{row:04}"))
             .collect();
+        // The clock stands still, so those of one transaction have an order and no others.
+        codes.sort_unstable();
         assert_eq!(codes, expected);
 
         let whole = export(&tenant, ExportFormat::Csv).await;

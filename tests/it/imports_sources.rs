@@ -120,7 +120,7 @@ async fn dub_links_keep_their_codes_titles_tags_and_moments() {
                 &["launch", "eu"],
                 "2024-05-06T07:08:09Z",
             ),
-            link("docs", "https://example.com/docs?ref=dub", "", &[], "2023-11-30T23:59:59Z"),
+            link("handbook", "https://example.com/docs?ref=dub", "", &[], "2023-11-30T23:59:59Z"),
         ];
         check(&tenant, ImportSource::Dub, "dub.csv", &[], &expected).await;
 
@@ -170,7 +170,7 @@ async fn kutt_links_keep_their_codes_and_moments_and_banned_ones_lead_nowhere() 
         ];
         let links = check(&tenant, ImportSource::Kutt, "kutt.json", &[], &expected).await;
         assert_eq!(links["recipes"].description, "Recipes of the week");
-        assert_eq!(links["recipes"].expire_time.expect("set").seconds, 1_959_394_506);
+        assert_eq!(links["recipes"].expire_time.expect("set").seconds, 1_959_393_906);
         assert!(links["recipes"].active() && !links["closed"].active());
     })
     .await;
@@ -188,7 +188,7 @@ async fn yourls_links_keep_their_codes_titles_and_moments() {
         check(&tenant, ImportSource::Yourls, "yourls.json", &[], &expected).await;
         let (_, links) = imported(&tenant, ImportSource::Yourls, &fixture("yourls-plugin.csv"), &[]).await;
         assert_eq!(links["ozh"].destination_url, "https://example.com/ozh");
-        assert_eq!(links["2b"].destination_url, "https://example.com/2b,or%20not".replace("%20", "%20"));
+        assert_eq!(links["2b"].destination_url, "https://example.com/2b,or%20not");
     })
     .await;
 }

@@ -281,7 +281,7 @@ impl Sheet<'_> {
         // A microsecond apart, so that they are listed in the order of the file.
         let at = self.now + Duration::microseconds(self.drafts.len() as i64);
         let mut draft = Draft::of(self.env, self.tenant, new, at);
-        if let Some(made) = made.filter(|made| *made < self.now) {
+        if let Some(made) = made.filter(|made| *made <= self.now) {
             draft.link.id = LinkId::mint_past(&self.env.ids, made);
             draft.link.create_time = made;
         }
@@ -302,8 +302,12 @@ impl Sheet<'_> {
             }
             None => {
                 changed.version = 1;
-                if let Some(draft) = self.drafts.iter_mut().find(|draft| draft.link.id == changed.id) {
-                    draft.link = changed.clone();
+                match self.drafts.iter_mut().find(|draft| draft.link.id == changed.id) {
+                    Some(draft) => draft.link = changed.clone(),
+                    // An earlier step of a dry run would have made it.
+                    None => {
+                        self.changed.insert(changed.id);
+                    }
                 }
             }
         }
