@@ -11,6 +11,8 @@ const FILES: &[&str] = &[
     "linkforty/v1/workspace_service.proto",
     "linkforty/v1/api_key_service.proto",
     "linkforty/v1/routing.proto",
+    "linkforty/v1/resolution.proto",
+    "linkforty/v1/routing_test.proto",
     "linkforty/v1/link_service.proto",
     "linkforty/v1/analytics_service.proto",
     "linkforty/internal/v1/page_token.proto",

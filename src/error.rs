@@ -107,7 +107,9 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed => {
             Kind::Unauthenticated
         }
-        Reason::PasswordChangeRequired | Reason::ImportDone => Kind::Precondition,
+        Reason::PasswordChangeRequired | Reason::RoutingTestsFailed | Reason::ImportDone => {
+            Kind::Precondition
+        }
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
@@ -176,6 +178,13 @@ impl Error {
         Self::new(Reason::StoreUnavailable, "a store is not answering at the moment; try again")
             .caused_by(source)
             .retry_after(Duration::from_secs(1))
+    }
+
+    /// Adds the fields it is about.
+    #[must_use]
+    pub fn about(mut self, violations: Vec<Violation>) -> Self {
+        self.0.violations = violations;
+        self
     }
 
     /// Adds what really happened, for the log.

@@ -1,4 +1,5 @@
-//! Countries of addresses, out of a MaxMind-format file that the operator brings (`GEOIP_FILE`); without one nobody is anywhere.
+//! Where addresses are, out of a MaxMind-format file that the operator brings (`GEOIP_FILE`); without one nobody is anywhere. A file of
+//! countries knows countries; one of cities knows parts of countries and cities too. Each is looked up only when somebody asks.
 //!
 //! The file is held in memory: a mapped one that somebody overwrites in place would end the process. A new file is taken up within
 //! ten seconds; a bad one is logged, once, the one before it stays, and `linkforty_geoip_file_good` is 0 until a good one comes.
@@ -13,7 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use maxminddb::{PathElement, Reader};
+use maxminddb::{LookupResult, PathElement, Reader};
 
 /// A country: two upper-case letters (ISO 3166-1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +40,48 @@ impl fmt::Debug for Country {
         f.write_str(self.as_str())
     }
 }
+
+/// A part of a country: its country and up to three letters or digits (ISO 3166-2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Region {
+    country: Country,
+    /// What is not used is 0.
+    code: [u8; 3],
+}
+
+impl Region {
+    /// Reads a code such as `US-CA`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (country, code) = text.split_once('-')?;
+        Self::of(Country::parse(country)?, code)
+    }
+
+    /// Returns the part of `country` that has this code there.
+    fn of(country: Country, text: &str) -> Option<Self> {
+        let good = (1..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let mut code = [0; 3];
+        for (place, byte) in code.iter_mut().zip(text.bytes()) {
+            *place = byte.to_ascii_uppercase();
+        }
+        good.then_some(Self { country, code })
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = str::from_utf8(&self.code).unwrap_or_default().trim_end_matches('\0');
+        write!(f, "{}-{code}", self.country.as_str())
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The parts of a country that an address is in: a large one and, in some countries, a smaller one inside it.
+pub type Regions = [Option<Region>; 2];
 
 /// Says whether an address says anything about where somebody is: not loopback, private, link-local, shared (RFC 6598) and
 /// the like.
@@ -67,6 +110,19 @@ const PLACES: [&[PathElement<'static>]; 3] = [
     &[PathElement::Key("country"), PathElement::Key("iso_code")],
     &[PathElement::Key("country_code")],
     &[PathElement::Key("country")],
+];
+
+/// Where they keep the codes of parts of countries: MaxMind (two of them, the larger first), IPinfo.
+const PARTS: [&[PathElement<'static>]; 3] = [
+    &[PathElement::Key("subdivisions"), PathElement::Index(0), PathElement::Key("iso_code")],
+    &[PathElement::Key("subdivisions"), PathElement::Index(1), PathElement::Key("iso_code")],
+    &[PathElement::Key("region_code")],
+];
+
+/// Where they keep the English name of the city: MaxMind and DB-IP, ip-location-db and IPinfo.
+const CITIES: [&[PathElement<'static>]; 2] = [
+    &[PathElement::Key("city"), PathElement::Key("names"), PathElement::Key("en")],
+    &[PathElement::Key("city")],
 ];
 
 /// The file, as it was last good. A cheap clone.
@@ -139,19 +195,47 @@ impl Geo {
 
     /// Returns the country of an address; `None` when nobody knows.
     pub fn country(&self, address: IpAddr) -> Option<Country> {
+        self.find(address, country)
+    }
+
+    /// Returns the parts of its country that an address is in, as far as the file knows.
+    pub fn regions(&self, address: IpAddr) -> Regions {
+        let regions = self.find(address, |found| {
+            let country = country(found)?;
+            let mut parts = PARTS.iter().filter_map(|place| Region::of(country, text(found, place)?));
+            Some([parts.next(), parts.next()])
+        });
+        regions.unwrap_or_default()
+    }
+
+    /// Returns the English name of the city that an address is in; `None` when nobody knows.
+    pub fn city(&self, address: IpAddr) -> Option<Box<str>> {
+        self.find(address, |found| {
+            let name = CITIES.iter().find_map(|place| text(found, place))?;
+            (!name.is_empty()).then(|| name.into())
+        })
+    }
+
+    fn find<T>(&self, address: IpAddr, read: impl FnOnce(&Found<'_>) -> Option<T>) -> Option<T> {
         let reader = self.0.reader.load();
         let reader = reader.as_ref()?;
         if !is_somewhere(address) {
             return None;
         }
         let found = reader.lookup(address.to_canonical()).ok()?;
-        if !found.has_data() {
-            return None;
-        }
-        PLACES
-            .iter()
-            .find_map(|place| found.decode_path::<&str>(place).ok().flatten().and_then(Country::parse))
+        if found.has_data() { read(&found) } else { None }
     }
+}
+
+/// What the file says of an address.
+type Found<'a> = LookupResult<'a, Vec<u8>>;
+
+fn text<'a>(found: &Found<'a>, place: &[PathElement<'_>]) -> Option<&'a str> {
+    found.decode_path::<&str>(place).ok().flatten()
+}
+
+fn country(found: &Found<'_>) -> Option<Country> {
+    PLACES.iter().find_map(|place| text(found, place).and_then(Country::parse))
 }
 
 fn look(file: &Path) -> io::Result<Seen> {
@@ -181,6 +265,26 @@ mod tests {
             ("xx", None),
         ] {
             assert_eq!(Country::parse(text).as_ref().map(Country::as_str), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn regions_are_a_country_and_a_code() {
+        for (text, expected) in [
+            ("US-CA", Some("US-CA")),
+            ("us-ca", Some("US-CA")),
+            ("GB-ENG", Some("GB-ENG")),
+            ("CZ-7", Some("CZ-7")),
+            ("FR-75C", Some("FR-75C")),
+            ("US", None),
+            ("US-", None),
+            ("US-CALI", None),
+            ("USA-CA", None),
+            ("US-C A", None),
+            ("XX-CA", None),
+            ("US-é", None),
+        ] {
+            assert_eq!(Region::parse(text).map(|region| region.to_string()).as_deref(), expected, "{text}");
         }
     }
 }

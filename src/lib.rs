@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod destination_url;
 pub mod error;
+pub mod files;
 pub mod ids;
 pub mod page;
 pub mod pb;

@@ -65,11 +65,13 @@ pub enum Topic {
     Credentials,
     /// Clicks as they are recorded: live feeds show them. A loss is no harm: without Redis they stay in the process.
     Live,
+    /// Visitors who followed a link that treats those differently who come again. A loss is no harm.
+    Visitors,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 3] = [Self::Links, Self::Credentials, Self::Live];
+    pub const ALL: [Self; 4] = [Self::Links, Self::Credentials, Self::Live, Self::Visitors];
 
     /// Returns the topic's name as channels carry it.
     pub const fn name(self) -> &'static str {
@@ -77,6 +79,7 @@ impl Topic {
             Self::Links => "links",
             Self::Credentials => "credentials",
             Self::Live => "live",
+            Self::Visitors => "visitors",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Postgres as a second way for messages: `NOTIFY linkforty_links`, `NOTIFY linkforty_credentials`.
+//! Postgres as a second way for messages: `NOTIFY linkforty_links`, `NOTIFY linkforty_credentials`, `NOTIFY linkforty_visitors`.
 //!
 //! A room that changes a link calls [`notify`] in the transaction of the change: whoever hears of it can read it. What is
 //! heard goes to the same subscribers as what comes over Redis, in the same words; hearing a thing twice does no harm.
@@ -24,7 +24,7 @@ use super::{Away, ProcessFanout, Signal, Topic};
 use crate::ids::Ids;
 
 /// What Postgres carries.
-const TOPICS: [Topic; 2] = [Topic::Links, Topic::Credentials];
+const TOPICS: [Topic; 3] = [Topic::Links, Topic::Credentials, Topic::Visitors];
 /// Postgres refuses 8,000 bytes and more.
 const MAX_PAYLOAD: usize = 7_999;
 /// After so long a silence the connection is tried.

@@ -38,6 +38,7 @@ pub struct ProcessFanout {
     links: broadcast::Sender<Signal>,
     credentials: broadcast::Sender<Signal>,
     live: broadcast::Sender<Signal>,
+    visitors: broadcast::Sender<Signal>,
 }
 
 impl Default for ProcessFanout {
@@ -46,6 +47,7 @@ impl Default for ProcessFanout {
             links: broadcast::Sender::new(CAPACITY),
             credentials: broadcast::Sender::new(CAPACITY),
             live: broadcast::Sender::new(CAPACITY),
+            visitors: broadcast::Sender::new(CAPACITY),
         }
     }
 }
@@ -69,6 +71,7 @@ impl ProcessFanout {
             Topic::Links => &self.links,
             Topic::Credentials => &self.credentials,
             Topic::Live => &self.live,
+            Topic::Visitors => &self.visitors,
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct Model {
     pub password_hash: Option<String>,
     /// A number of `linkforty.v1.LaunchpadMode`.
     pub launchpad_mode: i16,
+    /// Protobuf, see `links/routing_tests.rs`; none when there are none.
+    pub routing_tests: Option<Vec<u8>>,
     /// Goes up by one with every change; the etag is made of it.
     pub version: i64,
     /// When it was created.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Code, Content, CountedLink, Draft, LinkChange, NewLink, Run, Shown, budget, changes::Changes, code_taken,
-    etag, insert, seal, store, unknown, weight,
+    etag, insert, routing_tests::Runner, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -39,13 +39,23 @@ pub async fn batch_create(
 ) -> Result<Results> {
     let now = env.now();
     seal_all(env, "links", items.iter_mut().flatten().map(|new| &mut new.content)).await?;
+    let tests = if items.iter().flatten().any(|new| !new.content.routing_tests.is_empty()) {
+        Some(Runner::open(env, &env.db.api, tenant.id, now).await?)
+    } else {
+        None
+    };
     let mut drafts = Vec::with_capacity(items.len());
     let mut items: Vec<Result<(LinkId, String)>> = items
         .into_iter()
         .zip(0..)
         .map(|(item, place)| {
             // A microsecond apart, so that they are listed in the order they were sent in.
-            let draft = Draft::of(env, tenant, item?, now + Duration::microseconds(place));
+            let (item, now) = (item?, now + Duration::microseconds(place));
+            let checks = item.checks;
+            let draft = Draft::of(env, tenant, item, now);
+            if let Some(tests) = &tests {
+                tests.require(checks, None, &draft.link)?;
+            }
             let key = (draft.link.id, draft.link.short_code.clone());
             drafts.push(draft);
             Ok(key)
@@ -98,11 +108,14 @@ pub async fn batch_update(
     let ids: Vec<LinkId> = items.iter().flatten().map(|change| change.id).collect();
     let stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
     let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
+    let tested = items.iter().flatten().any(|change| !change.content.routing_tests.is_empty())
+        || stored.values().any(|link| link.routing_tests.is_some());
+    let tests = if tested { Some(Runner::open(env, &tx, tenant.id, now).await?) } else { None };
     let mut changed = Vec::new();
     let mut results: Results = items
         .into_iter()
         .map(|item| {
-            let link = change(item?, &stored, &mut changed, now)?;
+            let link = change(item?, &stored, tests.as_ref(), &mut changed, now)?;
             let clicks = clicks.get(&link.id).copied().unwrap_or(0);
             Ok(Shown::Link(CountedLink { link, clicks }))
         })
@@ -194,12 +207,17 @@ async fn would_be(env: &Env, drafts: Vec<Draft>) -> Result<HashMap<LinkId, Model
 fn change(
     change: LinkChange,
     stored: &HashMap<LinkId, Model>,
+    tests: Option<&Runner>,
     changed: &mut Vec<Model>,
     now: Moment,
 ) -> Result<Model> {
     let stored = stored.get(&change.id).ok_or_else(unknown)?;
     etag::require(&change.etag, stored)?;
+    let checks = change.checks;
     let link = change.apply(stored, now)?;
+    if let Some(tests) = tests {
+        tests.require(checks, Some(stored), &link)?;
+    }
     if link.version != stored.version {
         changed.push(link.clone());
     }
@@ -281,12 +299,11 @@ async fn replay(tx: &DatabaseTransaction, tenant: &Tenant, outcome: &str) -> Res
         .map(|outcome| match outcome {
             Outcome::Done(id) => links.remove(&id).map(Shown::Link).ok_or_else(unknown),
             Outcome::Gone(id) => Ok(Shown::Id(id)),
-            Outcome::Failed(reason, message, wrong) if wrong.is_empty() => {
-                Err(Error::new(Reason::try_from(reason).unwrap_or_default(), message))
+            Outcome::Failed(reason, message, wrong) => {
+                let wrong = wrong.into_iter().map(|(field, description)| Violation { field, description });
+                let reason = Reason::try_from(reason).unwrap_or_default();
+                Err(Error::new(reason, message).about(wrong.collect()))
             }
-            Outcome::Failed(_, _, wrong) => Err(Error::invalid(
-                wrong.into_iter().map(|(field, description)| Violation { field, description }).collect(),
-            )),
         })
         .collect();
     if weight::fits(&results) {

@@ -164,6 +164,7 @@ mod tests {
             disable_reason: String::new(),
             password_hash: None,
             launchpad_mode: 0,
+            routing_tests: None,
             version: 1,
             create_time: now,
             update_time: now,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::routing;
+use super::{condition, routing};
 use crate::{clock::Moment, error::Violations, geo::Country, pb::v1};
 
 const MAX_COUNTRIES: usize = 250;
@@ -62,8 +62,12 @@ pub struct House {
 impl House {
     /// Returns what is shared by the links of a workspace; `None` when it says nothing.
     pub fn shared(settings: Option<v1::WorkspaceSettings>, suspended: bool) -> Option<Arc<Self>> {
-        let house = Self { suspended, settings: settings.unwrap_or_default() };
-        (house != Self::default()).then(|| Arc::new(house))
+        Self { suspended, settings: settings.unwrap_or_default() }.share()
+    }
+
+    /// Returns it to be shared; `None` when it says nothing.
+    pub fn share(self) -> Option<Arc<Self>> {
+        (self != Self::default()).then(|| Arc::new(self))
     }
 }
 
@@ -124,12 +128,12 @@ fn read_targeting(path: &str, given: v1::Targeting, wrong: &mut Violations) -> O
     if !platforms.is_empty() {
         let path = format!("{path}.platforms");
         read.platforms =
-            routing::read_list(&path, &mut platforms, 3, wrong, |number| routing::read_platform(*number));
+            routing::read_list(&path, &mut platforms, 3, wrong, |number| condition::read_platform(*number));
     }
     if !languages.is_empty() {
         let path = format!("{path}.languages");
         read.languages = routing::read_list(&path, &mut languages, MAX_LANGUAGES, wrong, |tag| {
-            routing::read_language(tag)
+            condition::read_language(tag)
         });
     }
     (read != Targeting::default()).then_some(read)

@@ -7,7 +7,9 @@ use url::Url;
 
 use super::{
     app_fields::{self, Texts},
-    code, extras, routing,
+    code,
+    described::{Checks, Decide},
+    extras, routing, routing_tests,
 };
 use crate::{
     clock::{Moment, cut},
@@ -32,12 +34,14 @@ const MAX_TAGS: usize = 50;
 const MAX_TAG: usize = 50;
 
 /// A link somebody wants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct NewLink {
     /// The code asked for; `None`: any.
     pub short_code: Option<String>,
     /// Everything that can change later.
     pub content: Content,
+    /// Whether its routing tests must hold.
+    pub checks: Checks,
 }
 
 /// What can change about a link.
@@ -73,10 +77,11 @@ pub struct Content {
     pub password: String,
     pub password_hash: Option<String>,
     pub launchpad_mode: i16,
+    pub routing_tests: Vec<v1::RoutingTest>,
 }
 
 /// What somebody wants changed about a link.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct LinkChange {
     /// Which link.
     pub id: LinkId,
@@ -88,6 +93,8 @@ pub struct LinkChange {
     pub fields: BTreeSet<Field>,
     /// What they change to; the other fields mean nothing.
     pub content: Content,
+    /// Whether the routing tests of the link must hold.
+    pub checks: Checks,
 }
 
 /// A field that can change.
@@ -121,10 +128,11 @@ pub enum Field {
     DisableReason,
     Password,
     LaunchpadMode,
+    RoutingTests,
 }
 
 impl Field {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
@@ -152,6 +160,7 @@ impl Field {
         Self::DisableReason,
         Self::Password,
         Self::LaunchpadMode,
+        Self::RoutingTests,
     ];
 
     const fn name(self) -> &'static str {
@@ -183,6 +192,7 @@ impl Field {
             Self::DisableReason => "disable_reason",
             Self::Password => "password",
             Self::LaunchpadMode => "launchpad_mode",
+            Self::RoutingTests => "routing_tests",
         }
     }
 
@@ -215,6 +225,7 @@ impl Field {
             Self::DisableReason => !link.disable_reason.is_empty(),
             Self::Password => !link.password.is_empty(),
             Self::LaunchpadMode => link.launchpad_mode != 0,
+            Self::RoutingTests => !link.routing_tests.is_empty(),
         }
     }
 }
@@ -251,6 +262,8 @@ pub struct Door<'a> {
     pub own: &'a Url,
     /// What the paths of violations begin with: empty, or ending in a dot.
     pub path: &'static str,
+    /// What runs the routing tests of the link; `None`: nobody does.
+    pub decide: Option<Decide>,
 }
 
 impl Door<'_> {
@@ -264,7 +277,7 @@ impl Door<'_> {
         }
         let content = self.content(&Field::ALL.into(), link, &mut wrong);
         check_order(content.start_time, content.expire_time, self.path, &mut wrong);
-        wrong.into_result(NewLink { short_code, content })
+        wrong.into_result(NewLink { short_code, content, checks: self.checks() })
     }
 
     /// Reads the code asked for; `None`: any.
@@ -286,7 +299,11 @@ impl Door<'_> {
         let content = self.content(&fields, link, &mut wrong);
         wrong.into_result(())?;
         let id = id.ok_or_else(|| Error::internal("an unreadable id passed as a good one"))?;
-        Ok(LinkChange { id, etag, short_code, fields, content })
+        Ok(LinkChange { id, etag, short_code, fields, content, checks: self.checks() })
+    }
+
+    fn checks(&self) -> Checks {
+        Checks { decide: self.decide, path: self.path }
     }
 
     fn missing(&self) -> Error {
@@ -335,6 +352,12 @@ impl Door<'_> {
         let routing_rules = if asked(Field::RoutingRules) {
             let url = |raw: &str| destination_url::check(raw, self.own);
             routing::check(&self.name("routing_rules"), link.routing_rules, &url, wrong)
+        } else {
+            Vec::new()
+        };
+        let routing_tests = if asked(Field::RoutingTests) {
+            let url = |raw: &str| destination_url::check(raw, self.own);
+            routing_tests::check(&self.name("routing_tests"), link.routing_tests, &url, wrong)
         } else {
             Vec::new()
         };
@@ -403,6 +426,7 @@ impl Door<'_> {
                 Ok(v1::LaunchpadMode::Inherit) => 0,
                 _ => i16::try_from(link.launchpad_mode).unwrap_or_default(),
             },
+            routing_tests,
         }
     }
 
@@ -503,9 +527,10 @@ fn read_mask(mask: Option<&FieldMask>, link: &v1::Link, wrong: &mut Violations) 
 impl LinkChange {
     /// Returns the link as the change leaves it.
     pub fn apply(self, stored: &link::Model, now: Moment) -> Result<link::Model> {
+        let path = self.checks.path;
         if !self.short_code.is_empty() && self.short_code != stored.short_code {
             return Err(Error::invalid_field(
-                "link.short_code",
+                format!("{path}short_code"),
                 "cannot change after creation: leave it out, or send the stored one",
             ));
         }
@@ -542,12 +567,13 @@ impl LinkChange {
                 Field::DisableReason => link.disable_reason = take(&mut content.disable_reason),
                 Field::Password => link.password_hash = content.password_hash.take(),
                 Field::LaunchpadMode => link.launchpad_mode = content.launchpad_mode,
+                Field::RoutingTests => link.routing_tests = routing_tests::to_bytes(&content.routing_tests),
             }
         }
         let mut wrong = Violations::default();
-        check_order(link.start_time, link.expire_time, "link.", &mut wrong);
+        check_order(link.start_time, link.expire_time, path, &mut wrong);
         if !leads_somewhere(&link) {
-            wrong.add("link.destination_url", NO_ADDRESS);
+            wrong.add(format!("{path}destination_url"), NO_ADDRESS);
         }
         // What changes nothing is no change: the etag stays good.
         if link != *stored {

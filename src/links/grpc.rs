@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Run,
+    Checks, Decide, Run, dry_run,
     export::{self, Export},
     import::{self, Inbound},
     qr, wire,
@@ -22,8 +22,8 @@ use crate::{
         ExportImportErrorsRequest, ExportImportErrorsResponse, ExportLinksRequest, ExportLinksResponse,
         GetImportRequest, GetImportResponse, GetLinkRequest, GetLinkResponse, GetQrCodeRequest,
         GetQrCodeResponse, ImportChunkRequest, ImportChunkResponse, ImportLinksRequest, ImportLinksResponse,
-        ListLinksRequest, ListLinksResponse, StartImportRequest, StartImportResponse, UpdateLinkRequest,
-        UpdateLinkResponse, link_service_server::LinkService,
+        ListLinksRequest, ListLinksResponse, ResolveLinkRequest, ResolveLinkResponse, StartImportRequest,
+        StartImportResponse, UpdateLinkRequest, UpdateLinkResponse, link_service_server::LinkService,
     },
     rpc::{self, Leaving, Permission, Recheck},
     workspaces,
@@ -34,6 +34,15 @@ use crate::{
 pub struct LinkApi {
     /// The handles.
     pub env: Env,
+    /// What becomes of a described visit.
+    pub decide: Decide,
+}
+
+impl LinkApi {
+    /// Returns what runs the routing tests of links, unless they are to be ignored.
+    fn checks(&self, ignore_failing_tests: bool) -> Option<Decide> {
+        (!ignore_failing_tests).then_some(self.decide)
+    }
 }
 
 #[tonic::async_trait]
@@ -50,7 +59,8 @@ impl LinkService for LinkApi {
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "CreateLink", &request_id, &request, run);
-            let (new, once) = wire::both(wire::door(env, "link.").new_link(request.link), once)?;
+            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let (new, once) = wire::both(door.new_link(request.link), once)?;
             let shown = Box::pin(links::create(env, &tenant, new, once, run)).await?;
             Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
         })
@@ -102,7 +112,8 @@ impl LinkService for LinkApi {
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "UpdateLink", &request_id, &request, run);
-            let change = wire::door(env, "link.").change(request.link, request.update_mask.as_ref());
+            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let change = door.change(request.link, request.update_mask.as_ref());
             let (change, once) = wire::both(change, once)?;
             let shown = Box::pin(links::update(env, &tenant, change, once, run)).await?;
             Ok(UpdateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
@@ -140,9 +151,10 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "DuplicateLink", &request_id, &request, Run::Store);
-            let code = wire::door(env, "").short_code(&request.short_code);
+            let checks = Checks { decide: self.checks(request.ignore_failing_tests), path: "" };
+            let code = wire::door(env, "", None).short_code(&request.short_code);
             let (id, (code, once)) = wire::both(wire::link_id(&request.link_id), wire::both(code, once))?;
-            let shown = links::duplicate(env, &tenant, id, code, once).await?;
+            let shown = Box::pin(links::duplicate(env, &tenant, id, (code, checks), once)).await?;
             Ok(DuplicateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
         })
         .await
@@ -163,7 +175,7 @@ impl LinkService for LinkApi {
             // New links have no ids that could repeat.
             let ((), once) =
                 wire::both(wire::check_batch("links", "", request.links.iter().map(|_| "")), once)?;
-            let door = wire::door(env, "");
+            let door = wire::door(env, "", self.checks(request.ignore_failing_tests));
             let items = request.links.into_iter().map(|link| door.new_link(Some(link))).collect();
             let results = links::batch_create(env, &tenant, items, once, run).await?;
             let (results, succeeded, failed) = wire::results(&env.config, results);
@@ -186,7 +198,7 @@ impl LinkService for LinkApi {
             let once = wire::once(env, &tenant, "BatchUpdateLinks", &request_id, &request, run);
             let ids = request.updates.iter().map(|item| item.link.as_ref().map_or("", |link| &link.id));
             let ((), once) = wire::both(wire::check_batch("updates", ".link.id", ids), once)?;
-            let door = wire::door(env, "link.");
+            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
             let updates = request.updates.into_iter();
             let items = updates.map(|item| door.change(item.link, item.update_mask.as_ref())).collect();
             let results = links::batch_update(env, &tenant, items, once, run).await?;
@@ -214,6 +226,22 @@ impl LinkService for LinkApi {
             let results = links::batch_delete(env, &tenant, items, once, run).await?;
             let (results, succeeded, failed) = wire::results(&env.config, results);
             Ok(BatchDeleteLinksResponse { results, succeeded, failed })
+        })
+        .await
+    }
+
+    async fn resolve_link(
+        &self,
+        request: Request<ResolveLinkRequest>,
+    ) -> Result<Response<ResolveLinkResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let question = dry_run::question(env, request)?;
+            let resolution = Box::pin(links::dry_run(env, &tenant, question, self.decide)).await?;
+            Ok(ResolveLinkResponse { resolution: Some(resolution) })
         })
         .await
     }
@@ -252,7 +280,7 @@ impl LinkService for LinkApi {
             let first = first.ok_or_else(|| Error::new(Reason::NotGrpc, "the stream holds no message"))?;
             let tenant = workspaces::enter(env, &caller, &first.workspace_id, Permission::LinksWrite).await?;
             import::get(env, &tenant, import::import_id(&first.import_id)?).await?;
-            import::stream(env, tenant, &first, Inbound { parts, recheck, leaving })
+            import::stream(env, tenant, &first, Inbound { parts, recheck, leaving, decide: self.decide })
         };
         let answers = opened.await.map_err(|error| rpc::status(&error))?;
         Ok(Response::new(Box::pin(answers)))
@@ -269,7 +297,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let part = import::check_part(request.offset, &request.data);
             let (id, ()) = wire::both(import::import_id(&request.import_id), part)?;
-            import::chunk(env, &tenant, id, request).await
+            import::chunk(env, &tenant, id, request, self.decide).await
         })
         .await
     }

@@ -2,7 +2,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `fields.rs` `app_fields.rs` `routing.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `fields.rs` `app_fields.rs` `routing.rs` `condition.rs` `code.rs` `etag.rs` | what clients may send; pure |
+//! | `described.rs` `routing_tests.rs` | visitors who are described instead of met, and what shall stay true of where they end up |
+//! | `dry_run.rs` | what becomes of a visit, asked and not made |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
@@ -21,6 +23,9 @@ mod batch;
 mod budget;
 mod changes;
 mod code;
+mod condition;
+mod described;
+mod dry_run;
 mod etag;
 mod export;
 mod extras;
@@ -33,6 +38,7 @@ mod moments;
 mod qr;
 mod resolve;
 mod routing;
+mod routing_tests;
 mod snapshot;
 mod spreadsheet;
 mod store;
@@ -47,6 +53,9 @@ pub use self::{
     batch::{batch_create, batch_delete, batch_update},
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
+    condition::{Condition, SystemRange, Times, Version},
+    described::{Checks, Decide, Described, DescribedPlace, Detail},
+    dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, moment, timestamp},
     grpc::LinkApi,
@@ -54,7 +63,7 @@ pub use self::{
     list::{LinkOrder, LinkQuery},
     qr::{read_query as read_qr_query, undrawable},
     resolve::{Answer, Refreshes, Resolver},
-    routing::{Condition, Rule, Rules, Times},
+    routing::{Rule, Rules},
     snapshot::Snapshots,
     store::{CountedLink, find_password},
     target::{Decoration, Target},
@@ -111,14 +120,17 @@ pub async fn create(
 ) -> Result<Shown> {
     let now = env.now();
     seal(env, &mut new.content).await?;
+    let checks = new.checks;
     let draft = Draft::of(env, tenant, new, now);
     if run == Run::CheckOnly {
+        routing_tests::require(env, &env.db.api, checks, None, &draft.link, now).await?;
         return draft.check(env).await.map(Shown::Draft);
     }
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
     }
+    routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
     let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
@@ -174,7 +186,9 @@ pub async fn update(
     let id = change.id;
     let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(&change.etag, &stored)?;
+    let checks = change.checks;
     let link = change.apply(&stored, now)?;
+    routing_tests::require(env, &tx, checks, Some(&stored), &link, now).await?;
     let clicks = store::clicks_of(&tx, tenant.id, [id]).await?.remove(&id).unwrap_or(0);
     if run == Run::CheckOnly {
         tx.rollback().await?;
@@ -219,7 +233,7 @@ pub async fn duplicate(
     env: &Env,
     tenant: &Tenant,
     id: LinkId,
-    short_code: Option<String>,
+    (short_code, checks): (Option<String>, Checks),
     request: Option<Request>,
 ) -> Result<Shown> {
     let now = env.now();
@@ -228,7 +242,9 @@ pub async fn duplicate(
         return made_earlier(&tx, tenant, &id).await;
     }
     let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
-    let link = insert_one(env, &tx, Draft::copy(env, original, short_code, now)).await?;
+    let draft = Draft::copy(env, original.clone(), short_code, now);
+    routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
+    let link = insert_one(env, &tx, draft).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
@@ -286,6 +302,7 @@ impl Draft {
             disable_reason: content.disable_reason,
             password_hash: content.password_hash,
             launchpad_mode: content.launchpad_mode,
+            routing_tests: routing_tests::to_bytes(&content.routing_tests),
             version: 1,
             create_time: now,
             update_time: now,

@@ -1,27 +1,16 @@
 //! Routing rules: read from what clients send and from what is stored, by the same words, so that whatever passes the door
 //! can be loaded. Pure. `redirect/rules.rs` says whom they fit.
 
-use std::net::IpAddr;
-
-use chrono_tz::Tz;
-use ipnet::IpNet;
 use prost::Message as _;
-use url::Host;
 
-use super::fields::moment;
-use crate::{clock::Moment, error::Violations, pb::v1};
+use super::condition::{Condition, read_condition};
+use crate::{error::Violations, pb::v1};
 
 const MAX_RULES: usize = 50;
 const MAX_CONDITIONS: usize = 20;
-const MAX_NAME: usize = 100;
-const MAX_VALUE: usize = 1000;
-const MAX_LIST: usize = 50;
-const MAX_NETWORKS: usize = 100;
+pub(super) const MAX_NAME: usize = 100;
 const MAX_VARIANTS: usize = 20;
 const MAX_WEIGHT: u32 = 10_000;
-const MAX_LANGUAGE: usize = 35;
-/// Minutes of a day.
-const DAY: u16 = 1440;
 
 /// A rule, ready to be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,45 +27,13 @@ pub struct Rule {
     pub variants: Box<[(Box<str>, u32)]>,
 }
 
-/// Something that holds of a visit or does not. The contract explains each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the contract explains them")]
-pub enum Condition {
-    Platforms(Box<[v1::Platform]>),
-    /// In lower case.
-    Languages(Box<[Box<str>]>),
-    Dates {
-        start: Option<Moment>,
-        end: Option<Moment>,
-    },
-    Times(Times),
-    Query {
-        name: Box<str>,
-        value: Option<Box<str>>,
-    },
-    /// In lower case and punycode.
-    Referrers(Box<[Box<str>]>),
-    Networks(Box<[IpNet]>),
-}
-
-/// Weekdays and a time of the day somewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// Where.
-    pub zone: Tz,
-    /// One bit for each day, Monday the lowest.
-    pub weekdays: u8,
-    /// From which minute of the day on.
-    pub start: u16,
-    /// Until which minute; at most the start: of the day after.
-    pub end: u16,
-}
-
 /// The rules of a link: as they are stored, and ready to be tried.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     stored: Box<[u8]>,
     ready: Box<[Rule]>,
+    /// Whether one of them asks who was here before.
+    of_history: bool,
 }
 
 impl PartialEq for Rules {
@@ -104,7 +61,7 @@ impl Rules {
         let skipped = metrics::counter!("linkforty_routing_rules_skipped_total");
         let Ok(Stored { rules }) = Stored::decode(&*stored) else {
             skipped.increment(1);
-            return Self { stored: stored.into(), ready: Box::default() };
+            return Self { stored: stored.into(), ..Self::default() };
         };
         let count = rules.len();
         let ready: Box<[Rule]> = (0..=u8::MAX)
@@ -116,7 +73,11 @@ impl Rules {
             })
             .collect();
         skipped.increment((count - ready.len()) as u64);
-        Self { stored: stored.into(), ready }
+        let of_history = ready.iter().any(|rule| {
+            let asks = |condition: &Condition| matches!(condition, Condition::Visitors(_));
+            rule.active && rule.conditions.iter().any(asks)
+        });
+        Self { stored: stored.into(), ready, of_history }
     }
 
     /// Makes rules ready as if they were stored, for tests of what they decide.
@@ -128,6 +89,11 @@ impl Rules {
     /// Returns the rules in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, Rule> {
         self.ready.iter()
+    }
+
+    /// Says whether a rule asks who was here before, so that visits must be remembered.
+    pub fn ask_who_was_here(&self) -> bool {
+        self.of_history
     }
 
     /// Returns the rules as they are stored.
@@ -229,119 +195,6 @@ fn read(
     })
 }
 
-fn read_condition(
-    path: &str,
-    condition: &mut v1::RoutingCondition,
-    wrong: &mut Violations,
-) -> Option<Condition> {
-    use v1::routing_condition::Condition as Given;
-    let Some(given) = &mut condition.condition else {
-        wrong.add(path, "is no condition this server knows");
-        return None;
-    };
-    Some(match given {
-        Given::Platforms(given) => {
-            let path = format!("{path}.platforms.platforms");
-            let platforms = &mut given.platforms;
-            Condition::Platforms(read_list(&path, platforms, 3, wrong, |number| read_platform(*number)))
-        }
-        Given::Languages(given) => {
-            let path = format!("{path}.languages.languages");
-            let languages = &mut given.languages;
-            Condition::Languages(read_list(&path, languages, MAX_LIST, wrong, |tag| read_language(tag)))
-        }
-        Given::Dates(given) => {
-            let mut time = |name: &str, given: Option<&prost_types::Timestamp>| {
-                wrong.take(&format!("{path}.dates.{name}"), given.map(moment).transpose()).flatten()
-            };
-            let start = time("start_time", given.start_time.as_ref());
-            let end = time("end_time", given.end_time.as_ref());
-            if given.start_time.is_none() && given.end_time.is_none() {
-                wrong.add(format!("{path}.dates"), "must have a start_time or an end_time");
-            }
-            if start.zip(end).is_some_and(|(start, end)| end <= start) {
-                wrong.add(format!("{path}.dates.end_time"), "must be after start_time");
-            }
-            Condition::Dates { start, end }
-        }
-        Given::Times(given) => Condition::Times(read_times(&format!("{path}.times"), given, wrong)?),
-        Given::Query(given) => {
-            if given.name.is_empty() {
-                wrong.add(format!("{path}.query.name"), "is required");
-            }
-            check_text(&format!("{path}.query.name"), &given.name, MAX_NAME, wrong);
-            if let Some(value) = &given.value {
-                check_text(&format!("{path}.query.value"), value, MAX_VALUE, wrong);
-            }
-            Condition::Query {
-                name: given.name.as_str().into(),
-                value: given.value.as_deref().map(Into::into),
-            }
-        }
-        Given::Referrers(given) => {
-            let path = format!("{path}.referrers.hosts");
-            Condition::Referrers(read_list(
-                &path,
-                &mut given.hosts,
-                MAX_LIST,
-                wrong,
-                |host| match Host::parse(host.trim_end_matches('.')) {
-                    Ok(Host::Domain(name)) if !name.is_empty() => Ok(name.into()),
-                    _ => Err("must be a host name such as example.com"),
-                },
-            ))
-        }
-        Given::Networks(given) => {
-            let path = format!("{path}.networks.networks");
-            Condition::Networks(read_list(&path, &mut given.networks, MAX_NETWORKS, wrong, |text| {
-                text.parse::<IpNet>()
-                    .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-                    .map(|network| network.trunc())
-                    .map_err(|_| "must be a network such as 192.0.2.0/24 or an address")
-            }))
-        }
-    })
-}
-
-fn read_times(path: &str, given: &v1::TimeCondition, wrong: &mut Violations) -> Option<Times> {
-    let zone = if given.time_zone.is_empty() { Ok(Tz::UTC) } else { given.time_zone.parse() };
-    let zone = zone.map_err(|_| "is no time zone of the IANA database, such as Europe/Berlin");
-    let zone = wrong.take(&format!("{path}.time_zone"), zone);
-    let mut weekdays = if given.weekdays.is_empty() { 0x7f } else { 0 };
-    for (place, number) in given.weekdays.iter().enumerate() {
-        match number {
-            1..=7 => weekdays |= 1 << (number - 1),
-            _ => wrong.add(format!("{path}.weekdays[{place}]"), "is no day of the week"),
-        }
-    }
-    let mut minute = |name: &str, minute: i32, most: u16| {
-        let minute = u16::try_from(minute).ok().filter(|minute| *minute <= most);
-        wrong.take(&format!("{path}.{name}"), minute.ok_or_else(|| format!("must be 0 to {most}")))
-    };
-    let start = minute("start_minute", given.start_minute, DAY - 1);
-    let end = minute("end_minute", given.end_minute, DAY).map(|end| if end == 0 { DAY } else { end });
-    if start.is_some() && start == end {
-        wrong.add(format!("{path}.end_minute"), "must not be start_minute");
-    }
-    Some(Times { zone: zone?, weekdays, start: start?, end: end? })
-}
-
-/// Reads the number of a platform.
-pub(super) fn read_platform(number: i32) -> Result<v1::Platform, &'static str> {
-    let known = v1::Platform::try_from(number).ok().filter(|platform| *platform != v1::Platform::Unspecified);
-    known.ok_or("is no platform this server knows")
-}
-
-/// Reads a language tag, into lower case.
-pub(super) fn read_language(tag: &str) -> Result<Box<str>, &'static str> {
-    let parts = || tag.split('-');
-    let good = tag.len() <= MAX_LANGUAGE
-        && parts()
-            .all(|part| matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        && parts().next().is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_alphabetic()));
-    if good { Ok(tag.to_ascii_lowercase().into()) } else { Err("must be a language tag such as en or pt-BR") }
-}
-
 /// Reads the items of a list one by one.
 pub(super) fn read_list<G, T>(
     path: &str,
@@ -389,13 +242,20 @@ mod tests {
         wrong.into_inner().into_iter().map(|wrong| wrong.field).collect()
     }
 
+    fn system(system: i32, min: &str, max: &str) -> v1::OperatingSystemRange {
+        v1::OperatingSystemRange { system, min_version: min.into(), max_version: max.into() }
+    }
+
     fn good() -> Vec<v1::RoutingRule> {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
         vec![
             rule(vec![
                 Given::Platforms(v1::PlatformCondition { platforms: vec![1, 3] }),
-                Given::Languages(v1::LanguageCondition { languages: texts(&["en", "pt-BR", "zh-Hant-TW"]) }),
+                Given::Languages(v1::LanguageCondition {
+                    languages: texts(&["en", "pt-BR", "zh-Hant-TW"]),
+                    min_quality: Some(900),
+                }),
                 Given::Dates(v1::DateCondition { start_time: time(1), end_time: time(2) }),
                 Given::Times(v1::TimeCondition {
                     time_zone: "Europe/Berlin".into(),
@@ -406,6 +266,17 @@ mod tests {
                 Given::Query(v1::QueryCondition { name: "a".into(), value: Some(String::new()) }),
                 Given::Referrers(v1::ReferrerCondition { hosts: texts(&["Example.com.", "münchen.de"]) }),
                 Given::Networks(v1::NetworkCondition { networks: texts(&["192.0.2.7/24", "2001:db8::1"]) }),
+                Given::Countries(v1::CountryCondition { countries: texts(&["CH", "de"]) }),
+                Given::Regions(v1::RegionCondition {
+                    regions: texts(&["us-ca", "GB-ENG", "FR-75C", "CZ-7"]),
+                }),
+                Given::Cities(v1::CityCondition { cities: texts(&["Zurich", "São Paulo"]) }),
+                Given::OperatingSystems(v1::OperatingSystemCondition {
+                    systems: vec![system(1, "16.4", "17"), system(2, "", "")],
+                }),
+                Given::Devices(v1::DeviceCondition { types: vec![1, 2, 3] }),
+                Given::Browsers(v1::BrowserCondition { browsers: vec![1, 20, 38] }),
+                Given::Visitors(v1::VisitorCondition { history: 2 }),
             ]),
             v1::RoutingRule {
                 name: "split".into(),
@@ -430,7 +301,7 @@ mod tests {
         assert_eq!(from_bytes(Some(&stored)), checked);
         let loaded = Rules::load(stored.clone());
         let rules: Vec<&Rule> = loaded.iter().collect();
-        assert_eq!((rules.len(), rules[0].conditions.len(), rules[1].index), (2, 8, 1));
+        assert_eq!((rules.len(), rules[0].conditions.len(), rules[1].index), (2, 15, 1));
         assert!(rules[0].active && !rules[1].active);
         assert_eq!(rules[1].variants.len(), 2);
         let Condition::Referrers(hosts) = &rules[0].conditions[6] else { panic!("the order is kept") };
@@ -476,7 +347,10 @@ mod tests {
             (
                 vec![rule(vec![
                     Given::Platforms(v1::PlatformCondition { platforms: vec![0, 4] }),
-                    Given::Languages(v1::LanguageCondition { languages: vec!["en_US".into()] }),
+                    Given::Languages(v1::LanguageCondition {
+                        languages: vec!["en_US".into()],
+                        min_quality: Some(0),
+                    }),
                     Given::Languages(v1::LanguageCondition::default()),
                     Given::Dates(v1::DateCondition::default()),
                     Given::Times(v1::TimeCondition {
@@ -493,10 +367,21 @@ mod tests {
                     Given::Query(v1::QueryCondition::default()),
                     Given::Referrers(v1::ReferrerCondition { hosts: texts("https://x/") }),
                     Given::Networks(v1::NetworkCondition { networks: vec!["192.0.2.0/33".into()] }),
+                    Given::Countries(v1::CountryCondition { countries: vec!["Switzerland".into()] }),
+                    Given::Regions(v1::RegionCondition { regions: vec!["CA".into(), "US-".into()] }),
+                    Given::Cities(v1::CityCondition { cities: vec![" ".into(), "x".repeat(101)] }),
+                    Given::OperatingSystems(v1::OperatingSystemCondition {
+                        systems: vec![system(0, "x", "1.2.3.4.5"), system(1, "17.1", "17.0")],
+                    }),
+                    Given::OperatingSystems(v1::OperatingSystemCondition::default()),
+                    Given::Devices(v1::DeviceCondition { types: vec![4] }),
+                    Given::Browsers(v1::BrowserCondition { browsers: vec![0, 7] }),
+                    Given::Visitors(v1::VisitorCondition::default()),
                 ])],
                 &[
                     "rules[0].conditions[0].platforms.platforms[0]",
                     "rules[0].conditions[0].platforms.platforms[1]",
+                    "rules[0].conditions[1].languages.min_quality",
                     "rules[0].conditions[1].languages.languages[0]",
                     "rules[0].conditions[2].languages.languages",
                     "rules[0].conditions[3].dates",
@@ -508,6 +393,20 @@ mod tests {
                     "rules[0].conditions[6].query.name",
                     "rules[0].conditions[7].referrers.hosts[1]",
                     "rules[0].conditions[8].networks.networks[0]",
+                    "rules[0].conditions[9].countries.countries[0]",
+                    "rules[0].conditions[10].regions.regions[0]",
+                    "rules[0].conditions[10].regions.regions[1]",
+                    "rules[0].conditions[11].cities.cities[1]",
+                    "rules[0].conditions[11].cities.cities[0]",
+                    "rules[0].conditions[12].operating_systems.systems[0].system",
+                    "rules[0].conditions[12].operating_systems.systems[0].min_version",
+                    "rules[0].conditions[12].operating_systems.systems[0].max_version",
+                    "rules[0].conditions[12].operating_systems.systems[1].max_version",
+                    "rules[0].conditions[13].operating_systems.systems",
+                    "rules[0].conditions[14].devices.types[0]",
+                    "rules[0].conditions[15].browsers.browsers[0]",
+                    "rules[0].conditions[15].browsers.browsers[1]",
+                    "rules[0].conditions[16].visitors.history",
                 ],
             ),
         ] {
@@ -515,6 +414,20 @@ mod tests {
             let few: Vec<&String> =
                 wrong.iter().filter(|path| !path.starts_with("rules[1].conditions[")).collect();
             assert_eq!(few, paths.iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn rules_say_whether_visits_must_be_remembered() {
+        let asks = rule(vec![Given::Visitors(v1::VisitorCondition { history: 1 })]);
+        let idle = v1::RoutingRule { active: Some(false), ..asks.clone() };
+        for (rules, expected) in [
+            (vec![], false),
+            (vec![rule(vec![])], false),
+            (vec![idle], false),
+            (vec![rule(vec![]), asks], true),
+        ] {
+            assert_eq!(Rules::of(&rules).ask_who_was_here(), expected);
         }
     }
 

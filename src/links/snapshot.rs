@@ -11,9 +11,8 @@
 //! what the process remembered of links and nothing else: no secret, no person.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -29,6 +28,7 @@ use super::{resolve::Resolver, target::Target};
 use crate::{
     clock::{Moment, from_micros},
     env::Env,
+    files,
 };
 
 const NAME: &str = "hot.snap";
@@ -129,7 +129,7 @@ impl Snapshots {
             let now = inner.env.now();
             let rows = inner.resolver.hottest(MOST, now);
             let (bytes, count) = encode(&rows, now);
-            replace(&inner.dir, &bytes)?;
+            files::replace(&inner.dir.join(NAME), &bytes)?;
             inner.written.store(now.timestamp_micros(), Ordering::Relaxed);
             metrics::gauge!("linkforty_snapshot_entries").set(f64::from(count));
             io::Result::Ok(())
@@ -234,24 +234,6 @@ fn cut<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Unusable> {
     Ok(taken)
 }
 
-/// Replaces the file: after a crash it holds the old bytes or the new ones, never a mixture.
-fn replace(dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = dir.join(format!("{NAME}.tmp"));
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, dir.join(NAME)));
-    if let Err(error) = written {
-        let _ = fs::remove_file(&temporary);
-        return Err(error);
-    }
-    File::open(dir)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -340,7 +322,7 @@ mod tests {
         assert!(matches!(read(&path), Ok(None)));
         for count in [3, 1] {
             let (bytes, _) = encode(&rows(count), from_micros(5));
-            replace(dir.path(), &bytes).expect("it is written");
+            files::replace(&path, &bytes).expect("it is written");
             assert_eq!(read(&path).expect("it is whole").expect("it is there").0, rows(count));
         }
         let mode = fs::metadata(&path).expect("it is there").permissions().mode();

@@ -90,7 +90,8 @@ impl Node {
     }
 
     fn keep(&self, rows: &[Row]) {
-        replace(self.folder.path(), &encode(rows, from_micros(NOON)).0).expect("it is written");
+        files::replace(&self.folder.path().join(NAME), &encode(rows, from_micros(NOON)).0)
+            .expect("it is written");
     }
 
     fn kept(&self) -> Vec<Row> {

@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 34.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 35.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -61,6 +61,21 @@ pub async fn find(
     id: LinkId,
 ) -> Result<Option<CountedLink>, DbErr> {
     counted(workspace).filter(Column::Id.eq(id)).into_model::<CountedLink>().one(db).await
+}
+
+/// Returns the link of a code, if it is one of the workspace.
+pub async fn find_by_code(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    domain: &str,
+    short_code: &str,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Domain.eq(domain))
+        .filter(Column::ShortCode.eq(short_code))
+        .one(db)
+        .await
 }
 
 /// Returns the hash of the password of a link, if it has one.
@@ -204,7 +219,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 29] = [
+const CHANGEABLE: [Column; 30] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -233,6 +248,7 @@ const CHANGEABLE: [Column; 29] = [
     Column::DisableReason,
     Column::PasswordHash,
     Column::LaunchpadMode,
+    Column::RoutingTests,
     Column::UpdateTime,
 ];
 
@@ -268,6 +284,7 @@ fn values(link: &Model) -> ValueTuple {
         link.disable_reason.as_str().into(),
         link.password_hash.clone().into(),
         link.launchpad_mode.into(),
+        link.routing_tests.clone().into(),
         link.update_time.into(),
     ])
 }

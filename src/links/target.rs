@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::{Moment, from_micros},
     entity::{
-        link::{Column, Entity},
+        link::{Column, Entity, Model},
         workspace,
     },
     ids::{LinkId, WorkspaceId},
@@ -378,6 +378,54 @@ impl From<Row> for Target {
             version: row.version,
         }
     }
+}
+
+impl Target {
+    /// Returns what a redirect needs of a link that is stored, or might be.
+    pub fn of(link: &Model, house: Option<Arc<House>>) -> Self {
+        let row = Row {
+            id: link.id,
+            workspace_id: link.workspace_id,
+            destination_url: link.destination_url.clone(),
+            ios_url: link.ios_url.clone(),
+            android_url: link.android_url.clone(),
+            web_url: link.web_url.clone(),
+            ios_universal_link: link.ios_universal_link.clone(),
+            android_app_link: link.android_app_link.clone(),
+            deep_link_parameters: link.deep_link_parameters.clone(),
+            utm: link.utm.clone(),
+            append_click_id: link.append_click_id,
+            forward_query: link.forward_query,
+            routing_rules: link.routing_rules.clone(),
+            active: link.active,
+            start_time: link.start_time,
+            expire_time: link.expire_time,
+            max_clicks: link.max_clicks,
+            version: link.version,
+            title: link.title.clone(),
+            description: link.description.clone(),
+            targeting: link.targeting.clone(),
+            og: link.og.clone(),
+            warn_time: link.warn_time,
+            disable_time: link.disable_time,
+            has_password: link.password_hash.is_some(),
+            app_scheme: link.app_scheme.clone(),
+            deep_link_path: link.deep_link_path.clone(),
+            launchpad_mode: link.launchpad_mode,
+            settings: None,
+            suspend_time: None,
+        };
+        Self { house, ..row.into() }
+    }
+}
+
+/// Returns what a workspace says of all of its links.
+pub async fn find_house(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<House, DbErr> {
+    let found = workspace::Entity::find_by_id(workspace).one(db).await?;
+    Ok(found.map_or_else(House::default, |found| House {
+        suspended: found.suspend_time.is_some(),
+        settings: from_bytes(found.settings.as_deref()).unwrap_or_default(),
+    }))
 }
 
 /// Returns the target of a code, in one query by unique indexes. The visitor's tenant is the code's: this is the one

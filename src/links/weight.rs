@@ -18,7 +18,8 @@ pub fn of(link: &Model) -> usize {
     let tags = link.tags.as_array().into_iter().flatten();
     let texts =
         [&link.deep_link_parameters, &link.utm].into_iter().filter_map(|texts| texts.as_object()).flatten();
-    let messages = [&link.routing_rules, &link.targeting, &link.og].into_iter().flatten();
+    let messages =
+        [&link.routing_rules, &link.targeting, &link.og, &link.routing_tests].into_iter().flatten();
     LINK_BYTES
         + link.short_code.len() * 2
         + link.destination_url.len()

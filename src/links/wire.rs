@@ -7,11 +7,11 @@ use ring::hmac;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    CountedLink, Door, LinkOrder, LinkQuery, Run, Shown, app_fields,
+    CountedLink, Decide, Door, LinkOrder, LinkQuery, Run, Shown, app_fields,
     batch::Results,
     etag, extras,
     fields::{NOT_A_UUID, check_tag, moment, timestamp},
-    routing,
+    routing, routing_tests,
 };
 use crate::{
     clock::Moment,
@@ -31,8 +31,9 @@ const MAX_FILTER_TAGS: usize = 10;
 const MAX_SEARCH: usize = 200;
 
 /// Returns what reads links whose fields have paths beginning with `path`.
-pub(super) fn door<'a>(env: &'a Env, path: &'static str) -> Door<'a> {
-    Door { own: &env.config.links_url, path }
+/// `decide` runs their routing tests; `None`: nobody does.
+pub(super) fn door<'a>(env: &'a Env, path: &'static str, decide: Option<Decide>) -> Door<'a> {
+    Door { own: &env.config.links_url, path, decide }
 }
 
 /// Reads `validate_only`.
@@ -248,6 +249,7 @@ pub(super) fn content(config: &Config, link: Model) -> v1::Link {
             0 => v1::LaunchpadMode::Inherit.into(),
             mode => mode,
         },
+        routing_tests: routing_tests::from_bytes(link.routing_tests.as_deref()),
         ..v1::Link::default()
     }
 }

@@ -7,7 +7,7 @@
 use std::{
     hash::BuildHasher as _,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use quick_cache::DefaultHashBuilder;
 
-use super::visitor::Visitor;
+use super::{software::Software, visitor::Visitor};
 use crate::clicks::kept_of_user_agent;
 
 /// Some thousand are in use in the world at a time; at the most this is 2 MiB.
@@ -40,12 +40,20 @@ struct Place {
 struct Known {
     agent: Box<str>,
     visitor: Visitor,
+    /// Read when a rule asks for the first time.
+    software: OnceLock<Software>,
 }
 
 impl Place {
     fn says(&self, agent: &str) -> Option<Visitor> {
         let held = self.held.load();
         held.as_ref().filter(|known| *known.agent == *agent).map(|known| known.visitor)
+    }
+
+    fn runs(&self, agent: &str) -> Option<Software> {
+        let held = self.held.load();
+        let known = held.as_ref().filter(|known| *known.agent == *agent)?;
+        Some(*known.software.get_or_init(|| Software::of(agent)))
     }
 }
 
@@ -65,14 +73,26 @@ impl Agents {
     /// Returns what a User-Agent header says; of a long one the part counts that is kept with the click.
     pub fn read(&self, user_agent: &str) -> Visitor {
         let agent = kept_of_user_agent(user_agent);
-        let hash = self.hash.hash_one(agent);
-        // Two places for each, so that two in use seldom fight for one.
-        let place = hash as usize % self.places.len();
-        let pair = [&self.places[place], &self.places[place ^ 1]];
+        let (pair, mark) = self.places_of(agent);
         match pair[0].says(agent).or_else(|| pair[1].says(agent)) {
             Some(visitor) => visitor,
-            None => learn(pair, (hash >> 32) as u32, agent),
+            None => learn(pair, mark, agent),
         }
+    }
+
+    /// Returns what more it says. Asked only by rules; it is remembered beside what [`Agents::read`] remembers.
+    #[cold]
+    pub fn software(&self, user_agent: &str) -> Software {
+        let agent = kept_of_user_agent(user_agent);
+        let (pair, _) = self.places_of(agent);
+        pair[0].runs(agent).or_else(|| pair[1].runs(agent)).unwrap_or_else(|| Software::of(agent))
+    }
+
+    /// Returns the two places that can hold a user agent, so that two in use seldom fight for one, and its mark.
+    fn places_of(&self, agent: &str) -> ([&Place; 2], u32) {
+        let hash = self.hash.hash_one(agent);
+        let place = hash as usize % self.places.len();
+        ([&self.places[place], &self.places[place ^ 1]], (hash >> 32) as u32)
     }
 }
 
@@ -85,7 +105,8 @@ fn learn(pair: [&Place; 2], mark: u32, agent: &str) -> Visitor {
         (place.newcomer.swap(mark, Ordering::Relaxed) == mark).then_some(place)
     });
     if let Some(place) = taken {
-        place.held.store(Some(Arc::new(Known { agent: agent.into(), visitor })));
+        let software = OnceLock::new();
+        place.held.store(Some(Arc::new(Known { agent: agent.into(), visitor, software })));
     }
     visitor
 }
@@ -107,6 +128,7 @@ mod tests {
         for _ in 0..2 {
             for agent in ["", IPHONE, "Android; wv)", "facebookexternalhit/1.1"] {
                 assert_eq!(agents.read(agent), Visitor::of(agent), "{agent}");
+                assert_eq!(agents.software(agent), Software::of(agent), "{agent}");
             }
         }
         assert_eq!(held(&agents).len(), 4);
@@ -137,5 +159,15 @@ mod tests {
         assert!(!agents.read(&long).in_app_browser);
         assert!(agents.read(&format!("{IPHONE} Instagram {}", "x".repeat(600))).in_app_browser);
         assert!(held(&agents).iter().all(|agent| agent.len() <= 512));
+    }
+
+    #[test]
+    fn what_rules_ask_for_is_read_once_and_not_before_they_ask() {
+        let agents = Agents::default();
+        agents.read(IPHONE);
+        let known = agents.places.iter().find_map(|place| place.held.load_full()).expect("it is held");
+        assert_eq!(known.software.get(), None);
+        assert_eq!(agents.software(IPHONE), Software::of(IPHONE));
+        assert_eq!(known.software.get(), Some(&Software::of(IPHONE)));
     }
 }

@@ -92,28 +92,66 @@ impl Redirects {
     }
 }
 
+/// What the page that opens the app leads on to.
+pub(super) struct AppUrls<'a> {
+    pub scheme: String,
+    pub intent: Option<String>,
+    pub store: Option<Cow<'a, str>>,
+    pub web: Option<Cow<'a, str>>,
+}
+
+impl<'a> AppUrls<'a> {
+    pub fn of(
+        call: &Call<'_>,
+        (store, web): (Option<&'a str>, Option<&'a str>),
+        click: Option<ClickId>,
+    ) -> Self {
+        let (store, web) = (decorated(call, store, click), decorated(call, web, click));
+        let scheme = scheme::custom(call.target, click).unwrap_or_default();
+        let intent = match call.visit.visitor.platform {
+            Platform::Android => scheme::intent(call.target, click, store.as_deref().or(web.as_deref())),
+            Platform::Ios | Platform::Web => None,
+        };
+        Self { scheme, intent, store, web }
+    }
+}
+
 fn open_app(
     call: &Call<'_>,
     look: &Look,
-    (store, web): (Option<&str>, Option<&str>),
+    ways: (Option<&str>, Option<&str>),
     click: Option<ClickId>,
 ) -> Page {
     let visitor = call.visit.visitor;
-    let (store, web) = (decorated(call, store, click), decorated(call, web, click));
-    let scheme_url = scheme::custom(call.target, click).unwrap_or_default();
-    let intent_url = match visitor.platform {
-        Platform::Android => scheme::intent(call.target, click, store.as_deref().or(web.as_deref())),
-        Platform::Ios | Platform::Web => None,
-    };
+    let urls = AppUrls::of(call, ways, click);
     let view = pages::OpenApp {
-        scheme_url: &scheme_url,
-        intent_url: intent_url.as_deref(),
+        scheme_url: &urls.scheme,
+        intent_url: urls.intent.as_deref(),
         platform: visitor.platform,
-        store: store.as_deref(),
-        web: web.as_deref(),
+        store: urls.store.as_deref(),
+        web: urls.web.as_deref(),
         in_webview: visitor.in_app_browser,
     };
     pages::open_app(look, view)
+}
+
+/// What the launchpad leads on to.
+pub(super) struct LaunchpadUrls<'a> {
+    pub ios_store: Option<Cow<'a, str>>,
+    pub android_store: Option<Cow<'a, str>>,
+    pub web: Option<Cow<'a, str>>,
+    pub open_app: Option<String>,
+}
+
+impl<'a> LaunchpadUrls<'a> {
+    pub fn of(call: &Call<'_>, ways: destination::Launchpad<'a>, click: Option<ClickId>) -> Self {
+        Self {
+            ios_store: decorated(call, ways.ios_store, click),
+            android_store: decorated(call, ways.android_store, click),
+            web: decorated(call, ways.web, click),
+            open_app: scheme::custom(call.target, click).filter(|_| ways.opens_app),
+        }
+    }
 }
 
 fn launchpad(
@@ -127,10 +165,7 @@ fn launchpad(
     let empty = v1::Launchpad::default();
     let settings = of_house.unwrap_or(&empty);
     let said = Said::of(call);
-    let (ios_store, android_store) =
-        (decorated(call, ways.ios_store, click), decorated(call, ways.android_store, click));
-    let web = decorated(call, ways.web, click);
-    let open_app = scheme::custom(call.target, click).filter(|_| ways.opens_app);
+    let LaunchpadUrls { ios_store, android_store, web, open_app } = LaunchpadUrls::of(call, ways, click);
     let view = pages::Launchpad {
         title: said.title,
         description: given(said.description),

@@ -60,7 +60,47 @@ pub struct Launchpad<'a> {
     pub opens_app: bool,
 }
 
+/// A line of the decision that was looked at. The last one decided; of a warning, it and the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// The workspace is suspended.
+    Suspended,
+    /// The link is disabled.
+    Disabled,
+    /// The link is inactive.
+    Inactive,
+    /// The link has not started.
+    NotStarted,
+    /// The link has expired.
+    Expired,
+    /// The clicks of the link are used up.
+    UsedUp,
+    /// A password is asked for.
+    Password,
+    /// Visitors are warned.
+    Warning,
+    /// A preview is shown.
+    Preview,
+    /// A rule fits.
+    Rules,
+    /// The link is for others.
+    NotTargeted,
+    /// The launchpad is wanted.
+    Launchpad,
+    /// There is this address.
+    Address(Step),
+    /// The launchpad is all there is.
+    LastLaunchpad,
+    /// There is nothing.
+    Nowhere,
+}
+
 impl Outcome<'_> {
+    /// Says whether the visit uses up one click of the limit of a link.
+    pub fn uses_one_up(&self, link: &Target) -> bool {
+        link.max_clicks != 0 && self.leads_on()
+    }
+
     /// Says whether the visitor is sent on, at once or by a page that leads on: what counts against the limit of a link.
     pub fn leads_on(&self) -> bool {
         matches!(self, Self::Go { .. } | Self::OpenApp { .. } | Self::Launchpad(_))
@@ -103,12 +143,15 @@ pub enum Step {
     Preview,
     /// The routing rule at this place, from 0.
     Rule(u8),
+    /// One of several URLs of a routing rule: the places of both, from 0.
+    Variant(u8, u8),
 }
 
 impl Step {
     /// Returns the number that is stored with every click: 1 to 4 for the link's addresses for iOS, Android, the web and
     /// for all, 5 for the URL that the app opens, 6 for its scheme, 7 to 9 for the workspace's addresses for iOS, Android
-    /// and the web, 10 for the launchpad, 11 for a preview, 100 and more for the routing rules in their order.
+    /// and the web, 10 for the launchpad, 11 for a preview, 100 and more for the routing rules in their order, 1,000 and more
+    /// for those with several URLs: twenty numbers for each, in the order of its URLs.
     pub fn number(self) -> i16 {
         match self {
             Self::Ios => 1,
@@ -123,6 +166,15 @@ impl Step {
             Self::Launchpad => 10,
             Self::Preview => 11,
             Self::Rule(index) => 100 + i16::from(index),
+            Self::Variant(index, variant) => 1000 + 20 * i16::from(index) + i16::from(variant),
+        }
+    }
+
+    /// Returns the place of the routing rule that named the destination.
+    pub fn rule(self) -> Option<u8> {
+        match self {
+            Self::Rule(index) | Self::Variant(index, _) => Some(index),
+            _ => None,
         }
     }
 }
@@ -171,52 +223,79 @@ pub enum Closed {
 /// 12. Elsewhere than on iOS and Android: the launchpad, unless it is off.
 /// 13. Nowhere.
 pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
+    choose_telling(link, visit, now, &mut |_| {})
+}
+
+/// As [`choose`], and tells each line that it looks at, before it does. For those who ask why: there is one decision, and
+/// whoever does not listen pays nothing.
+pub fn choose_telling<'a>(
+    link: &'a Target,
+    visit: &Visit<'_>,
+    now: Moment,
+    tell: &mut impl FnMut(Line),
+) -> Outcome<'a> {
     let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
+    tell(Line::Suspended);
     if house.is_some_and(|house| house.suspended) {
         return Outcome::Gone(Gone::Suspended);
     }
     let since = |time: Option<Moment>| time.is_some_and(|time| time <= now);
+    tell(Line::Disabled);
     if extras.is_some_and(|extras| since(extras.disable_time)) {
         return Outcome::Gone(Gone::Disabled);
     }
+    tell(Line::Inactive);
     if !link.active {
         return Outcome::NotFound(Closed::Inactive);
     }
+    tell(Line::NotStarted);
     if link.start_time.is_some_and(|start| now < start) {
         return Outcome::NotFound(Closed::NotStarted);
     }
+    tell(Line::Expired);
     if since(link.expire_time) {
         return Outcome::NotFound(Closed::Expired);
     }
+    tell(Line::UsedUp);
     if visit.used_up {
         return Outcome::NotFound(Closed::Exhausted);
     }
-    let Some(extras) = extras else { return onward(link, visit, now) };
+    tell(Line::Password);
+    let Some(extras) = extras else {
+        [Line::Warning, Line::Preview].into_iter().for_each(&mut *tell);
+        return onward(link, visit, now, tell);
+    };
     let locked = extras.has_password && visit.password == Password::Unknown;
     let warned = since(extras.warn_time);
     if locked && !visit.visitor.scraper {
         return Outcome::Password;
     }
+    tell(Line::Warning);
     if warned {
-        let shown = if locked { Outcome::NoDestination } else { onward(link, visit, now) };
+        let shown = if locked { Outcome::NoDestination } else { onward(link, visit, now, tell) };
         return Outcome::Warn { onward: by_a_click(shown) };
     }
+    tell(Line::Preview);
     if locked {
         return Outcome::Preview(if extras.og.is_some() { Card::Own } else { Card::Neutral });
     }
     if (extras.og.is_some() || extras.targeting.is_some()) && visit.visitor.scraper {
         return Outcome::Preview(Card::Own);
     }
-    onward(link, visit, now)
+    onward(link, visit, now, tell)
 }
 
 /// Chooses where a visitor goes whom nothing stands in the way of.
-fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
+fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment, tell: &mut impl FnMut(Line)) -> Outcome<'a> {
+    tell(Line::Rules);
     let fits = |rule: &&Rule| rule.active && rules::first_failure(rule, visit, now).is_none();
     if let Some(rule) = link.rules.iter().find(fits) {
-        return Outcome::Go { url: rules::url_of(rule, link.id, visit), step: Step::Rule(rule.index) };
+        let (url, variant) = rules::url_of(rule, link.id, visit);
+        let step = variant.map_or(Step::Rule(rule.index), |variant| Step::Variant(rule.index, variant));
+        return Outcome::Go { url, step };
     }
     let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
+    tell(Line::NotTargeted);
     if let Some(extras) = extras
         && extras.targeting.as_ref().is_some_and(|targeting| !rules::is_target(targeting, visit))
     {
@@ -229,20 +308,26 @@ fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
         Platform::Android => (link.android_app_link.as_str(), (link.android_url.as_str(), Step::Android)),
         Platform::Web => ("", ("", Step::Web)),
     };
+    tell(Line::Address(Step::AppLink));
     if !app.is_empty() {
         return Outcome::Go { url: app, step: Step::AppLink };
     }
+    tell(Line::Launchpad);
     if (extras.is_some() || house.is_some())
-        && let Some(page) = page(link, extras, house, visitor.platform)
+        && let Some(page) = page(link, extras, house, visitor.platform, tell)
     {
         return page;
     }
     let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
     let destination = (link.destination_url.as_str(), Step::Destination);
-    if let Some((url, step)) = chain.into_iter().chain([destination]).find(|(url, _)| !url.is_empty()) {
+    let is_there = |(url, step): &(&str, Step)| {
+        tell(Line::Address(*step));
+        !url.is_empty()
+    };
+    if let Some((url, step)) = chain.into_iter().chain([destination]).find(is_there) {
         return Outcome::Go { url, step };
     }
-    last_resort(link, visit)
+    last_resort(link, visit, tell)
 }
 
 /// Returns the page that takes the place of a redirect, if there is one.
@@ -251,6 +336,7 @@ fn page<'a>(
     extras: Option<&Extras>,
     house: Option<&House>,
     platform: Platform,
+    tell: &mut impl FnMut(Line),
 ) -> Option<Outcome<'a>> {
     let mode = extras.map_or(LaunchpadMode::Unspecified, |extras| extras.launchpad);
     let settings = house.and_then(|house| house.settings.launchpad.as_ref());
@@ -265,6 +351,7 @@ fn page<'a>(
     if wanted {
         return Some(Outcome::Launchpad(launchpad(link)));
     }
+    tell(Line::Address(Step::Scheme));
     if platform == Platform::Web || extras.is_none_or(|extras| extras.app_scheme.is_empty()) {
         return None;
     }
@@ -275,8 +362,9 @@ fn page<'a>(
 
 /// Chooses for a visitor for whom the link itself has no address.
 #[cold]
-fn last_resort<'a>(link: &'a Target, visit: &Visit<'_>) -> Outcome<'a> {
+fn last_resort<'a>(link: &'a Target, visit: &Visit<'_>, tell: &mut impl FnMut(Line)) -> Outcome<'a> {
     let visitor = visit.visitor;
+    tell(Line::Preview);
     if visit.visitor.scraper {
         return Outcome::Preview(Card::Own);
     }
@@ -289,7 +377,11 @@ fn last_resort<'a>(link: &'a Target, visit: &Visit<'_>) -> Outcome<'a> {
             Platform::Web => ("", Step::HouseWeb),
         };
         let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
-        if let Some((url, step)) = chain.into_iter().find(|(url, _)| !url.is_empty()) {
+        let is_there = |(url, step): &(&str, Step)| {
+            tell(Line::Address(*step));
+            !url.is_empty()
+        };
+        if let Some((url, step)) = chain.into_iter().find(is_there) {
             return Outcome::Go { url, step };
         }
     }
@@ -300,9 +392,11 @@ fn last_resort<'a>(link: &'a Target, visit: &Visit<'_>) -> Outcome<'a> {
         LaunchpadMode::Off => true,
         _ => settings.is_some_and(|settings| settings.desktop() == LaunchpadDesktop::Off),
     };
+    tell(Line::LastLaunchpad);
     if visitor.platform == Platform::Web && !off {
         return Outcome::Launchpad(launchpad(link));
     }
+    tell(Line::Nowhere);
     Outcome::NoDestination
 }
 

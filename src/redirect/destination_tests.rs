@@ -6,7 +6,7 @@ use crate::{
     geo::Country,
     links::{Rules, Targeting},
     pb::v1,
-    redirect::visitor::{Visitor, Whereabouts},
+    redirect::visitor::{Place, Visitor, Whereabouts},
 };
 
 fn link(ios: &str, android: &str, web: &str) -> Target {
@@ -288,12 +288,12 @@ fn targeting_holds_when_all_that_is_named_does() {
         };
         let visit = Visit {
             languages: "de-CH,en;q=0.5",
-            country: Whereabouts::Known(country("CH")),
+            place: Whereabouts::Known(Place { country: country("CH"), ..Place::NOWHERE }),
             ..visitor(Platform::Ios, false)
         };
         assert_eq!(rules::is_target(&targeting, &visit), fits, "{targeting:?}");
         // Who is nowhere is in no country.
-        let nowhere = Visit { country: Whereabouts::Known(None), ..visit };
+        let nowhere = Visit { place: Whereabouts::Known(Place::NOWHERE), ..visit };
         assert_eq!(rules::is_target(&targeting, &nowhere), fits && countries.is_empty(), "{targeting:?}");
     }
 }
@@ -435,6 +435,8 @@ fn steps_keep_their_numbers() {
         (Step::Preview, 11),
         (Step::Rule(0), 100),
         (Step::Rule(49), 149),
+        (Step::Variant(0, 0), 1000),
+        (Step::Variant(49, 19), 1999),
     ];
     for (step, number) in steps {
         assert_eq!(step.number(), number, "{step:?}");

@@ -11,7 +11,8 @@ use super::{
     decorate::{Additions, decorate},
     destination::{Outcome, Step, choose},
     ending::{Ending, Endings},
-    visitor::{Password, Visit, Whereabouts},
+    history::History,
+    visitor::{Before, Password, Programs, Visit, Whereabouts},
 };
 use crate::{
     clicks::{
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     recorder: Recorder,
     endings: Endings,
     agents: Agents,
+    history: History,
 }
 
 /// A visit to a link that was found.
@@ -56,13 +58,15 @@ pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-s
 const CLICK_ID: header::HeaderName = header::HeaderName::from_static("x-click-id");
 
 impl Redirects {
-    /// Returns the door over `resolver`, `budgets` and `recorder`. `limits` bound how often passwords are tried.
+    /// Returns the door over `resolver`, `budgets` and `recorder`. `limits` bound how often passwords are tried; `history` is
+    /// asked and told only of links whose rules want to know.
     pub fn new(
         env: Env,
         resolver: Resolver,
         budgets: Budgets,
         recorder: Recorder,
         limits: Arc<dyn Limits>,
+        history: History,
     ) -> Self {
         Self(Arc::new(Inner {
             env,
@@ -72,6 +76,7 @@ impl Redirects {
             recorder,
             endings: Endings::new(),
             agents: Agents::default(),
+            history,
         }))
     }
 
@@ -93,7 +98,7 @@ impl Redirects {
             Ok(target) => target,
             Err(missing) => return self.missed(missing, languages(request)),
         };
-        let visit = self.read(request, client);
+        let visit = self.read(request, client, &target);
         let class = class::by_request(&request.method, &request.headers, edge);
         let call = Call { target: &target, code, visit: &visit, class, now };
         let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
@@ -137,7 +142,7 @@ impl Redirects {
         now: Moment,
     ) -> Option<(Outcome<'a>, Option<Unit>)> {
         let outcome = choose(target, visit, now);
-        if target.max_clicks == 0 || !outcome.leads_on() {
+        if !outcome.uses_one_up(target) {
             return Some((outcome, None));
         }
         // In a box: visits to links without a limit should not carry the room that this takes.
@@ -153,7 +158,7 @@ impl Redirects {
     }
 
     /// Reads what a request says of its visitor.
-    pub(super) fn read<'a>(&'a self, request: &'a Parts, client: IpAddr) -> Visit<'a> {
+    pub(super) fn read<'a>(&'a self, request: &'a Parts, client: IpAddr, target: &'a Target) -> Visit<'a> {
         let agent = text(request, &header::USER_AGENT);
         Visit {
             visitor: self.0.agents.read(agent),
@@ -162,7 +167,9 @@ impl Redirects {
             referrer: text(request, &header::REFERER),
             query: request.uri.query().unwrap_or_default(),
             client: Some(client),
-            country: Whereabouts::LookUp(&self.0.env.geo),
+            place: Whereabouts::LookUp(&self.0.env.geo),
+            software: Programs::LookUp(&self.0.agents),
+            before: Before::LookUp(&self.0.history, target),
             password: Password::Unknown,
             used_up: false,
         }
@@ -238,6 +245,9 @@ impl Redirects {
         }
         if let Some(unit) = unit {
             unit.spend();
+        }
+        if target.rules.ask_who_was_here() && call.class == Class::Human && !visit.visitor.scraper {
+            self.0.history.remember(target, visit, call.now);
         }
         Ok(recorded.is_ok().then_some(id))
     }

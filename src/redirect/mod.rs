@@ -1,10 +1,11 @@
 //! The public door: a visitor follows a short link.
 //!
 //! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor, and
-//! [`agent`] remembers it of each user agent;
+//! [`agent`] remembers it of each user agent, what [`software`] reads for rules included; [`history`] knows who was here before;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
-//! are not simply sent on, `unlock` hears their passwords, `look` says where a link leads and `qr` draws its code; `ending` counts how visits end.
+//! are not simply sent on, `unlock` hears their passwords, `look` says where a link leads and `qr` draws its code; `dry_run` says what
+//! becomes of a visit that is described and not made, and why; `ending` counts how visits end.
 //! Links come from `links::resolve`, clicks go to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
@@ -15,17 +16,21 @@ pub mod agent;
 mod answer;
 pub mod decorate;
 pub mod destination;
+mod dry_run;
 mod ending;
+pub mod history;
 mod http;
 mod look;
 pub mod pages;
 mod qr;
 pub mod rules;
 mod scheme;
+pub mod software;
 mod unlock;
 pub mod visitor;
 
 pub use self::{
+    dry_run::dry_run,
     ending::Ending,
     http::{Redirects, code_of},
     look::looked_up,

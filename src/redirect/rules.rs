@@ -6,12 +6,15 @@ use chrono::{Datelike as _, Days, Timelike as _};
 use ring::digest;
 use url::form_urlencoded;
 
-use super::visitor::{Platform, Visit};
+use super::{
+    software::is_browser,
+    visitor::{Platform, Visit},
+};
 use crate::{
     clicks::referrer_host,
     clock::Moment,
     ids::LinkId,
-    links::{Condition, Rule, Targeting, Times},
+    links::{Condition, Rule, SystemRange, Targeting, Times},
     pb::v1,
 };
 
@@ -24,25 +27,26 @@ pub fn first_failure(rule: &Rule, visit: &Visit<'_>, now: Moment) -> Option<usiz
 pub fn is_target(targeting: &Targeting, visit: &Visit<'_>) -> bool {
     let Targeting { countries, platforms, languages } = targeting;
     (platforms.is_empty() || platforms.contains(&platform(visit.visitor.platform)))
-        && (languages.is_empty() || likes(visit, languages))
+        && (languages.is_empty() || likes(visit, languages, None))
         && (countries.is_empty() || visit.country().is_some_and(|country| countries.contains(&country)))
 }
 
-/// Returns where a visitor whom the rule fits goes. Of variants each visitor has one, by a hash of who they are.
-pub fn url_of<'a>(rule: &'a Rule, link: LinkId, visit: &Visit<'_>) -> &'a str {
-    let Some(((first, _), rest)) = rule.variants.split_first() else { return "" };
+/// Returns where a visitor whom the rule fits goes, and at which place that is where there are several. Of variants each visitor
+/// has one, by a hash of who they are.
+pub fn url_of<'a>(rule: &'a Rule, link: LinkId, visit: &Visit<'_>) -> (&'a str, Option<u8>) {
+    let Some(((first, _), rest)) = rule.variants.split_first() else { return ("", None) };
     if rest.is_empty() {
-        return first;
+        return (first, None);
     }
     let total: u64 = rule.variants.iter().map(|(_, weight)| u64::from(*weight)).sum();
     let mut left = ticket(rule, link, visit) % total.max(1);
-    for (url, weight) in &rule.variants {
+    for (place, (url, weight)) in (0..).zip(&rule.variants) {
         match left.checked_sub(u64::from(*weight)) {
-            None => return url,
+            None => return (url, Some(place)),
             Some(rest) => left = rest,
         }
     }
-    first
+    (first, Some(0))
 }
 
 /// Returns the number a visitor draws: the same at every visit and on every node, another one on every link.
@@ -64,10 +68,11 @@ fn ticket(rule: &Rule, link: LinkId, visit: &Visit<'_>) -> u64 {
     hash.finish().as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
-fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
+/// Says whether a condition holds of a visit.
+pub(super) fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
     match condition {
         Condition::Platforms(platforms) => platforms.contains(&platform(visit.visitor.platform)),
-        Condition::Languages(languages) => likes(visit, languages),
+        Condition::Languages { languages, min_quality } => likes(visit, languages, *min_quality),
         Condition::Dates { start, end } => {
             start.is_none_or(|start| start <= now) && end.is_none_or(|end| now < end)
         }
@@ -82,15 +87,42 @@ fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
             let client = client.to_canonical();
             networks.iter().any(|network| network.contains(&client))
         }),
+        Condition::Countries(countries) => {
+            visit.country().is_some_and(|country| countries.contains(&country))
+        }
+        Condition::Regions(regions) => {
+            visit.regions().into_iter().flatten().any(|region| regions.contains(&region))
+        }
+        Condition::Cities(cities) => {
+            visit.city().is_some_and(|city| cities.contains(&city.to_lowercase().into()))
+        }
+        Condition::Systems(ranges) => {
+            let software = visit.software();
+            ranges.iter().any(|SystemRange { system, min, max }| {
+                let unlimited = min.is_none() && max.is_none();
+                let is_between = software.version.is_some_and(|version| {
+                    min.is_none_or(|min| version.is_at_least(min))
+                        && max.is_none_or(|max| version.is_at_most(max))
+                });
+                software.system == *system && (unlimited || is_between)
+            })
+        }
+        Condition::Devices(devices) => devices.contains(&visit.software().device),
+        Condition::Browsers(browsers) => {
+            let browser = visit.software().browser;
+            browsers.iter().any(|wanted| is_browser(browser, *wanted))
+        }
+        Condition::Visitors(history) => visit.was_here(now) == (*history == v1::VisitorHistory::Returning),
     }
 }
 
-fn likes(visit: &Visit<'_>, languages: &[Box<str>]) -> bool {
-    favourites(visit.languages)
+fn likes(visit: &Visit<'_>, languages: &[Box<str>], min_quality: Option<u16>) -> bool {
+    liked(visit.languages, min_quality)
         .any(|favourite| languages.iter().any(|language| covers(language, '-', favourite, Side::Front)))
 }
 
-fn platform(platform: Platform) -> v1::Platform {
+/// Returns the platform as the contract names it.
+pub(super) fn platform(platform: Platform) -> v1::Platform {
     match platform {
         Platform::Ios => v1::Platform::Ios,
         Platform::Android => v1::Platform::Android,
@@ -116,10 +148,11 @@ fn covers(general: &str, separator: char, special: &str, side: Side) -> bool {
     part.eq_ignore_ascii_case(general) && (longer == 0 || edge == Some(&separator))
 }
 
-/// Returns the tags of an Accept-Language header that have its highest quality.
-fn favourites(header: &str) -> impl Iterator<Item = &str> {
-    let best = tags(header).map(|(_, quality)| quality).max().unwrap_or(0);
-    tags(header).filter(move |(_, quality)| *quality == best && best > 0).map(|(tag, _)| tag)
+/// Returns the tags of an Accept-Language header that have at least this quality, or its highest.
+fn liked(header: &str, min_quality: Option<u16>) -> impl Iterator<Item = &str> {
+    let best = || tags(header).map(|(_, quality)| quality).max().unwrap_or(0);
+    let least = min_quality.unwrap_or_else(best).max(1);
+    tags(header).filter(move |(_, quality)| *quality >= least).map(|(tag, _)| tag)
 }
 
 /// Returns the tags of an Accept-Language header with their qualities in thousandths. `*` is no language.
@@ -159,12 +192,13 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
             };
             format!("the platform is {platform}")
         }
-        Condition::Languages(_) => {
-            let favourites: Vec<&str> = favourites(visit.languages).collect();
-            if favourites.is_empty() {
-                "the visitor names no language".to_owned()
-            } else {
-                format!("the visitor prefers {}", favourites.join(" or "))
+        Condition::Languages { min_quality, .. } => {
+            let liked: Vec<&str> = liked(visit.languages, *min_quality).collect();
+            match (liked.as_slice(), min_quality) {
+                ([], None) => "the visitor names no language".to_owned(),
+                ([], Some(quality)) => format!("the visitor names no language of quality {quality} or more"),
+                (liked, None) => format!("the visitor prefers {}", liked.join(" or ")),
+                (liked, Some(_)) => format!("the visitor accepts {}", liked.join(", ")),
             }
         }
         Condition::Dates { start: Some(start), .. } if now < *start => format!("it begins at {start}"),
@@ -182,175 +216,61 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
         Condition::Networks(_) => visit
             .client
             .map_or("the visitor has no address".to_owned(), |client| format!("the address is {client}")),
+        Condition::Countries(_) => match visit.country() {
+            Some(country) => format!("the country is {}", country.as_str()),
+            None => "the country is not known".to_owned(),
+        },
+        Condition::Regions(_) => match visit.regions() {
+            [Some(region), None] => format!("the region is {region}"),
+            [Some(region), Some(part)] => format!("the region is {region} and {part}"),
+            _ => "the region is not known".to_owned(),
+        },
+        Condition::Cities(_) => match visit.city() {
+            Some(city) => format!("the city is {city}"),
+            None => "the city is not known".to_owned(),
+        },
+        Condition::Systems(ranges) => {
+            let software = visit.software();
+            let known = ranges.iter().any(|range| range.system == software.system);
+            match (system_words(software.system), software.version) {
+                (None, _) => "the operating system is not known".to_owned(),
+                (Some(system), None) if known => format!("the version of {system} is not known"),
+                (Some(system), None) => format!("the operating system is {system}"),
+                (Some(system), Some(version)) => format!("the operating system is {system} {version}"),
+            }
+        }
+        Condition::Devices(_) => match visit.software().device {
+            v1::DeviceType::Phone => "the device is a phone".to_owned(),
+            v1::DeviceType::Tablet => "the device is a tablet".to_owned(),
+            v1::DeviceType::Desktop => "the device is a desktop".to_owned(),
+            v1::DeviceType::Unspecified => "the kind of device is not known".to_owned(),
+        },
+        Condition::Browsers(_) => match visit.software().browser {
+            v1::Browser::Unspecified => "the browser is not known".to_owned(),
+            v1::Browser::InApp => "the browser is inside an app that says no name".to_owned(),
+            browser => {
+                let name = browser.as_str_name().trim_start_matches("BROWSER_");
+                let words = name.split('_').map(|word| word[..1].to_owned() + &word[1..].to_lowercase());
+                format!("the browser is {}", words.collect::<Vec<_>>().join(" "))
+            }
+        },
+        Condition::Visitors(_) if visit.was_here(now) => "the visitor followed the link before".to_owned(),
+        Condition::Visitors(_) => "the visitor has not followed the link before".to_owned(),
     }
+}
+
+fn system_words(system: v1::OperatingSystem) -> Option<&'static str> {
+    Some(match system {
+        v1::OperatingSystem::Unspecified => return None,
+        v1::OperatingSystem::Ios => "iOS",
+        v1::OperatingSystem::Android => "Android",
+        v1::OperatingSystem::Windows => "Windows",
+        v1::OperatingSystem::Macos => "macOS",
+        v1::OperatingSystem::Linux => "Linux",
+        v1::OperatingSystem::Chromeos => "ChromeOS",
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{clock::from_micros, ids::Ids};
-
-    fn texts(texts: &[&str]) -> Box<[Box<str>]> {
-        texts.iter().map(|text| (*text).into()).collect()
-    }
-
-    fn at(text: &str) -> Moment {
-        text.parse().expect("the test's own moment")
-    }
-
-    #[test]
-    fn the_language_liked_best_counts() {
-        for (header, wanted, fits) in [
-            ("en-US,en;q=0.9", "en", true),
-            ("EN-us", "en", true),
-            ("en", "en", true),
-            ("en", "en-us", false),
-            ("en-US", "en-us", true),
-            ("eng", "en", false),
-            ("de,en;q=0.9", "en", false),
-            ("en;q=0.8, de;q=0.9", "de", true),
-            ("en, de", "de", true),
-            ("en;q=0", "en", false),
-            ("de;q=0.5,*;q=1", "de", true),
-            ("*", "en", false),
-            ("en;q=x, de;q=0.1", "de", true),
-            ("", "en", false),
-        ] {
-            let condition = Condition::Languages(texts(&[wanted, "xx"]));
-            let visit = Visit { languages: header, ..Visit::of_nobody() };
-            assert_eq!(holds(&condition, &visit, from_micros(0)), fits, "{header} {wanted}");
-        }
-    }
-
-    #[test]
-    fn hosts_stand_for_what_is_below_them() {
-        for (referrer, fits) in [
-            ("https://example.com/x", true),
-            ("https://www.Example.com:8443/x", true),
-            ("https://example.com.", true),
-            ("https://notexample.com/", false),
-            ("https://example.com.evil.org/", false),
-            ("https://com/", false),
-            ("", false),
-        ] {
-            let condition = Condition::Referrers(texts(&["example.com"]));
-            assert_eq!(
-                holds(&condition, &Visit { referrer, ..Visit::of_nobody() }, from_micros(0)),
-                fits,
-                "{referrer}"
-            );
-        }
-    }
-
-    #[test]
-    fn days_and_hours_are_those_of_the_place() {
-        let times = |weekdays, start, end| {
-            Condition::Times(Times { zone: chrono_tz::Europe::Berlin, weekdays, start, end })
-        };
-        let friday = 1 << 4;
-        for (condition, moment, fits) in [
-            // 2026-11-20 is a Friday; Berlin is an hour ahead.
-            (times(friday, 0, 1440), "2026-11-19T22:59:59Z", false),
-            (times(friday, 0, 1440), "2026-11-19T23:00:00Z", true),
-            (times(friday, 0, 1440), "2026-11-20T22:59:59Z", true),
-            (times(friday, 0, 1440), "2026-11-20T23:00:00Z", false),
-            (times(friday, 1080, 1200), "2026-11-20T16:59:59Z", false),
-            (times(friday, 1080, 1200), "2026-11-20T17:00:00Z", true),
-            (times(friday, 1080, 1200), "2026-11-20T19:00:00Z", false),
-            // Over midnight: the night belongs to Friday.
-            (times(friday, 1320, 120), "2026-11-20T20:59:59Z", false),
-            (times(friday, 1320, 120), "2026-11-20T21:00:00Z", true),
-            (times(friday, 1320, 120), "2026-11-21T00:59:59Z", true),
-            (times(friday, 1320, 120), "2026-11-21T01:00:00Z", false),
-            (times(friday, 1320, 120), "2026-11-20T00:30:00Z", false),
-            // In summer it is two hours.
-            (times(0x7f, 1080, 1200), "2026-07-01T16:00:00Z", true),
-            (times(0x7f, 1080, 1200), "2026-07-01T18:00:00Z", false),
-        ] {
-            assert_eq!(holds(&condition, &Visit::of_nobody(), at(moment)), fits, "{condition:?} {moment}");
-        }
-        let dates = Condition::Dates { start: Some(from_micros(10)), end: Some(from_micros(20)) };
-        for (now, fits) in [(9, false), (10, true), (19, true), (20, false)] {
-            assert_eq!(holds(&dates, &Visit::of_nobody(), from_micros(now)), fits, "{now}");
-        }
-    }
-
-    #[test]
-    fn queries_and_addresses_are_compared_decoded() {
-        let query =
-            |value: Option<&str>| Condition::Query { name: "a b".into(), value: value.map(Into::into) };
-        for (condition, given, fits) in [
-            (query(None), "a+b", true),
-            (query(None), "x=1&a%20b=2", true),
-            (query(None), "A+b=1", false),
-            (query(Some("ü")), "a+b=1&a+b=%C3%BC", true),
-            (query(Some("")), "a+b", true),
-            (query(Some("1")), "a+b=11", false),
-        ] {
-            assert_eq!(
-                holds(&condition, &Visit { query: given, ..Visit::of_nobody() }, from_micros(0)),
-                fits,
-                "{given}"
-            );
-        }
-        for (network, client, fits) in [
-            ("192.0.2.0/24", "192.0.2.255", true),
-            ("192.0.2.0/24", "192.0.3.0", false),
-            ("192.0.2.0/24", "::ffff:192.0.2.1", true),
-            ("2001:db8::/32", "2001:db8:1::1", true),
-            ("2001:db8::/32", "192.0.2.1", false),
-        ] {
-            let condition = Condition::Networks([network.parse().expect("a network")].into());
-            let client = Some(client.parse().expect("an address"));
-            assert_eq!(
-                holds(&condition, &Visit { client, ..Visit::of_nobody() }, from_micros(0)),
-                fits,
-                "{network}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_condition_must_hold_and_the_first_that_does_not_is_named() {
-        let query = |name: &str| Condition::Query { name: name.into(), value: None };
-        let rule = |conditions: &[Condition]| Rule {
-            index: 0,
-            name: "".into(),
-            active: true,
-            conditions: conditions.into(),
-            variants: [("a".into(), 1)].into(),
-        };
-        let visit = Visit { query: "a&b", ..Visit::of_nobody() };
-        for (conditions, failure) in [
-            (&[][..], None),
-            (&[query("a"), query("b")], None),
-            (&[query("a"), query("c"), query("d")], Some(1)),
-        ] {
-            assert_eq!(first_failure(&rule(conditions), &visit, from_micros(0)), failure, "{conditions:?}");
-        }
-        assert_eq!(words(&query("c"), &visit, from_micros(0)), "the query has no c");
-    }
-
-    #[test]
-    fn variants_keep_their_visitors_and_their_shares() {
-        let rule = Rule {
-            index: 0,
-            name: "sale".into(),
-            active: true,
-            conditions: [].into(),
-            variants: [("a".into(), 1), ("b".into(), 3)].into(),
-        };
-        let link = LinkId::mint(&Ids::seeded(1), from_micros(0));
-        let of = |rule: &Rule, number: u32| {
-            let visit = Visit { client: Some(IpAddr::V4(number.into())), ..Visit::of_nobody() };
-            url_of(rule, link, &visit).to_owned()
-        };
-        let first = (0..10_000).filter(|number| of(&rule, *number) == "a").count();
-        assert!((2300..2700).contains(&first), "{first}");
-        // Another place among the rules deals nobody anew, another name does.
-        let moved = Rule { index: 7, ..rule.clone() };
-        assert!((0..100).all(|number| of(&rule, number) == of(&moved, number)));
-        let renamed = Rule { name: "other".into(), ..rule.clone() };
-        assert!((0..100).any(|number| of(&rule, number) != of(&renamed, number)));
-    }
-}
+#[path = "rules_tests.rs"]
+mod tests;

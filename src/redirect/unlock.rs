@@ -51,7 +51,7 @@ impl Redirects {
             Ok(target) => target,
             Err(missing) => return self.missed(missing, languages(request)),
         };
-        let visit = self.read(request, client);
+        let visit = self.read(request, client, &target);
         // The method is that of the form; who sends it has a browser.
         let class = class::by_request(&http::Method::GET, &request.headers, edge);
         let call = Call { target: &target, code, visit: &visit, class, now };

@@ -1,9 +1,14 @@
 //! What a request tells about its visitor: pure readings of headers. The user agent is read here, and once for each distinct
 //! one by [`super::agent`].
 
+use std::{borrow::Cow, net::IpAddr};
+
+use super::{agent::Agents, history::History, software::Software};
 use crate::{
     clicks::class,
-    geo::{Country, Geo},
+    clock::Moment,
+    geo::{Country, Geo, Regions},
+    links::Target,
 };
 
 /// What the user agent says.
@@ -31,21 +36,58 @@ pub struct Visit<'a> {
     /// The query of the short URL.
     pub query: &'a str,
     /// Where the visitor called from.
-    pub client: Option<std::net::IpAddr>,
-    /// The country that is.
-    pub country: Whereabouts<'a>,
+    pub client: Option<IpAddr>,
+    /// Where that is.
+    pub place: Whereabouts<'a>,
+    /// What the visitor's device runs.
+    pub software: Programs<'a>,
+    /// Whether the visitor followed the link before.
+    pub before: Before<'a>,
     /// Whether the visitor typed in the password of the link.
     pub password: Password,
     /// Whether the clicks of the link are used up. Asked only of links with a limit, and only for a visit that would be sent on.
     pub used_up: bool,
 }
 
-impl Visit<'_> {
-    /// Returns the country of the visitor. Asked only where the answer matters.
+// Each of these is asked only where the answer matters.
+impl<'a> Visit<'a> {
+    /// Returns the country of the visitor.
     pub fn country(&self) -> Option<Country> {
-        match self.country {
-            Whereabouts::Known(country) => country,
+        match self.place {
+            Whereabouts::Known(place) => place.country,
             Whereabouts::LookUp(geo) => geo.country(self.client?),
+        }
+    }
+
+    /// Returns the parts of that country the visitor is in.
+    pub fn regions(&self) -> Regions {
+        match self.place {
+            Whereabouts::Known(place) => place.regions,
+            Whereabouts::LookUp(geo) => self.client.map_or([None; 2], |client| geo.regions(client)),
+        }
+    }
+
+    /// Returns the English name of the city of the visitor.
+    pub fn city(&self) -> Option<Cow<'a, str>> {
+        match self.place {
+            Whereabouts::Known(place) => place.city.map(Cow::Borrowed),
+            Whereabouts::LookUp(geo) => geo.city(self.client?).map(|city| Cow::Owned(city.into())),
+        }
+    }
+
+    /// Returns what the visitor's device runs.
+    pub fn software(&self) -> Software {
+        match self.software {
+            Programs::Known(software) => software,
+            Programs::LookUp(agents) => agents.software(self.user_agent),
+        }
+    }
+
+    /// Says whether the visitor followed the link before.
+    pub fn was_here(&self, now: Moment) -> bool {
+        match self.before {
+            Before::Known(was_here) => was_here,
+            Before::LookUp(history, link) => history.knows(link, self, now),
         }
     }
 }
@@ -60,7 +102,9 @@ impl Visit<'static> {
             referrer: "",
             query: "",
             client: None,
-            country: Whereabouts::Known(None),
+            place: Whereabouts::Known(Place::NOWHERE),
+            software: Programs::Known(Software::UNKNOWN),
+            before: Before::Known(false),
             password: Password::Unknown,
             used_up: false,
         }
@@ -70,10 +114,44 @@ impl Visit<'static> {
 /// Where a visitor is, or how to find out.
 #[derive(Debug, Clone, Copy)]
 pub enum Whereabouts<'a> {
-    /// There, or nobody knows.
-    Known(Option<Country>),
+    /// There.
+    Known(Place<'a>),
     /// The address tells.
     LookUp(&'a Geo),
+}
+
+/// A place, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place<'a> {
+    /// The country.
+    pub country: Option<Country>,
+    /// The parts of it.
+    pub regions: Regions,
+    /// The English name of the city.
+    pub city: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// Nobody knows where.
+    pub const NOWHERE: Self = Self { country: None, regions: [None; 2], city: None };
+}
+
+/// What a visitor's device runs, or how to find out.
+#[derive(Debug, Clone, Copy)]
+pub enum Programs<'a> {
+    /// This.
+    Known(Software),
+    /// The user agent tells.
+    LookUp(&'a Agents),
+}
+
+/// Whether a visitor followed a link before, or how to find out.
+#[derive(Debug, Clone, Copy)]
+pub enum Before<'a> {
+    /// They did, or did not.
+    Known(bool),
+    /// What is remembered of the link tells.
+    LookUp(&'a History, &'a Target),
 }
 
 /// Whether a visitor knows the password of a link.

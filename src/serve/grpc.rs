@@ -22,6 +22,7 @@ use crate::{
         auth_service_server::AuthServiceServer, link_service_server::LinkServiceServer,
         workspace_service_server::WorkspaceServiceServer,
     },
+    redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
 };
 
@@ -73,7 +74,7 @@ fn api_services(env: &Env) -> Services {
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
-        .with(bounded!(LinkServiceServer::new(LinkApi { env: env() })))
+        .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }
 

@@ -41,7 +41,7 @@ use crate::{
     ids::Ids,
     limits,
     links::{Budgets, Resolver, Snapshots},
-    redirect::Redirects,
+    redirect::{Redirects, history::History},
     spool::{Spool, SpoolOptions},
 };
 
@@ -125,7 +125,9 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let secret = env.secrets.session.expose_secret().as_bytes();
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let budgets = Budgets::new(env.clone(), spool.clone());
-    let redirects = Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares);
+    let history = History::load(&env);
+    let redirects =
+        Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares, history.clone());
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
@@ -148,6 +150,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         refreshes,
         snapshots,
         budgets,
+        history,
         drain,
     };
     let work = work::begin(works);

@@ -31,6 +31,7 @@ use crate::{
     geo::Geo,
     idempotency,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
+    redirect::history::History,
     spool::{Reader, Spool},
     workspaces::keys,
 };
@@ -60,6 +61,7 @@ pub(super) struct Works<'a> {
     pub refreshes: Refreshes,
     pub snapshots: Snapshots,
     pub budgets: Budgets,
+    pub history: History,
     pub drain: (Spool, Reader),
 }
 
@@ -72,8 +74,19 @@ pub(super) struct Work {
 
 /// Begins every task.
 pub(super) fn begin(works: Works<'_>) -> Work {
-    let Works { env, health, limits, certificates, tasks, resolver, refreshes, snapshots, budgets, drain } =
-        works;
+    let Works {
+        env,
+        health,
+        limits,
+        certificates,
+        tasks,
+        resolver,
+        refreshes,
+        snapshots,
+        budgets,
+        history,
+        drain,
+    } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -95,6 +108,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     });
     work.begin("hot links", move |token| snapshots.clone().run(token));
     work.begin("click limits", move |token| budgets.clone().run(token));
+    work.begin("visitors", move |token| history.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
     let partitioned = env.clone();

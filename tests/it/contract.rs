@@ -81,6 +81,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/ImportChunk", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/ImportLinks", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/ResolveLink", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/StartImport", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
@@ -159,8 +160,8 @@ impl Contract {
                 }
                 Type::Message => {
                     let inner = field.type_name();
-                    // An entry of a map and a routing rule need more than their names tell.
-                    let optional = ["Timestamp", "Filter", "Entry", "RoutingRule"]
+                    // An entry of a map, a routing rule and a routing test need more than their names tell.
+                    let optional = ["Timestamp", "Filter", "Entry", "RoutingRule", "RoutingTest"]
                         .iter()
                         .any(|end| inner.ends_with(end));
                     if !optional {
@@ -227,7 +228,9 @@ impl Fill<'_> {
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
             | "app_icon_url" | "accent_color" | "file_name" | "file_digest" | "color"
-            | "background_color" | "caption" => return None,
+            | "background_color" | "caption"
+            | "user_agent" | "accept_language" | "referrer" | "query"
+            | "client_address" | "country" | "regions" | "city" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())

@@ -10,7 +10,7 @@ use linkforty::{
 use metrics_exporter_prometheus::PrometheusBuilder;
 use sea_orm::{EntityTrait as _, QueryOrder as _};
 
-use crate::support::{App, Shape, Store, countries, link, stores, within};
+use crate::support::{App, Shape, Store, cities, countries, link, stores, within};
 
 const NETWORKS: &[(&str, &str)] =
     &[("203.0.113.0/24", "CH"), ("198.51.100.0/25", "nz"), ("2001:db8::/32", "JP"), ("10.0.0.0/8", "DE")];
@@ -53,6 +53,38 @@ fn a_file_of_either_shape_names_countries() {
     let none = Geo::new(None);
     none.refresh();
     assert_eq!(of(&none, "203.0.113.7"), "");
+}
+
+#[test]
+fn a_file_of_cities_names_countries_regions_and_cities() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("cities.mmdb");
+    put(
+        &file,
+        &cities(&[
+            ("203.0.113.0/24", "CH", &["ZH"], "Zurich"),
+            ("198.51.100.0/24", "GB", &["ENG", "LND"], "London"),
+            ("2001:db8::/32", "SG", &[], "Singapore"),
+            ("192.0.2.0/24", "US", &["California"], ""),
+        ]),
+    );
+    let geo = Geo::new(Some(file));
+    geo.refresh();
+    for (address, country, regions, city) in [
+        ("203.0.113.7", "CH", &["CH-ZH"][..], Some("Zurich")),
+        ("198.51.100.1", "GB", &["GB-ENG", "GB-LND"], Some("London")),
+        ("2001:db8::1", "SG", &[], Some("Singapore")),
+        // What is no code is no region, and an empty name no city.
+        ("192.0.2.1", "US", &[], None),
+        ("203.0.114.1", "", &[], None),
+    ] {
+        assert_eq!(of(&geo, address), country, "{address}");
+        let address = address.parse().expect("an address");
+        let found: Vec<String> =
+            geo.regions(address).into_iter().flatten().map(|region| region.to_string()).collect();
+        assert_eq!(found, regions, "{address}");
+        assert_eq!(geo.city(address).as_deref(), city, "{address}");
+    }
 }
 
 #[test]

@@ -57,8 +57,8 @@ export async function start() {
   });
 }
 
-const svg = (width, height, from, to) =>
-  `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><defs><linearGradient id="g" x2="1" y2="1"><stop stop-color="${from}"/><stop offset="1" stop-color="${to}"/></linearGradient></defs><rect width="100%" height="100%" fill="url(#g)"/></svg>`;
+const svg = (width, height, ground, hill) =>
+  `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><rect width="100%" height="100%" fill="${ground}"/><path d="M0 ${height} L${width} 0 V${height} Z" fill="${hill}"/></svg>`;
 
 /** Stops the clock of the pages that `page` will open: it goes on by `runFor` alone. */
 export async function stop(page) {

@@ -95,7 +95,7 @@ test("a link without a store goes on to the web", async () => {
   await page.clock.runFor(1600);
   await until(() => reached.length > 0, () => "reached nothing");
   assert.deepEqual(reached, [WEB]);
-  assert.equal(page.url(), `${WEB}#key`);
+  await until(() => page.url() === `${WEB}#key`, () => page.url());
   await close();
 });
 

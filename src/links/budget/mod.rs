@@ -366,6 +366,15 @@ impl Slot {
     }
 }
 
+/// Returns how many visits of a link that were sent on are recorded. Those of before it had a limit do not count.
+pub(super) async fn recorded(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    link: LinkId,
+) -> Result<i64, DbErr> {
+    store::recorded(db, workspace, link).await
+}
+
 /// Forgets the limits of links that are deleted.
 pub(super) async fn forget(
     tx: &impl ConnectionTrait,

@@ -136,6 +136,20 @@ async fn one<const N: usize>(
     db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await
 }
 
+/// Returns how many clicks of a budget are recorded: those that count as used, but for what leases may still give away.
+pub(super) async fn recorded(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    link: LinkId,
+) -> Result<i64, DbErr> {
+    const RECORDED: &str = "
+        SELECT CAST(leased - COALESCE((SELECT SUM(units - drained) FROM click_leases
+                                       WHERE workspace_id = $1 AND link_id = $2), 0) AS BIGINT) AS recorded
+        FROM click_budgets WHERE workspace_id = $1 AND link_id = $2";
+    let values: [Value; 2] = [workspace.into(), link.into()];
+    one(db, RECORDED, values).await?.map_or(Ok(0), |row| row.try_get("", "recorded"))
+}
+
 /// Closes the account of a lease. A lease that is not there any more was closed before.
 pub(super) async fn settle(
     db: &DatabaseConnection,

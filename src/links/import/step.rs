@@ -24,8 +24,8 @@ use crate::{
     error::{Error, Reason, Result},
     ids::{ImportId, LinkId},
     links::{
-        self, Code, Door, Draft, changes::Changes, code_taken, flat, insert as insert_links,
-        store as links_store, wire as links_wire,
+        self, Checks, Code, Decide, Door, Draft, changes::Changes, code_taken, flat, insert as insert_links,
+        routing_tests::Runner, store as links_store, wire as links_wire,
     },
     pb::{
         internal::v1::{ImportCells, ImportReading},
@@ -68,7 +68,13 @@ pub struct Step {
 struct Steps(Semaphore);
 
 /// Gets on with an import by up to 1,000 rows.
-pub async fn step(env: &Env, tenant: &Tenant, id: ImportId, given: Given<'_>) -> Result<Step> {
+pub async fn step(
+    env: &Env,
+    tenant: &Tenant,
+    id: ImportId,
+    given: Given<'_>,
+    decide: Decide,
+) -> Result<Step> {
     let steps = env.memory.of(|| Steps(Semaphore::new(AT_ONCE)));
     let _place = steps.0.acquire().await.map_err(Error::internal)?;
     let before = store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
@@ -92,7 +98,7 @@ pub async fn step(env: &Env, tenant: &Tenant, id: ImportId, given: Given<'_>) ->
     if cut.consumed == 0 && !cut.ended {
         return Ok(Step { import: before, rows: Vec::new() });
     }
-    Box::pin(store(env, tenant, before, &terms, cut, rows)).await
+    Box::pin(store(env, tenant, (before, &terms), cut, rows, decide)).await
 }
 
 type Rows = Vec<(Record, Result<Row>)>;
@@ -154,6 +160,9 @@ struct Sheet<'a> {
     env: &'a Env,
     tenant: &'a Tenant,
     door: Door<'a>,
+    /// Runs the routing tests of links, which an import must not break either.
+    runner: Runner,
+    checks: Checks,
     now: Moment,
     /// Links of the workspace by their codes, as the rows so far would leave them; new ones too.
     known: HashMap<String, Model>,
@@ -170,10 +179,10 @@ struct Sheet<'a> {
 async fn store(
     env: &Env,
     tenant: &Tenant,
-    before: Import,
-    terms: &Terms,
+    (before, terms): (Import, &Terms),
     cut: Cut,
     rows: Rows,
+    decide: Decide,
 ) -> Result<Step> {
     let now = env.now();
     let codes: HashSet<String> =
@@ -188,7 +197,9 @@ async fn store(
     let mut sheet = Sheet {
         env,
         tenant,
-        door: links_wire::door(env, ""),
+        door: links_wire::door(env, "", Some(decide)),
+        runner: Runner::open(env, &tx, tenant.id, now).await?,
+        checks: Checks { decide: Some(decide), path: "" },
         now,
         versions: known.values().map(|link| (link.id, link.version)).collect(),
         known,
@@ -269,6 +280,9 @@ impl Sheet<'_> {
                 ImportRow { changed_fields: self.differences(ours, &wanted), ..row }
             }
             Fate::Change(changed) => {
+                if let Err(error) = self.runner.require(self.checks, ours, &changed) {
+                    return wrong(number, code, &error);
+                }
                 let row = told(ImportOutcome::Changed, number, &code, ours);
                 let row = ImportRow { changed_fields: self.differences(ours, &changed), ..row };
                 self.change(*changed);
@@ -284,6 +298,9 @@ impl Sheet<'_> {
         if let Some(made) = made.filter(|made| *made <= self.now) {
             draft.link.id = LinkId::mint_past(&self.env.ids, made);
             draft.link.create_time = made;
+        }
+        if let Err(error) = self.runner.require(self.checks, None, &draft.link) {
+            return wrong(number, draft.link.short_code, &error);
         }
         let row = told(ImportOutcome::Created, number, &draft.link.short_code, Some(&draft.link));
         if draft.code == Code::Asked {

@@ -16,6 +16,7 @@ use crate::{
     env::Env,
     error::{Error, Kind, Reason, Result},
     ids::ImportId,
+    links::Decide,
     pb::v1::{ImportLinksRequest, ImportLinksResponse},
     rpc::{self, Leaving, Permission, Recheck},
     workspaces::{self, Tenant},
@@ -33,6 +34,8 @@ pub struct Inbound {
     pub recheck: Recheck,
     /// Tells when the node leaves.
     pub leaving: Leaving,
+    /// What becomes of a described visit.
+    pub decide: Decide,
 }
 
 /// Imports what comes. `first` is the first part, which says of which import it is.
@@ -90,7 +93,7 @@ impl Run {
             self.check().await?;
             if self.fresh {
                 let given = Given { offset: self.offset, data: &self.buffer, last: self.last };
-                let Step { import, rows } = step(&self.env, &self.tenant, self.id, given).await?;
+                let Step { import, rows } = step(&self.env, &self.tenant, self.id, given, self.inbound.decide).await?;
                 let consumed = import.next_offset.saturating_sub(self.offset).max(0) as usize;
                 let consumed = consumed.min(self.buffer.len());
                 self.buffer.advance(consumed);

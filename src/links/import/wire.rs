@@ -12,7 +12,7 @@ use crate::{
     env::Env,
     error::{Error, Result, Violations},
     ids::ImportId,
-    links::{NOT_A_UUID, timestamp},
+    links::{Decide, NOT_A_UUID, timestamp},
     pb::v1::{
         Import, ImportChunkRequest, ImportChunkResponse, ImportCounts, ImportExisting, ImportSource,
         ImportState, StartImportRequest,
@@ -88,16 +88,17 @@ pub async fn chunk(
     tenant: &Tenant,
     id: ImportId,
     request: ImportChunkRequest,
+    decide: Decide,
 ) -> Result<ImportChunkResponse> {
     let given = Given { offset: request.offset, data: &request.data, last: request.last };
-    let Step { mut import, mut rows } = step(env, tenant, id, given).await?;
+    let Step { mut import, mut rows } = step(env, tenant, id, given, decide).await?;
     loop {
         let told: usize = rows.iter().map(prost::Message::encoded_len).sum();
         let at = import.next_offset;
         if import.done || at >= request.offset.saturating_add(request.data.len() as i64) || told > ANSWER {
             break;
         }
-        let more = step(env, tenant, id, given).await?;
+        let more = step(env, tenant, id, given, decide).await?;
         if more.import.next_offset == at && !more.import.done {
             break;
         }

@@ -19,7 +19,14 @@
   const leave = () => { left = true; };
   document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); });
   addEventListener("pagehide", leave);
-  const next = fallback && link(fallback).getAttribute("href");
-  if (next) setTimeout(() => { if (!left && !document.hidden) location.replace(next); }, 1500);
-  location.assign(link("open").getAttribute("href"));
+  // Not before the page is there: a browser that is sent away while it reads a page never finishes it.
+  addEventListener("load", () => {
+    const next = fallback && link(fallback).getAttribute("href");
+    if (next) setTimeout(() => { if (!left && !document.hidden) location.replace(next); }, 1500);
+    try {
+      location.assign(link("open").getAttribute("href"));
+    } catch {
+      // No URL of an app: the other ways are there.
+    }
+  });
 })();

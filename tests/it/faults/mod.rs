@@ -5,6 +5,7 @@
 
 mod crash;
 mod database;
+mod freshness;
 mod imports;
 mod limits;
 mod spool;

@@ -141,6 +141,13 @@ impl App {
         Self { clock: self.clock.clone(), running, settings, data, database: None }
     }
 
+    /// Stops the server as an operator does, and starts it again with what it kept.
+    pub async fn restart(self) -> Self {
+        self.running.stop().await;
+        let running = run(&self.settings, &self.clock, 42).await;
+        Self { running, ..self }
+    }
+
     /// Returns the handles of the server, for what no door shows.
     pub fn env(&self) -> &Env {
         &self.running.env

@@ -28,16 +28,10 @@ enum Half {
     Data(usize),
 }
 
-/// Returns the bytes of a file. IPv4 networks stand below ::/96, as in every file for both.
+/// Returns the bytes of a file of countries.
 pub fn countries(shape: Shape, networks: &[(&str, &str)]) -> Vec<u8> {
-    let (mut nodes, mut data) = (vec![[Half::Nothing; 2]], Vec::new());
-    for (network, country) in networks {
-        let network: IpNet = network.parse().expect("a network");
-        let (bits, length) = match network.network() {
-            IpAddr::V4(v4) => (u128::from(v4.to_bits()), 96 + network.prefix_len()),
-            IpAddr::V6(v6) => (v6.to_bits(), network.prefix_len()),
-        };
-        let at = data.len();
+    let records = networks.iter().map(|(network, country)| {
+        let mut data = Vec::new();
         match shape {
             Shape::Nested => {
                 head(&mut data, MAP, 1);
@@ -51,6 +45,54 @@ pub fn countries(shape: Shape, networks: &[(&str, &str)]) -> Vec<u8> {
             }
         }
         text(&mut data, country);
+        (*network, data)
+    });
+    file(records)
+}
+
+/// A network, its country, the codes of the parts of the country it is in and its city.
+pub type City<'a> = (&'a str, &'a str, &'a [&'a str], &'a str);
+
+/// Returns the bytes of a file of cities, as MaxMind makes them.
+pub fn cities(networks: &[City<'_>]) -> Vec<u8> {
+    let records = networks.iter().map(|(network, country, parts, city)| {
+        let mut data = Vec::new();
+        head(&mut data, MAP, 3);
+        text(&mut data, "city");
+        head(&mut data, MAP, 1);
+        text(&mut data, "names");
+        head(&mut data, MAP, 2);
+        text(&mut data, "de");
+        text(&mut data, "Anderswo");
+        text(&mut data, "en");
+        text(&mut data, city);
+        text(&mut data, "country");
+        head(&mut data, MAP, 1);
+        text(&mut data, "iso_code");
+        text(&mut data, country);
+        text(&mut data, "subdivisions");
+        head(&mut data, ARRAY, u8::try_from(parts.len()).expect("few"));
+        for part in *parts {
+            head(&mut data, MAP, 1);
+            text(&mut data, "iso_code");
+            text(&mut data, part);
+        }
+        (*network, data)
+    });
+    file(records)
+}
+
+/// Returns the bytes of a file. IPv4 networks stand below ::/96, as in every file for both.
+fn file<'a>(records: impl Iterator<Item = (&'a str, Vec<u8>)>) -> Vec<u8> {
+    let (mut nodes, mut data) = (vec![[Half::Nothing; 2]], Vec::new());
+    for (network, record) in records {
+        let network: IpNet = network.parse().expect("a network");
+        let (bits, length) = match network.network() {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()), 96 + network.prefix_len()),
+            IpAddr::V6(v6) => (v6.to_bits(), network.prefix_len()),
+        };
+        let at = data.len();
+        data.extend_from_slice(&record);
         let mut node = 0;
         for depth in 0..length {
             let side = usize::from(bits >> (127 - depth) & 1 == 1);

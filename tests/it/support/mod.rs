@@ -12,7 +12,7 @@ mod tenant;
 mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
-pub use self::countries::{Shape, countries};
+pub use self::countries::{City, Shape, cities, countries};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::statements::Statements;
 pub use self::tenant::{ALL_SCOPES, Tenant, a_link, coded, link, request_id};

@@ -155,12 +155,18 @@ impl Node {
 
     /// Returns the sum of a metric over its labels; 0 when it does not show.
     pub async fn metric(&self, name: &str) -> u64 {
+        self.metric_of(name, "").await
+    }
+
+    /// Returns the sum of a metric over those of its labels that contain `labels`.
+    pub async fn metric_of(&self, name: &str, labels: &str) -> u64 {
         let mut line = Line::open(self.ops).await.expect("the ops listener accepts");
         let answer = line.get("/metrics").await.expect("the metrics come");
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         let values = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
-            (rest.starts_with(' ') || rest.starts_with('{')).then(|| rest.rsplit(' ').next())?
+            let is_it = rest.starts_with(' ') || rest.starts_with('{');
+            (is_it && rest.contains(labels)).then(|| rest.rsplit(' ').next())?
         });
         values.map(|value| value.parse::<f64>().expect("a number") as u64).sum()
     }

@@ -10,19 +10,15 @@ import type { ItemError } from "./item_error_pb.js";
 import { file_linkforty_v1_item_error } from "./item_error_pb.js";
 import type { Link } from "./link_pb.js";
 import { file_linkforty_v1_link } from "./link_pb.js";
-import type { ExportFormat } from "./link_export_pb.js";
-import { file_linkforty_v1_link_export } from "./link_export_pb.js";
-import type { ExportImportErrorsRequestSchema, ExportImportErrorsResponseSchema, GetImportRequestSchema, GetImportResponseSchema, ImportChunkRequestSchema, ImportChunkResponseSchema, ImportLinksRequestSchema, ImportLinksResponseSchema, StartImportRequestSchema, StartImportResponseSchema } from "./link_import_pb.js";
-import { file_linkforty_v1_link_import } from "./link_import_pb.js";
-import type { GetQrCodeRequestSchema, GetQrCodeResponseSchema } from "./qr_code_pb.js";
-import { file_linkforty_v1_qr_code } from "./qr_code_pb.js";
+import type { DescribedVisitor, Resolution } from "./resolution_pb.js";
+import { file_linkforty_v1_resolution } from "./resolution_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEidgoRQ3JlYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgiNgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayI3Cg5HZXRMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCSIzCg9HZXRMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIqEBCgpMaW5rRmlsdGVyEhMKBmFjdGl2ZRgBIAEoCEgAiAEBEjEKDWNyZWF0ZWRfYWZ0ZXIYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0YWdzGAQgAygJQgkKB19hY3RpdmUisQEKEExpc3RMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEigKBmZpbHRlchgEIAEoCzIYLmxpbmtmb3J0eS52MS5MaW5rRmlsdGVyEg4KBnNlYXJjaBgFIAEoCRImCgVvcmRlchgGIAEoDjIXLmxpbmtmb3J0eS52MS5MaW5rT3JkZXIiTwoRTGlzdExpbmtzUmVzcG9uc2USIQoFbGlua3MYASADKAsyEi5saW5rZm9ydHkudjEuTGluaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipwEKEVVwZGF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCI2ChJVcGRhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIlwKEURlbGV0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSIUChJEZWxldGVMaW5rUmVzcG9uc2UiZQoURHVwbGljYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjkKFUR1cGxpY2F0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiaQoPQmF0Y2hMaW5rUmVzdWx0EiIKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGlua0gAEigKBWVycm9yGAIgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCJ9ChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIoUBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIqQBChJFeHBvcnRMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEioKBmZvcm1hdBgCIAEoDjIaLmxpbmtmb3J0eS52MS5FeHBvcnRGb3JtYXQSKAoGZmlsdGVyGAMgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAQgASgJEhIKCnBhZ2VfdG9rZW4YBSABKAkiSwoTRXhwb3J0TGlua3NSZXNwb25zZRIMCgRkYXRhGAEgASgMEg0KBWxpbmtzGAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSqjAQoJTGlua09yZGVyEhoKFkxJTktfT1JERVJfVU5TUEVDSUZJRUQQABIfChtMSU5LX09SREVSX0NSRUFURV9USU1FX0RFU0MQARIeChpMSU5LX09SREVSX0NSRUFURV9USU1FX0FTQxACEh8KG0xJTktfT1JERVJfQ0xJQ0tfQ09VTlRfREVTQxADEhgKFExJTktfT1JERVJfVElUTEVfQVNDEAQy9goKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1N0YXJ0SW1wb3J0EiAubGlua2ZvcnR5LnYxLlN0YXJ0SW1wb3J0UmVxdWVzdBohLmxpbmtmb3J0eS52MS5TdGFydEltcG9ydFJlc3BvbnNlElYKC0ltcG9ydExpbmtzEiAubGlua2ZvcnR5LnYxLkltcG9ydExpbmtzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5JbXBvcnRMaW5rc1Jlc3BvbnNlKAEwARJSCgtJbXBvcnRDaHVuaxIgLmxpbmtmb3J0eS52MS5JbXBvcnRDaHVua1JlcXVlc3QaIS5saW5rZm9ydHkudjEuSW1wb3J0Q2h1bmtSZXNwb25zZRJMCglHZXRJbXBvcnQSHi5saW5rZm9ydHkudjEuR2V0SW1wb3J0UmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXRJbXBvcnRSZXNwb25zZRJpChJFeHBvcnRJbXBvcnRFcnJvcnMSJy5saW5rZm9ydHkudjEuRXhwb3J0SW1wb3J0RXJyb3JzUmVxdWVzdBooLmxpbmtmb3J0eS52MS5FeHBvcnRJbXBvcnRFcnJvcnNSZXNwb25zZTABElQKC0V4cG9ydExpbmtzEiAubGlua2ZvcnR5LnYxLkV4cG9ydExpbmtzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5FeHBvcnRMaW5rc1Jlc3BvbnNlMAESTAoJR2V0UXJDb2RlEh4ubGlua2ZvcnR5LnYxLkdldFFyQ29kZVJlcXVlc3QaHy5saW5rZm9ydHkudjEuR2V0UXJDb2RlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_link_export, file_linkforty_v1_link_import, file_linkforty_v1_qr_code]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEilAEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIjYKEkNyZWF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayKhAQoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCUIJCgdfYWN0aXZlIrEBChBMaXN0TGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgZmaWx0ZXIYBCABKAsyGC5saW5rZm9ydHkudjEuTGlua0ZpbHRlchIOCgZzZWFyY2gYBSABKAkSJgoFb3JkZXIYBiABKA4yFy5saW5rZm9ydHkudjEuTGlua09yZGVyIk8KEUxpc3RMaW5rc1Jlc3BvbnNlEiEKBWxpbmtzGAEgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsUBChFVcGRhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIAoEbGluaxgCIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBiABKAgiNgoSVXBkYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJcChFEZWxldGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiFAoSRGVsZXRlTGlua1Jlc3BvbnNlIoMBChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpsBChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIqMBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIp4CChJSZXNvbHZlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDgoGZG9tYWluGAMgASgJEhIKCnNob3J0X2NvZGUYBCABKAkSEQoJc2hvcnRfdXJsGAUgASgJEiAKBGVkaXQYBiABKAsyEi5saW5rZm9ydHkudjEuTGluaxItCgllZGl0X21hc2sYByABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KB3Zpc2l0b3IYCCABKAsyHi5saW5rZm9ydHkudjEuRGVzY3JpYmVkVmlzaXRvchIoCgR0aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDChNSZXNvbHZlTGlua1Jlc3BvbnNlEiwKCnJlc29sdXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuUmVzb2x1dGlvbiqjAQoJTGlua09yZGVyEhoKFkxJTktfT1JERVJfVU5TUEVDSUZJRUQQABIfChtMSU5LX09SREVSX0NSRUFURV9USU1FX0RFU0MQARIeChpMSU5LX09SREVSX0NSRUFURV9USU1FX0FTQxACEh8KG0xJTktfT1JERVJfQ0xJQ0tfQ09VTlRfREVTQxADEhgKFExJTktfT1JERVJfVElUTEVfQVNDEAQy7QYKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1Jlc29sdmVMaW5rEiAubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_resolution]);
 
 /**
  * Request of CreateLink.
@@ -59,6 +55,13 @@ export type CreateLinkRequest = Message<"linkforty.v1.CreateLinkRequest"> & {
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: the link is created although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -309,6 +312,13 @@ export type UpdateLinkRequest = Message<"linkforty.v1.UpdateLinkRequest"> & {
    * @generated from field: bool validate_only = 5;
    */
   validateOnly: boolean;
+
+  /**
+   * True: the link is changed although that breaks routing tests.
+   *
+   * @generated from field: bool ignore_failing_tests = 6;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -429,6 +439,13 @@ export type DuplicateLinkRequest = Message<"linkforty.v1.DuplicateLinkRequest"> 
    * @generated from field: string request_id = 4;
    */
   requestId: string;
+
+  /**
+   * True: the copy is made although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -530,6 +547,13 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: links are created although routing tests fail.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -635,6 +659,13 @@ export type BatchUpdateLinksRequest = Message<"linkforty.v1.BatchUpdateLinksRequ
    * @generated from field: bool validate_only = 4;
    */
   validateOnly: boolean;
+
+  /**
+   * True: links are changed although that breaks routing tests.
+   *
+   * @generated from field: bool ignore_failing_tests = 5;
+   */
+  ignoreFailingTests: boolean;
 };
 
 /**
@@ -757,11 +788,11 @@ export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse
   messageDesc(file_linkforty_v1_link_service, 20);
 
 /**
- * Request of ExportLinks.
+ * Request of ResolveLink.
  *
- * @generated from message linkforty.v1.ExportLinksRequest
+ * @generated from message linkforty.v1.ResolveLinkRequest
  */
-export type ExportLinksRequest = Message<"linkforty.v1.ExportLinksRequest"> & {
+export type ResolveLinkRequest = Message<"linkforty.v1.ResolveLinkRequest"> & {
   /**
    * UUID of the workspace; an API key may leave it empty.
    *
@@ -770,75 +801,90 @@ export type ExportLinksRequest = Message<"linkforty.v1.ExportLinksRequest"> & {
   workspaceId: string;
 
   /**
-   * How. Required.
+   * UUID of the link. Exactly one of `link_id`, `short_code` and `short_url` is set.
    *
-   * @generated from field: linkforty.v1.ExportFormat format = 2;
+   * @generated from field: string link_id = 2;
    */
-  format: ExportFormat;
+  linkId: string;
 
   /**
-   * Which links; unset: all.
+   * The host that `short_code` belongs to; empty: the server's own.
    *
-   * @generated from field: linkforty.v1.LinkFilter filter = 3;
+   * @generated from field: string domain = 3;
    */
-  filter?: LinkFilter | undefined;
+  domain: string;
 
   /**
-   * Only links whose code, title, description or destination contains this text; as in ListLinksRequest.
+   * The code of the link.
    *
-   * @generated from field: string search = 4;
+   * @generated from field: string short_code = 4;
    */
-  search: string;
+  shortCode: string;
 
   /**
-   * `next_page_token` of the last part that arrived, to go on after it; the header is not written again. Every other
-   * field must be as it was then. Empty: from the beginning.
+   * The whole short URL. If it has a query, that is the visitor's, and `visitor.query` must be empty.
    *
-   * @generated from field: string page_token = 5;
+   * @generated from field: string short_url = 5;
    */
-  pageToken: string;
+  shortUrl: string;
+
+  /**
+   * The link as it would be after a change that is not saved: what `edit_mask` names counts as it stands here, under the rules of
+   * UpdateLink, and its violations are told in the same way. `id` may be empty. Unset: as it is.
+   *
+   * @generated from field: linkforty.v1.Link edit = 6;
+   */
+  edit?: Link | undefined;
+
+  /**
+   * The fields that `edit` changes; as in UpdateLinkRequest.
+   *
+   * @generated from field: google.protobuf.FieldMask edit_mask = 7;
+   */
+  editMask?: FieldMask | undefined;
+
+  /**
+   * Who comes. `clicks_used_up`, unset: at the present moment whether as many clicks are recorded as may be, which lags by the drain, usually
+   * below a second; at any other moment false. Unset: somebody of whom nothing is known.
+   *
+   * @generated from field: linkforty.v1.DescribedVisitor visitor = 8;
+   */
+  visitor?: DescribedVisitor | undefined;
+
+  /**
+   * When. Unset: now. The link and the workspace are always as they are now.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 9;
+   */
+  time?: Timestamp | undefined;
 };
 
 /**
- * Describes the message linkforty.v1.ExportLinksRequest.
- * Use `create(ExportLinksRequestSchema)` to create a new message.
+ * Describes the message linkforty.v1.ResolveLinkRequest.
+ * Use `create(ResolveLinkRequestSchema)` to create a new message.
  */
-export const ExportLinksRequestSchema: GenMessage<ExportLinksRequest> = /*@__PURE__*/
+export const ResolveLinkRequestSchema: GenMessage<ResolveLinkRequest> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_link_service, 21);
 
 /**
- * Response of ExportLinks.
+ * Response of ResolveLink.
  *
- * @generated from message linkforty.v1.ExportLinksResponse
+ * @generated from message linkforty.v1.ResolveLinkResponse
  */
-export type ExportLinksResponse = Message<"linkforty.v1.ExportLinksResponse"> & {
+export type ResolveLinkResponse = Message<"linkforty.v1.ResolveLinkResponse"> & {
   /**
-   * The next part of the file: whole lines, UTF-8.
+   * What becomes of the visit.
    *
-   * @generated from field: bytes data = 1;
+   * @generated from field: linkforty.v1.Resolution resolution = 1;
    */
-  data: Uint8Array;
-
-  /**
-   * How many links are in it.
-   *
-   * @generated from field: int32 links = 2;
-   */
-  links: number;
-
-  /**
-   * Where to go on after this part; empty at the end.
-   *
-   * @generated from field: string next_page_token = 3;
-   */
-  nextPageToken: string;
+  resolution?: Resolution | undefined;
 };
 
 /**
- * Describes the message linkforty.v1.ExportLinksResponse.
- * Use `create(ExportLinksResponseSchema)` to create a new message.
+ * Describes the message linkforty.v1.ResolveLinkResponse.
+ * Use `create(ResolveLinkResponseSchema)` to create a new message.
  */
-export const ExportLinksResponseSchema: GenMessage<ExportLinksResponse> = /*@__PURE__*/
+export const ResolveLinkResponseSchema: GenMessage<ResolveLinkResponse> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_link_service, 22);
 
 /**
@@ -899,7 +945,8 @@ export const LinkService: GenService<{
   /**
    * Creates a link. Needs `links.write`. Idempotent by `request_id`.
    *
-   * Fails with INVALID_FIELDS (all violations at once) and, when the code asked for is in use, SHORT_CODE_TAKEN.
+   * Fails with INVALID_FIELDS (all violations at once), when the code asked for is in use with SHORT_CODE_TAKEN, and when a routing
+   * test of the link fails with ROUTING_TESTS_FAILED.
    *
    * @generated from rpc linkforty.v1.LinkService.CreateLink
    */
@@ -932,7 +979,8 @@ export const LinkService: GenService<{
    * Changes the fields named in `update_mask`. Needs `links.write`. Idempotent. Every node redirects by the
    * new state within a second.
    *
-   * Fails with INVALID_FIELDS and, when `link.etag` is set and stale, ETAG_MISMATCH.
+   * Fails with INVALID_FIELDS, when `link.etag` is set and stale with ETAG_MISMATCH, and when the change breaks a routing test of
+   * the link with ROUTING_TESTS_FAILED.
    *
    * @generated from rpc linkforty.v1.LinkService.UpdateLink
    */
@@ -956,6 +1004,8 @@ export const LinkService: GenService<{
    * Creates a copy with a new code, active, with ` (Copy)` after the title if there is one, which is cut to make room
    * for it. Everything else is as on the original, its password and its safety states too. Clicks are not copied.
    * Needs `links.read` and `links.write`. Idempotent by `request_id`.
+   *
+   * Fails with ROUTING_TESTS_FAILED when a routing test that holds of the original does not hold of the copy.
    *
    * @generated from rpc linkforty.v1.LinkService.DuplicateLink
    */
@@ -981,7 +1031,7 @@ export const LinkService: GenService<{
   /**
    * Changes up to 1,000 links in one transaction, with one result for each item. Needs `links.write`. Idempotent. A
    * batch whose links would make an answer of more than 3 MiB fails with INVALID_FIELDS as a whole, and nothing is
-   * changed; 40 links without routing rules always fit.
+   * changed; 40 links without routing rules and tests always fit.
    *
    * @generated from rpc linkforty.v1.LinkService.BatchUpdateLinks
    */
@@ -1003,87 +1053,16 @@ export const LinkService: GenService<{
     output: typeof BatchDeleteLinksResponseSchema;
   },
   /**
-   * Starts the import of a file of links; its parts are sent with ImportLinks or ImportChunk. Needs `links.write`. Idempotent by
-   * `request_id`.
+   * Says what becomes of a visit to a stored link, and why: step by step and rule by rule, for a described visitor, now or at
+   * any moment, and, if asked, with changes that are not saved. It is the decision that visitors meet, not a copy of it; the link is read as it is
+   * stored. Nothing is recorded, counted or used up. Needs `links.read`.
    *
-   * @generated from rpc linkforty.v1.LinkService.StartImport
+   * @generated from rpc linkforty.v1.LinkService.ResolveLink
    */
-  startImport: {
+  resolveLink: {
     methodKind: "unary";
-    input: typeof StartImportRequestSchema;
-    output: typeof StartImportResponseSchema;
-  },
-  /**
-   * Imports the file of an import, part by part in one call, and answers after each transaction of up to 1,000 rows. Needs
-   * `links.write`. Codes and moments of creation are kept. A row and the progress of the import are stored together or not
-   * at all, so that whoever goes on at `next_offset` after a crash imports each row once.
-   *
-   * Fails with IMPORT_OFFSET_MISMATCH when a part leaves a gap or another call imports the same file at the same time,
-   * IMPORT_DONE when the file ended before, INVALID_FIELDS when it is not what the source writes. What was stored until then stays.
-   *
-   * @generated from rpc linkforty.v1.LinkService.ImportLinks
-   */
-  importLinks: {
-    methodKind: "bidi_streaming";
-    input: typeof ImportLinksRequestSchema;
-    output: typeof ImportLinksResponseSchema;
-  },
-  /**
-   * Imports one part of the file of an import, for clients that cannot send a stream; otherwise as ImportLinks. It does as much
-   * as one answer can tell of; `import.next_offset` says where to go on.
-   *
-   * @generated from rpc linkforty.v1.LinkService.ImportChunk
-   */
-  importChunk: {
-    methodKind: "unary";
-    input: typeof ImportChunkRequestSchema;
-    output: typeof ImportChunkResponseSchema;
-  },
-  /**
-   * Returns an import and how far it is. Needs `links.read`.
-   *
-   * @generated from rpc linkforty.v1.LinkService.GetImport
-   */
-  getImport: {
-    methodKind: "unary";
-    input: typeof GetImportRequestSchema;
-    output: typeof GetImportResponseSchema;
-  },
-  /**
-   * Writes the rows of an import that were a conflict or wrong as CSV: the columns that the file had, then `import_row` and
-   * `import_error`, which imports do not read. The first 100,000 such rows are kept. Needs `links.read`.
-   *
-   * @generated from rpc linkforty.v1.LinkService.ExportImportErrors
-   */
-  exportImportErrors: {
-    methodKind: "server_streaming";
-    input: typeof ExportImportErrorsRequestSchema;
-    output: typeof ExportImportErrorsResponseSchema;
-  },
-  /**
-   * Writes links as a file, the oldest first, in parts. A link that is changed meanwhile is written as it was or as it is. Needs
-   * `links.read`.
-   *
-   * @generated from rpc linkforty.v1.LinkService.ExportLinks
-   */
-  exportLinks: {
-    methodKind: "server_streaming";
-    input: typeof ExportLinksRequestSchema;
-    output: typeof ExportLinksResponseSchema;
-  },
-  /**
-   * Draws the QR code of a link. Needs `links.read`. Also of one that is disabled: it is a picture for members of the workspace.
-   * What anybody gets at `/{short_code}/qr` on the host of links is drawn in the same way, without logo and caption, with the
-   * parameters `format`, `size`, `color`, `bgcolor`, `margin`, `level`; it answers 404 and 410 where the link does.
-   *
-   * Fails with INVALID_FIELDS when no reader could make it out.
-   *
-   * @generated from rpc linkforty.v1.LinkService.GetQrCode
-   */
-  getQrCode: {
-    methodKind: "unary";
-    input: typeof GetQrCodeRequestSchema;
-    output: typeof GetQrCodeResponseSchema;
+    input: typeof ResolveLinkRequestSchema;
+    output: typeof ResolveLinkResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_link_service, 0);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/routing.proto.
  */
 export const file_linkforty_v1_routing: GenFile = /*@__PURE__*/
-  fileDesc("ChpsaW5rZm9ydHkvdjEvcm91dGluZy5wcm90bxIMbGlua2ZvcnR5LnYxIrsBCgtSb3V0aW5nUnVsZRIMCgRuYW1lGAEgASgJEjIKCmNvbmRpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuUm91dGluZ0NvbmRpdGlvbhINCgN1cmwYAyABKAlIABIxCgh2YXJpYW50cxgEIAEoCzIdLmxpbmtmb3J0eS52MS5Sb3V0aW5nVmFyaWFudHNIABITCgZhY3RpdmUYBSABKAhIAYgBAUIICgZhY3Rpb25CCQoHX2FjdGl2ZSJBCg9Sb3V0aW5nVmFyaWFudHMSLgoIdmFyaWFudHMYASADKAsyHC5saW5rZm9ydHkudjEuUm91dGluZ1ZhcmlhbnQiLQoOUm91dGluZ1ZhcmlhbnQSCwoDdXJsGAEgASgJEg4KBndlaWdodBgCIAEoBSKAAwoQUm91dGluZ0NvbmRpdGlvbhI0CglwbGF0Zm9ybXMYASABKAsyHy5saW5rZm9ydHkudjEuUGxhdGZvcm1Db25kaXRpb25IABI0CglsYW5ndWFnZXMYAiABKAsyHy5saW5rZm9ydHkudjEuTGFuZ3VhZ2VDb25kaXRpb25IABIsCgVkYXRlcxgDIAEoCzIbLmxpbmtmb3J0eS52MS5EYXRlQ29uZGl0aW9uSAASLAoFdGltZXMYBCABKAsyGy5saW5rZm9ydHkudjEuVGltZUNvbmRpdGlvbkgAEi0KBXF1ZXJ5GAUgASgLMhwubGlua2ZvcnR5LnYxLlF1ZXJ5Q29uZGl0aW9uSAASNAoJcmVmZXJyZXJzGAYgASgLMh8ubGlua2ZvcnR5LnYxLlJlZmVycmVyQ29uZGl0aW9uSAASMgoIbmV0d29ya3MYByABKAsyHi5saW5rZm9ydHkudjEuTmV0d29ya0NvbmRpdGlvbkgAQgsKCWNvbmRpdGlvbiI+ChFQbGF0Zm9ybUNvbmRpdGlvbhIpCglwbGF0Zm9ybXMYASADKA4yFi5saW5rZm9ydHkudjEuUGxhdGZvcm0iJgoRTGFuZ3VhZ2VDb25kaXRpb24SEQoJbGFuZ3VhZ2VzGAEgAygJIm0KDURhdGVDb25kaXRpb24SLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInUKDVRpbWVDb25kaXRpb24SEQoJdGltZV96b25lGAEgASgJEicKCHdlZWtkYXlzGAIgAygOMhUubGlua2ZvcnR5LnYxLldlZWtkYXkSFAoMc3RhcnRfbWludXRlGAMgASgFEhIKCmVuZF9taW51dGUYBCABKAUiPAoOUXVlcnlDb25kaXRpb24SDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIiChFSZWZlcnJlckNvbmRpdGlvbhINCgVob3N0cxgBIAMoCSIkChBOZXR3b3JrQ29uZGl0aW9uEhAKCG5ldHdvcmtzGAEgAygJKrYBCgdXZWVrZGF5EhcKE1dFRUtEQVlfVU5TUEVDSUZJRUQQABISCg5XRUVLREFZX01PTkRBWRABEhMKD1dFRUtEQVlfVFVFU0RBWRACEhUKEVdFRUtEQVlfV0VETkVTREFZEAMSFAoQV0VFS0RBWV9USFVSU0RBWRAEEhIKDldFRUtEQVlfRlJJREFZEAUSFAoQV0VFS0RBWV9TQVRVUkRBWRAGEhIKDldFRUtEQVlfU1VOREFZEAdiBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_platform]);
+  fileDesc("ChpsaW5rZm9ydHkvdjEvcm91dGluZy5wcm90bxIMbGlua2ZvcnR5LnYxIrsBCgtSb3V0aW5nUnVsZRIMCgRuYW1lGAEgASgJEjIKCmNvbmRpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuUm91dGluZ0NvbmRpdGlvbhINCgN1cmwYAyABKAlIABIxCgh2YXJpYW50cxgEIAEoCzIdLmxpbmtmb3J0eS52MS5Sb3V0aW5nVmFyaWFudHNIABITCgZhY3RpdmUYBSABKAhIAYgBAUIICgZhY3Rpb25CCQoHX2FjdGl2ZSJBCg9Sb3V0aW5nVmFyaWFudHMSLgoIdmFyaWFudHMYASADKAsyHC5saW5rZm9ydHkudjEuUm91dGluZ1ZhcmlhbnQiLQoOUm91dGluZ1ZhcmlhbnQSCwoDdXJsGAEgASgJEg4KBndlaWdodBgCIAEoBSL1BQoQUm91dGluZ0NvbmRpdGlvbhI0CglwbGF0Zm9ybXMYASABKAsyHy5saW5rZm9ydHkudjEuUGxhdGZvcm1Db25kaXRpb25IABI0CglsYW5ndWFnZXMYAiABKAsyHy5saW5rZm9ydHkudjEuTGFuZ3VhZ2VDb25kaXRpb25IABIsCgVkYXRlcxgDIAEoCzIbLmxpbmtmb3J0eS52MS5EYXRlQ29uZGl0aW9uSAASLAoFdGltZXMYBCABKAsyGy5saW5rZm9ydHkudjEuVGltZUNvbmRpdGlvbkgAEi0KBXF1ZXJ5GAUgASgLMhwubGlua2ZvcnR5LnYxLlF1ZXJ5Q29uZGl0aW9uSAASNAoJcmVmZXJyZXJzGAYgASgLMh8ubGlua2ZvcnR5LnYxLlJlZmVycmVyQ29uZGl0aW9uSAASMgoIbmV0d29ya3MYByABKAsyHi5saW5rZm9ydHkudjEuTmV0d29ya0NvbmRpdGlvbkgAEjMKCWNvdW50cmllcxgIIAEoCzIeLmxpbmtmb3J0eS52MS5Db3VudHJ5Q29uZGl0aW9uSAASMAoHcmVnaW9ucxgJIAEoCzIdLmxpbmtmb3J0eS52MS5SZWdpb25Db25kaXRpb25IABItCgZjaXRpZXMYCiABKAsyGy5saW5rZm9ydHkudjEuQ2l0eUNvbmRpdGlvbkgAEkMKEW9wZXJhdGluZ19zeXN0ZW1zGAsgASgLMiYubGlua2ZvcnR5LnYxLk9wZXJhdGluZ1N5c3RlbUNvbmRpdGlvbkgAEjAKB2RldmljZXMYDCABKAsyHS5saW5rZm9ydHkudjEuRGV2aWNlQ29uZGl0aW9uSAASMgoIYnJvd3NlcnMYDSABKAsyHi5saW5rZm9ydHkudjEuQnJvd3NlckNvbmRpdGlvbkgAEjIKCHZpc2l0b3JzGA4gASgLMh4ubGlua2ZvcnR5LnYxLlZpc2l0b3JDb25kaXRpb25IAEILCgljb25kaXRpb24iPgoRUGxhdGZvcm1Db25kaXRpb24SKQoJcGxhdGZvcm1zGAEgAygOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtIlAKEUxhbmd1YWdlQ29uZGl0aW9uEhEKCWxhbmd1YWdlcxgBIAMoCRIYCgttaW5fcXVhbGl0eRgCIAEoBUgAiAEBQg4KDF9taW5fcXVhbGl0eSJtCg1EYXRlQ29uZGl0aW9uEi4KCnN0YXJ0X3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ1Cg1UaW1lQ29uZGl0aW9uEhEKCXRpbWVfem9uZRgBIAEoCRInCgh3ZWVrZGF5cxgCIAMoDjIVLmxpbmtmb3J0eS52MS5XZWVrZGF5EhQKDHN0YXJ0X21pbnV0ZRgDIAEoBRISCgplbmRfbWludXRlGAQgASgFIjwKDlF1ZXJ5Q29uZGl0aW9uEgwKBG5hbWUYASABKAkSEgoFdmFsdWUYAiABKAlIAIgBAUIICgZfdmFsdWUiIgoRUmVmZXJyZXJDb25kaXRpb24SDQoFaG9zdHMYASADKAkiJAoQTmV0d29ya0NvbmRpdGlvbhIQCghuZXR3b3JrcxgBIAMoCSIlChBDb3VudHJ5Q29uZGl0aW9uEhEKCWNvdW50cmllcxgBIAMoCSIiCg9SZWdpb25Db25kaXRpb24SDwoHcmVnaW9ucxgBIAMoCSIfCg1DaXR5Q29uZGl0aW9uEg4KBmNpdGllcxgBIAMoCSJPChhPcGVyYXRpbmdTeXN0ZW1Db25kaXRpb24SMwoHc3lzdGVtcxgBIAMoCzIiLmxpbmtmb3J0eS52MS5PcGVyYXRpbmdTeXN0ZW1SYW5nZSJvChRPcGVyYXRpbmdTeXN0ZW1SYW5nZRItCgZzeXN0ZW0YASABKA4yHS5saW5rZm9ydHkudjEuT3BlcmF0aW5nU3lzdGVtEhMKC21pbl92ZXJzaW9uGAIgASgJEhMKC21heF92ZXJzaW9uGAMgASgJIjoKD0RldmljZUNvbmRpdGlvbhInCgV0eXBlcxgBIAMoDjIYLmxpbmtmb3J0eS52MS5EZXZpY2VUeXBlIjsKEEJyb3dzZXJDb25kaXRpb24SJwoIYnJvd3NlcnMYASADKA4yFS5saW5rZm9ydHkudjEuQnJvd3NlciJBChBWaXNpdG9yQ29uZGl0aW9uEi0KB2hpc3RvcnkYASABKA4yHC5saW5rZm9ydHkudjEuVmlzaXRvckhpc3RvcnkqtgEKB1dlZWtkYXkSFwoTV0VFS0RBWV9VTlNQRUNJRklFRBAAEhIKDldFRUtEQVlfTU9OREFZEAESEwoPV0VFS0RBWV9UVUVTREFZEAISFQoRV0VFS0RBWV9XRURORVNEQVkQAxIUChBXRUVLREFZX1RIVVJTREFZEAQSEgoOV0VFS0RBWV9GUklEQVkQBRIUChBXRUVLREFZX1NBVFVSREFZEAYSEgoOV0VFS0RBWV9TVU5EQVkQByrgAQoPT3BlcmF0aW5nU3lzdGVtEiAKHE9QRVJBVElOR19TWVNURU1fVU5TUEVDSUZJRUQQABIYChRPUEVSQVRJTkdfU1lTVEVNX0lPUxABEhwKGE9QRVJBVElOR19TWVNURU1fQU5EUk9JRBACEhwKGE9QRVJBVElOR19TWVNURU1fV0lORE9XUxADEhoKFk9QRVJBVElOR19TWVNURU1fTUFDT1MQBBIaChZPUEVSQVRJTkdfU1lTVEVNX0xJTlVYEAUSHQoZT1BFUkFUSU5HX1NZU1RFTV9DSFJPTUVPUxAGKnEKCkRldmljZVR5cGUSGwoXREVWSUNFX1RZUEVfVU5TUEVDSUZJRUQQABIVChFERVZJQ0VfVFlQRV9QSE9ORRABEhYKEkRFVklDRV9UWVBFX1RBQkxFVBACEhcKE0RFVklDRV9UWVBFX0RFU0tUT1AQAyq1BAoHQnJvd3NlchIXChNCUk9XU0VSX1VOU1BFQ0lGSUVEEAASEgoOQlJPV1NFUl9DSFJPTUUQARISCg5CUk9XU0VSX1NBRkFSSRACEhMKD0JST1dTRVJfRklSRUZPWBADEhAKDEJST1dTRVJfRURHRRAEEhwKGEJST1dTRVJfU0FNU1VOR19JTlRFUk5FVBAFEhEKDUJST1dTRVJfT1BFUkEQBhISCg5CUk9XU0VSX0lOX0FQUBAUEhQKEEJST1dTRVJfRkFDRUJPT0sQFRIVChFCUk9XU0VSX01FU1NFTkdFUhAWEhUKEUJST1dTRVJfSU5TVEFHUkFNEBcSDQoJQlJPV1NFUl9YEBgSEgoOQlJPV1NFUl9USUtUT0sQGRIUChBCUk9XU0VSX0xJTktFRElOEBoSFQoRQlJPV1NFUl9QSU5URVJFU1QQGxIUChBCUk9XU0VSX1NOQVBDSEFUEBwSFAoQQlJPV1NFUl9XSEFUU0FQUBAdEhQKEEJST1dTRVJfVEVMRUdSQU0QHhISCg5CUk9XU0VSX1dFQ0hBVBAfEhAKDEJST1dTRVJfTElORRAgEhUKEUJST1dTRVJfS0FLQU9UQUxLECESFgoSQlJPV1NFUl9HT09HTEVfQVBQECISEQoNQlJPV1NFUl9HTUFJTBAjEhMKD0JST1dTRVJfT1VUTE9PSxAkEhYKEkJST1dTRVJfWUFIT09fTUFJTBAlEhIKDkJST1dTRVJfUkVERElUECYqaQoOVmlzaXRvckhpc3RvcnkSHwobVklTSVRPUl9ISVNUT1JZX1VOU1BFQ0lGSUVEEAASFwoTVklTSVRPUl9ISVNUT1JZX05FVxABEh0KGVZJU0lUT1JfSElTVE9SWV9SRVRVUk5JTkcQAmIGcHJvdG8z", [file_google_protobuf_timestamp, file_linkforty_v1_platform]);
 
 /**
  * One rule of a link: visitors for whom every condition holds go where the action says. Rules are tried in their
@@ -193,6 +193,62 @@ export type RoutingCondition = Message<"linkforty.v1.RoutingCondition"> & {
      */
     value: NetworkCondition;
     case: "networks";
+  } | {
+    /**
+     * The country.
+     *
+     * @generated from field: linkforty.v1.CountryCondition countries = 8;
+     */
+    value: CountryCondition;
+    case: "countries";
+  } | {
+    /**
+     * The part of the country.
+     *
+     * @generated from field: linkforty.v1.RegionCondition regions = 9;
+     */
+    value: RegionCondition;
+    case: "regions";
+  } | {
+    /**
+     * The city.
+     *
+     * @generated from field: linkforty.v1.CityCondition cities = 10;
+     */
+    value: CityCondition;
+    case: "cities";
+  } | {
+    /**
+     * The operating system and its version.
+     *
+     * @generated from field: linkforty.v1.OperatingSystemCondition operating_systems = 11;
+     */
+    value: OperatingSystemCondition;
+    case: "operatingSystems";
+  } | {
+    /**
+     * The kind of device.
+     *
+     * @generated from field: linkforty.v1.DeviceCondition devices = 12;
+     */
+    value: DeviceCondition;
+    case: "devices";
+  } | {
+    /**
+     * The browser, or the app whose browser it is.
+     *
+     * @generated from field: linkforty.v1.BrowserCondition browsers = 13;
+     */
+    value: BrowserCondition;
+    case: "browsers";
+  } | {
+    /**
+     * Whether the visitor was here before.
+     *
+     * @generated from field: linkforty.v1.VisitorCondition visitors = 14;
+     */
+    value: VisitorCondition;
+    case: "visitors";
   } | { case: undefined; value?: undefined };
 };
 
@@ -226,7 +282,7 @@ export const PlatformConditionSchema: GenMessage<PlatformCondition> = /*@__PURE_
 
 /**
  * Holds when the language the visitor likes best is one of these. Of `Accept-Language` only the tags with the highest
- * quality count (all of them, when several have it).
+ * quality count (all of them, when several have it), unless `min_quality` is set.
  *
  * @generated from message linkforty.v1.LanguageCondition
  */
@@ -237,6 +293,14 @@ export type LanguageCondition = Message<"linkforty.v1.LanguageCondition"> & {
    * @generated from field: repeated string languages = 1;
    */
   languages: string[];
+
+  /**
+   * Every tag of at least this quality counts, in thousandths: 1 to 1,000. 1: every language the visitor accepts at all.
+   * Unset: those of the highest quality.
+   *
+   * @generated from field: optional int32 min_quality = 2;
+   */
+  minQuality?: number | undefined;
 };
 
 /**
@@ -332,7 +396,7 @@ export type QueryCondition = Message<"linkforty.v1.QueryCondition"> & {
 
   /**
    * Its value, at most 1,000 characters, case-sensitive; of a parameter that is there several times one is enough.
-   * Unset: any.
+   * Empty: a parameter without a value, as in `?a` and `?a=`. Unset: any, or none.
    *
    * @generated from field: optional string value = 2;
    */
@@ -387,6 +451,202 @@ export type NetworkCondition = Message<"linkforty.v1.NetworkCondition"> & {
  */
 export const NetworkConditionSchema: GenMessage<NetworkCondition> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_routing, 10);
+
+/**
+ * Holds when the visitor is in one of these countries, as the file of `GEOIP_FILE` says. Nobody is anywhere without one.
+ *
+ * @generated from message linkforty.v1.CountryCondition
+ */
+export type CountryCondition = Message<"linkforty.v1.CountryCondition"> & {
+  /**
+   * Countries, 1 to 250 different ones, two letters each (ISO 3166-1), for example `CH`, without regard to case.
+   *
+   * @generated from field: repeated string countries = 1;
+   */
+  countries: string[];
+};
+
+/**
+ * Describes the message linkforty.v1.CountryCondition.
+ * Use `create(CountryConditionSchema)` to create a new message.
+ */
+export const CountryConditionSchema: GenMessage<CountryCondition> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 11);
+
+/**
+ * Holds when the visitor is in one of these parts of countries, as the file of `GEOIP_FILE` says. A file of countries
+ * says nothing of them: this takes a file of cities that has codes of regions.
+ *
+ * @generated from message linkforty.v1.RegionCondition
+ */
+export type RegionCondition = Message<"linkforty.v1.RegionCondition"> & {
+  /**
+   * Regions, 1 to 100, as in ISO 3166-2, for example `US-CA` or `GB-ENG`, without regard to case.
+   *
+   * @generated from field: repeated string regions = 1;
+   */
+  regions: string[];
+};
+
+/**
+ * Describes the message linkforty.v1.RegionCondition.
+ * Use `create(RegionConditionSchema)` to create a new message.
+ */
+export const RegionConditionSchema: GenMessage<RegionCondition> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 12);
+
+/**
+ * Holds when the visitor is in one of these cities, as the file of `GEOIP_FILE` says. A file of countries says nothing of
+ * them. Where an address is, such files know to the city only roughly.
+ *
+ * @generated from message linkforty.v1.CityCondition
+ */
+export type CityCondition = Message<"linkforty.v1.CityCondition"> & {
+  /**
+   * English names as the file has them, 1 to 100, of at most 100 characters, for example `Zurich`, without regard to case.
+   * Together with a country or a region where several cities have the name.
+   *
+   * @generated from field: repeated string cities = 1;
+   */
+  cities: string[];
+};
+
+/**
+ * Describes the message linkforty.v1.CityCondition.
+ * Use `create(CityConditionSchema)` to create a new message.
+ */
+export const CityConditionSchema: GenMessage<CityCondition> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 13);
+
+/**
+ * Holds when the operating system is one of these, by the user agent.
+ *
+ * @generated from message linkforty.v1.OperatingSystemCondition
+ */
+export type OperatingSystemCondition = Message<"linkforty.v1.OperatingSystemCondition"> & {
+  /**
+   * Systems and their versions, 1 to 20. One that fits is enough.
+   *
+   * @generated from field: repeated linkforty.v1.OperatingSystemRange systems = 1;
+   */
+  systems: OperatingSystemRange[];
+};
+
+/**
+ * Describes the message linkforty.v1.OperatingSystemCondition.
+ * Use `create(OperatingSystemConditionSchema)` to create a new message.
+ */
+export const OperatingSystemConditionSchema: GenMessage<OperatingSystemCondition> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 14);
+
+/**
+ * An operating system, from one version to another. Versions are numbers with dots, up to four, compared number by number:
+ * 9 is below 10. What browsers say of them is not always true: Chrome hides the version of Android, whose visitors then
+ * fit no range with a version; Windows 11 says 10.0, and macOS says 10.15.7 since then. Of iOS the version is known.
+ *
+ * @generated from message linkforty.v1.OperatingSystemRange
+ */
+export type OperatingSystemRange = Message<"linkforty.v1.OperatingSystemRange"> & {
+  /**
+   * The system. Required.
+   *
+   * @generated from field: linkforty.v1.OperatingSystem system = 1;
+   */
+  system: OperatingSystem;
+
+  /**
+   * The first version that fits, for example `16.4`. Empty: any.
+   *
+   * @generated from field: string min_version = 2;
+   */
+  minVersion: string;
+
+  /**
+   * The last version that fits, with every version that begins with it: `17` includes 17.6.1. Not below `min_version`.
+   * Empty: any.
+   *
+   * @generated from field: string max_version = 3;
+   */
+  maxVersion: string;
+};
+
+/**
+ * Describes the message linkforty.v1.OperatingSystemRange.
+ * Use `create(OperatingSystemRangeSchema)` to create a new message.
+ */
+export const OperatingSystemRangeSchema: GenMessage<OperatingSystemRange> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 15);
+
+/**
+ * Holds when the device is of one of these kinds, by the user agent.
+ *
+ * @generated from message linkforty.v1.DeviceCondition
+ */
+export type DeviceCondition = Message<"linkforty.v1.DeviceCondition"> & {
+  /**
+   * 1 to 3 different ones.
+   *
+   * @generated from field: repeated linkforty.v1.DeviceType types = 1;
+   */
+  types: DeviceType[];
+};
+
+/**
+ * Describes the message linkforty.v1.DeviceCondition.
+ * Use `create(DeviceConditionSchema)` to create a new message.
+ */
+export const DeviceConditionSchema: GenMessage<DeviceCondition> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 16);
+
+/**
+ * Holds when the browser is one of these, by the user agent.
+ *
+ * @generated from message linkforty.v1.BrowserCondition
+ */
+export type BrowserCondition = Message<"linkforty.v1.BrowserCondition"> & {
+  /**
+   * 1 to 50 different ones.
+   *
+   * @generated from field: repeated linkforty.v1.Browser browsers = 1;
+   */
+  browsers: Browser[];
+};
+
+/**
+ * Describes the message linkforty.v1.BrowserCondition.
+ * Use `create(BrowserConditionSchema)` to create a new message.
+ */
+export const BrowserConditionSchema: GenMessage<BrowserCondition> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 17);
+
+/**
+ * Holds of visitors who follow this link for the first time, or of those who do it again. A visitor is told by address
+ * (of IPv6 the first 64 bits) and user agent, as for `RoutingVariants`; no cookie is set. Each visit by a person counts that was
+ * sent on while the link had such a rule.
+ *
+ * This is a good guess, not a count: two people behind one address with the same browser are one visitor, and somebody whose
+ * address changed is new. A visit is known to its own node at once and to the others about a second later; they
+ * miss it while nothing carries messages between them, and a node that is new knows only what it hears. When a node ends without
+ * warning it forgets up to a minute. Half a million visitors of such links are remembered by each node, then the oldest are
+ * forgotten first.
+ *
+ * @generated from message linkforty.v1.VisitorCondition
+ */
+export type VisitorCondition = Message<"linkforty.v1.VisitorCondition"> & {
+  /**
+   * Which of the two. Required.
+   *
+   * @generated from field: linkforty.v1.VisitorHistory history = 1;
+   */
+  history: VisitorHistory;
+};
+
+/**
+ * Describes the message linkforty.v1.VisitorCondition.
+ * Use `create(VisitorConditionSchema)` to create a new message.
+ */
+export const VisitorConditionSchema: GenMessage<VisitorCondition> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_routing, 18);
 
 /**
  * A day of the week.
@@ -456,4 +716,336 @@ export enum Weekday {
  */
 export const WeekdaySchema: GenEnum<Weekday> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_routing, 0);
+
+/**
+ * An operating system.
+ *
+ * @generated from enum linkforty.v1.OperatingSystem
+ */
+export enum OperatingSystem {
+  /**
+   * Refused.
+   *
+   * @generated from enum value: OPERATING_SYSTEM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * iOS and iPadOS. An iPad that asks for desktop pages says it is a Mac.
+   *
+   * @generated from enum value: OPERATING_SYSTEM_IOS = 1;
+   */
+  IOS = 1,
+
+  /**
+   * Android.
+   *
+   * @generated from enum value: OPERATING_SYSTEM_ANDROID = 2;
+   */
+  ANDROID = 2,
+
+  /**
+   * Windows.
+   *
+   * @generated from enum value: OPERATING_SYSTEM_WINDOWS = 3;
+   */
+  WINDOWS = 3,
+
+  /**
+   * macOS.
+   *
+   * @generated from enum value: OPERATING_SYSTEM_MACOS = 4;
+   */
+  MACOS = 4,
+
+  /**
+   * Linux, but neither Android nor ChromeOS.
+   *
+   * @generated from enum value: OPERATING_SYSTEM_LINUX = 5;
+   */
+  LINUX = 5,
+
+  /**
+   * ChromeOS.
+   *
+   * @generated from enum value: OPERATING_SYSTEM_CHROMEOS = 6;
+   */
+  CHROMEOS = 6,
+}
+
+/**
+ * Describes the enum linkforty.v1.OperatingSystem.
+ */
+export const OperatingSystemSchema: GenEnum<OperatingSystem> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_routing, 1);
+
+/**
+ * A kind of device.
+ *
+ * @generated from enum linkforty.v1.DeviceType
+ */
+export enum DeviceType {
+  /**
+   * Refused.
+   *
+   * @generated from enum value: DEVICE_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Phones.
+   *
+   * @generated from enum value: DEVICE_TYPE_PHONE = 1;
+   */
+  PHONE = 1,
+
+  /**
+   * Tablets: iPads that do not say they are a Mac, and Android devices that do not call themselves mobile.
+   *
+   * @generated from enum value: DEVICE_TYPE_TABLET = 2;
+   */
+  TABLET = 2,
+
+  /**
+   * Computers with Windows, macOS, Linux or ChromeOS.
+   *
+   * @generated from enum value: DEVICE_TYPE_DESKTOP = 3;
+   */
+  DESKTOP = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.DeviceType.
+ */
+export const DeviceTypeSchema: GenEnum<DeviceType> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_routing, 2);
+
+/**
+ * A browser, or an app whose own browser shows the page.
+ *
+ * @generated from enum linkforty.v1.Browser
+ */
+export enum Browser {
+  /**
+   * Refused.
+   *
+   * @generated from enum value: BROWSER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Chrome and Chromium, and browsers that call themselves that, such as Brave.
+   *
+   * @generated from enum value: BROWSER_CHROME = 1;
+   */
+  CHROME = 1,
+
+  /**
+   * Safari.
+   *
+   * @generated from enum value: BROWSER_SAFARI = 2;
+   */
+  SAFARI = 2,
+
+  /**
+   * Firefox.
+   *
+   * @generated from enum value: BROWSER_FIREFOX = 3;
+   */
+  FIREFOX = 3,
+
+  /**
+   * Microsoft Edge.
+   *
+   * @generated from enum value: BROWSER_EDGE = 4;
+   */
+  EDGE = 4,
+
+  /**
+   * Samsung Internet.
+   *
+   * @generated from enum value: BROWSER_SAMSUNG_INTERNET = 5;
+   */
+  SAMSUNG_INTERNET = 5,
+
+  /**
+   * Opera.
+   *
+   * @generated from enum value: BROWSER_OPERA = 6;
+   */
+  OPERA = 6,
+
+  /**
+   * Any browser inside an app, those below and apps without a name here.
+   *
+   * @generated from enum value: BROWSER_IN_APP = 20;
+   */
+  IN_APP = 20,
+
+  /**
+   * Facebook.
+   *
+   * @generated from enum value: BROWSER_FACEBOOK = 21;
+   */
+  FACEBOOK = 21,
+
+  /**
+   * Messenger.
+   *
+   * @generated from enum value: BROWSER_MESSENGER = 22;
+   */
+  MESSENGER = 22,
+
+  /**
+   * Instagram.
+   *
+   * @generated from enum value: BROWSER_INSTAGRAM = 23;
+   */
+  INSTAGRAM = 23,
+
+  /**
+   * X, formerly Twitter.
+   *
+   * @generated from enum value: BROWSER_X = 24;
+   */
+  X = 24,
+
+  /**
+   * TikTok.
+   *
+   * @generated from enum value: BROWSER_TIKTOK = 25;
+   */
+  TIKTOK = 25,
+
+  /**
+   * LinkedIn.
+   *
+   * @generated from enum value: BROWSER_LINKEDIN = 26;
+   */
+  LINKEDIN = 26,
+
+  /**
+   * Pinterest.
+   *
+   * @generated from enum value: BROWSER_PINTEREST = 27;
+   */
+  PINTEREST = 27,
+
+  /**
+   * Snapchat.
+   *
+   * @generated from enum value: BROWSER_SNAPCHAT = 28;
+   */
+  SNAPCHAT = 28,
+
+  /**
+   * WhatsApp.
+   *
+   * @generated from enum value: BROWSER_WHATSAPP = 29;
+   */
+  WHATSAPP = 29,
+
+  /**
+   * Telegram. On iOS it does not say its name.
+   *
+   * @generated from enum value: BROWSER_TELEGRAM = 30;
+   */
+  TELEGRAM = 30,
+
+  /**
+   * WeChat.
+   *
+   * @generated from enum value: BROWSER_WECHAT = 31;
+   */
+  WECHAT = 31,
+
+  /**
+   * LINE.
+   *
+   * @generated from enum value: BROWSER_LINE = 32;
+   */
+  LINE = 32,
+
+  /**
+   * KakaoTalk.
+   *
+   * @generated from enum value: BROWSER_KAKAOTALK = 33;
+   */
+  KAKAOTALK = 33,
+
+  /**
+   * The Google app.
+   *
+   * @generated from enum value: BROWSER_GOOGLE_APP = 34;
+   */
+  GOOGLE_APP = 34,
+
+  /**
+   * Gmail.
+   *
+   * @generated from enum value: BROWSER_GMAIL = 35;
+   */
+  GMAIL = 35,
+
+  /**
+   * Outlook.
+   *
+   * @generated from enum value: BROWSER_OUTLOOK = 36;
+   */
+  OUTLOOK = 36,
+
+  /**
+   * Yahoo Mail.
+   *
+   * @generated from enum value: BROWSER_YAHOO_MAIL = 37;
+   */
+  YAHOO_MAIL = 37,
+
+  /**
+   * Reddit.
+   *
+   * @generated from enum value: BROWSER_REDDIT = 38;
+   */
+  REDDIT = 38,
+}
+
+/**
+ * Describes the enum linkforty.v1.Browser.
+ */
+export const BrowserSchema: GenEnum<Browser> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_routing, 3);
+
+/**
+ * Whether a visitor was here before.
+ *
+ * @generated from enum linkforty.v1.VisitorHistory
+ */
+export enum VisitorHistory {
+  /**
+   * Refused.
+   *
+   * @generated from enum value: VISITOR_HISTORY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Has not followed this link in the last 30 days.
+   *
+   * @generated from enum value: VISITOR_HISTORY_NEW = 1;
+   */
+  NEW = 1,
+
+  /**
+   * Has followed this link in the last 30 days.
+   *
+   * @generated from enum value: VISITOR_HISTORY_RETURNING = 2;
+   */
+  RETURNING = 2,
+}
+
+/**
+ * Describes the enum linkforty.v1.VisitorHistory.
+ */
+export const VisitorHistorySchema: GenEnum<VisitorHistory> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_routing, 4);
 
