@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "linkforty/v1/routing_test.proto",
     "linkforty/v1/link_service.proto",
     "linkforty/v1/analytics_service.proto",
+    "linkforty/v1/app_service.proto",
     "linkforty/internal/v1/page_token.proto",
     "linkforty/internal/v1/click_record.proto",
     "linkforty/internal/v1/live_clicks.proto",

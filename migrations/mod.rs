@@ -10,6 +10,7 @@ mod m20261122_000005_limits;
 mod m20261122_000006_doors;
 mod m20261122_000008_campaigns;
 mod m20261126_000003_routing_tests;
+mod m20261126_000009_apps;
 mod m20261126_000018_imports;
 mod sql;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_doors::Migration),
             Box::new(m20261122_000008_campaigns::Migration),
             Box::new(m20261126_000003_routing_tests::Migration),
+            Box::new(m20261126_000009_apps::Migration),
             Box::new(m20261126_000018_imports::Migration),
         ]
     }

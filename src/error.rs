@@ -107,9 +107,11 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed => {
             Kind::Unauthenticated
         }
-        Reason::PasswordChangeRequired | Reason::RoutingTestsFailed | Reason::ImportDone => {
-            Kind::Precondition
-        }
+        Reason::PasswordChangeRequired
+        | Reason::RoutingTestsFailed
+        | Reason::AssociationFileTooLarge
+        | Reason::TooManyApps
+        | Reason::ImportDone => Kind::Precondition,
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,

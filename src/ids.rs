@@ -68,6 +68,8 @@ id! {
     LinkId;
     /// One visit to a short link. Its time part is the moment of the visit.
     ClickId;
+    /// A mobile app.
+    AppId;
     /// A part of a link's limit of clicks that one node may use up.
     LeaseId;
     /// An import of a file of links.

@@ -5,7 +5,7 @@
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
 //!   [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`qr`], [`rpc`], [`spool`], [`telemetry`].
-//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`links`], [`redirect`], [`clicks`], [`analytics`].
+//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`apps`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
@@ -38,6 +38,7 @@ pub mod telemetry;
 
 pub mod accounts;
 pub mod analytics;
+pub mod apps;
 pub mod clicks;
 pub mod links;
 pub mod redirect;

@@ -19,7 +19,7 @@ use crate::{
 /// Creates, lists and revokes API keys.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Scopes: links.read links.write analytics.read workspaces.read api_keys.read\n\nExamples:\n  linkforty key create --name importer --scopes links.read,links.write\n  export LINKFORTY_KEY=$(linkforty key create --name tour --scopes links.read,links.write --secret-only)\n  linkforty key revoke 0199..."
+    after_help = "Scopes: links.read links.write analytics.read workspaces.read api_keys.read apps.read apps.write\n\nExamples:\n  linkforty key create --name importer --scopes links.read,links.write\n  export LINKFORTY_KEY=$(linkforty key create --name tour --scopes links.read,links.write --secret-only)\n  linkforty key revoke 0199..."
 )]
 pub(super) struct Arguments {
     /// The workspace; default: the only one
@@ -99,7 +99,7 @@ async fn carry_out(env: &Env, arguments: Arguments) -> Result<()> {
 
 fn scope(name: &str) -> Result<Permission, String> {
     Permission::named(name).filter(|permission| *permission != Permission::ApiKeysWrite).ok_or_else(|| {
-        "must be one of links.read, links.write, analytics.read, workspaces.read, api_keys.read".to_owned()
+        "must be one of links.read, links.write, analytics.read, workspaces.read, api_keys.read, apps.read, apps.write".to_owned()
     })
 }
 

@@ -59,7 +59,7 @@ enum Command {
     /// People: the first owner, others, new passwords
     #[command(subcommand)]
     User(user::Command),
-    /// Workspaces: list, suspend, restore
+    /// Workspaces: list, suspend, restore, whose apps open links on the server's own host
     #[command(subcommand)]
     Workspace(workspace::Command),
     /// API keys: create, list, revoke

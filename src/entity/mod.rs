@@ -2,6 +2,7 @@
 //! owns the table.
 
 pub mod api_key;
+pub mod app;
 pub mod click;
 pub mod click_budget;
 pub mod click_lease;

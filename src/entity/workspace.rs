@@ -25,6 +25,8 @@ pub struct Model {
     pub suspend_reason: String,
     /// When something last changed that redirects of all its links depend on; none: never.
     pub redirect_time: Option<Moment>,
+    /// Whether its apps may open links on the server's own host.
+    pub apps_allowed: bool,
 }
 
 /// None: queries join by hand.

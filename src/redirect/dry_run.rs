@@ -115,7 +115,7 @@ fn told(call: &Call<'_>, outcome: Outcome<'_>, by_form: bool) -> v1::Resolution 
     let mut told = v1::Resolution::default();
     let (name, status) = match outcome {
         Outcome::Go { url, step } => {
-            told.rule = rule_of(step);
+            told.rule = step.rule().map(i32::from);
             url.clone_into(&mut told.url);
             if let Some(location) = location(call, url) {
                 told.location = location;
@@ -154,7 +154,7 @@ fn told(call: &Call<'_>, outcome: Outcome<'_>, by_form: bool) -> v1::Resolution 
         Outcome::Preview(Card::Neutral) => (ResolutionOutcome::NeutralPreview, 200),
         Outcome::Warn { onward } => {
             if let Some((url, step)) = onward {
-                told.rule = rule_of(step);
+                told.rule = step.rule().map(i32::from);
                 url.clone_into(&mut told.url);
                 // Who goes on from a warning is no click, so there is no id.
                 let web_url = call.decorated(url, None).into_owned();
@@ -194,10 +194,6 @@ fn text(text: Option<Cow<'_, str>>) -> String {
     text.map(Cow::into_owned).unwrap_or_default()
 }
 
-fn rule_of(step: Step) -> Option<i32> {
-    if let Step::Rule(index) = step { Some(index.into()) } else { None }
-}
-
 fn verdict(rule: &Rule, call: &Call<'_>) -> v1::RuleVerdict {
     let Call { target, visit, now, .. } = *call;
     let conditions: Vec<_> = rule
@@ -221,7 +217,7 @@ fn verdict(rule: &Rule, call: &Call<'_>) -> v1::RuleVerdict {
         name: rule.name.to_string(),
         result: result.into(),
         conditions,
-        url: rules::url_of(rule, target.id, visit).to_owned(),
+        url: rules::url_of(rule, target.id, visit).0.to_owned(),
     }
 }
 
@@ -306,6 +302,6 @@ fn address(step: Step) -> (ResolutionStep, &'static str, &'static str) {
         // Lines of their own name these.
         Step::Launchpad => words(Line::Launchpad),
         Step::Preview => words(Line::Preview),
-        Step::Rule(_) => words(Line::Rules),
+        Step::Rule(_) | Step::Variant(..) => words(Line::Rules),
     }
 }

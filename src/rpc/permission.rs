@@ -19,11 +19,15 @@ pub enum Permission {
     ApiKeysRead,
     /// Create and revoke API keys. Never given to an API key.
     ApiKeysWrite,
+    /// See apps.
+    AppsRead,
+    /// Create, change and delete apps.
+    AppsWrite,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::LinksRead,
         Self::LinksWrite,
         Self::AnalyticsRead,
@@ -31,6 +35,8 @@ impl Permission {
         Self::WorkspacesWrite,
         Self::ApiKeysRead,
         Self::ApiKeysWrite,
+        Self::AppsRead,
+        Self::AppsWrite,
     ];
 
     /// Returns the name callers and databases know it by.
@@ -43,6 +49,8 @@ impl Permission {
             Self::WorkspacesWrite => "workspaces.write",
             Self::ApiKeysRead => "api_keys.read",
             Self::ApiKeysWrite => "api_keys.write",
+            Self::AppsRead => "apps.read",
+            Self::AppsWrite => "apps.write",
         }
     }
 
@@ -60,6 +68,8 @@ impl Permission {
             Scope::AnalyticsRead => Some(Self::AnalyticsRead),
             Scope::WorkspacesRead => Some(Self::WorkspacesRead),
             Scope::ApiKeysRead => Some(Self::ApiKeysRead),
+            Scope::AppsRead => Some(Self::AppsRead),
+            Scope::AppsWrite => Some(Self::AppsWrite),
         }
     }
 
@@ -71,6 +81,8 @@ impl Permission {
             Self::AnalyticsRead => Scope::AnalyticsRead,
             Self::WorkspacesRead => Scope::WorkspacesRead,
             Self::ApiKeysRead => Scope::ApiKeysRead,
+            Self::AppsRead => Scope::AppsRead,
+            Self::AppsWrite => Scope::AppsWrite,
             Self::WorkspacesWrite | Self::ApiKeysWrite => Scope::Unspecified,
         }
     }

@@ -15,12 +15,13 @@ use super::{
 use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
+    apps::AppApi,
     env::Env,
     links::LinkApi,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
-        auth_service_server::AuthServiceServer, link_service_server::LinkServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
+        link_service_server::LinkServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
@@ -74,6 +75,7 @@ fn api_services(env: &Env) -> Services {
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
+        .with(bounded!(AppServiceServer::new(AppApi { env: env() })))
         .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }

@@ -5,7 +5,7 @@ use std::{
     convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll, time::Instant,
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract, response::IntoResponse as _, routing::get};
 use bytes::Bytes;
 use futures::{FutureExt as _, poll};
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
@@ -21,6 +21,7 @@ use super::{
     refusal::{refuse, unknown_path},
 };
 use crate::{
+    apps::{self, Associations, File, Found, Whose},
     clicks::class::Edge,
     env::Env,
     error::{Error, Reason},
@@ -51,9 +52,11 @@ struct Shared {
 type Answer = Response<Either<Full<Bytes>, Body>>;
 
 impl Visits {
-    pub(super) fn new(env: &Env, health: &Health, redirects: Redirects) -> Self {
-        let router =
-            Router::new().merge(health.routes(Eyes::Public)).fallback(async || refuse(unknown_path()));
+    pub(super) fn new(env: &Env, health: &Health, redirects: Redirects, associations: Associations) -> Self {
+        let router = Router::new()
+            .merge(health.routes(Eyes::Public))
+            .merge(files(&associations))
+            .fallback(async || refuse(unknown_path()));
         Self(Arc::new(Shared {
             env: env.clone(),
             redirects,
@@ -86,6 +89,32 @@ impl Visits {
         let request = with_peer(Request::from_parts(parts, Body::new(body)), peer);
         let response = shared.router.clone().oneshot(request).await?;
         Ok(response.map(Either::Right))
+    }
+}
+
+/// Returns the routes of the files by which Apple and Android know whose apps open links. Apple asks in two places.
+fn files(associations: &Associations) -> Router {
+    let file = |file: File| {
+        let associations = associations.clone();
+        get(async move |request: extract::Request| answer_file(&associations, file, request).await)
+    };
+    Router::new()
+        .route("/.well-known/apple-app-site-association", file(File::Apple))
+        .route("/apple-app-site-association", file(File::Apple))
+        .route("/.well-known/assetlinks.json", file(File::Android))
+}
+
+async fn answer_file(
+    associations: &Associations,
+    file: File,
+    request: extract::Request,
+) -> axum::response::Response {
+    let parts = request.into_parts().0;
+    match associations.find(file, Whose::Own).await {
+        Found::File(body) => apps::answer(&body, &parts.headers).into_response(),
+        Found::None => refuse(Error::not_found("file: no app opens links of this host")),
+        // Never a 404, which would be believed for days.
+        Found::Away => refuse(Error::store_unavailable("nobody knows the association files yet")),
     }
 }
 

@@ -32,6 +32,7 @@ use self::{
 };
 use crate::{
     accounts::{self, FirstSignIn},
+    apps::Associations,
     cache,
     clicks::Recorder,
     clock::{Clock, SystemClock},
@@ -121,6 +122,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
 
     let (resolver, refreshes) = Resolver::new(env.clone());
     let snapshots = Snapshots::load(&env, resolver.clone());
+    let associations = Associations::new(env.clone());
+    associations.remember();
     env.geo.refresh();
     let secret = env.secrets.session.expose_secret().as_bytes();
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
@@ -132,7 +135,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    let visits = links::Visits::new(&env, &health, redirects);
+    let visits = links::Visits::new(&env, &health, redirects, associations.clone());
     let calls = grpc::router(&env, &life, &health, limits.as_ref());
     door("links", links, certificates.as_ref())
         .open(move |peer, request| visits.clone().answer(peer, request));
@@ -149,6 +152,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         resolver,
         refreshes,
         snapshots,
+        associations,
         budgets,
         history,
         drain,

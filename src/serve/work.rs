@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
     accounts,
+    apps::Associations,
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
@@ -60,6 +61,7 @@ pub(super) struct Works<'a> {
     pub resolver: Resolver,
     pub refreshes: Refreshes,
     pub snapshots: Snapshots,
+    pub associations: Associations,
     pub budgets: Budgets,
     pub history: History,
     pub drain: (Spool, Reader),
@@ -83,6 +85,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         resolver,
         refreshes,
         snapshots,
+        associations,
         budgets,
         history,
         drain,
@@ -111,6 +114,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("visitors", move |token| history.clone().run(token));
     let fanout = env.fanout.clone();
     work.begin("link changes", move |token| resolver.clone().listen(fanout.subscribe(Topic::Links), token));
+    let fanout = env.fanout.clone();
+    work.begin("association files", move |token| {
+        associations.clone().run(fanout.subscribe(Topic::Links), token)
+    });
     let partitioned = env.clone();
     work.begin("partitions", move |token| {
         let env = partitioned.clone();

@@ -116,7 +116,7 @@ impl WorkspaceService for WorkspaceApi {
 const NOWHERE: WorkspaceId = WorkspaceId(Uuid::nil());
 
 /// Reads a request id together with the other fields, so that all that is wrong is told at once.
-pub(super) fn request_id(
+pub(crate) fn request_id(
     request_id: &str,
     workspace: WorkspaceId,
     principal: Uuid,

@@ -21,7 +21,11 @@ use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use self::changes::Changed;
-pub use self::{changes::changed_workspace, roles::Role, store::changed_since};
+pub use self::{
+    changes::changed_workspace,
+    roles::Role,
+    store::{changed_since, find, lock},
+};
 pub use crate::entity::workspace::Model as Workspace;
 use crate::{
     clock::Moment,
@@ -175,6 +179,8 @@ pub async fn found(
         suspend_time: None,
         suspend_reason: String::new(),
         redirect_time: None,
+        // The first workspace is the operator's own, and nobody who makes one later may be taken for it.
+        apps_allowed: store::oldest(tx, 1).await?.is_empty(),
     };
     store::insert(tx, &workspace).await?;
     store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
@@ -244,6 +250,24 @@ pub async fn suspend(env: &Env, tenant: &Tenant, reason: Option<&str>) -> Result
     if changed == stored {
         return Ok(false);
     }
+    changed.update_time = now;
+    save(env, tx, &stored, &changed).await?;
+    Ok(true)
+}
+
+/// Lets the apps of a workspace open links on the server's own host, which all workspaces share, or lets them no longer. The
+/// operator's alone; no call over the network comes here. Says whether that changed anything.
+pub async fn allow_apps(env: &Env, tenant: &Tenant, allowed: bool) -> Result<bool> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    let stored = store::lock(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
+    if stored.apps_allowed == allowed {
+        return Ok(false);
+    }
+    let mut changed = stored.clone();
+    changed.apps_allowed = allowed;
+    // No redirect depends on it, but the nodes hear by this that they have to look.
+    changed.redirect_time = Some(later(stored.redirect_time, now));
     changed.update_time = now;
     save(env, tx, &stored, &changed).await?;
     Ok(true)

@@ -5,11 +5,11 @@ use crate::rpc::Permission;
 /// What one person may do in one workspace. Each role may do what the one before it may, and more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Sees links and analytics.
+    /// Sees links, apps and analytics.
     Viewer,
     /// Creates and changes links; sees API keys.
     Member,
-    /// Creates and revokes API keys, changes settings.
+    /// Creates and revokes API keys, changes settings and apps.
     Admin,
     /// Owns the workspace: exactly one person.
     Owner,
@@ -58,9 +58,13 @@ impl Role {
 /// The table: the least role that gives each permission. A new permission does not compile until it has its line.
 const fn least(permission: Permission) -> Role {
     match permission {
-        Permission::LinksRead | Permission::AnalyticsRead | Permission::WorkspacesRead => Role::Viewer,
+        Permission::LinksRead
+        | Permission::AnalyticsRead
+        | Permission::WorkspacesRead
+        | Permission::AppsRead => Role::Viewer,
         Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
-        Permission::ApiKeysWrite | Permission::WorkspacesWrite => Role::Admin,
+        // What an app may open concerns everybody's links, and lasts on devices for days.
+        Permission::ApiKeysWrite | Permission::WorkspacesWrite | Permission::AppsWrite => Role::Admin,
     }
 }
 
@@ -79,6 +83,8 @@ mod tests {
             (Permission::ApiKeysRead, [false, true, true, true]),
             (Permission::ApiKeysWrite, [false, false, true, true]),
             (Permission::WorkspacesWrite, [false, false, true, true]),
+            (Permission::AppsRead, [true, true, true, true]),
+            (Permission::AppsWrite, [false, false, true, true]),
         ];
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {

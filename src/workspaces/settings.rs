@@ -196,6 +196,7 @@ mod tests {
             suspend_time: None,
             suspend_reason: String::new(),
             redirect_time: None,
+            apps_allowed: false,
         }
     }
 

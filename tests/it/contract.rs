@@ -36,7 +36,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     accounts::{auth, settled_owner, sign_in},
-    support::{ALL_SCOPES, App, Store, Tenant, frame, link, on_every_store, reason, send_h2},
+    support::{ALL_SCOPES, App, Store, Tenant, an_app, frame, link, on_every_store, reason, send_h2},
     workspaces::person,
 };
 
@@ -52,7 +52,8 @@ enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, LinksRead, LinksWrite, WorkspacesRead, WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, LinksRead, LinksWrite, WorkspacesRead,
+    WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -62,6 +63,12 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.ApiKeyService/CreateApiKey", Who::With(&[ApiKeysWrite]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/ListApiKeys", Who::With(&[ApiKeysRead]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/RevokeApiKey", Who::With(&[ApiKeysWrite]), Names::Things),
+    ("linkforty.v1.AppService/CreateApp", Who::With(&[AppsWrite]), Names::Nothing),
+    ("linkforty.v1.AppService/DeleteApp", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AppService/GetApp", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.AppService/ListApps", Who::With(&[AppsRead]), Names::Nothing),
+    ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
@@ -160,10 +167,18 @@ impl Contract {
                 }
                 Type::Message => {
                     let inner = field.type_name();
-                    // An entry of a map, a routing rule and a routing test need more than their names tell.
-                    let optional = ["Timestamp", "Filter", "Entry", "RoutingRule", "RoutingTest"]
-                        .iter()
-                        .any(|end| inner.ends_with(end));
+                    // An entry of a map, a routing rule, a routing test and an app's platforms need more than their names tell.
+                    let optional = [
+                        "Timestamp",
+                        "Filter",
+                        "Entry",
+                        "RoutingRule",
+                        "RoutingTest",
+                        "IosApp",
+                        "AndroidApp",
+                    ]
+                    .iter()
+                    .any(|end| inner.ends_with(end));
                     if !optional {
                         put(&mut bytes, number, &self.message(inner, fill));
                     }
@@ -200,6 +215,7 @@ struct Fill<'a> {
     link: &'a str,
     api_key: &'a str,
     import: &'a str,
+    app: &'a str,
 }
 
 impl Fill<'_> {
@@ -209,13 +225,16 @@ impl Fill<'_> {
             "link_id" | "link_ids" => self.link,
             "api_key_id" => self.api_key,
             "import_id" => self.import,
+            "app_id" => self.app,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
+                ".linkforty.v1.App" => self.app,
                 ".linkforty.v1.Workspace" => self.workspace,
                 _ => panic!("{message}.id: say whose id that is"),
             },
-            "destination_url" => "https://example.com/contract",
+            "destination_url" | "url" => "https://example.com/contract",
+            "url_schemes" => "contract",
             // Hashing takes a while.
             "password" if message == ".linkforty.v1.Link" => return None,
             "title" | "name" | "refresh_token" => "contract",
@@ -227,10 +246,9 @@ impl Fill<'_> {
             | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" | "file_name" | "file_digest" | "color"
-            | "background_color" | "caption"
-            | "user_agent" | "accept_language" | "referrer" | "query"
-            | "client_address" | "country" | "regions" | "city" => return None,
+            | "app_icon_url" | "accent_color" | "user_agent" | "accept_language" | "referrer" | "query"
+            | "client_address" | "country" | "regions" | "city" | "file_name" | "file_digest" | "color"
+            | "background_color" | "caption" | "hosts" | "served_hosts" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -312,7 +330,8 @@ fn nowhere() -> Fill<'static> {
         workspace: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506",
         link: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507",
         api_key: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f508",
-        import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
+        import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
+        app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
     }
 }
 
@@ -462,7 +481,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
         };
         all.insert(table, ask(sql).await);
     }
-    assert!(all.contains_key("links") && all.contains_key("api_keys") && all.contains_key("clicks"));
+    assert!(["links", "api_keys", "clicks", "apps"].iter().all(|table| all.contains_key(*table)));
     all
 }
 
@@ -472,6 +491,7 @@ struct Victim {
     link: String,
     api_key: String,
     import: String,
+    app: String,
 }
 
 impl Victim {
@@ -485,11 +505,18 @@ impl Victim {
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
         let import = crate::imports::start(&tenant, v1::ImportSource::Csv).await.id;
-        Self { tenant, link, api_key, import }
+        let app = tenant.create_app(an_app()).await.id;
+        Self { tenant, link, api_key, import, app }
     }
 
     fn fill(&self) -> Fill<'_> {
-        Fill { workspace: &self.tenant.id, link: &self.link, api_key: &self.api_key, import: &self.import }
+        Fill {
+            workspace: &self.tenant.id,
+            link: &self.link,
+            api_key: &self.api_key,
+            import: &self.import,
+            app: &self.app,
+        }
     }
 }
 
@@ -554,7 +581,8 @@ async fn what_is_somebody_elses_is_unknown() {
         for (method, who, _) in locked() {
             let Who::With(_) = who else { continue };
             let fresh = victim.tenant.create(link("", "https://example.com/fresh")).await.id;
-            let message = contract.request(method, &Fill { link: &fresh, ..victim.fill() });
+            let app_id = victim.tenant.create_app(an_app()).await.id;
+            let message = contract.request(method, &Fill { link: &fresh, app: &app_id, ..victim.fill() });
             let answer = call(&channel, method, &owner, message).await;
             let answer = answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
             if method.contains("/Batch") {
@@ -601,7 +629,9 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     // And these are enough.
                     let key = app.key(&tenant.id, needed).await;
                     let fresh = tenant.create(link("", "https://example.com/fresh")).await.id;
-                    let message = contract.request(method, &Fill { link: &fresh, ..victim.fill() });
+                    let app_id = tenant.create_app(an_app()).await.id;
+                    let message =
+                        contract.request(method, &Fill { link: &fresh, app: &app_id, ..victim.fill() });
                     call(&channel, method, &key, message)
                         .await
                         .unwrap_or_else(|status| panic!("{method}: {status:?}"));

@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 mod analytics;
 mod api;
+mod apps;
 mod batches;
 mod cli;
 mod click_limits;

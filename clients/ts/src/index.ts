@@ -15,6 +15,8 @@ export { Code, type CallOptions } from "@connectrpc/connect";
 
 export * from "../gen/linkforty/v1/analytics_service_pb.js";
 export * from "../gen/linkforty/v1/api_key_service_pb.js";
+export * from "../gen/linkforty/v1/app_pb.js";
+export * from "../gen/linkforty/v1/app_service_pb.js";
 export * from "../gen/linkforty/v1/auth_service_pb.js";
 export * from "../gen/linkforty/v1/error_reason_pb.js";
 export * from "../gen/linkforty/v1/item_error_pb.js";

@@ -2,6 +2,7 @@ import { type Client, createClient, type Interceptor } from "@connectrpc/connect
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { AnalyticsService } from "../gen/linkforty/v1/analytics_service_pb.js";
 import { ApiKeyService } from "../gen/linkforty/v1/api_key_service_pb.js";
+import { AppService } from "../gen/linkforty/v1/app_service_pb.js";
 import { AuthService } from "../gen/linkforty/v1/auth_service_pb.js";
 import { LinkService } from "../gen/linkforty/v1/link_service_pb.js";
 import { WorkspaceService } from "../gen/linkforty/v1/workspace_service_pb.js";
@@ -38,6 +39,8 @@ export interface Linkforty {
   readonly workspaces: Client<typeof WorkspaceService>;
   /** The credentials of programs. */
   readonly apiKeys: Client<typeof ApiKeyService>;
+  /** Mobile apps, and which links open them. */
+  readonly apps: Client<typeof AppService>;
   /** Short links. */
   readonly links: Client<typeof LinkService>;
   /** What was recorded. */
@@ -76,6 +79,7 @@ export function createLinkforty(options: LinkfortyOptions): Linkforty {
     auth: createClient(AuthService, transport),
     workspaces: createClient(WorkspaceService, transport),
     apiKeys: createClient(ApiKeyService, transport),
+    apps: createClient(AppService, transport),
     links: createClient(LinkService, transport),
     analytics: createClient(AnalyticsService, transport),
   };

@@ -71,7 +71,7 @@ export function waitBeforeRepeat(
  */
 function repeatable(method: DescMethodUnary): boolean {
   return (
-    /^(Get|List)[A-Z]/.test(method.name) ||
+    /^(Get|List|Match)[A-Z]/.test(method.name) ||
     method.input.field["requestId"] !== undefined ||
     (method.parent.typeName === AuthService.typeName && method.name === AuthService.method.refreshSession.name)
   );

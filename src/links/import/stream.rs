@@ -93,7 +93,8 @@ impl Run {
             self.check().await?;
             if self.fresh {
                 let given = Given { offset: self.offset, data: &self.buffer, last: self.last };
-                let Step { import, rows } = step(&self.env, &self.tenant, self.id, given, self.inbound.decide).await?;
+                let Step { import, rows } =
+                    step(&self.env, &self.tenant, self.id, given, self.inbound.decide).await?;
                 let consumed = import.next_offset.saturating_sub(self.offset).max(0) as usize;
                 let consumed = consumed.min(self.buffer.len());
                 self.buffer.advance(consumed);

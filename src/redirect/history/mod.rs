@@ -85,9 +85,12 @@ impl History {
             Ok(Some(seen)) => {
                 let table = table.get_or_init(Table::default);
                 let now = Hour::of(env.now());
-                let alive = seen.iter().filter(|(_, hour)| hour.is_recent(now));
-                let count = alive.map(|(mark, hour)| table.remember(*mark, *hour, now)).count();
-                tracing::info!(visits = count, "remembers who followed links in the last 30 days");
+                let mut visits = 0_u32;
+                for (mark, hour) in seen.into_iter().filter(|(_, hour)| hour.is_recent(now)) {
+                    table.remember(mark, hour, now);
+                    visits += 1;
+                }
+                tracing::info!(visits, "remembers who followed links in the last 30 days");
             }
             Err(error) => {
                 tracing::warn!(%error, file = %file.display(), "cannot read who followed links before; starting without");

@@ -3,6 +3,7 @@
 //! A [`support::Ledger`] follows links and writes down every click id that it was given; afterwards the database is read by hand.
 //! Nothing acknowledged may be missing, nothing may be counted twice, and the totals must be those of the rows.
 
+mod apps;
 mod crash;
 mod database;
 mod freshness;

@@ -15,7 +15,7 @@ pub use self::app::{App, Store, eventually, on_every_store, stores, variable, wi
 pub use self::countries::{City, Shape, cities, countries};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::statements::Statements;
-pub use self::tenant::{ALL_SCOPES, Tenant, a_link, coded, link, request_id};
+pub use self::tenant::{ALL_SCOPES, Tenant, a_link, an_app, coded, link, request_id};
 pub use self::web::{WebStream, call_web, frame};
 
 use tonic::{Request, Status, service::Interceptor};

@@ -5,9 +5,9 @@ use linkforty::{
     entity::user,
     ids::Ids,
     pb::v1::{
-        CreateLinkRequest, DeleteLinkRequest, GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link,
-        UpdateLinkRequest, analytics_service_client::AnalyticsServiceClient,
-        link_service_client::LinkServiceClient,
+        self, CreateLinkRequest, DeleteLinkRequest, GetLinkRequest, GetOverviewRequest, GetOverviewResponse,
+        Link, UpdateLinkRequest, analytics_service_client::AnalyticsServiceClient,
+        app_service_client::AppServiceClient, link_service_client::LinkServiceClient,
     },
     rpc::Permission,
     workspaces::{
@@ -27,13 +27,18 @@ pub type Links = LinkServiceClient<InterceptedService<Channel, Bearer>>;
 /// Numbers, for whoever holds a token.
 pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// Apps, for whoever holds a token.
+pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 5] = [
+pub const ALL_SCOPES: [Permission; 7] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
     Permission::WorkspacesRead,
     Permission::ApiKeysRead,
+    Permission::AppsRead,
+    Permission::AppsWrite,
 ];
 
 /// A workspace and a key that may do there whatever a key may.
@@ -47,6 +52,8 @@ pub struct Tenant {
     pub links: Links,
     /// Its numbers.
     pub analytics: Analytics,
+    /// Its apps.
+    pub apps: Apps,
 }
 
 impl App {
@@ -80,7 +87,8 @@ impl App {
             id: id.to_owned(),
             key,
             links: LinkServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            analytics: AnalyticsServiceClient::with_interceptor(channel, bearer),
+            analytics: AnalyticsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            apps: AppServiceClient::with_interceptor(channel, bearer),
         }
     }
 
@@ -106,6 +114,11 @@ pub fn a_link() -> Link {
 /// A link to somewhere that has the code asked for.
 pub fn coded(short_code: impl AsRef<str>) -> Link {
     link(short_code.as_ref(), "https://example.com/page")
+}
+
+/// An app that is nowhere yet.
+pub fn an_app() -> v1::App {
+    v1::App { name: "Shop".to_owned(), url_schemes: vec!["shop".to_owned()], ..v1::App::default() }
 }
 
 /// A fresh request id.
@@ -143,6 +156,17 @@ impl Tenant {
     pub async fn delete(&self, id: &str) {
         let request = DeleteLinkRequest { link_id: id.to_owned(), ..DeleteLinkRequest::default() };
         self.links.clone().delete_link(request).await.expect("deletes");
+    }
+
+    /// Creates an app.
+    pub async fn create_app(&self, app: v1::App) -> v1::App {
+        self.try_create_app(app).await.expect("creates")
+    }
+
+    /// Creates an app, if it may be.
+    pub async fn try_create_app(&self, app: v1::App) -> Result<v1::App, Status> {
+        let request = v1::CreateAppRequest { app: Some(app), ..v1::CreateAppRequest::default() };
+        Ok(self.apps.clone().create_app(request).await?.into_inner().app.expect("always there"))
     }
 
     /// Returns the numbers of the last thirty days, of one link unless `link_id` is empty.

@@ -1,0 +1,356 @@
+//! Mobile apps, and the files by which Apple and Android know whose links they open.
+//!
+//! | file | what |
+//! |---|---|
+//! | `fields.rs` `components.rs` `etag.rs` | what clients may send; pure |
+//! | `pattern.rs` `matching.rs` | whether a URL opens an app, by the rules of Apple and Android; pure |
+//! | `place.rs` | on which hosts an app is served; pure |
+//! | `association.rs` | the two files; pure |
+//! | `associations.rs` `changes.rs` `snapshot.rs` `http.rs` | the files of every host, in memory and fresh; how they are answered |
+//! | `store.rs` | queries |
+//! | `grpc.rs` `wire.rs` | `linkforty.v1.AppService` |
+//!
+//! Guarantees: an app stands in the files of its workspace's hosts and of no others; on the server's own host, whose links are
+//! everybody's, only with the operator's leave. Every node serves a change within a second. The files need no
+//! store once they were read, also after a restart; while nobody knows them the answer is 503, never 404. None is larger
+//! than systems read.
+
+mod association;
+mod associations;
+mod changes;
+mod components;
+mod etag;
+mod fields;
+mod grpc;
+mod http;
+mod matching;
+mod pattern;
+mod place;
+mod snapshot;
+mod store;
+mod wire;
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use url::Url;
+
+use self::{
+    association::MOST_BYTES,
+    changes::Changed,
+    fields::{Extent, Field},
+    matching::{Tapped, Verdict},
+    place::{Place, Standing},
+};
+pub use self::{
+    association::{File, OWN_PAGES},
+    associations::{Associations, Body, Found, Whose},
+    grpc::AppApi,
+    http::answer,
+};
+use crate::{
+    clock::Moment,
+    entity::app::Model,
+    env::Env,
+    error::{Error, Reason, Result, Violations},
+    idempotency::{self, Claim, Request},
+    ids::{AppId, WorkspaceId},
+    page::{Page, PageRequest},
+    pb::v1,
+    workspaces::{self, Tenant},
+};
+
+/// How many apps a workspace may have.
+const MAX_APPS: usize = 100;
+
+/// An app, and where it is served.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shown {
+    pub app: Model,
+    pub content: v1::App,
+    pub served_hosts: Vec<String>,
+}
+
+/// What somebody wants changed about an app.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change {
+    pub id: AppId,
+    pub etag: String,
+    pub fields: BTreeSet<Field>,
+    pub content: v1::App,
+}
+
+/// What becomes of a URL with one app on one platform.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Match {
+    pub app: AppId,
+    pub platform: v1::Platform,
+    pub standing: Standing,
+    /// What the app's components say of it, where it stands in the file.
+    pub verdict: Option<Verdict>,
+}
+
+/// Creates an app.
+pub(crate) async fn create(
+    env: &Env,
+    tenant: &Tenant,
+    content: v1::App,
+    request: Option<&Request>,
+) -> Result<Shown> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
+        return made_earlier(env, &tx, tenant, &id).await;
+    }
+    let place = lock_place(env, &tx, tenant).await?;
+    let apps = store::all_of(&tx, tenant.id).await?;
+    if apps.len() >= MAX_APPS {
+        let message = format!("the workspace has {MAX_APPS} apps, and may not have more");
+        return Err(Error::new(Reason::TooManyApps, message).with("limit", MAX_APPS.to_string()));
+    }
+    check_hosts(&place, &content, &v1::App::default())?;
+    let app = model(AppId::mint(&env.ids, now), tenant.id, &content, now);
+    check_against_others(&app, &apps)?;
+    check_size(&tx, &place, &app, apps).await?;
+    store::insert(&tx, &app).await?;
+    idempotency::made(&tx, request, app.id.to_string()).await?;
+    commit(env, tx, tenant.id, now).await?;
+    Ok(shown(&place, app))
+}
+
+/// Returns an app.
+pub(crate) async fn get(env: &Env, tenant: &Tenant, id: AppId) -> Result<Shown> {
+    let app = store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
+    Ok(shown(&find_place(env, &env.db.api, tenant).await?, app))
+}
+
+/// Returns one page of apps, newest first.
+pub(crate) async fn list(env: &Env, tenant: &Tenant, page: &PageRequest) -> Result<Page<Shown>> {
+    let place = find_place(env, &env.db.api, tenant).await?;
+    let listed = store::list(&env.db.api, tenant.id, page).await?;
+    Ok(listed.map(|app| shown(&place, app)))
+}
+
+/// Changes an app.
+pub(crate) async fn update(
+    env: &Env,
+    tenant: &Tenant,
+    change: Change,
+    request: Option<&Request>,
+) -> Result<Shown> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
+        return made_earlier(env, &tx, tenant, &id).await;
+    }
+    let place = lock_place(env, &tx, tenant).await?;
+    let mut apps = store::all_of(&tx, tenant.id).await?;
+    let at = apps.iter().position(|app| app.id == change.id).ok_or_else(unknown)?;
+    let stored = apps.remove(at);
+    etag::require(&change.etag, &stored)?;
+    let before = content_of(&stored);
+    let mut content = before.clone();
+    fields::copy(&change.fields, &change.content, &mut content);
+    let mut wrong = Violations::default();
+    let content = fields::check(content, Extent::Complete, &mut wrong);
+    wrong.into_result(())?;
+    check_hosts(&place, &content, &before)?;
+    idempotency::made(&tx, request, stored.id.to_string()).await?;
+    if content == before {
+        tx.commit().await?;
+        return Ok(shown(&place, stored));
+    }
+    let app = Model {
+        version: stored.version + 1,
+        create_time: stored.create_time,
+        ..model(stored.id, tenant.id, &content, now)
+    };
+    check_against_others(&app, &apps)?;
+    check_size(&tx, &place, &app, apps).await?;
+    store::save(&tx, &app).await?;
+    commit(env, tx, tenant.id, now).await?;
+    Ok(shown(&place, app))
+}
+
+/// Deletes an app for good.
+pub(crate) async fn delete(
+    env: &Env,
+    tenant: &Tenant,
+    id: AppId,
+    etag: &str,
+    request: Option<&Request>,
+) -> Result<()> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(_) = idempotency::claim(&tx, request, now).await? {
+        return Ok(());
+    }
+    lock_place(env, &tx, tenant).await?;
+    let stored = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
+    etag::require(etag, &stored)?;
+    store::remove(&tx, tenant.id, id).await?;
+    idempotency::made(&tx, request, id.to_string()).await?;
+    commit(env, tx, tenant.id, now).await
+}
+
+/// Says what becomes of a URL with the workspace's apps, or with one of them.
+pub(crate) async fn match_link(
+    env: &Env,
+    tenant: &Tenant,
+    url: &Url,
+    id: Option<AppId>,
+) -> Result<Vec<Match>> {
+    let place = find_place(env, &env.db.api, tenant).await?;
+    let apps = match id {
+        Some(id) => vec![store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?],
+        None => store::all_of(&env.db.api, tenant.id).await?,
+    };
+    Ok(apps.iter().flat_map(|app| matches_of(app, &place, url)).collect())
+}
+
+fn matches_of(app: &Model, place: &Place, url: &Url) -> Vec<Match> {
+    let content = content_of(app);
+    let standing = place.standing(&content, url.host_str().unwrap_or_default());
+    let (tapped, exclude) = (Tapped::of(url), !content.no_default_exclusions);
+    let ios = content.ios.as_ref().map(|ios| (v1::Platform::Ios, matching::apple(ios, exclude, &tapped)));
+    let android = content.android.as_ref();
+    let android = android.map(|on| (v1::Platform::Android, matching::android(on, exclude, &tapped)));
+    let of = |(platform, verdict)| Match {
+        app: app.id,
+        platform,
+        standing,
+        verdict: (standing == Standing::Listed).then_some(verdict),
+    };
+    ios.into_iter().chain(android).map(of).collect()
+}
+
+async fn commit(env: &Env, tx: DatabaseTransaction, workspace: WorkspaceId, now: Moment) -> Result<()> {
+    let changed = Changed::of(workspace, now);
+    changed.notify(&tx).await?;
+    changed.commit(env, tx, workspace).await
+}
+
+/// Returns where the workspace's apps are served, and lets nobody else change its apps until the transaction ends: what is
+/// checked of all of them then holds.
+async fn lock_place(env: &Env, tx: &DatabaseTransaction, tenant: &Tenant) -> Result<Place> {
+    let workspace = workspaces::lock(tx, tenant.id).await?;
+    place_of(env, workspace.ok_or_else(|| Error::not_found("workspace"))?)
+}
+
+async fn find_place(env: &Env, db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Place> {
+    let workspace = workspaces::find(db, tenant.id).await?;
+    place_of(env, workspace.ok_or_else(|| Error::not_found("workspace"))?)
+}
+
+fn place_of(env: &Env, workspace: workspaces::Workspace) -> Result<Place> {
+    Ok(Place {
+        own_host: env.config.links_url.host_str().unwrap_or_default().to_owned(),
+        apps_allowed: workspace.apps_allowed,
+        suspended: workspace.suspend_time.is_some(),
+        domains: Vec::new(),
+    })
+}
+
+/// Makes sure that newly named hosts are the workspace's. One that was named before may be gone since.
+fn check_hosts(place: &Place, content: &v1::App, before: &v1::App) -> Result<()> {
+    let mut wrong = Violations::default();
+    for (number, host) in content.hosts.iter().enumerate() {
+        if !before.hosts.contains(host) && !place.knows(host) {
+            wrong.add(format!("app.hosts[{number}]"), "is no host of this workspace");
+        }
+    }
+    wrong.into_result(())
+}
+
+/// Makes sure that no other app of the workspace is the same to a store.
+fn check_against_others(app: &Model, others: &[Model]) -> Result<()> {
+    let taken = |field: &'static str, id: fn(&Model) -> Option<&String>| {
+        let own = id(app)?;
+        let is_taken = others.iter().any(|other| id(other) == Some(own));
+        let message = format!("another app of the workspace has the {field} {own}");
+        is_taken.then(|| Error::new(Reason::AlreadyExists, message).with("field", field))
+    };
+    let bundle = taken("ios.bundle_id", |app| app.ios_bundle_id.as_ref());
+    let package = taken("android.package_name", |app| app.android_package_name.as_ref());
+    bundle.or(package).map_or(Ok(()), Err)
+}
+
+/// Makes sure that systems read the files of all hosts on which the app can stand.
+async fn check_size(tx: &DatabaseTransaction, place: &Place, app: &Model, apps: Vec<Model>) -> Result<()> {
+    let content = content_of(app);
+    if place.served(&content).is_empty() && content.hosts.is_empty() && place.domains.is_empty() {
+        return Ok(());
+    }
+    let apps: Vec<v1::App> = apps.iter().chain([app]).map(content_of).collect();
+    if place.standing(&content, &place.own_host) == Standing::Listed {
+        let others = store::listed_on_own_host(tx, app.workspace_id).await?;
+        let others: Vec<v1::App> = others.iter().map(content_of).collect();
+        check_size_on(&place.own_host, others.iter().chain(&apps))?;
+    }
+    let named: BTreeSet<&String> = content.hosts.iter().filter(|host| **host != place.own_host).collect();
+    for host in named {
+        check_size_on(host, apps.iter())?;
+    }
+    if content.hosts.is_empty() {
+        let named: BTreeSet<&String> = apps.iter().flat_map(|app| &app.hosts).collect();
+        let any = place.domains.iter().find(|domain| !named.contains(domain));
+        let hosts = named.into_iter().filter(|host| **host != place.own_host).chain(any);
+        for host in hosts {
+            check_size_on(host, apps.iter())?;
+        }
+    }
+    Ok(())
+}
+
+fn check_size_on<'a>(host: &str, apps: impl Iterator<Item = &'a v1::App>) -> Result<()> {
+    let here: Vec<&v1::App> = apps.filter(|app| place::names(app, host)).collect();
+    for file in File::ALL {
+        let bytes = file.write(&here).map_or(0, |text| text.len());
+        if bytes > MOST_BYTES {
+            let name = file.name();
+            let message =
+                format!("the file {name} of {host} would have {bytes} bytes, and may have {MOST_BYTES}");
+            return Err(Error::new(Reason::AssociationFileTooLarge, message)
+                .with("host", host)
+                .with("file", name)
+                .with("bytes", bytes.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn model(id: AppId, workspace: WorkspaceId, content: &v1::App, now: Moment) -> Model {
+    use prost::Message as _;
+    Model {
+        id,
+        workspace_id: workspace,
+        ios_bundle_id: content.ios.as_ref().map(|ios| ios.bundle_id.clone()),
+        android_package_name: content.android.as_ref().map(|android| android.package_name.clone()),
+        content: content.encode_to_vec(),
+        version: 1,
+        create_time: now,
+        update_time: now,
+    }
+}
+
+/// Reads what is stored of an app.
+fn content_of(app: &Model) -> v1::App {
+    use prost::Message as _;
+    v1::App::decode(app.content.as_slice()).unwrap_or_default()
+}
+
+fn shown(place: &Place, app: Model) -> Shown {
+    let content = content_of(&app);
+    Shown { served_hosts: place.served(&content), content, app }
+}
+
+/// Answers a repeat with the app as it is now.
+async fn made_earlier(env: &Env, tx: &DatabaseTransaction, tenant: &Tenant, id: &str) -> Result<Shown> {
+    let id = AppId::parse(id).ok_or_else(|| Error::internal("what a request id led to is no app"))?;
+    let app = store::find(tx, tenant.id, id).await?.ok_or_else(unknown)?;
+    Ok(shown(&find_place(env, tx, tenant).await?, app))
+}
+
+fn unknown() -> Error {
+    Error::not_found("app")
+}
