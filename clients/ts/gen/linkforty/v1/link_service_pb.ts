@@ -10,6 +10,12 @@ import type { ItemError } from "./item_error_pb.js";
 import { file_linkforty_v1_item_error } from "./item_error_pb.js";
 import type { Link } from "./link_pb.js";
 import { file_linkforty_v1_link } from "./link_pb.js";
+import type { ExportFormat } from "./link_export_pb.js";
+import { file_linkforty_v1_link_export } from "./link_export_pb.js";
+import type { ExportImportErrorsRequestSchema, ExportImportErrorsResponseSchema, GetImportRequestSchema, GetImportResponseSchema, ImportChunkRequestSchema, ImportChunkResponseSchema, ImportLinksRequestSchema, ImportLinksResponseSchema, StartImportRequestSchema, StartImportResponseSchema } from "./link_import_pb.js";
+import { file_linkforty_v1_link_import } from "./link_import_pb.js";
+import type { GetQrCodeRequestSchema, GetQrCodeResponseSchema } from "./qr_code_pb.js";
+import { file_linkforty_v1_qr_code } from "./qr_code_pb.js";
 import type { DescribedVisitor, Resolution } from "./resolution_pb.js";
 import { file_linkforty_v1_resolution } from "./resolution_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -18,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEilAEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIjYKEkNyZWF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayKhAQoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCUIJCgdfYWN0aXZlIrEBChBMaXN0TGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgZmaWx0ZXIYBCABKAsyGC5saW5rZm9ydHkudjEuTGlua0ZpbHRlchIOCgZzZWFyY2gYBSABKAkSJgoFb3JkZXIYBiABKA4yFy5saW5rZm9ydHkudjEuTGlua09yZGVyIk8KEUxpc3RMaW5rc1Jlc3BvbnNlEiEKBWxpbmtzGAEgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsUBChFVcGRhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIAoEbGluaxgCIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBiABKAgiNgoSVXBkYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJcChFEZWxldGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiFAoSRGVsZXRlTGlua1Jlc3BvbnNlIoMBChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpsBChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIqMBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIp4CChJSZXNvbHZlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDgoGZG9tYWluGAMgASgJEhIKCnNob3J0X2NvZGUYBCABKAkSEQoJc2hvcnRfdXJsGAUgASgJEiAKBGVkaXQYBiABKAsyEi5saW5rZm9ydHkudjEuTGluaxItCgllZGl0X21hc2sYByABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KB3Zpc2l0b3IYCCABKAsyHi5saW5rZm9ydHkudjEuRGVzY3JpYmVkVmlzaXRvchIoCgR0aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDChNSZXNvbHZlTGlua1Jlc3BvbnNlEiwKCnJlc29sdXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuUmVzb2x1dGlvbiqjAQoJTGlua09yZGVyEhoKFkxJTktfT1JERVJfVU5TUEVDSUZJRUQQABIfChtMSU5LX09SREVSX0NSRUFURV9USU1FX0RFU0MQARIeChpMSU5LX09SREVSX0NSRUFURV9USU1FX0FTQxACEh8KG0xJTktfT1JERVJfQ0xJQ0tfQ09VTlRfREVTQxADEhgKFExJTktfT1JERVJfVElUTEVfQVNDEAQy7QYKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1Jlc29sdmVMaW5rEiAubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_resolution]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEilAEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIjYKEkNyZWF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayKhAQoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCUIJCgdfYWN0aXZlIrEBChBMaXN0TGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgZmaWx0ZXIYBCABKAsyGC5saW5rZm9ydHkudjEuTGlua0ZpbHRlchIOCgZzZWFyY2gYBSABKAkSJgoFb3JkZXIYBiABKA4yFy5saW5rZm9ydHkudjEuTGlua09yZGVyIk8KEUxpc3RMaW5rc1Jlc3BvbnNlEiEKBWxpbmtzGAEgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsUBChFVcGRhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIAoEbGluaxgCIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBiABKAgiNgoSVXBkYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJcChFEZWxldGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiFAoSRGVsZXRlTGlua1Jlc3BvbnNlIoMBChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpsBChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIqMBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIqQBChJFeHBvcnRMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEioKBmZvcm1hdBgCIAEoDjIaLmxpbmtmb3J0eS52MS5FeHBvcnRGb3JtYXQSKAoGZmlsdGVyGAMgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAQgASgJEhIKCnBhZ2VfdG9rZW4YBSABKAkiSwoTRXhwb3J0TGlua3NSZXNwb25zZRIMCgRkYXRhGAEgASgMEg0KBWxpbmtzGAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSKeAgoSUmVzb2x2ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEg4KBmRvbWFpbhgDIAEoCRISCgpzaG9ydF9jb2RlGAQgASgJEhEKCXNob3J0X3VybBgFIAEoCRIgCgRlZGl0GAYgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLQoJZWRpdF9tYXNrGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIvCgd2aXNpdG9yGAggASgLMh4ubGlua2ZvcnR5LnYxLkRlc2NyaWJlZFZpc2l0b3ISKAoEdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQwoTUmVzb2x2ZUxpbmtSZXNwb25zZRIsCgpyZXNvbHV0aW9uGAEgASgLMhgubGlua2ZvcnR5LnYxLlJlc29sdXRpb24qowEKCUxpbmtPcmRlchIaChZMSU5LX09SREVSX1VOU1BFQ0lGSUVEEAASHwobTElOS19PUkRFUl9DUkVBVEVfVElNRV9ERVNDEAESHgoaTElOS19PUkRFUl9DUkVBVEVfVElNRV9BU0MQAhIfChtMSU5LX09SREVSX0NMSUNLX0NPVU5UX0RFU0MQAxIYChRMSU5LX09SREVSX1RJVExFX0FTQxAEMsoLCgtMaW5rU2VydmljZRJPCgpDcmVhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXNwb25zZRJGCgdHZXRMaW5rEhwubGlua2ZvcnR5LnYxLkdldExpbmtSZXF1ZXN0Gh0ubGlua2ZvcnR5LnYxLkdldExpbmtSZXNwb25zZRJMCglMaXN0TGlua3MSHi5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVxdWVzdBofLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXNwb25zZRJPCgpVcGRhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXNwb25zZRJPCgpEZWxldGVMaW5rEh8ubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXNwb25zZRJYCg1EdXBsaWNhdGVMaW5rEiIubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXF1ZXN0GiMubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXNwb25zZRJhChBCYXRjaENyZWF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaFVwZGF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaERlbGV0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRJSCgtTdGFydEltcG9ydBIgLmxpbmtmb3J0eS52MS5TdGFydEltcG9ydFJlcXVlc3QaIS5saW5rZm9ydHkudjEuU3RhcnRJbXBvcnRSZXNwb25zZRJWCgtJbXBvcnRMaW5rcxIgLmxpbmtmb3J0eS52MS5JbXBvcnRMaW5rc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuSW1wb3J0TGlua3NSZXNwb25zZSgBMAESUgoLSW1wb3J0Q2h1bmsSIC5saW5rZm9ydHkudjEuSW1wb3J0Q2h1bmtSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkltcG9ydENodW5rUmVzcG9uc2USTAoJR2V0SW1wb3J0Eh4ubGlua2ZvcnR5LnYxLkdldEltcG9ydFJlcXVlc3QaHy5saW5rZm9ydHkudjEuR2V0SW1wb3J0UmVzcG9uc2USaQoSRXhwb3J0SW1wb3J0RXJyb3JzEicubGlua2ZvcnR5LnYxLkV4cG9ydEltcG9ydEVycm9yc1JlcXVlc3QaKC5saW5rZm9ydHkudjEuRXhwb3J0SW1wb3J0RXJyb3JzUmVzcG9uc2UwARJUCgtFeHBvcnRMaW5rcxIgLmxpbmtmb3J0eS52MS5FeHBvcnRMaW5rc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuRXhwb3J0TGlua3NSZXNwb25zZTABEkwKCUdldFFyQ29kZRIeLmxpbmtmb3J0eS52MS5HZXRRckNvZGVSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkdldFFyQ29kZVJlc3BvbnNlElIKC1Jlc29sdmVMaW5rEiAubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_link_export, file_linkforty_v1_link_import, file_linkforty_v1_qr_code, file_linkforty_v1_resolution]);
 
 /**
  * Request of CreateLink.
@@ -788,6 +794,91 @@ export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse
   messageDesc(file_linkforty_v1_link_service, 20);
 
 /**
+ * Request of ExportLinks.
+ *
+ * @generated from message linkforty.v1.ExportLinksRequest
+ */
+export type ExportLinksRequest = Message<"linkforty.v1.ExportLinksRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * How. Required.
+   *
+   * @generated from field: linkforty.v1.ExportFormat format = 2;
+   */
+  format: ExportFormat;
+
+  /**
+   * Which links; unset: all.
+   *
+   * @generated from field: linkforty.v1.LinkFilter filter = 3;
+   */
+  filter?: LinkFilter | undefined;
+
+  /**
+   * Only links whose code, title, description or destination contains this text; as in ListLinksRequest.
+   *
+   * @generated from field: string search = 4;
+   */
+  search: string;
+
+  /**
+   * `next_page_token` of the last part that arrived, to go on after it; the header is not written again. Every other
+   * field must be as it was then. Empty: from the beginning.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExportLinksRequest.
+ * Use `create(ExportLinksRequestSchema)` to create a new message.
+ */
+export const ExportLinksRequestSchema: GenMessage<ExportLinksRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 21);
+
+/**
+ * Response of ExportLinks.
+ *
+ * @generated from message linkforty.v1.ExportLinksResponse
+ */
+export type ExportLinksResponse = Message<"linkforty.v1.ExportLinksResponse"> & {
+  /**
+   * The next part of the file: whole lines, UTF-8.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+
+  /**
+   * How many links are in it.
+   *
+   * @generated from field: int32 links = 2;
+   */
+  links: number;
+
+  /**
+   * Where to go on after this part; empty at the end.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExportLinksResponse.
+ * Use `create(ExportLinksResponseSchema)` to create a new message.
+ */
+export const ExportLinksResponseSchema: GenMessage<ExportLinksResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 22);
+
+/**
  * Request of ResolveLink.
  *
  * @generated from message linkforty.v1.ResolveLinkRequest
@@ -864,7 +955,7 @@ export type ResolveLinkRequest = Message<"linkforty.v1.ResolveLinkRequest"> & {
  * Use `create(ResolveLinkRequestSchema)` to create a new message.
  */
 export const ResolveLinkRequestSchema: GenMessage<ResolveLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 21);
+  messageDesc(file_linkforty_v1_link_service, 23);
 
 /**
  * Response of ResolveLink.
@@ -885,7 +976,7 @@ export type ResolveLinkResponse = Message<"linkforty.v1.ResolveLinkResponse"> & 
  * Use `create(ResolveLinkResponseSchema)` to create a new message.
  */
 export const ResolveLinkResponseSchema: GenMessage<ResolveLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 22);
+  messageDesc(file_linkforty_v1_link_service, 24);
 
 /**
  * The order of a list.
@@ -1051,6 +1142,89 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof BatchDeleteLinksRequestSchema;
     output: typeof BatchDeleteLinksResponseSchema;
+  },
+  /**
+   * Starts the import of a file of links; its parts are sent with ImportLinks or ImportChunk. Needs `links.write`. Idempotent by
+   * `request_id`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.StartImport
+   */
+  startImport: {
+    methodKind: "unary";
+    input: typeof StartImportRequestSchema;
+    output: typeof StartImportResponseSchema;
+  },
+  /**
+   * Imports the file of an import, part by part in one call, and answers after each transaction of up to 1,000 rows. Needs
+   * `links.write`. Codes and moments of creation are kept. A row and the progress of the import are stored together or not
+   * at all, so that whoever goes on at `next_offset` after a crash imports each row once.
+   *
+   * Fails with IMPORT_OFFSET_MISMATCH when a part leaves a gap or another call imports the same file at the same time,
+   * IMPORT_DONE when the file ended before, INVALID_FIELDS when it is not what the source writes. What was stored until then stays.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ImportLinks
+   */
+  importLinks: {
+    methodKind: "bidi_streaming";
+    input: typeof ImportLinksRequestSchema;
+    output: typeof ImportLinksResponseSchema;
+  },
+  /**
+   * Imports one part of the file of an import, for clients that cannot send a stream; otherwise as ImportLinks. It does as much
+   * as one answer can tell of; `import.next_offset` says where to go on.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ImportChunk
+   */
+  importChunk: {
+    methodKind: "unary";
+    input: typeof ImportChunkRequestSchema;
+    output: typeof ImportChunkResponseSchema;
+  },
+  /**
+   * Returns an import and how far it is. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.GetImport
+   */
+  getImport: {
+    methodKind: "unary";
+    input: typeof GetImportRequestSchema;
+    output: typeof GetImportResponseSchema;
+  },
+  /**
+   * Writes the rows of an import that were a conflict or wrong as CSV: the columns that the file had, then `import_row` and
+   * `import_error`, which imports do not read. The first 100,000 such rows are kept. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ExportImportErrors
+   */
+  exportImportErrors: {
+    methodKind: "server_streaming";
+    input: typeof ExportImportErrorsRequestSchema;
+    output: typeof ExportImportErrorsResponseSchema;
+  },
+  /**
+   * Writes links as a file, the oldest first, in parts. A link that is changed meanwhile is written as it was or as it is. Needs
+   * `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ExportLinks
+   */
+  exportLinks: {
+    methodKind: "server_streaming";
+    input: typeof ExportLinksRequestSchema;
+    output: typeof ExportLinksResponseSchema;
+  },
+  /**
+   * Draws the QR code of a link. Needs `links.read`. Also of one that is disabled: it is a picture for members of the workspace.
+   * What anybody gets at `/{short_code}/qr` on the host of links is drawn in the same way, without logo and caption, with the
+   * parameters `format`, `size`, `color`, `bgcolor`, `margin`, `level`; it answers 404 and 410 where the link does.
+   *
+   * Fails with INVALID_FIELDS when no reader could make it out.
+   *
+   * @generated from rpc linkforty.v1.LinkService.GetQrCode
+   */
+  getQrCode: {
+    methodKind: "unary";
+    input: typeof GetQrCodeRequestSchema;
+    output: typeof GetQrCodeResponseSchema;
   },
   /**
    * Says what becomes of a visit to a stored link, and why: step by step and rule by rule, for a described visitor, now or at
