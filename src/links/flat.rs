@@ -94,6 +94,12 @@ pub fn column(name: &str) -> Option<&'static Column> {
     SHAPE.keys.get(&key(name)).map(|place| &SHAPE.columns[*place])
 }
 
+/// Returns the field of Link of a name, however it spells it.
+pub fn field(name: &str) -> Option<&'static str> {
+    let wanted = key(name);
+    columns().iter().map(Column::field).find(|field| key(field) == wanted)
+}
+
 /// Returns what is left of a name when case and everything but letters and digits do not count.
 pub fn key(name: &str) -> String {
     name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()

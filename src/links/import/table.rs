@@ -74,8 +74,8 @@ pub fn read(record: &Record, columns: &[String], map: &BTreeMap<String, String>)
         Err(description) => wrong.add("row", *description),
         Ok(Content::Object(object)) => {
             for (name, value) in object {
-                if let Some(column) = flat::column(name) {
-                    link.insert(column.field().to_owned(), value.clone());
+                if let Some(field) = flat::field(name) {
+                    link.insert(field.to_owned(), value.clone());
                 }
             }
         }
