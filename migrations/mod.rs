@@ -16,6 +16,7 @@ mod m20261126_000012_options;
 mod m20261126_000013_histories;
 mod m20261126_000014_lists;
 mod m20261126_000015_reports;
+mod m20261126_000018_imports;
 mod sql;
 
 /// Knows every migration.
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000013_histories::Migration),
             Box::new(m20261126_000014_lists::Migration),
             Box::new(m20261126_000015_reports::Migration),
+            Box::new(m20261126_000018_imports::Migration),
         ]
     }
 }

@@ -86,6 +86,9 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::template::Entity>(db, "templates").await);
         wrong.extend(readable::<entity::utm_preset::Entity>(db, "utm_presets").await);
         wrong.extend(readable::<entity::link_total::Entity>(db, "link_totals").await);
+        wrong.extend(readable::<entity::link_import::Entity>(db, "link_imports").await);
+        wrong.extend(readable::<entity::link_import_error::Entity>(db, "link_import_errors").await);
+        wrong.extend(readable::<entity::link_import_draft::Entity>(db, "link_import_drafts").await);
         wrong.extend(readable::<entity::click_rollup::Entity>(db, "click_rollups").await);
         wrong.extend(readable::<entity::click::Entity>(db, "clicks").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);

@@ -30,6 +30,7 @@ pub struct ProcessLimits {
     unlock_link: Limiter,
     report: Limiter,
     report_link: Limiter,
+    qr_code: Limiter,
     hand: Hand,
 }
 
@@ -47,6 +48,7 @@ impl ProcessLimits {
             unlock_link: buckets(LimitName::UnlockLink),
             report: buckets(LimitName::Report),
             report_link: buckets(LimitName::ReportLink),
+            qr_code: buckets(LimitName::QrCode),
             hand,
         }
     }
@@ -80,6 +82,7 @@ impl ProcessLimits {
             LimitName::UnlockLink => &self.unlock_link,
             LimitName::Report => &self.report,
             LimitName::ReportLink => &self.report_link,
+            LimitName::QrCode => &self.qr_code,
         }
     }
 }

@@ -2,24 +2,33 @@
 
 use std::mem::take;
 
-use tonic::{Request, Response, Status};
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Checks, Decide, Door, Run, dry_run, wire};
+use super::{
+    Checks, Decide, Door, Run, dry_run,
+    export::{self, Export},
+    import::{self, Inbound},
+    qr, wire,
+};
 use crate::{
     env::Env,
-    error::Result,
+    error::{Error, Reason, Result},
     links,
     pb::v1::{
         self, AddAliasRequest, AddAliasResponse, BatchCreateLinksRequest, BatchCreateLinksResponse,
         BatchDeleteLinksRequest, BatchDeleteLinksResponse, BatchUpdateLinksRequest, BatchUpdateLinksResponse,
         CreateLinkRequest, CreateLinkResponse, DeleteLinkRequest, DeleteLinkResponse, DuplicateLinkRequest,
-        DuplicateLinkResponse, GetLinkRequest, GetLinkResponse, ListLinkReportsRequest,
-        ListLinkReportsResponse, ListLinkRevisionsRequest, ListLinkRevisionsResponse, ListLinksRequest,
-        ListLinksResponse, RemoveAliasRequest, RemoveAliasResponse, ResolveLinkRequest, ResolveLinkResponse,
-        RestoreLinkRevisionRequest, RestoreLinkRevisionResponse, UpdateLinkRequest, UpdateLinkResponse,
-        link_service_server::LinkService,
+        DuplicateLinkResponse, ExportImportErrorsRequest, ExportImportErrorsResponse, ExportLinksRequest,
+        ExportLinksResponse, GetImportRequest, GetImportResponse, GetLinkRequest, GetLinkResponse,
+        GetQrCodeRequest, GetQrCodeResponse, ImportChunkRequest, ImportChunkResponse, ImportLinksRequest,
+        ImportLinksResponse, ListLinkReportsRequest, ListLinkReportsResponse, ListLinkRevisionsRequest,
+        ListLinkRevisionsResponse, ListLinksRequest, ListLinksResponse, RemoveAliasRequest,
+        RemoveAliasResponse, ResolveLinkRequest, ResolveLinkResponse, RestoreLinkRevisionRequest,
+        RestoreLinkRevisionResponse, StartImportRequest, StartImportResponse, UpdateLinkRequest,
+        UpdateLinkResponse, link_service_server::LinkService,
     },
-    rpc::{self, Permission},
+    rpc::{self, Leaving, Permission, Recheck},
     workspaces,
 };
 
@@ -345,6 +354,132 @@ impl LinkService for LinkApi {
             let question = dry_run::question(env, request)?;
             let resolution = Box::pin(links::dry_run(env, &tenant, question, self.decide)).await?;
             Ok(ResolveLinkResponse { resolution: Some(resolution) })
+        })
+        .await
+    }
+
+    async fn start_import(
+        &self,
+        request: Request<StartImportRequest>,
+    ) -> Result<Response<StartImportResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "StartImport", &request_id, &request, Run::Store);
+            let (terms, once) = wire::both(import::started(request), once)?;
+            let started = import::start(env, &tenant, terms, once).await?;
+            Ok(StartImportResponse { import: Some(import::shown(&started)?) })
+        })
+        .await
+    }
+
+    type ImportLinksStream = BoxStream<'static, Result<ImportLinksResponse, Status>>;
+
+    async fn import_links(
+        &self,
+        request: Request<Streaming<ImportLinksRequest>>,
+    ) -> Result<Response<Self::ImportLinksStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let caller = rpc::caller(&request)?;
+            let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
+            let mut parts = request.into_inner();
+            // It says which workspace and which import, so there is no answer without it.
+            let first = parts.message().await.map_err(|status| import::unreadable(&status))?;
+            let first = first.ok_or_else(|| Error::new(Reason::NotGrpc, "the stream holds no message"))?;
+            let tenant = workspaces::enter(env, &caller, &first.workspace_id, Permission::LinksWrite).await?;
+            import::get(env, &tenant, import::import_id(&first.import_id)?).await?;
+            import::stream(env, tenant, &first, Inbound { parts, recheck, leaving, decide: self.decide })
+        };
+        let answers = opened.await.map_err(|error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn import_chunk(
+        &self,
+        request: Request<ImportChunkRequest>,
+    ) -> Result<Response<ImportChunkResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let part = import::check_part(request.offset, &request.data);
+            let (id, ()) = wire::both(import::import_id(&request.import_id), part)?;
+            import::chunk(env, &tenant, id, request, self.decide).await
+        })
+        .await
+    }
+
+    async fn get_import(
+        &self,
+        request: Request<GetImportRequest>,
+    ) -> Result<Response<GetImportResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let found = import::get(env, &tenant, import::import_id(&request.import_id)?).await?;
+            Ok(GetImportResponse { import: Some(import::shown(&found)?) })
+        })
+        .await
+    }
+
+    type ExportImportErrorsStream = BoxStream<'static, Result<ExportImportErrorsResponse, Status>>;
+
+    async fn export_import_errors(
+        &self,
+        request: Request<ExportImportErrorsRequest>,
+    ) -> Result<Response<Self::ExportImportErrorsStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            import::errors(env, &tenant, import::import_id(&request.import_id)?).await
+        };
+        let rows = opened.await.map_err(|error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(rows)))
+    }
+
+    type ExportLinksStream = BoxStream<'static, Result<ExportLinksResponse, Status>>;
+
+    async fn export_links(
+        &self,
+        request: Request<ExportLinksRequest>,
+    ) -> Result<Response<Self::ExportLinksStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let caller = rpc::caller(&request)?;
+            let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
+            let request = request.into_inner();
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let question = wire::export_question(&tenant, &request);
+            let page = env.pages.request(0, &request.page_token, &question, env.now());
+            let ((format, query), page) = wire::both(wire::export_query(&request), page)?;
+            let export = Export { format, query, after: page.after, question, recheck, leaving };
+            Ok(export::export(env, tenant, export))
+        };
+        let parts = opened.await.map_err(|error: Error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn get_qr_code(
+        &self,
+        request: Request<GetQrCodeRequest>,
+    ) -> Result<Response<GetQrCodeResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let (link, style) = wire::both(wire::link_id(&request.link_id), qr::read(request.style))?;
+            qr::draw(env, &tenant, link, style).await
         })
         .await
     }

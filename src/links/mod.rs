@@ -12,6 +12,8 @@
 //! | `related.rs` `projects/` `templates/` `presets/` | what links name of their workspace, and what they take from it |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
+//! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
+//! | `qr.rs` | the codes that lead to links |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
 //!
@@ -30,12 +32,17 @@ mod condition;
 mod described;
 mod dry_run;
 mod etag;
+mod export;
 mod extras;
 mod fields;
+mod flat;
 mod grpc;
+mod import;
 mod list;
+mod moments;
 mod presets;
 mod projects;
+mod qr;
 mod related;
 mod reports;
 mod resolve;
@@ -44,6 +51,7 @@ mod revisions;
 mod routing;
 mod routing_tests;
 mod snapshot;
+mod spreadsheet;
 mod store;
 mod target;
 mod templates;
@@ -67,9 +75,11 @@ pub use self::{
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, Place, moment, timestamp},
     grpc::LinkApi,
+    import::sweep as sweep_imports,
     list::{Archived, Kin, LinkOrder, LinkQuery, list_statements},
     presets::UtmPresetApi,
     projects::ProjectApi,
+    qr::{read_query as read_qr_query, undrawable},
     reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
     revisions::{list_revisions, restore_revision},

@@ -66,6 +66,16 @@ impl Related {
         Self::find(db, workspace, projects, templates, false).await
     }
 
+    /// Looks up projects and templates, for links that get no template unless they name one.
+    pub async fn of_named(
+        db: &impl ConnectionTrait,
+        workspace: WorkspaceId,
+        projects: HashSet<ProjectId>,
+        templates: HashSet<TemplateId>,
+    ) -> Result<Self, DbErr> {
+        Self::find(db, workspace, projects, templates, false).await
+    }
+
     async fn find(
         db: &impl ConnectionTrait,
         workspace: WorkspaceId,

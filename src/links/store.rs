@@ -128,6 +128,26 @@ pub async fn lock(
     Ok(locked.into_iter().map(|link| (link.id, link)).collect())
 }
 
+/// Returns those of the workspace's links that have one of these codes, by code, and keeps everybody else from changing them
+/// until the transaction ends. In the order of their ids, as [`lock`].
+pub async fn lock_codes(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    domain: &str,
+    codes: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Model>, DbErr> {
+    let locked = Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Domain.eq(domain))
+        .filter(Column::ShortCode.is_in(codes))
+        .filter(Column::AliasOf.is_null())
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    Ok(locked.into_iter().map(|link| (link.short_code.clone(), link)).collect())
+}
+
 /// Returns the clicks of those of the links that have any.
 pub async fn clicks_of(
     db: &impl ConnectionTrait,

@@ -241,6 +241,34 @@ pub(super) fn question(tenant: &Tenant, request: &v1::ListLinksRequest) -> Vec<u
     question
 }
 
+/// Reads what an export is asked for, but for its page.
+pub(super) fn export_query(request: &v1::ExportLinksRequest) -> Result<(v1::ExportFormat, LinkQuery)> {
+    let format = match request.format() {
+        v1::ExportFormat::Unspecified => {
+            Err(Error::invalid_field("format", "is required, and must be one this server knows"))
+        }
+        format => Ok(format),
+    };
+    let list = v1::ListLinksRequest {
+        filter: request.filter.clone(),
+        search: request.search.clone(),
+        ..v1::ListLinksRequest::default()
+    };
+    both(format, query(list))
+}
+
+/// Returns everything about an export but where it goes on: a page token is good for this and nothing else.
+pub(super) fn export_question(tenant: &Tenant, request: &v1::ExportLinksRequest) -> Vec<u8> {
+    let rest = v1::ExportLinksRequest {
+        workspace_id: tenant.id.to_string(),
+        page_token: String::new(),
+        ..request.clone()
+    };
+    let mut question = b"ExportLinks\0".to_vec();
+    question.extend(rest.encode_to_vec());
+    question
+}
+
 /// Writes what a call shows of a link.
 pub(super) fn shown(config: &Config, shown: Shown) -> v1::Link {
     match shown {

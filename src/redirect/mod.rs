@@ -5,8 +5,8 @@
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
 //! are not simply sent on, `manner` says with which status and for how long a redirect holds, `unlock` hears their passwords,
-//! `look` says where a link leads and `report` hears what is wrong with it; `dry_run` says what becomes of a visit that
-//! is described and not made, and why; `ending` counts how visits end.
+//! `look` says where a link leads, `qr` draws its code and `report` hears what is wrong with it; `dry_run` says what becomes of a
+//! visit that is described and not made, and why; `ending` counts how visits end.
 //! Links come from `links::resolve`, clicks go to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
@@ -24,6 +24,7 @@ mod http;
 mod look;
 mod manner;
 pub mod pages;
+mod qr;
 mod report;
 pub mod rules;
 mod scheme;
@@ -36,6 +37,7 @@ pub use self::{
     ending::Ending,
     http::{Redirects, Waits, code_of, long_form},
     look::looked_up,
+    qr::drawn,
     report::{is_form, reported},
     unlock::attempted,
 };

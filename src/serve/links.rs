@@ -34,7 +34,9 @@ use crate::{
     domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, Waits, attempted, code_of, is_form, long_form, looked_up, reported},
+    redirect::{
+        Ending, Redirects, Waits, attempted, code_of, drawn, is_form, long_form, looked_up, reported,
+    },
 };
 
 /// How many redirects may wait at once, for the database as a rule. Those that wait for nothing need no place.
@@ -192,13 +194,19 @@ fn visit_at_once(
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Ok(failed(shared, parts.uri.path(), &*panic)))
 }
 
-/// Answers what is about links and domains without being a link, and links in their long form.
+/// Answers what is about links and domains without being a link, and links in their long form. A code may be asked for at `/{code}/qr`, so no
+/// template's link can be `qr`.
 async fn aside(shared: &Shared, peer: Peer, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     if path == "/" {
         return shared.redirects.root(&shared.sites.of(parts), parts);
     }
     if path == "/robots.txt" {
         return Some(shared.redirects.robots(&shared.sites.of(parts), parts));
+    }
+    if let Some(code) = drawn(path) {
+        let site = shared.sites.of(parts);
+        let household = network_of(known(shared, peer, parts).0);
+        return Some(guarded(shared, path, shared.redirects.draw(&site, code, parts, household)).await);
     }
     if let Some(code) = looked_up(path) {
         let site = shared.sites.of(parts);

@@ -91,13 +91,20 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/CreateLink", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/DeleteLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/ExportImportErrors", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ExportLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/GetImport", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/GetQrCode", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ImportChunk", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/ImportLinks", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/ListLinkReports", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinkRevisions", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
     ("linkforty.v1.LinkService/ResolveLink", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/RemoveAlias", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/RestoreLinkRevision", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/StartImport", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.ProjectService/CreateProject", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.ProjectService/DeleteProject", Who::With(&[LinksWrite]), Names::Things),
@@ -120,8 +127,13 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.WorkspaceService/UpdateWorkspace", Who::With(&[WorkspacesWrite]), Names::Nothing),
 ];
 
-/// Methods that answer with a stream, which need not have an end.
-const STREAMS: &[&str] = &["linkforty.v1.AnalyticsService/WatchEvents"];
+/// Methods that answer with a stream, which need not have an end. Those that are sent a stream get one message.
+const STREAMS: &[&str] = &[
+    "linkforty.v1.AnalyticsService/WatchEvents",
+    "linkforty.v1.LinkService/ExportImportErrors",
+    "linkforty.v1.LinkService/ExportLinks",
+    "linkforty.v1.LinkService/ImportLinks",
+];
 
 /// What a request names by id, besides its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,6 +224,11 @@ impl Contract {
                     prost::encoding::int64::encode(number, &1, &mut bytes);
                 }
                 Type::Int64 => {}
+                Type::Bytes => match field.name() {
+                    "data" => put(&mut bytes, number, b"destination_url\nhttps://example.com/contract\n"),
+                    "logo" => {}
+                    other => panic!("{name}.{other}: say what stands there"),
+                },
                 other => panic!("{name}.{}: say how a {other:?} is filled", field.name()),
             }
         }
@@ -236,6 +253,7 @@ struct Fill<'a> {
     template: &'a str,
     preset: &'a str,
     alias: &'a str,
+    import: &'a str,
     app: &'a str,
 }
 
@@ -253,6 +271,7 @@ impl Fill<'_> {
             "template_id" => self.template,
             "utm_preset_id" => self.preset,
             "alias" if message == ".linkforty.v1.RemoveAliasRequest" => self.alias,
+            "import_id" => self.import,
             "app_id" => self.app,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
@@ -291,7 +310,8 @@ impl Fill<'_> {
             | "robots_txt" | "value" | "ownership_seen" | "address_seen" | "alias" | "aliases"
             | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
-            | "city" | "hosts" | "served_hosts" => return None,
+            | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
+            | "served_hosts" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -378,6 +398,7 @@ fn nowhere() -> Fill<'static> {
         template: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         preset: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50b",
         alias: "nowhere",
+        import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
     }
 }
@@ -544,6 +565,7 @@ struct Victim {
 struct Things {
     link: String,
     domain: String,
+    import: String,
     app: String,
     project: String,
     template: String,
@@ -562,6 +584,7 @@ impl Things {
         Self {
             link,
             domain: tenant.add_domain(&format!("{number}.shop.test")).await.id,
+            import: crate::imports::start(tenant, v1::ImportSource::Csv).await.id,
             app: tenant.create_app(an_app()).await.id,
             project: folders.project("fresh").await,
             template: folders.template("", v1::LinkDefaults::default()).await.id,
@@ -596,12 +619,13 @@ impl Victim {
     }
 
     fn fill_with<'a>(&'a self, things: &'a Things) -> Fill<'a> {
-        let Things { link, domain, app, project, template, preset, alias } = things;
+        let Things { link, domain, import, app, project, template, preset, alias } = things;
         Fill {
             workspace: &self.tenant.id,
             api_key: &self.api_key,
             link,
             domain,
+            import,
             app,
             project,
             template,
