@@ -9,6 +9,9 @@ use linkforty::{
 };
 use url::Url;
 
+/// Where warnings of all others lead.
+const OWN_REPORTS: &str = "https://go.example.test/report/";
+
 const NO_CLICK: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An answer.
@@ -63,7 +66,7 @@ impl Answered {
         }
     }
 
-    /// Says in what this is not what was told, if it is not. `report` is an address that warnings name.
+    /// Says in what this is not what was told, if it is not. `report` is an address that warnings name where the workspace has one.
     pub fn disagrees(&self, told: &Resolution, ids: &Ids, languages: &str, report: &str) -> Option<String> {
         if i32::from(self.status) != told.http_status {
             return Some("another status".to_owned());
@@ -80,7 +83,8 @@ impl Answered {
         let PageLinks { scheme_url, intent_url, ios_store_url, android_store_url, web_url } = known;
         let known =
             [scheme_url, intent_url, ios_store_url, android_store_url, web_url].map(|url| as_read(url));
-        let strange = self.links().find(|link| link != report && !known.contains(link));
+        let reports = |link: &str| link == report || link.starts_with(OWN_REPORTS);
+        let strange = self.links().find(|link| !reports(link) && !known.contains(link));
         strange.filter(|_| leads_on).map(|link| format!("a page that leads to {link}"))
     }
 
