@@ -15,11 +15,15 @@ const FILES: &[&str] = &[
     "linkforty/v1/resolution.proto",
     "linkforty/v1/routing_test.proto",
     "linkforty/v1/link_service.proto",
+    "linkforty/v1/project_service.proto",
+    "linkforty/v1/template_service.proto",
+    "linkforty/v1/utm_preset_service.proto",
     "linkforty/v1/analytics_service.proto",
     "linkforty/v1/app_service.proto",
     "linkforty/internal/v1/page_token.proto",
     "linkforty/internal/v1/click_record.proto",
     "linkforty/internal/v1/live_clicks.proto",
+    "linkforty/internal/v1/import_reading.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
@@ -33,6 +37,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".linkforty.internal.v1")
+        .bytes(".linkforty.v1.ImportChunkRequest.data")
+        .bytes(".linkforty.v1.ImportLinksRequest.data")
+        .bytes(".linkforty.v1.ExportLinksResponse.data")
+        .bytes(".linkforty.v1.ExportImportErrorsResponse.data")
+        .bytes(".linkforty.v1.QrStyle.logo")
+        .bytes(".linkforty.v1.GetQrCodeResponse.image")
         // Ordered, so that one message has one encoding: request ids compare encodings.
         .btree_map(".linkforty.v1")
         .compile_fds(descriptors)?;

@@ -11,9 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1-} in
   '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
-    links_in_database=1000000 unknown_codes=100000 cold_links=50000 ;;
+    links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 ;;
   quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
-    links_in_database=100000 unknown_codes=25000 cold_links=20000 ;;
+    links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=200000 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
@@ -29,7 +29,7 @@ if [ -z "${LINKFORTY_BENCH_PROGRAMS-}" ]; then
   command -v valgrind >/dev/null || .ci/apt-install valgrind
   # The server by itself, as a release is built: beside the benches it would get what tests ask of its dependencies.
   cargo build --release --bin linkforty >&2
-  benches=(null_server load start seed drain choose)
+  benches=(null_server load start seed drain choose lists)
   if [ "$mode" = full ]; then benches+=(micro); fi
   cargo build --release "${benches[@]/#/--bench=}" >&2
   # Cargo knows which of the files in target/ is the newest; it says so in JSON.
@@ -441,6 +441,13 @@ note "click record in the spool, p99" us "$(value record_p99_us <<<"$stored")"
 at_least "drain into Postgres" clicks/s 40000 "$(value rows_per_second <<<"$stored")"
 at_most "a stored click with all its indexes, at $(value rows <<<"$stored") clicks" bytes 300 "$(value bytes_per_click <<<"$stored")"
 note "what the dictionary, hourly counts and totals add to each" bytes "$(value extra_bytes_per_click <<<"$stored")"
+
+##### lists
+
+say "lists: pages of a workspace with $list_links links"
+listed=$(DATABASE_URL=$(new_database bench_lists) APP_ENV=development DATA_DIR=$scratch/lists \
+  "$(program lists)" "$list_links" 20 | tee -a /dev/stderr | tail -n 1)
+at_most "a page of links, p99 of the slowest question, at $(value list_links <<<"$listed") links" ms 50 "$(value list_p99_ms <<<"$listed")"
 
 ##### embedded mode
 

@@ -12,6 +12,11 @@ mod m20261122_000008_campaigns;
 mod m20261126_000003_routing_tests;
 mod m20261126_000005_domains;
 mod m20261126_000009_apps;
+mod m20261126_000012_options;
+mod m20261126_000013_histories;
+mod m20261126_000014_lists;
+mod m20261126_000015_reports;
+mod m20261126_000018_imports;
 mod sql;
 
 /// Knows every migration.
@@ -31,6 +36,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000003_routing_tests::Migration),
             Box::new(m20261126_000005_domains::Migration),
             Box::new(m20261126_000009_apps::Migration),
+            Box::new(m20261126_000012_options::Migration),
+            Box::new(m20261126_000013_histories::Migration),
+            Box::new(m20261126_000014_lists::Migration),
+            Box::new(m20261126_000015_reports::Migration),
+            Box::new(m20261126_000018_imports::Migration),
         ]
     }
 }

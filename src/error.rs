@@ -114,11 +114,14 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::DomainNotVerified
         | Reason::DomainLimitReached
         | Reason::AssociationFileTooLarge
-        | Reason::TooManyApps => Kind::Precondition,
+        | Reason::TooManyApps
+        | Reason::TemplateInUse
+        | Reason::TooManyAliases
+        | Reason::ImportDone => Kind::Precondition,
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
-        Reason::EtagMismatch => Kind::Aborted,
+        Reason::EtagMismatch | Reason::ImportOffsetMismatch => Kind::Aborted,
         Reason::RateLimited => Kind::Exhausted,
         Reason::ServerOverloaded | Reason::StoreUnavailable | Reason::ShuttingDown => Kind::Unavailable,
         Reason::DeadlineExceeded => Kind::Deadline,

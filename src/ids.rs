@@ -29,6 +29,11 @@ macro_rules! id {
                 Self(ids.uuid(now))
             }
 
+            /// Mints the id of something that was made elsewhere, at a moment that is over.
+            pub fn mint_past(ids: &Ids, made: Moment) -> Self {
+                Self(ids.past_uuid(made))
+            }
+
             /// Reads the id as clients write it: 36 characters with hyphens. `None` for anything else.
             pub fn parse(text: &str) -> Option<Self> {
                 parse(text).map(Self)
@@ -69,6 +74,16 @@ id! {
     AppId;
     /// A part of a link's limit of clicks that one node may use up.
     LeaseId;
+    /// What a visitor reported about a link.
+    ReportId;
+    /// A folder for links.
+    ProjectId;
+    /// What links have in common.
+    TemplateId;
+    /// Campaign parameters under a name.
+    UtmPresetId;
+    /// An import of a file of links.
+    ImportId;
 }
 
 /// Mints ids and random bytes.
@@ -100,6 +115,14 @@ impl Ids {
         let time = self.last.fetch_max(asked, Ordering::Relaxed).max(asked);
         let tail = self.lock().next_u64().to_le_bytes();
         at_tick(time, tail)
+    }
+
+    /// Mints a UUIDv7 whose time part is `made`, however long that is over. Ids of now do not wait for it, and those of one
+    /// moment have no order.
+    pub fn past_uuid(&self, made: Moment) -> Uuid {
+        let mut tail = [0_u8; 8];
+        self.fill(&mut tail);
+        at_tick(tick(made), tail)
     }
 
     /// Returns `N` random bytes.
@@ -186,6 +209,14 @@ mod tests {
         let ids = Ids::seeded(7);
         ids.uuid(from_micros(2_000_000_000));
         assert_eq!(time_of(ids.uuid(from_micros(1_000_000_000))), from_micros(2_000_000_000));
+    }
+
+    #[test]
+    fn ids_of_what_is_over_hold_its_moment() {
+        let ids = Ids::seeded(7);
+        ids.uuid(from_micros(2_000_000_000));
+        assert_eq!(time_of(ids.past_uuid(from_micros(1_000_000_000))), from_micros(1_000_000_000));
+        assert_eq!(time_of(ids.uuid(from_micros(2_000_001_000))), from_micros(2_000_001_000));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`rpc`], [`spool`], [`telemetry`].
+//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`qr`], [`rpc`], [`spool`], [`telemetry`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
@@ -32,6 +32,7 @@ pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod outbound;
+pub mod qr;
 pub mod rpc;
 pub mod spool;
 pub mod telemetry;

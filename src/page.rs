@@ -57,6 +57,11 @@ impl<T> Page<T> {
         Self { items: rows, next }
     }
 
+    /// Returns a page without rows, the last one.
+    pub fn nothing() -> Self {
+        Self { items: Vec::new(), next: None }
+    }
+
     /// Turns every row into something else.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(f).collect(), next: self.next }

@@ -2,7 +2,10 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 called wrongly, 78 bad settings (`EX_CONFIG` of sysexits.h), each of them named on stderr.
 
+mod api;
 mod config;
+mod export;
+mod import;
 mod key;
 mod migrate;
 mod operator;
@@ -65,6 +68,10 @@ enum Command {
     Spool(spool::Arguments),
     /// Checks a running deployment from outside: create, click, counted, deleted
     Smoke(smoke::Smoke),
+    /// Imports a file of links into a running deployment: CSV, Bitly, Dub, Shlink, Kutt, YOURLS, linkforty
+    Import(import::Import),
+    /// Writes the links of a running deployment to a file
+    Export(export::Export),
     /// Prints the version
     Version,
 }
@@ -75,16 +82,19 @@ pub fn run(cli: Cli) -> ExitCode {
         println!("linkforty {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
-    if let Some(Command::Smoke(smoke)) = cli.command {
-        // It talks to a deployment and reads none of this machine's settings.
-        return conclude(block_on(smoke.run()).map(|()| ExitCode::SUCCESS));
-    }
+    let command = match cli.command.unwrap_or(Command::Serve) {
+        // They talk to a deployment and read none of this machine's settings.
+        Command::Smoke(smoke) => return conclude(block_on(smoke.run()).map(|()| ExitCode::SUCCESS)),
+        Command::Import(import) => return conclude(block_on(import.run())),
+        Command::Export(export) => return conclude(block_on(export.run()).map(|()| ExitCode::SUCCESS)),
+        command => command,
+    };
     let data_dir = cli.data_dir.map(|dir| dir.display().to_string());
     let config = match Config::from_env_and(&|name| data_dir.clone().filter(|_| name == "DATA_DIR")) {
         Ok(config) => config,
         Err(problems) => return bad_settings(&problems),
     };
-    let outcome = match cli.command.unwrap_or(Command::Serve) {
+    let outcome = match command {
         Command::Serve => serve::run(config),
         Command::Migrate(command) => migrate::run(&config, &command),
         Command::Config(arguments) => config::run(&config, &arguments),
@@ -92,7 +102,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Workspace(command) => block_on(workspace::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
-        Command::Smoke(_) | Command::Version => Ok(ExitCode::SUCCESS),
+        Command::Smoke(_) | Command::Import(_) | Command::Export(_) | Command::Version => {
+            Ok(ExitCode::SUCCESS)
+        }
     };
     conclude(outcome)
 }

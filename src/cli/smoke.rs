@@ -10,12 +10,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    transport::{Channel, ClientTlsConfig, Endpoint},
-};
 
+use super::api::{Api, Caller};
 use crate::pb::v1::{
     CreateLinkRequest, DeleteLinkRequest, GetLinkRequest, Link, link_service_client::LinkServiceClient,
 };
@@ -30,12 +26,8 @@ pub(super) struct Smoke {
     /// Where visitors follow links.
     #[arg(long, default_value = "http://localhost:8080", value_name = "URL")]
     base_url: url::Url,
-    /// Where gRPC is served.
-    #[arg(long, default_value = "http://localhost:8081", value_name = "URL")]
-    api: String,
-    /// An API key with the scopes links.read and links.write.
-    #[arg(long, env = "LINKFORTY_KEY", hide_env_values = true, value_name = "KEY")]
-    key: String,
+    #[command(flatten)]
+    api: Api,
     /// Where the test link leads; nobody is sent there.
     #[arg(long, default_value = "https://example.com/linkforty-smoke", value_name = "URL")]
     destination: String,
@@ -52,7 +44,7 @@ impl Smoke {
     /// Runs the check and prints each step.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let patience = Duration::from_secs(self.patience);
-        let mut links = self.connect(patience).await?;
+        let mut links = self.api.links(patience).await?;
         let http = http_client();
 
         let created = links
@@ -128,35 +120,6 @@ impl Smoke {
         }
         println!("ok  deleted   gone after {} ms", started.elapsed().as_millis());
         Ok(())
-    }
-
-    async fn connect(&self, patience: Duration) -> anyhow::Result<LinkServiceClient<Caller>> {
-        let mut endpoint = Endpoint::from_shared(self.api.clone())
-            .context("--api is not a URL")?
-            .connect_timeout(patience)
-            .timeout(patience);
-        if self.api.starts_with("https:") {
-            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots())?;
-        }
-        let channel = endpoint.connect().await.with_context(|| format!("nothing answers at {}", self.api))?;
-        let mut bearer: MetadataValue<Ascii> =
-            format!("Bearer {}", self.key).parse().context("--key holds characters that no key has")?;
-        bearer.set_sensitive(true);
-        let caller: Caller = tonic::service::interceptor::InterceptedService::new(channel, Bearer(bearer));
-        Ok(LinkServiceClient::new(caller))
-    }
-}
-
-type Caller = tonic::service::interceptor::InterceptedService<Channel, Bearer>;
-
-/// Adds the key to every call.
-#[derive(Clone)]
-struct Bearer(MetadataValue<Ascii>);
-
-impl tonic::service::Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
     }
 }
 

@@ -79,7 +79,16 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::api_key::Entity>(db, "api_keys").await);
         wrong.extend(readable::<entity::idempotency_key::Entity>(db, "idempotency_keys").await);
         wrong.extend(readable::<entity::link::Entity>(db, "links").await);
+        wrong.extend(readable::<entity::link_revision::Entity>(db, "link_revisions").await);
+        wrong.extend(readable::<entity::link_report::Entity>(db, "link_reports").await);
+        wrong.extend(readable::<entity::link_tag::Entity>(db, "link_tags").await);
+        wrong.extend(readable::<entity::project::Entity>(db, "projects").await);
+        wrong.extend(readable::<entity::template::Entity>(db, "templates").await);
+        wrong.extend(readable::<entity::utm_preset::Entity>(db, "utm_presets").await);
         wrong.extend(readable::<entity::link_total::Entity>(db, "link_totals").await);
+        wrong.extend(readable::<entity::link_import::Entity>(db, "link_imports").await);
+        wrong.extend(readable::<entity::link_import_error::Entity>(db, "link_import_errors").await);
+        wrong.extend(readable::<entity::link_import_draft::Entity>(db, "link_import_drafts").await);
         wrong.extend(readable::<entity::click_rollup::Entity>(db, "click_rollups").await);
         wrong.extend(readable::<entity::click::Entity>(db, "clicks").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::{
     clock::Moment,
-    ids::{LinkId, WorkspaceId},
+    ids::{LinkId, ProjectId, TemplateId, WorkspaceId},
 };
 
 /// A short link.
@@ -77,6 +77,33 @@ pub struct Model {
     pub password_hash: Option<String>,
     /// A number of `linkforty.v1.LaunchpadMode`.
     pub launchpad_mode: i16,
+    /// The project it is kept in.
+    pub project_id: Option<ProjectId>,
+    /// The template it takes from what it does not set itself.
+    pub template_id: Option<TemplateId>,
+    /// What it is called elsewhere, unique in the workspace.
+    pub external_id: Option<String>,
+    /// Whom it belongs to elsewhere; empty when not set.
+    pub external_user_id: String,
+    /// What a link created with `reuse_existing` is found by again, unique in the workspace.
+    pub reuse_key: Option<Vec<u8>>,
+    /// Where it was made, in the client's words; may be empty.
+    pub source: String,
+    /// Whether lists leave it out.
+    pub archived: bool,
+    /// In seconds; 0: not set.
+    pub attribution_window: i32,
+    /// In seconds; 0: not set.
+    pub event_attribution_window: i32,
+    /// A number of `linkforty.v1.RedirectStatus`; 0: not set.
+    pub redirect_status: i16,
+    /// How long browsers may keep a redirect; 0: not set.
+    pub cache_seconds: i32,
+    /// An array of texts: the codes of the rows that name this one in `alias_of`.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub aliases: Json,
+    /// The link of which this row is a further code, and nothing else. It stands here so that one index knows all codes.
+    pub alias_of: Option<LinkId>,
     /// Protobuf, see `links/routing_tests.rs`; none when there are none.
     pub routing_tests: Option<Vec<u8>>,
     /// Goes up by one with every change; the etag is made of it.

@@ -28,11 +28,26 @@ pub enum LimitName {
     Unlock,
     /// Passwords that everybody together tries on one link; the key is its id.
     UnlockLink,
+    /// Links that somebody reports; the key is the address, of IPv6 its /64.
+    Report,
+    /// Reports of one link by everybody together; the key is its id.
+    ReportLink,
+    /// Pictures of codes that are drawn for an address, of IPv6 its /64.
+    QrCode,
 }
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 5] = [Self::Caller, Self::Address, Self::SignIn, Self::Unlock, Self::UnlockLink];
+    pub const ALL: [Self; 8] = [
+        Self::Caller,
+        Self::Address,
+        Self::SignIn,
+        Self::Unlock,
+        Self::UnlockLink,
+        Self::Report,
+        Self::ReportLink,
+        Self::QrCode,
+    ];
 
     /// Returns the limit's name as keys and metrics carry it.
     pub const fn name(self) -> &'static str {
@@ -42,6 +57,9 @@ impl LimitName {
             Self::SignIn => "sign_in",
             Self::Unlock => "unlock",
             Self::UnlockLink => "unlock_link",
+            Self::Report => "report",
+            Self::ReportLink => "report_link",
+            Self::QrCode => "qr_code",
         }
     }
 }
@@ -124,7 +142,7 @@ impl Limits for Unlimited {
 /// The rates of the settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Of callers, and of addresses without a credential.
+    /// Of callers, of addresses without a credential, and of codes drawn for an address.
     pub calls: Rate,
     /// Of attempts to sign in, and of passwords of links from one address.
     pub sign_in: Rate,
@@ -139,9 +157,9 @@ impl Rates {
     /// Returns the rate of a limit.
     pub const fn of(&self, name: LimitName) -> Rate {
         match name {
-            LimitName::Caller | LimitName::Address => self.calls,
-            LimitName::SignIn | LimitName::Unlock => self.sign_in,
-            LimitName::UnlockLink => self.unlock_link,
+            LimitName::Caller | LimitName::Address | LimitName::QrCode => self.calls,
+            LimitName::SignIn | LimitName::Unlock | LimitName::Report => self.sign_in,
+            LimitName::UnlockLink | LimitName::ReportLink => self.unlock_link,
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct ProcessLimits {
     sign_in: Limiter,
     unlock: Limiter,
     unlock_link: Limiter,
+    report: Limiter,
+    report_link: Limiter,
+    qr_code: Limiter,
     hand: Hand,
 }
 
@@ -43,6 +46,9 @@ impl ProcessLimits {
             sign_in: buckets(LimitName::SignIn),
             unlock: buckets(LimitName::Unlock),
             unlock_link: buckets(LimitName::UnlockLink),
+            report: buckets(LimitName::Report),
+            report_link: buckets(LimitName::ReportLink),
+            qr_code: buckets(LimitName::QrCode),
             hand,
         }
     }
@@ -74,6 +80,9 @@ impl ProcessLimits {
             LimitName::SignIn => &self.sign_in,
             LimitName::Unlock => &self.unlock,
             LimitName::UnlockLink => &self.unlock_link,
+            LimitName::Report => &self.report,
+            LimitName::ReportLink => &self.report_link,
+            LimitName::QrCode => &self.qr_code,
         }
     }
 }

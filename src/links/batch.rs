@@ -6,12 +6,13 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::Duration;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Code, Content, CountedLink, Draft, LinkChange, NewLink, Run, Shown, budget, changes::Changes, code_taken,
-    etag, homes_of, insert, routing_tests::Runner, seal, store, unknown, weight,
+    Code, CodeStyle, Content, CountedLink, Draft, Inserted, LinkChange, NewLink, Run, Shown, budget,
+    changes::Changes, etag, external_id_taken, homes_of, insert, related::Related, reuse, revisions,
+    routing_tests::Runner, save, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -40,39 +41,16 @@ pub async fn batch_create(
 ) -> Result<Results> {
     let now = env.now();
     seal_all(env, "links", items.iter_mut().flatten().map(|new| &mut new.content)).await?;
-    let tests = if items.iter().flatten().any(|new| !new.content.routing_tests.is_empty()) {
-        Some(Runner::open(env, &env.db.api, tenant.id, now).await?)
-    } else {
-        None
-    };
-    let mut drafts = Vec::with_capacity(items.len());
-    let mut draft = |homes: &Homes, items: Vec<Result<NewLink>>| -> Vec<Result<(LinkId, String)>> {
-        items
-            .into_iter()
-            .zip(0..)
-            .map(|(item, place)| {
-                // A microsecond apart, so that they are listed in the order they were sent in.
-                let (item, now) = (item?, now + Duration::microseconds(place));
-                let checks = item.checks;
-                let draft = Draft::of(env, tenant, homes, item, now).map_err(|none| none.at("domain"))?;
-                if let Some(tests) = &tests {
-                    tests.require(checks, None, &draft.link)?;
-                }
-                let key = (draft.link.id, draft.link.short_code.clone());
-                drafts.push(draft);
-                Ok(key)
-            })
-            .collect()
-    };
     if run == Run::CheckOnly {
-        let homes = homes_of(&env.db.api, tenant, items.iter().flatten()).await?;
-        let mut items = draft(&homes, items);
-        let mut would_be = would_be(env, drafts).await?;
+        let around = Around::of(env, &env.db.api, tenant, &items, now).await?;
+        let (items, drafts) = drafts(env, tenant, &around, items, now);
+        let mut would_be = would_be(env, tenant, drafts).await?;
         let results: Results = items
-            .drain(..)
+            .into_iter()
             .map(|item| {
-                let (id, code) = item?;
-                would_be.remove(&id).map(Shown::Draft).ok_or_else(|| code_taken(&code))
+                let draft = item?;
+                let found = would_be.stored.remove(&draft.id);
+                found.map(Shown::Draft).ok_or_else(|| would_be.refusal(draft.id).of(&draft))
             })
             .collect();
         weight::require("links", &results)?;
@@ -82,20 +60,78 @@ pub async fn batch_create(
     if let Claim::Made(outcome) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return replay(&tx, tenant, &outcome).await;
     }
-    let homes = homes_of(&tx, tenant, items.iter().flatten()).await?;
-    let mut items = draft(&homes, items);
-    let mut stored = insert(env, &tx, drafts).await?;
-    let changes = Changes::of(stored.values(), now);
+    let around = Around::of(env, &tx, tenant, &items, now).await?;
+    let (items, drafts) = drafts(env, tenant, &around, items, now);
+    let mut inserted = insert(env, &tx, drafts).await?;
+    let changes = Changes::of(inserted.stored.values(), now);
     let results: Results = items
-        .drain(..)
+        .into_iter()
         .map(|item| {
-            let (id, code) = item?;
-            let link = stored.remove(&id).ok_or_else(|| code_taken(&code))?;
+            let draft = item?;
+            let link = inserted.stored.remove(&draft.id);
+            let link = link.ok_or_else(|| inserted.refusal(draft.id).of(&draft))?;
             Ok(Shown::Link(CountedLink { link, clicks: 0 }))
         })
         .collect();
     weight::require("links", &results)?;
     finish(env, tx, changes, request.as_ref(), results).await
+}
+
+/// What stands around the items of a call.
+struct Around {
+    related: Related,
+    homes: Homes,
+    /// Runs the routing tests, if an item has any.
+    tests: Option<Runner>,
+}
+
+impl Around {
+    async fn of(
+        env: &Env,
+        db: &impl ConnectionTrait,
+        tenant: &Tenant,
+        items: &[Result<NewLink>],
+        now: Moment,
+    ) -> Result<Self> {
+        let contents: Vec<&Content> = items.iter().flatten().map(|new| &new.content).collect();
+        let tests = if contents.iter().all(|content| content.routing_tests.is_empty()) {
+            None
+        } else {
+            Some(Runner::open(env, db, tenant.id, now).await?)
+        };
+        let related = Related::of_new(db, tenant.id, &contents).await?;
+        Ok(Self { related, homes: homes_of(db, tenant, items.iter().flatten()).await?, tests })
+    }
+}
+
+/// Makes drafts of the items that can be, and returns for each item the link that it would be.
+fn drafts(
+    env: &Env,
+    tenant: &Tenant,
+    around: &Around,
+    items: Vec<Result<NewLink>>,
+    now: Moment,
+) -> (Vec<Result<Model>>, Vec<Draft>) {
+    let mut drafts = Vec::with_capacity(items.len());
+    let items = items
+        .into_iter()
+        .zip(0..)
+        .map(|(item, place)| {
+            let mut new = item?;
+            around.related.settle("", &mut new.content)?;
+            let checks = new.checks;
+            // A microsecond apart, so that they are listed in the order they were sent in.
+            let now = now + Duration::microseconds(place);
+            let draft = Draft::of(env, tenant, &around.homes, new, CodeStyle::Short, now)
+                .map_err(|none| none.at("domain"))?;
+            if let Some(tests) = &around.tests {
+                tests.require(checks, None, &draft.link)?;
+            }
+            drafts.push(draft.clone());
+            Ok(draft.link)
+        })
+        .collect();
+    (items, drafts)
 }
 
 /// Changes links.
@@ -115,6 +151,8 @@ pub async fn batch_update(
     let ids: Vec<LinkId> = items.iter().flatten().map(|change| change.id).collect();
     let stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
     let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
+    let (asked, links): (Vec<_>, Vec<_>) = (items.iter().flatten().collect(), stored.values().collect());
+    let related = Related::of_changes(&tx, tenant.id, &asked, &links).await?;
     let tested = items.iter().flatten().any(|change| !change.content.routing_tests.is_empty())
         || stored.values().any(|link| link.routing_tests.is_some());
     let tests = if tested { Some(Runner::open(env, &tx, tenant.id, now).await?) } else { None };
@@ -122,24 +160,30 @@ pub async fn batch_update(
     let mut results: Results = items
         .into_iter()
         .map(|item| {
-            let link = change(item?, &stored, tests.as_ref(), &mut changed, now)?;
+            let link = change(item?, (&stored, &related, tests.as_ref()), &mut changed, now)?;
             let clicks = clicks.get(&link.id).copied().unwrap_or(0);
             Ok(Shown::Link(CountedLink { link, clicks }))
         })
         .collect();
+    let clashes = reuse::clashes(&tx, tenant.id, &changed).await?;
+    changed.retain(|link| !clashes.contains(&link.id));
+    for id in clashes {
+        refuse(&mut results, id, external_id_taken);
+    }
     weight::require("updates", &results)?;
     if run == Run::CheckOnly {
         tx.rollback().await?;
         return Ok(results);
     }
-    let saved = store::save(&tx, tenant.id, &changed).await?;
+    let saved = save(&tx, tenant, &changed).await?;
     changed.retain(|link| {
         let lost = !saved.contains(&link.id);
         if lost {
-            refuse(&mut results, link.id);
+            refuse(&mut results, link.id, etag::mismatch);
         }
         !lost
     });
+    revisions::record(env, &tx, tenant, &revisions::pairs(&stored, &changed)).await?;
     finish(env, tx, Changes::of(&changed, now), request.as_ref(), results).await
 }
 
@@ -195,34 +239,42 @@ async fn seal_all<'a>(env: &Env, field: &str, contents: impl Iterator<Item = &'a
 }
 
 /// Returns the drafts that could be created, as they would be.
-async fn would_be(env: &Env, drafts: Vec<Draft>) -> Result<HashMap<LinkId, Model>> {
+async fn would_be(env: &Env, tenant: &Tenant, drafts: Vec<Draft>) -> Result<Inserted> {
     let asked = drafts.iter().filter(|draft| draft.code == Code::Asked);
     let codes: HashSet<(&str, &str)> =
         asked.map(|draft| (draft.link.domain.as_str(), draft.link.short_code.as_str())).collect();
     let mut taken = store::taken(&env.db.api, codes).await?;
-    let mut free = HashMap::new();
+    let external = drafts.iter().filter_map(|draft| draft.link.external_id.clone()).collect();
+    let mut external = store::external_ids(&env.db.api, tenant.id, external).await?;
+    let mut free = Inserted::default();
     for mut draft in drafts {
-        if draft.code == Code::Made {
-            draft.link.short_code.clear();
-        } else if !taken.insert((draft.link.domain.clone(), draft.link.short_code.clone())) {
-            continue;
+        let id = draft.link.id;
+        let mut is_free =
+            |draft: &Draft| taken.insert((draft.link.domain.clone(), draft.link.short_code.clone()));
+        if let Some(wanted) = &draft.link.external_id
+            && *external.entry(wanted.clone()).or_insert(id) != id
+        {
+            free.existing.insert(id);
+        } else if draft.code != Code::Asked || is_free(&draft) {
+            if draft.code != Code::Asked {
+                draft.link.short_code.clear();
+            }
+            free.stored.insert(id, draft.link);
         }
-        free.insert(draft.link.id, draft.link);
     }
     Ok(free)
 }
 
 fn change(
     change: LinkChange,
-    stored: &HashMap<LinkId, Model>,
-    tests: Option<&Runner>,
+    (stored, related, tests): (&HashMap<LinkId, Model>, &Related, Option<&Runner>),
     changed: &mut Vec<Model>,
     now: Moment,
 ) -> Result<Model> {
     let stored = stored.get(&change.id).ok_or_else(unknown)?;
     etag::require(&change.etag, stored)?;
     let checks = change.checks;
-    let link = change.apply(stored, now)?;
+    let link = change.apply(stored, now, related)?;
     if let Some(tests) = tests {
         tests.require(checks, Some(stored), &link)?;
     }
@@ -232,11 +284,11 @@ fn change(
     Ok(link)
 }
 
-/// Takes back the good result of a link that somebody changed in between.
-fn refuse(results: &mut Results, id: LinkId) {
+/// Takes back the good result of a link that cannot be changed after all.
+fn refuse(results: &mut Results, id: LinkId, why: fn() -> Error) {
     for result in results {
         if matches!(result, Ok(Shown::Link(shown)) if shown.link.id == id) {
-            *result = Err(etag::mismatch());
+            *result = Err(why());
         }
     }
 }

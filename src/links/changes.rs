@@ -8,6 +8,7 @@ use std::{str::Lines, time::Duration};
 
 use bytes::Bytes;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use serde_json::Value;
 use tracing::Instrument as _;
 
 use super::resolve;
@@ -40,8 +41,12 @@ impl Changes {
     pub fn of<'a>(links: impl IntoIterator<Item = &'a link::Model>, now: Moment) -> Self {
         let mut changes = Self::default();
         let mut in_message = 0;
-        for link in links {
-            let lines = format!("{}\n{}", link.domain, link.short_code);
+        let codes = links.into_iter().flat_map(|link| {
+            let aliases = link.aliases.as_array().into_iter().flatten().filter_map(Value::as_str);
+            std::iter::once(&*link.short_code).chain(aliases).map(|code| (&*link.domain, code))
+        });
+        for (domain, code) in codes {
+            let lines = format!("{domain}\n{code}");
             match changes.messages.last_mut() {
                 Some(last) if in_message < MESSAGE_LINKS && last.len() + 1 + lines.len() <= MESSAGE_BYTES => {
                     last.push('\n');
@@ -53,7 +58,7 @@ impl Changes {
                     in_message = 1;
                 }
             }
-            changes.keys.push(shared_key(&link.domain, &link.short_code));
+            changes.keys.push(shared_key(domain, code));
         }
         for message in &mut changes.messages {
             message.push('\n');
@@ -164,6 +169,19 @@ mod tests {
             disable_reason: String::new(),
             password_hash: None,
             launchpad_mode: 0,
+            project_id: None,
+            template_id: None,
+            external_id: None,
+            external_user_id: String::new(),
+            reuse_key: None,
+            source: String::new(),
+            archived: false,
+            attribution_window: 0,
+            event_attribution_window: 0,
+            redirect_status: 0,
+            cache_seconds: 0,
+            aliases: serde_json::json!([]),
+            alias_of: None,
             routing_tests: None,
             version: 1,
             create_time: now,
@@ -197,6 +215,14 @@ mod tests {
         ] {
             assert_eq!((read(message).count(), made_at(message)), (links, moment), "{message:?}");
         }
+    }
+
+    #[test]
+    fn further_codes_are_told_with_their_link() {
+        let link = link::Model { aliases: serde_json::json!(["y", "z"]), ..link("x".into()) };
+        let changes = Changes::of([&link], from_micros(5));
+        assert_eq!(changes.messages, ["\nx\n\ny\n\nz\n5"]);
+        assert_eq!(changes.keys, ["link::x", "link::y", "link::z"]);
     }
 
     #[test]

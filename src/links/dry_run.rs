@@ -12,7 +12,8 @@ use super::{
     described::{self, check_query},
     etag,
     fields::{NOT_A_UUID, moment},
-    store, target, unknown, wire,
+    related::Related,
+    store, target, templates, unknown, wire,
 };
 use crate::{
     clock::{Moment, cut},
@@ -173,7 +174,8 @@ pub async fn dry_run(
             etag::require(&edit.etag, &stored)?;
             // That there is one is all that matters.
             edit.content.password_hash = (!edit.content.password.is_empty()).then(String::new);
-            edit.apply(&stored, now)?
+            let related = Related::of_changes(db, tenant.id, &[&edit], &[&stored]).await?;
+            edit.apply(&stored, now, &related)?
         }
     };
     let house = target::find_house(db, tenant.id).await?.share();
@@ -182,6 +184,10 @@ pub async fn dry_run(
         let used_up = limit > 0 && budget::recorded(db, tenant.id, link.id).await? >= limit;
         visitor.used_up = Some(used_up);
     }
-    let target = Target::of(&link, house);
+    let template = match link.template_id {
+        Some(id) => templates::store::find(db, tenant.id, id).await?,
+        None => None,
+    };
+    let target = Target::of(&link, house, template.as_ref());
     Ok(decide(&env.geo, &target, &visitor, time.unwrap_or(now), Detail::Reasons))
 }

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest;
+use uuid::Uuid;
 
 use crate::{
     entity::link,
@@ -10,9 +11,14 @@ use crate::{
 
 /// Returns the etag of a link: opaque, another one for every version.
 pub fn of(link: &link::Model) -> String {
+    of_version(link.id.0, link.version)
+}
+
+/// Returns the etag of a version of anything.
+pub fn of_version(id: Uuid, version: i64) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(link.id.0.as_bytes());
-    hash.update(&link.version.to_be_bytes());
+    hash.update(id.as_bytes());
+    hash.update(&version.to_be_bytes());
     URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..9])
 }
 
@@ -26,8 +32,13 @@ pub fn require(given: &str, stored: &link::Model) -> Result<()> {
 
 /// Says that the link is not what it was when it was read.
 pub fn mismatch() -> Error {
+    mismatch_of("link")
+}
+
+/// Says that something is not what it was when it was read.
+pub fn mismatch_of(what: &str) -> Error {
     Error::new(
         Reason::EtagMismatch,
-        "the link was changed since it was read: read it again and repeat the change",
+        format!("the {what} was changed since it was read: read it again and repeat the change"),
     )
 }

@@ -38,6 +38,12 @@ pub struct Extras {
     pub deep_link_path: Box<str>,
     /// Whether visitors see the launchpad.
     pub launchpad: v1::LaunchpadMode,
+    /// What may stand before the code in a path: the slug of the template; empty when there is none.
+    pub slug: Box<str>,
+    /// What a redirect is answered with.
+    pub redirect_status: v1::RedirectStatus,
+    /// How long a browser may keep a redirect, in seconds.
+    pub cache_seconds: u32,
 }
 
 impl Extras {

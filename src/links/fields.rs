@@ -1,22 +1,24 @@
 //! What clients send of a link, parsed once at the door: every violation is found, and after it the types are right.
 
-use std::{collections::BTreeSet, mem::take};
+use std::{collections::BTreeSet, mem::take, ops::RangeInclusive};
 
-use prost_types::{FieldMask, Timestamp};
+use prost_types::{Duration, FieldMask, Timestamp};
 use url::Url;
 
 use super::{
     app_fields::{self, Texts},
     code,
     described::{Checks, Decide},
-    extras, routing, routing_tests,
+    extras,
+    related::Related,
+    routing, routing_tests,
 };
 use crate::{
     clock::{Moment, cut},
     destination_url, domains,
     entity::link,
     error::{Error, Result, Violations},
-    ids::LinkId,
+    ids::{LinkId, ProjectId, TemplateId},
     pb::v1,
 };
 
@@ -30,7 +32,13 @@ const MAX_REASON: usize = 1000;
 /// The longest password of a link, in characters.
 pub const MAX_PASSWORD: usize = 200;
 const MAX_CLICKS: i64 = 1_000_000_000;
-const MAX_TAGS: usize = 50;
+pub(super) const MAX_TAGS: usize = 50;
+const MAX_EXTERNAL: usize = 255;
+const MAX_SOURCE: usize = 50;
+/// What stands for no template where an id would.
+pub(super) const NONE: &str = "none";
+const WINDOW: RangeInclusive<i64> = 3600..=90 * 86_400;
+const CACHE: RangeInclusive<i64> = 0..=86_400;
 const MAX_TAG: usize = 50;
 
 /// A link somebody wants.
@@ -91,6 +99,39 @@ pub struct Content {
     pub password_hash: Option<String>,
     pub launchpad_mode: i16,
     pub routing_tests: Vec<v1::RoutingTest>,
+    pub project_id: Option<ProjectId>,
+    pub template: Template,
+    /// In seconds; 0: not set. So are the other two.
+    pub attribution_window: i32,
+    pub event_attribution_window: i32,
+    pub external_id: Option<String>,
+    pub external_user_id: String,
+    pub archived: bool,
+    pub redirect_status: i16,
+    pub cache_seconds: i32,
+    pub source: String,
+}
+
+/// Which template somebody wants for a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Template {
+    /// They did not say: the default of the workspace for a new link, none for one that there is.
+    #[default]
+    Unsaid,
+    /// None.
+    None,
+    /// This one.
+    This(TemplateId),
+}
+
+impl Template {
+    /// Returns the template by its id.
+    pub const fn id(self) -> Option<TemplateId> {
+        match self {
+            Self::This(id) => Some(id),
+            Self::Unsaid | Self::None => None,
+        }
+    }
 }
 
 /// What somebody wants changed about a link.
@@ -141,11 +182,21 @@ pub enum Field {
     DisableReason,
     Password,
     LaunchpadMode,
+    ProjectId,
+    TemplateId,
+    AttributionWindow,
+    EventAttributionWindow,
+    ExternalId,
+    ExternalUserId,
+    Archived,
+    RedirectStatus,
+    CacheDuration,
+    Source,
     RoutingTests,
 }
 
 impl Field {
-    const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::DestinationUrl,
         Self::Title,
         Self::Description,
@@ -173,10 +224,21 @@ impl Field {
         Self::DisableReason,
         Self::Password,
         Self::LaunchpadMode,
+        Self::ProjectId,
+        Self::TemplateId,
+        Self::AttributionWindow,
+        Self::EventAttributionWindow,
+        Self::ExternalId,
+        Self::ExternalUserId,
+        Self::Archived,
+        Self::RedirectStatus,
+        Self::CacheDuration,
+        Self::Source,
         Self::RoutingTests,
     ];
 
-    const fn name(self) -> &'static str {
+    /// Returns its name in the contract.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::DestinationUrl => "destination_url",
             Self::Title => "title",
@@ -205,6 +267,16 @@ impl Field {
             Self::DisableReason => "disable_reason",
             Self::Password => "password",
             Self::LaunchpadMode => "launchpad_mode",
+            Self::ProjectId => "project_id",
+            Self::TemplateId => "template_id",
+            Self::AttributionWindow => "attribution_window",
+            Self::EventAttributionWindow => "event_attribution_window",
+            Self::ExternalId => "external_id",
+            Self::ExternalUserId => "external_user_id",
+            Self::Archived => "archived",
+            Self::RedirectStatus => "redirect_status",
+            Self::CacheDuration => "cache_duration",
+            Self::Source => "source",
             Self::RoutingTests => "routing_tests",
         }
     }
@@ -238,6 +310,16 @@ impl Field {
             Self::DisableReason => !link.disable_reason.is_empty(),
             Self::Password => !link.password.is_empty(),
             Self::LaunchpadMode => link.launchpad_mode != 0,
+            Self::ProjectId => !link.project_id.is_empty(),
+            Self::TemplateId => !link.template_id.is_empty(),
+            Self::AttributionWindow => link.attribution_window.is_some(),
+            Self::EventAttributionWindow => link.event_attribution_window.is_some(),
+            Self::ExternalId => !link.external_id.is_empty(),
+            Self::ExternalUserId => !link.external_user_id.is_empty(),
+            Self::Archived => link.archived,
+            Self::RedirectStatus => link.redirect_status != 0,
+            Self::CacheDuration => link.cache_duration.is_some(),
+            Self::Source => !link.source.is_empty(),
             Self::RoutingTests => !link.routing_tests.is_empty(),
         }
     }
@@ -253,10 +335,11 @@ const ADDRESSES: [Field; 7] = [
     Field::IosUniversalLink,
     Field::AndroidAppLink,
 ];
-const NO_ADDRESS: &str = "is required, unless another address of the link is set";
+pub(super) const NO_ADDRESS: &str = "is required, unless another address of the link is set";
 
 /// Fields of a link that clients may send and that change nothing.
-const OUTPUT_ONLY: [&str; 9] = [
+const OUTPUT_ONLY: [&str; 10] = [
+    "aliases",
     "id",
     "workspace_id",
     "domain",
@@ -275,6 +358,8 @@ pub struct Door<'a> {
     pub own: &'a Url,
     /// What the paths of violations begin with: empty, or ending in a dot.
     pub path: &'static str,
+    /// Whether links get a template that leads somewhere unless they say otherwise.
+    pub default_leads: bool,
     /// What runs the routing tests of the link; `None`: nobody does.
     pub decide: Option<Decide>,
 }
@@ -286,7 +371,13 @@ impl Door<'_> {
         let mut wrong = Violations::default();
         let place = wrong.take(&self.name("domain"), self.place(&link.domain)).unwrap_or(Place::Anywhere);
         let short_code = wrong.take(&self.name("short_code"), asked_code(&link.short_code)).flatten();
-        if !ADDRESSES.into_iter().any(|field| field.is_set(&link)) {
+        // Whether a template that is named leads anywhere is seen when it is looked up.
+        let by_template = match &*link.template_id {
+            "" => self.default_leads,
+            NONE => false,
+            _ => true,
+        };
+        if !by_template && !has_address(&link) {
             wrong.add(self.name("destination_url"), NO_ADDRESS);
         }
         let content = self.content(&Field::ALL.into(), link, &mut wrong);
@@ -341,7 +432,12 @@ impl Door<'_> {
         Error::invalid_field(self.path.trim_end_matches('.'), "is required")
     }
 
-    fn content(&self, fields: &BTreeSet<Field>, link: v1::Link, wrong: &mut Violations) -> Content {
+    pub(super) fn content(
+        &self,
+        fields: &BTreeSet<Field>,
+        link: v1::Link,
+        wrong: &mut Violations,
+    ) -> Content {
         let asked = |field| fields.contains(&field);
         let mut url = |field: Field, raw: String| {
             if raw.is_empty() || !asked(field) {
@@ -424,6 +520,45 @@ impl Door<'_> {
         if asked(Field::LaunchpadMode) && v1::LaunchpadMode::try_from(link.launchpad_mode).is_err() {
             wrong.add(self.name("launchpad_mode"), "is no mode this server knows");
         }
+        let project_id = if asked(Field::ProjectId) && !link.project_id.is_empty() {
+            let id = ProjectId::parse(&link.project_id).ok_or(NOT_A_UUID);
+            wrong.take(&self.name("project_id"), id)
+        } else {
+            None
+        };
+        let template = match &*link.template_id {
+            _ if !asked(Field::TemplateId) => Template::Unsaid,
+            "" => Template::Unsaid,
+            NONE => Template::None,
+            id => {
+                let id = TemplateId::parse(id).ok_or("must be a UUID of 36 characters, or none");
+                wrong.take(&self.name("template_id"), id).map_or(Template::None, Template::This)
+            }
+        };
+        for (field, text, most) in [
+            (Field::ExternalId, &link.external_id, MAX_EXTERNAL),
+            (Field::ExternalUserId, &link.external_user_id, MAX_EXTERNAL),
+            (Field::Source, &link.source, MAX_SOURCE),
+        ] {
+            if asked(field) {
+                self.text(field.name(), text, most, &[], wrong);
+            }
+        }
+        let mut seconds = |field: Field, given: Option<Duration>, range, description| {
+            let Some(given) = given.filter(|_| asked(field)) else { return 0 };
+            wrong
+                .take(&self.name(field.name()), whole_seconds(&given, range, description))
+                .unwrap_or_default()
+        };
+        let window = "must be 1 hour to 90 days, in whole seconds";
+        let attribution_window = seconds(Field::AttributionWindow, link.attribution_window, &WINDOW, window);
+        let event_attribution_window =
+            seconds(Field::EventAttributionWindow, link.event_attribution_window, &WINDOW, window);
+        let cache = "must be at most 24 hours, in whole seconds";
+        let cache_seconds = seconds(Field::CacheDuration, link.cache_duration, &CACHE, cache);
+        if asked(Field::RedirectStatus) && v1::RedirectStatus::try_from(link.redirect_status).is_err() {
+            wrong.add(self.name("redirect_status"), "is no status this server knows");
+        }
         Content {
             destination_url,
             title: link.title,
@@ -457,17 +592,25 @@ impl Door<'_> {
                 Ok(v1::LaunchpadMode::Inherit) => 0,
                 _ => i16::try_from(link.launchpad_mode).unwrap_or_default(),
             },
+            project_id,
+            template,
+            attribution_window,
+            event_attribution_window,
+            external_id: Some(link.external_id).filter(|id| !id.is_empty()),
+            external_user_id: link.external_user_id,
+            archived: link.archived,
+            redirect_status: match v1::RedirectStatus::try_from(link.redirect_status) {
+                Ok(v1::RedirectStatus::Inherit) => 0,
+                _ => i16::try_from(link.redirect_status).unwrap_or_default(),
+            },
+            cache_seconds,
+            source: link.source,
             routing_tests,
         }
     }
 
     fn text(&self, field: &str, text: &str, max: usize, controls: &[char], wrong: &mut Violations) {
-        if text.chars().nth(max).is_some() {
-            wrong.add(self.name(field), format!("must have at most {max} characters"));
-        }
-        if text.chars().any(|character| character.is_control() && !controls.contains(&character)) {
-            wrong.add(self.name(field), "must not contain control characters");
-        }
+        check_text(&self.name(field), text, max, controls, wrong);
     }
 
     fn tags(&self, given: &[String], wrong: &mut Violations) -> Vec<String> {
@@ -491,6 +634,66 @@ impl Door<'_> {
     }
 }
 
+/// Notes what is wrong with a text that may have at most `max` characters, and of control characters `controls`.
+pub(super) fn check_text(path: &str, text: &str, max: usize, controls: &[char], wrong: &mut Violations) {
+    if text.chars().nth(max).is_some() {
+        wrong.add(path, format!("must have at most {max} characters"));
+    }
+    if text.chars().any(|character| character.is_control() && !controls.contains(&character)) {
+        wrong.add(path, "must not contain control characters");
+    }
+}
+
+impl Content {
+    /// Says whether the link leads somewhere by itself.
+    pub(super) fn has_address(&self) -> bool {
+        let addresses = [
+            &self.destination_url,
+            &self.ios_url,
+            &self.android_url,
+            &self.web_url,
+            &self.app_scheme,
+            &self.ios_universal_link,
+            &self.android_app_link,
+        ];
+        addresses.into_iter().any(|address| !address.is_empty())
+    }
+}
+
+/// Says whether a template leads somewhere.
+pub(super) fn leads(defaults: &v1::LinkDefaults) -> bool {
+    let addresses = [
+        &defaults.destination_url,
+        &defaults.ios_url,
+        &defaults.android_url,
+        &defaults.web_url,
+        &defaults.app_scheme,
+        &defaults.ios_universal_link,
+        &defaults.android_app_link,
+    ];
+    addresses.into_iter().any(|address| !address.is_empty())
+}
+
+/// Says whether a link leads somewhere by itself.
+pub(super) fn has_address(link: &v1::Link) -> bool {
+    ADDRESSES.into_iter().any(|field| field.is_set(link))
+}
+
+/// Reads a span of time, or says what is wrong with it.
+pub(super) fn whole_seconds(
+    given: &Duration,
+    range: &RangeInclusive<i64>,
+    description: &'static str,
+) -> Result<i32, &'static str> {
+    let seconds = Some(given.seconds).filter(|seconds| given.nanos == 0 && range.contains(seconds));
+    seconds.and_then(|seconds| i32::try_from(seconds).ok()).ok_or(description)
+}
+
+/// Writes a span of time; 0: none is set.
+pub(super) fn duration(seconds: i32) -> Option<Duration> {
+    (seconds != 0).then(|| Duration { seconds: seconds.into(), nanos: 0 })
+}
+
 fn asked_code(code: &str) -> Result<Option<String>, &'static str> {
     if code.is_empty() { Ok(None) } else { code::check(code).map(|()| Some(code.to_owned())) }
 }
@@ -503,7 +706,7 @@ fn check_order(start: Option<Moment>, expire: Option<Moment>, path: &str, wrong:
     }
 }
 
-fn leads_somewhere(link: &link::Model) -> bool {
+pub(super) fn leads_somewhere(link: &link::Model) -> bool {
     let addresses = [
         &link.destination_url,
         &link.ios_url,
@@ -557,7 +760,7 @@ fn read_mask(mask: Option<&FieldMask>, link: &v1::Link, wrong: &mut Violations) 
 
 impl LinkChange {
     /// Returns the link as the change leaves it.
-    pub fn apply(self, stored: &link::Model, now: Moment) -> Result<link::Model> {
+    pub(super) fn apply(self, stored: &link::Model, now: Moment, related: &Related) -> Result<link::Model> {
         let path = self.checks.path;
         if !self.short_code.is_empty() && self.short_code != stored.short_code {
             return Err(Error::invalid_field(
@@ -565,6 +768,8 @@ impl LinkChange {
                 "cannot change after creation: leave it out, or send the stored one",
             ));
         }
+        let mut wrong = Violations::default();
+        related.check(path, &self.content, &mut wrong);
         let mut link = stored.clone();
         let mut content = self.content;
         for field in self.fields {
@@ -598,12 +803,23 @@ impl LinkChange {
                 Field::DisableReason => link.disable_reason = take(&mut content.disable_reason),
                 Field::Password => link.password_hash = content.password_hash.take(),
                 Field::LaunchpadMode => link.launchpad_mode = content.launchpad_mode,
+                Field::ProjectId => link.project_id = content.project_id,
+                Field::TemplateId => link.template_id = content.template.id(),
+                Field::AttributionWindow => link.attribution_window = content.attribution_window,
+                Field::EventAttributionWindow => {
+                    link.event_attribution_window = content.event_attribution_window;
+                }
+                Field::ExternalId => link.external_id = content.external_id.take(),
+                Field::ExternalUserId => link.external_user_id = take(&mut content.external_user_id),
+                Field::Archived => link.archived = content.archived,
+                Field::RedirectStatus => link.redirect_status = content.redirect_status,
+                Field::CacheDuration => link.cache_seconds = content.cache_seconds,
+                Field::Source => link.source = take(&mut content.source),
                 Field::RoutingTests => link.routing_tests = routing_tests::to_bytes(&content.routing_tests),
             }
         }
-        let mut wrong = Violations::default();
         check_order(link.start_time, link.expire_time, path, &mut wrong);
-        if !leads_somewhere(&link) {
+        if !leads_somewhere(&link) && !related.leads(link.template_id) {
             wrong.add(format!("{path}destination_url"), NO_ADDRESS);
         }
         // What changes nothing is no change: the etag stays good.
@@ -643,9 +859,9 @@ mod tests {
             (&["*"], &Field::ALL, true, 0),
             (&["*", "title"], &Field::ALL, true, 0),
             (&["title", "tags", "title"], &[Field::Title, Field::Tags], false, 0),
-            (&["etag", "id", "click_count", "domain"], &[], false, 0),
+            (&["etag", "id", "click_count", "domain", "aliases"], &[], false, 0),
             (&["short_code"], &[], false, 1),
-            (&["title", "Title", "tags.0", "", " title", "project_id"], &[Field::Title], false, 5),
+            (&["title", "Title", "tags.0", "", " title", "project"], &[Field::Title], false, 5),
         ] {
             let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
             let mut wrong = Violations::default();

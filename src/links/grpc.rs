@@ -2,21 +2,33 @@
 
 use std::mem::take;
 
-use tonic::{Request, Response, Status};
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Checks, Decide, Run, dry_run, wire};
+use super::{
+    Checks, Decide, Door, Run, dry_run,
+    export::{self, Export},
+    import::{self, Inbound},
+    qr, wire,
+};
 use crate::{
     env::Env,
-    error::Result,
+    error::{Error, Reason, Result},
     links,
     pb::v1::{
-        BatchCreateLinksRequest, BatchCreateLinksResponse, BatchDeleteLinksRequest, BatchDeleteLinksResponse,
-        BatchUpdateLinksRequest, BatchUpdateLinksResponse, CreateLinkRequest, CreateLinkResponse,
-        DeleteLinkRequest, DeleteLinkResponse, DuplicateLinkRequest, DuplicateLinkResponse, GetLinkRequest,
-        GetLinkResponse, ListLinksRequest, ListLinksResponse, ResolveLinkRequest, ResolveLinkResponse,
-        UpdateLinkRequest, UpdateLinkResponse, link_service_server::LinkService,
+        self, AddAliasRequest, AddAliasResponse, BatchCreateLinksRequest, BatchCreateLinksResponse,
+        BatchDeleteLinksRequest, BatchDeleteLinksResponse, BatchUpdateLinksRequest, BatchUpdateLinksResponse,
+        CreateLinkRequest, CreateLinkResponse, DeleteLinkRequest, DeleteLinkResponse, DuplicateLinkRequest,
+        DuplicateLinkResponse, ExportImportErrorsRequest, ExportImportErrorsResponse, ExportLinksRequest,
+        ExportLinksResponse, GetImportRequest, GetImportResponse, GetLinkRequest, GetLinkResponse,
+        GetQrCodeRequest, GetQrCodeResponse, ImportChunkRequest, ImportChunkResponse, ImportLinksRequest,
+        ImportLinksResponse, ListLinkReportsRequest, ListLinkReportsResponse, ListLinkRevisionsRequest,
+        ListLinkRevisionsResponse, ListLinksRequest, ListLinksResponse, RemoveAliasRequest,
+        RemoveAliasResponse, ResolveLinkRequest, ResolveLinkResponse, RestoreLinkRevisionRequest,
+        RestoreLinkRevisionResponse, StartImportRequest, StartImportResponse, UpdateLinkRequest,
+        UpdateLinkResponse, link_service_server::LinkService,
     },
-    rpc::{self, Permission},
+    rpc::{self, Leaving, Permission, Recheck},
     workspaces,
 };
 
@@ -50,10 +62,13 @@ impl LinkService for LinkApi {
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "CreateLink", &request_id, &request, run);
+            let default_leads = wire::default_leads(env, &tenant, request.link.as_slice()).await?;
+            let how = wire::creation(&request);
             let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
-            let (new, once) = wire::both(door.new_link(request.link), once)?;
-            let shown = Box::pin(links::create(env, &tenant, new, once, run)).await?;
-            Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
+            let new = Door { default_leads, ..door }.new_link(request.link);
+            let ((new, how), once) = wire::both(wire::both(new, how), once)?;
+            let (shown, reused) = Box::pin(links::create(env, &tenant, new, how, once, run)).await?;
+            Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)), reused })
         })
         .await
     }
@@ -151,6 +166,110 @@ impl LinkService for LinkApi {
         .await
     }
 
+    async fn add_alias(
+        &self,
+        request: Request<AddAliasRequest>,
+    ) -> Result<Response<AddAliasResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "AddAlias", &request_id, &request, Run::Store);
+            let (id, (alias, once)) =
+                wire::both(wire::link_id(&request.link_id), wire::both(wire::alias(&request.alias), once))?;
+            let shown = links::add_alias(env, &tenant, id, alias, once).await?;
+            Ok(AddAliasResponse { link: Some(wire::shown(&env.config, shown)) })
+        })
+        .await
+    }
+
+    async fn remove_alias(
+        &self,
+        request: Request<RemoveAliasRequest>,
+    ) -> Result<Response<RemoveAliasResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "RemoveAlias", &request_id, &request, Run::Store);
+            let (id, once) = wire::both(wire::link_id(&request.link_id), once)?;
+            let shown = links::remove_alias(env, &tenant, id, &request.alias, once).await?;
+            Ok(RemoveAliasResponse { link: Some(wire::shown(&env.config, shown)) })
+        })
+        .await
+    }
+
+    async fn list_link_revisions(
+        &self,
+        request: Request<ListLinkRevisionsRequest>,
+    ) -> Result<Response<ListLinkRevisionsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let id = wire::link_id(&request.link_id);
+            let question =
+                [b"ListLinkRevisions\0", request.link_id.as_bytes(), tenant.id.0.as_bytes()].concat();
+            let page = env.pages.request(request.page_size, &request.page_token, &question, env.now());
+            let (id, page) = wire::both(id, page)?;
+            let page = links::list_revisions(env, &tenant, id, &page).await?;
+            Ok(ListLinkRevisionsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
+                revisions: page.items.into_iter().map(wire::revision).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn list_link_reports(
+        &self,
+        request: Request<ListLinkReportsRequest>,
+    ) -> Result<Response<ListLinkReportsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let id =
+                Some(&request.link_id).filter(|id| !id.is_empty()).map(|id| wire::link_id(id)).transpose();
+            let question =
+                [b"ListLinkReports\0", request.link_id.as_bytes(), tenant.id.0.as_bytes()].concat();
+            let page = env.pages.request(request.page_size, &request.page_token, &question, env.now());
+            let (id, page) = wire::both(id, page)?;
+            let page = links::list_reports(env, &tenant, id, &page).await?;
+            Ok(ListLinkReportsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
+                reports: page.items.into_iter().map(v1::LinkReport::from).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn restore_link_revision(
+        &self,
+        request: Request<RestoreLinkRevisionRequest>,
+    ) -> Result<Response<RestoreLinkRevisionResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "RestoreLinkRevision", &request_id, &request, Run::Store);
+            let (id, once) = wire::both(wire::link_id(&request.link_id), once)?;
+            let which = (id, request.revision);
+            let change = (request.etag, self.checks(false));
+            let shown = Box::pin(links::restore_revision(env, &tenant, which, change, once)).await?;
+            Ok(RestoreLinkRevisionResponse { link: Some(wire::shown(&env.config, shown)) })
+        })
+        .await
+    }
+
     async fn batch_create_links(
         &self,
         request: Request<BatchCreateLinksRequest>,
@@ -166,7 +285,9 @@ impl LinkService for LinkApi {
             // New links have no ids that could repeat.
             let ((), once) =
                 wire::both(wire::check_batch("links", "", request.links.iter().map(|_| "")), once)?;
-            let door = wire::door(env, "", self.checks(request.ignore_failing_tests));
+            let default_leads = wire::default_leads(env, &tenant, &request.links).await?;
+            let door =
+                Door { default_leads, ..wire::door(env, "", self.checks(request.ignore_failing_tests)) };
             let items = request.links.into_iter().map(|link| door.new_link(Some(link))).collect();
             let results = links::batch_create(env, &tenant, items, once, run).await?;
             let (results, succeeded, failed) = wire::results(&env.config, results);
@@ -233,6 +354,132 @@ impl LinkService for LinkApi {
             let question = dry_run::question(env, request)?;
             let resolution = Box::pin(links::dry_run(env, &tenant, question, self.decide)).await?;
             Ok(ResolveLinkResponse { resolution: Some(resolution) })
+        })
+        .await
+    }
+
+    async fn start_import(
+        &self,
+        request: Request<StartImportRequest>,
+    ) -> Result<Response<StartImportResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let request_id = take(&mut request.request_id);
+            let once = wire::once(env, &tenant, "StartImport", &request_id, &request, Run::Store);
+            let (terms, once) = wire::both(import::started(request), once)?;
+            let started = import::start(env, &tenant, terms, once).await?;
+            Ok(StartImportResponse { import: Some(import::shown(&started)?) })
+        })
+        .await
+    }
+
+    type ImportLinksStream = BoxStream<'static, Result<ImportLinksResponse, Status>>;
+
+    async fn import_links(
+        &self,
+        request: Request<Streaming<ImportLinksRequest>>,
+    ) -> Result<Response<Self::ImportLinksStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let caller = rpc::caller(&request)?;
+            let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
+            let mut parts = request.into_inner();
+            // It says which workspace and which import, so there is no answer without it.
+            let first = parts.message().await.map_err(|status| import::unreadable(&status))?;
+            let first = first.ok_or_else(|| Error::new(Reason::NotGrpc, "the stream holds no message"))?;
+            let tenant = workspaces::enter(env, &caller, &first.workspace_id, Permission::LinksWrite).await?;
+            import::get(env, &tenant, import::import_id(&first.import_id)?).await?;
+            import::stream(env, tenant, &first, Inbound { parts, recheck, leaving, decide: self.decide })
+        };
+        let answers = opened.await.map_err(|error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn import_chunk(
+        &self,
+        request: Request<ImportChunkRequest>,
+    ) -> Result<Response<ImportChunkResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let part = import::check_part(request.offset, &request.data);
+            let (id, ()) = wire::both(import::import_id(&request.import_id), part)?;
+            import::chunk(env, &tenant, id, request, self.decide).await
+        })
+        .await
+    }
+
+    async fn get_import(
+        &self,
+        request: Request<GetImportRequest>,
+    ) -> Result<Response<GetImportResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let found = import::get(env, &tenant, import::import_id(&request.import_id)?).await?;
+            Ok(GetImportResponse { import: Some(import::shown(&found)?) })
+        })
+        .await
+    }
+
+    type ExportImportErrorsStream = BoxStream<'static, Result<ExportImportErrorsResponse, Status>>;
+
+    async fn export_import_errors(
+        &self,
+        request: Request<ExportImportErrorsRequest>,
+    ) -> Result<Response<Self::ExportImportErrorsStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            import::errors(env, &tenant, import::import_id(&request.import_id)?).await
+        };
+        let rows = opened.await.map_err(|error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(rows)))
+    }
+
+    type ExportLinksStream = BoxStream<'static, Result<ExportLinksResponse, Status>>;
+
+    async fn export_links(
+        &self,
+        request: Request<ExportLinksRequest>,
+    ) -> Result<Response<Self::ExportLinksStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let caller = rpc::caller(&request)?;
+            let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
+            let request = request.into_inner();
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let question = wire::export_question(&tenant, &request);
+            let page = env.pages.request(0, &request.page_token, &question, env.now());
+            let ((format, query), page) = wire::both(wire::export_query(&request), page)?;
+            let export = Export { format, query, after: page.after, question, recheck, leaving };
+            Ok(export::export(env, tenant, export))
+        };
+        let parts = opened.await.map_err(|error: Error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn get_qr_code(
+        &self,
+        request: Request<GetQrCodeRequest>,
+    ) -> Result<Response<GetQrCodeResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            let (link, style) = wire::both(wire::link_id(&request.link_id), qr::read(request.style))?;
+            qr::draw(env, &tenant, link, style).await
         })
         .await
     }

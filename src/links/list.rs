@@ -1,23 +1,31 @@
 //! Lists of links: what is asked, and the query that answers it. Pages end with a row, not with a number, so they cost
 //! the same however far in they are.
 
+use chrono::Duration;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, ExprTrait as _, Order, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, SimpleExpr},
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement,
+    sea_query::{Expr, Query, SimpleExpr},
 };
+use uuid::Uuid;
 
 use super::{
-    store::{CountedLink, clicks, counted},
+    store::{CountedLink, counted},
     weight::{self, ANSWER_BYTES},
 };
 use crate::{
     clock::Moment,
     db::{Dialect, dialect},
-    entity::link::{Column, Entity},
-    ids::{LinkId, WorkspaceId},
+    entity::{
+        link::{Column, Entity},
+        link_tag, link_total,
+    },
+    ids::{LinkId, WorkspaceId, floor},
     page::{Cursor, Page, PageRequest},
 };
+
+/// How far a clock may have gone back, so that an id says a later moment than its link.
+const CLOCK: Duration = Duration::days(1);
 
 /// Which links, in which order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,10 +38,46 @@ pub struct LinkQuery {
     pub created_before: Option<Moment>,
     /// Having all of these tags.
     pub tags: Vec<String>,
+    /// In which project.
+    pub project: Kin,
+    /// Of which template.
+    pub template: Kin,
+    /// What becomes of archived ones.
+    pub archived: Archived,
+    /// With this id elsewhere; empty: any.
+    pub external_id: String,
+    /// Of this user elsewhere; empty: any.
+    pub external_user_id: String,
+    /// Made there; empty: anywhere.
+    pub source: String,
     /// Containing this text somewhere; empty: any.
     pub search: String,
     /// In which order.
     pub order: LinkOrder,
+}
+
+/// What a list is about a thing that links may name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kin {
+    /// Any or none of them.
+    #[default]
+    Any,
+    /// None of them.
+    None,
+    /// This one.
+    This(Uuid),
+}
+
+/// What a list shows of archived links.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Archived {
+    /// None of them.
+    #[default]
+    Hidden,
+    /// Them alone.
+    Only,
+    /// Them among the others.
+    Included,
 }
 
 /// The order of a list.
@@ -57,29 +101,27 @@ pub(super) async fn list(
     query: &LinkQuery,
     page: &PageRequest,
 ) -> Result<Page<CountedLink>, DbErr> {
-    let on = dialect(db.get_database_backend());
-    let mut select = counted(workspace).filter(conditions(query, on));
-    if let Some(cursor) = &page.after {
-        let Some(after) = after(query.order, cursor, on) else {
-            return Ok(Page { items: Vec::new(), next: None });
-        };
-        select = select.filter(after);
+    let most = u64::from(page.size) + 1;
+    let mut rows = Vec::new();
+    let mut after = page.after.as_ref();
+    if query.order == LinkOrder::MostClicked && after.is_none_or(|after| !after.key.is_empty()) {
+        let Some(select) = most_clicked(db, workspace, query, after) else { return Ok(Page::nothing()) };
+        rows = select.limit(most).into_model::<CountedLink>().all(db).await?;
+        // What comes behind them begins anew.
+        after = None;
     }
-    let id = (Entity, Column::Id);
-    let rows = match query.order {
-        LinkOrder::Newest => select.order_by(Expr::col(id), Order::Desc),
-        LinkOrder::Oldest => select.order_by(Expr::col(id), Order::Asc),
-        LinkOrder::MostClicked => select.order_by(clicks(), Order::Desc).order_by(Expr::col(id), Order::Desc),
-        LinkOrder::Title => select.order_by(title(on), Order::Asc).order_by(Expr::col(id), Order::Asc),
+    let counted = rows.len();
+    if (counted as u64) < most {
+        let Some(select) = others(db, workspace, query, after) else { return Ok(Page::nothing()) };
+        let left = most - counted as u64;
+        rows.extend(select.limit(left).into_model::<CountedLink>().all(db).await?);
     }
-    .limit(u64::from(page.size) + 1)
-    .into_model::<CountedLink>()
-    .all(db)
-    .await?;
     let size = fitting(rows.iter().map(|counted| weight::of(&counted.link)), page.size);
     Ok(Page::of(rows, size, |last| Cursor {
         key: match query.order {
             LinkOrder::Newest | LinkOrder::Oldest => String::new(),
+            // The page ends among those that nobody ever clicked.
+            LinkOrder::MostClicked if size as usize > counted => String::new(),
             LinkOrder::MostClicked => last.clicks.to_string(),
             LinkOrder::Title => last.link.title.clone(),
         },
@@ -87,8 +129,85 @@ pub(super) async fn list(
     }))
 }
 
+/// Returns the statements that a page is read with, the second only if the first does not fill it: to look at how a database
+/// goes about them.
+pub fn list_statements(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    query: &LinkQuery,
+    page: &PageRequest,
+) -> Vec<Statement> {
+    let after = page.after.as_ref();
+    let first = (query.order == LinkOrder::MostClicked).then(|| most_clicked(db, workspace, query, after));
+    let all = first.into_iter().chain([others(db, workspace, query, after)]).flatten();
+    all.map(|select| select.limit(u64::from(page.size) + 1).build(db.get_database_backend())).collect()
+}
+
+/// Selects the links that somebody ever clicked, most clicked first, in the order of the index of their counts.
+fn most_clicked(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    query: &LinkQuery,
+    after: Option<&Cursor>,
+) -> Option<Select<Entity>> {
+    use crate::entity::link_total::{Column as Total, Entity as Totals};
+    let (count, id) = (Expr::col((Totals, Total::Clicks)), Expr::col((Totals, Total::LinkId)));
+    // Also the first page begins after something: SQLite takes the index for where to begin, and not for the order alone.
+    let (clicks, last) = match after {
+        Some(after) => (after.key.parse::<i64>().ok()?, LinkId::parse(&after.id)?),
+        None => (i64::MAX, LinkId(Uuid::max())),
+    };
+    let select = counted(workspace)
+        .filter(conditions(query, dialect(db.get_database_backend())))
+        .filter(Expr::col((Totals, Total::WorkspaceId)).eq(workspace))
+        .filter(pair(count.clone(), id.clone()).lt(pair(clicks, last)))
+        .order_by(count, Order::Desc)
+        .order_by(id, Order::Desc);
+    Some(select)
+}
+
+/// Selects links in any other order; those that nobody ever clicked are behind the most clicked ones, newest first.
+fn others(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    query: &LinkQuery,
+    after: Option<&Cursor>,
+) -> Option<Select<Entity>> {
+    let on = dialect(db.get_database_backend());
+    let last = match after {
+        Some(after) => Some(LinkId::parse(&after.id)?),
+        None => None,
+    };
+    let id = Expr::col((Entity, Column::Id));
+    let select = counted(workspace).filter(conditions(query, on));
+    Some(match query.order {
+        LinkOrder::Newest => {
+            select.apply_if(last.map(|last| id.clone().lt(last)), Select::filter).order_by(id, Order::Desc)
+        }
+        LinkOrder::Oldest => {
+            select.apply_if(last.map(|last| id.clone().gt(last)), Select::filter).order_by(id, Order::Asc)
+        }
+        LinkOrder::MostClicked => select
+            .filter(Expr::col((link_total::Entity, link_total::Column::LinkId)).is_null())
+            .apply_if(last.map(|last| id.clone().lt(last)), Select::filter)
+            .order_by(id, Order::Desc),
+        LinkOrder::Title => {
+            let title = Expr::col((Entity, Column::Title));
+            let behind = last
+                .zip(after)
+                .map(|(last, after)| pair(title.clone(), id.clone()).gt(pair(after.key.as_str(), last)));
+            select.apply_if(behind, Select::filter).order_by(title, Order::Asc).order_by(id, Order::Asc)
+        }
+    })
+}
+
+/// Two values that are compared as one: unlike two conditions, that is a place in an index.
+fn pair(first: impl Into<SimpleExpr>, second: impl Into<SimpleExpr>) -> SimpleExpr {
+    Expr::tuple([first.into(), second.into()])
+}
+
 /// Returns how many of the first `most` rows make a page: at least one, and no more than a message can carry.
-fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
+pub(super) fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
     let mut bytes = 0;
     for (place, weight) in (0..most).zip(weights) {
         bytes += weight;
@@ -99,68 +218,100 @@ fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
     most
 }
 
-/// Returns what holds for the rows after the one a page ended with.
-fn after(order: LinkOrder, cursor: &Cursor, on: Dialect) -> Option<Condition> {
-    let last = LinkId::parse(&cursor.id)?;
-    let id = || Expr::col((Entity, Column::Id));
-    let all = |condition: SimpleExpr| Condition::all().add(condition);
-    Some(match order {
-        LinkOrder::Newest => all(id().lt(last)),
-        LinkOrder::Oldest => all(id().gt(last)),
-        LinkOrder::MostClicked => {
-            let most: i64 = cursor.key.parse().ok()?;
-            Condition::any().add(clicks().lt(most)).add(all(clicks().eq(most)).add(id().lt(last)))
-        }
-        LinkOrder::Title => {
-            let key = cursor.key.as_str();
-            Condition::any().add(title(on).gt(key)).add(all(title(on).eq(key)).add(id().gt(last)))
-        }
-    })
-}
-
 fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
-    let LinkQuery { active, created_after, created_before, tags, search, order: _ } = query;
+    let LinkQuery {
+        active,
+        created_after,
+        created_before,
+        tags,
+        project,
+        template,
+        archived,
+        external_id,
+        external_user_id,
+        source,
+        search,
+        order: _,
+    } = query;
+    let id = || Expr::col((Entity, Column::Id));
+    // Written out, because an index of some rows is used only where the statement itself says that it is about those.
     let mut all = Condition::all()
-        .add_option(active.map(|active| Column::Active.eq(active)))
+        .add_option(active.map(|active| {
+            Expr::cust(if active { r#""links"."active" = TRUE"# } else { r#""links"."active" = FALSE"# })
+        }))
+        // Ids hold the moment of creation, as far as the clock never went back; they say where in the index to look.
+        .add_option(created_after.map(|from| id().gte(floor(from))))
+        .add_option(created_before.map(|until| id().lt(floor(until + CLOCK))))
         .add_option(created_after.map(|from| Column::CreateTime.gte(from)))
-        .add_option(created_before.map(|until| Column::CreateTime.lt(until)));
-    for tag in tags {
-        all = all.add(match on {
-            Dialect::Postgres => {
-                Expr::cust_with_values(r#""links"."tags" @> $1"#, [serde_json::json!([tag])])
-            }
-            Dialect::Sqlite => Expr::cust_with_values(
-                r#"EXISTS (SELECT 1 FROM json_each("links"."tags") AS tag WHERE tag.value = ?)"#,
-                [tag.as_str()],
-            ),
+        .add_option(created_before.map(|until| Column::CreateTime.lt(until)))
+        .add_option(kin(Column::ProjectId, *project))
+        .add_option(kin(Column::TemplateId, *template))
+        .add_option(match archived {
+            Archived::Hidden => Some(Expr::cust(r#""links"."archived" = FALSE"#)),
+            Archived::Only => Some(Expr::cust(r#""links"."archived" = TRUE"#)),
+            Archived::Included => None,
         });
+    if !external_id.is_empty() {
+        all = all.add(Column::ExternalId.eq(external_id.as_str()));
+    }
+    if !external_user_id.is_empty() {
+        all = all.add(Column::ExternalUserId.eq(external_user_id.as_str()));
+        all = all.add(Expr::cust(r#""links"."external_user_id" <> ''"#));
+    }
+    if !source.is_empty() {
+        all = all.add(Column::Source.eq(source.as_str())).add(Expr::cust(r#""links"."source" <> ''"#));
+    }
+    for tag in tags {
+        let mut tagged = Query::select();
+        tagged
+            .column(link_tag::Column::LinkId)
+            .from(link_tag::Entity)
+            .and_where(
+                Expr::col((link_tag::Entity, link_tag::Column::WorkspaceId))
+                    .equals((Entity, Column::WorkspaceId)),
+            )
+            .and_where(link_tag::Column::Tag.eq(tag.as_str()))
+            .and_where(Expr::col((link_tag::Entity, link_tag::Column::LinkId)).equals((Entity, Column::Id)));
+        all = all.add(Expr::exists(tagged));
     }
     if !search.is_empty() {
-        let pattern = contains(search);
-        let mut any = Condition::any();
-        for column in ["short_code", "title", "description", "destination_url"] {
-            any = any.add(match on {
-                // The collation C knows no letters but ASCII's, as SQLite does.
-                Dialect::Postgres => Expr::cust_with_values(
-                    format!(r#"lower("links"."{column}" COLLATE "C") LIKE $1 ESCAPE '!'"#),
-                    [pattern.as_str()],
-                ),
-                Dialect::Sqlite => Expr::cust_with_values(
-                    format!(r#"lower("links"."{column}") LIKE ? ESCAPE '!'"#),
-                    [pattern.as_str()],
-                ),
-            });
-        }
-        all = all.add(any);
+        all = all.add(searched(search, on));
     }
     all
 }
 
-/// Returns the title as it is sorted. Postgres sorts by the language of the database unless told otherwise.
-fn title(on: Dialect) -> SimpleExpr {
+fn kin(column: Column, wanted: Kin) -> Option<SimpleExpr> {
+    match wanted {
+        Kin::Any => None,
+        Kin::None => Some(column.is_null()),
+        Kin::This(id) => Some(column.eq(id)),
+    }
+}
+
+/// Returns what holds for links whose texts contain `search`. Each store finds them by three characters in a row; a shorter text
+/// is looked for link by link.
+fn searched(search: &str, on: Dialect) -> SimpleExpr {
+    let pattern = contains(search);
     match on {
-        Dialect::Postgres => Expr::cust(r#""links"."title" COLLATE "C""#),
-        Dialect::Sqlite => Expr::cust(r#""links"."title" COLLATE BINARY"#),
+        // The expression of the index `links_search_idx`, to the letter. The collation C knows no letters but ASCII's, as
+        // SQLite does.
+        Dialect::Postgres => Expr::cust_with_values(
+            r#"lower(("links"."short_code" || E'\n' || "links"."title" || E'\n' || "links"."description" || E'\n' || "links"."destination_url") COLLATE "C") LIKE $1 ESCAPE '!'"#,
+            [pattern],
+        ),
+        Dialect::Sqlite if search.chars().nth(2).is_some() => {
+            // A phrase in quotes is what it says; its quotes are doubled. It is found without regard to any case, so the
+            // pattern has the last word.
+            let phrase = format!("\"{}\"", search.replace('"', "\"\""));
+            Expr::cust_with_values(
+                r#""links"."id" IN (SELECT "link_id" FROM "link_texts" WHERE "number" IN (SELECT "rowid" FROM "links_search" WHERE "links_search" MATCH ?) AND lower("text") LIKE ? ESCAPE '!')"#,
+                [phrase, pattern],
+            )
+        }
+        Dialect::Sqlite => Expr::cust_with_values(
+            r#"lower("links"."short_code" || char(10) || "links"."title" || char(10) || "links"."description" || char(10) || "links"."destination_url") LIKE ? ESCAPE '!'"#,
+            [pattern],
+        ),
     }
 }
 

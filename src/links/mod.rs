@@ -7,8 +7,13 @@
 //! | `dry_run.rs` | what becomes of a visit, asked and not made |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
 //! | `list.rs` `store.rs` | queries |
+//! | `codes.rs` `aliases.rs` `reuse.rs` | generated codes; further codes of a link; links that are there already |
+//! | `revisions.rs` `reports.rs` | what links were before they were changed; what visitors report about them |
+//! | `related.rs` `projects/` `templates/` `presets/` | what links name of their workspace, and what they take from it |
 //! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
+//! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
+//! | `qr.rs` | the codes that lead to links |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
 //!
@@ -16,25 +21,40 @@
 //! replaced by another. A change that is stored is told to every node. No limit of
 //! clicks is passed, however many ask on however many nodes. A call repeated under its `request_id` has one effect.
 
+mod aliases;
 mod app_fields;
 mod batch;
 mod budget;
 mod changes;
 mod code;
+mod codes;
 mod condition;
 mod described;
 mod dry_run;
 mod etag;
+mod export;
 mod extras;
 mod fields;
+mod flat;
 mod grpc;
+mod import;
 mod list;
+mod moments;
+mod presets;
+mod projects;
+mod qr;
+mod related;
+mod reports;
 mod resolve;
+mod reuse;
+mod revisions;
 mod routing;
 mod routing_tests;
 mod snapshot;
+mod spreadsheet;
 mod store;
 mod target;
+mod templates;
 mod weight;
 mod wire;
 
@@ -43,34 +63,43 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::ConnectionTrait;
 
 pub use self::{
+    aliases::{add_alias, remove_alias},
     app_fields::check_scheme,
     batch::{batch_create, batch_delete, batch_update},
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
+    codes::CodeStyle,
     condition::{Condition, SystemRange, Times, Version},
     described::{Checks, Decide, Described, DescribedPlace, Detail},
     dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, Place, moment, timestamp},
     grpc::LinkApi,
-    list::{LinkOrder, LinkQuery},
+    import::sweep as sweep_imports,
+    list::{Archived, Kin, LinkOrder, LinkQuery, list_statements},
+    presets::UtmPresetApi,
+    projects::ProjectApi,
+    qr::{read_query as read_qr_query, undrawable},
+    reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
+    revisions::{list_revisions, restore_revision},
     routing::{Rule, Rules},
     snapshot::Snapshots,
     store::{CountedLink, find_password},
     target::{Decoration, Target},
+    templates::TemplateApi,
     wire::both,
 };
-use self::{changes::Changes, code::Alphabet, fields::MAX_TITLE};
+use self::{changes::Changes, code::Alphabet, fields::MAX_TITLE, related::Related};
 use crate::{
     clock::Moment,
-    domains::{self, Homes},
+    domains::{self, Home, Homes},
     entity::link::Model,
     env::Env,
     error::{Error, Reason, Result},
     hashing::{self, Whose},
     idempotency::{self, Claim, Request},
-    ids::LinkId,
+    ids::{LinkId, UtmPresetId},
     page::{Page, PageRequest},
     workspaces::Tenant,
 };
@@ -101,36 +130,84 @@ pub enum Shown {
     Id(LinkId),
 }
 
-/// Creates a link.
+/// How a link is created.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Creation {
+    /// How its code is made, unless one is asked for.
+    pub style: CodeStyle,
+    /// What to do when there is such a link already.
+    pub existing: Existing,
+    /// Which preset it takes campaign parameters from.
+    pub preset: Option<UtmPresetId>,
+}
+
+/// What to do when there is such a link already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Fail if two such may not be, otherwise make another.
+    #[default]
+    Refuse,
+    /// Return it.
+    Reuse,
+}
+
+/// Creates a link, or returns the one that is there already. Says which.
 pub async fn create(
     env: &Env,
     tenant: &Tenant,
     mut new: NewLink,
+    how: Creation,
     request: Option<Request>,
     run: Run,
-) -> Result<Shown> {
+) -> Result<(Shown, bool)> {
     let now = env.now();
     seal(env, &mut new.content).await?;
-    let checks = new.checks;
+    presets::apply(env, tenant, how.preset, &mut new.content).await?;
     if run == Run::CheckOnly {
+        let related = Related::of_new(&env.db.api, tenant.id, &[&new.content]).await?;
+        related.settle("link.", &mut new.content)?;
+        let checks = new.checks;
         let homes = homes_of(&env.db.api, tenant, [&new]).await?;
-        let draft = Draft::of(env, tenant, &homes, new, now).map_err(|none| none.at("link.domain"))?;
+        let mut draft =
+            Draft::of(env, tenant, &homes, new, how.style, now).map_err(|none| none.at("link.domain"))?;
+        if let Some(found) = reuse::find(env, &env.db.api, tenant, &mut draft, how.existing).await? {
+            return Ok((Shown::Link(found), true));
+        }
         routing_tests::require(env, &env.db.api, checks, None, &draft.link, now).await?;
-        return draft.check(env).await.map(Shown::Draft);
+        return Ok((Shown::Draft(draft.check(env).await?), false));
     }
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
-        return made_earlier(&tx, tenant, &id).await;
+        return Ok((made_earlier(&tx, tenant, &id).await?, false));
     }
+    let related = Related::of_new(&tx, tenant.id, &[&new.content]).await?;
+    related.settle("link.", &mut new.content)?;
+    let checks = new.checks;
     let homes = homes_of(&tx, tenant, [&new]).await?;
-    let draft = Draft::of(env, tenant, &homes, new, now).map_err(|none| none.at("link.domain"))?;
-    routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
-    let link = insert_one(env, &tx, draft).await?;
-    idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
-    let changes = Changes::of([&link], now);
-    changes.notify(&tx).await?;
-    changes.commit(env, tx).await?;
-    Ok(Shown::Link(CountedLink { link, clicks: 0 }))
+    let mut draft =
+        Draft::of(env, tenant, &homes, new, how.style, now).map_err(|none| none.at("link.domain"))?;
+    let mut found = reuse::find(env, &tx, tenant, &mut draft, how.existing).await?;
+    if found.is_none() {
+        routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
+        match insert_one(env, &tx, &draft).await? {
+            Ok(link) => {
+                idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
+                let changes = Changes::of([&link], now);
+                changes.notify(&tx).await?;
+                changes.commit(env, tx).await?;
+                return Ok((Shown::Link(CountedLink { link, clicks: 0 }), false));
+            }
+            // Somebody created it at the same time.
+            Err(Refusal::Exists) if how.existing == Existing::Reuse => {
+                found = reuse::find(env, &tx, tenant, &mut draft, how.existing).await?;
+            }
+            Err(refusal) => return Err(refusal.of(&draft.link)),
+        }
+    }
+    let found = found.ok_or_else(|| Refusal::Exists.of(&draft.link))?;
+    idempotency::made(&tx, request.as_ref(), found.link.id.to_string()).await?;
+    tx.commit().await?;
+    Ok((Shown::Link(found), true))
 }
 
 /// Makes a hash of the password in what somebody sent. Before the transaction: it takes a while.
@@ -180,8 +257,9 @@ pub async fn update(
     let id = change.id;
     let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(&change.etag, &stored)?;
+    let related = Related::of_changes(&tx, tenant.id, &[&change], &[&stored]).await?;
     let checks = change.checks;
-    let link = change.apply(&stored, now)?;
+    let link = change.apply(&stored, now, &related)?;
     routing_tests::require(env, &tx, checks, Some(&stored), &link, now).await?;
     let clicks = store::clicks_of(&tx, tenant.id, [id]).await?.remove(&id).unwrap_or(0);
     if run == Run::CheckOnly {
@@ -189,14 +267,28 @@ pub async fn update(
         return Ok(Shown::Link(CountedLink { link, clicks }));
     }
     let changed = if link.version == stored.version { Vec::new() } else { vec![link.clone()] };
-    if store::save(&tx, tenant.id, &changed).await?.len() != changed.len() {
+    if save(&tx, tenant, &changed).await?.len() != changed.len() {
         return Err(etag::mismatch());
     }
+    let changes_of: Vec<_> = changed.iter().map(|link| (&stored, link)).collect();
+    revisions::record(env, &tx, tenant, &changes_of).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;
     Ok(Shown::Link(CountedLink { link, clicks }))
+}
+
+/// Stores changed links. An external id that somebody took at this very moment fails the call as a whole.
+async fn save(
+    tx: &sea_orm::DatabaseTransaction,
+    tenant: &Tenant,
+    changed: &[Model],
+) -> Result<HashSet<LinkId>> {
+    store::save(tx, tenant.id, changed).await.map_err(|error| match error.sql_err() {
+        Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => external_id_taken(),
+        _ => error.into(),
+    })
 }
 
 /// Deletes a link for good. Its clicks stay in the totals of the workspace.
@@ -239,7 +331,7 @@ pub async fn duplicate(
     let homes = domains::homes(&tx, tenant, domains::host_of(&original.domain)).await?;
     let draft = Draft::copy(env, &homes, original.clone(), short_code, now);
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
-    let link = insert_one(env, &tx, draft).await?;
+    let link = insert_one(env, &tx, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
@@ -271,24 +363,56 @@ async fn homes_of<'a>(
     domains::homes(db, tenant, hosts).await
 }
 
+/// Returns the domain that a link lives on, if it is among these and not gone.
+fn home_of<'a>(homes: &'a Homes, link: &Model) -> Option<&'a Home> {
+    let home = domains::host_of(&link.domain).and_then(|host| homes.named(host));
+    home.filter(|home| home.namespace == link.domain)
+}
+
 /// A link that is not stored yet.
+#[derive(Debug, Clone)]
 struct Draft {
     link: Model,
     code: Code,
     alphabet: Alphabet,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Code {
     /// Somebody wants this one and no other.
     Asked,
-    /// Any will do.
-    Made,
+    /// Any of this style will do.
+    Made(CodeStyle),
+}
+
+/// Why a draft is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The code it asks for is in use.
+    Code,
+    /// There is a link with its external id, or one that it should not repeat.
+    Exists,
+}
+
+impl Refusal {
+    fn of(self, draft: &Model) -> Error {
+        match self {
+            Self::Code => code_taken(&draft.short_code),
+            Self::Exists => external_id_taken(),
+        }
+    }
 }
 
 impl Draft {
     /// Fails when the workspace has no such domain.
-    fn of(env: &Env, tenant: &Tenant, homes: &Homes, new: NewLink, now: Moment) -> Result<Self, NoDomain> {
+    fn of(
+        env: &Env,
+        tenant: &Tenant,
+        homes: &Homes,
+        new: NewLink,
+        style: CodeStyle,
+        now: Moment,
+    ) -> Result<Self, NoDomain> {
         let content = new.content;
         let home = match &new.place {
             Place::Own => None,
@@ -296,7 +420,7 @@ impl Draft {
             Place::Host(host) => Some(homes.named(host).ok_or(NoDomain)?),
         };
         let alphabet = Alphabet::of(home);
-        let (short_code, code) = Self::code(env, new.short_code, alphabet);
+        let (short_code, code) = Self::code(env, new.short_code, alphabet, style);
         let link = Model {
             id: LinkId::mint(&env.ids, now),
             workspace_id: tenant.id,
@@ -329,6 +453,19 @@ impl Draft {
             disable_reason: content.disable_reason,
             password_hash: content.password_hash,
             launchpad_mode: content.launchpad_mode,
+            project_id: content.project_id,
+            template_id: content.template.id(),
+            external_id: content.external_id,
+            external_user_id: content.external_user_id,
+            reuse_key: None,
+            source: content.source,
+            archived: content.archived,
+            attribution_window: content.attribution_window,
+            event_attribution_window: content.event_attribution_window,
+            redirect_status: content.redirect_status,
+            cache_seconds: content.cache_seconds,
+            aliases: serde_json::json!([]),
+            alias_of: None,
             routing_tests: routing_tests::to_bytes(&content.routing_tests),
             version: 1,
             create_time: now,
@@ -339,11 +476,13 @@ impl Draft {
 
     /// The copy of a link whose domain is gone lives where links do when nobody says.
     fn copy(env: &Env, homes: &Homes, original: Model, asked: Option<String>, now: Moment) -> Self {
-        let host = domains::host_of(&original.domain);
-        let same = host.and_then(|host| homes.named(host)).filter(|home| home.namespace == original.domain);
-        let home = if host.is_none() { None } else { same.or(homes.usual()) };
+        let home = if domains::host_of(&original.domain).is_none() {
+            None
+        } else {
+            home_of(homes, &original).or(homes.usual())
+        };
         let alphabet = Alphabet::of(home);
-        let (short_code, code) = Self::code(env, asked, alphabet);
+        let (short_code, code) = Self::code(env, asked, alphabet, CodeStyle::Short);
         let title = if original.title.is_empty() {
             String::new()
         } else {
@@ -356,6 +495,11 @@ impl Draft {
             short_code,
             title,
             active: true,
+            archived: false,
+            // What only one link may have.
+            external_id: None,
+            reuse_key: None,
+            aliases: serde_json::json!([]),
             version: 1,
             create_time: now,
             update_time: now,
@@ -364,17 +508,17 @@ impl Draft {
         Self { link, code, alphabet }
     }
 
-    fn code(env: &Env, asked: Option<String>, alphabet: Alphabet) -> (String, Code) {
+    fn code(env: &Env, asked: Option<String>, alphabet: Alphabet, style: CodeStyle) -> (String, Code) {
         match asked {
             Some(asked) => (alphabet.kept(asked), Code::Asked),
-            None => (code::generate(&env.ids, alphabet), Code::Made),
+            None => (codes::generate(env, style, alphabet), Code::Made(style)),
         }
     }
 
     /// Says whether the code asked for is free, and returns the link as it would be.
     async fn check(mut self, env: &Env) -> Result<Model> {
         match self.code {
-            Code::Made => self.link.short_code.clear(),
+            Code::Made(_) => self.link.short_code.clear(),
             Code::Asked => {
                 let code = self.link.short_code.as_str();
                 let wanted = [(self.link.domain.as_str(), code)];
@@ -383,34 +527,69 @@ impl Draft {
                 }
             }
         }
+        if let Some(external) = &self.link.external_id
+            && !store::external_ids(&env.db.api, self.link.workspace_id, vec![external.clone()])
+                .await?
+                .is_empty()
+        {
+            return Err(external_id_taken());
+        }
         Ok(self.link)
     }
 }
 
-async fn insert_one(env: &Env, tx: &sea_orm::DatabaseTransaction, draft: Draft) -> Result<Model> {
-    let (id, code) = (draft.link.id, draft.link.short_code.clone());
-    insert(env, tx, vec![draft]).await?.remove(&id).ok_or_else(|| code_taken(&code))
-}
-
-/// Stores new links and returns those that got their code; of those that are missing, the code asked for is taken.
-/// Nothing is asked beforehand: only the unique index knows, and it knows for all nodes.
-async fn insert(
+async fn insert_one(
     env: &Env,
     tx: &sea_orm::DatabaseTransaction,
-    mut drafts: Vec<Draft>,
-) -> Result<HashMap<LinkId, Model>> {
-    let mut stored = HashMap::with_capacity(drafts.len());
+    draft: &Draft,
+) -> Result<Result<Model, Refusal>> {
+    let id = draft.link.id;
+    let mut inserted = insert(env, tx, vec![draft.clone()]).await?;
+    Ok(inserted.stored.remove(&id).ok_or_else(|| inserted.refusal(id)))
+}
+
+/// What became of new links.
+#[derive(Debug, Default)]
+struct Inserted {
+    /// Those that are stored.
+    stored: HashMap<LinkId, Model>,
+    /// Those that are not because there are such links already. Of those in neither list the code asked for is taken.
+    existing: HashSet<LinkId>,
+}
+
+impl Inserted {
+    fn refusal(&self, id: LinkId) -> Refusal {
+        if self.existing.contains(&id) { Refusal::Exists } else { Refusal::Code }
+    }
+}
+
+/// Stores new links that may be. Nothing is asked beforehand: only the unique indexes know, and they know for all nodes.
+async fn insert(env: &Env, tx: &sea_orm::DatabaseTransaction, mut drafts: Vec<Draft>) -> Result<Inserted> {
+    let mut all = Inserted::default();
+    // Of two that want the same external id the first gets it, in whatever order codes are claimed.
+    let mut wanted = HashSet::new();
+    drafts.retain(|draft| {
+        let first = draft.link.external_id.as_ref().is_none_or(|id| wanted.insert(id.clone()));
+        if !first {
+            all.existing.insert(draft.link.id);
+        }
+        first
+    });
     for _ in 0..CODE_ATTEMPTS {
         let inserted = store::insert(tx, drafts.iter().map(|draft| draft.link.clone()).collect()).await?;
         let (done, refused): (Vec<_>, Vec<_>) =
             drafts.into_iter().partition(|draft| inserted.contains(&draft.link.id));
-        stored.extend(done.into_iter().map(|draft| (draft.link.id, draft.link)));
-        drafts = refused.into_iter().filter(|draft| draft.code == Code::Made).collect();
+        all.stored.extend(done.into_iter().map(|draft| (draft.link.id, draft.link)));
+        all.existing.extend(reuse::existing(tx, &refused).await?);
+        let again = |draft: &Draft| draft.code != Code::Asked && !all.existing.contains(&draft.link.id);
+        drafts = refused.into_iter().filter(again).collect();
         if drafts.is_empty() {
-            return Ok(stored);
+            return Ok(all);
         }
         for draft in &mut drafts {
-            draft.link.short_code = code::generate(&env.ids, draft.alphabet);
+            if let Code::Made(style) = draft.code {
+                draft.link.short_code = codes::again(env, style, draft.alphabet);
+            }
         }
     }
     Err(Error::internal(format!("no generated code was free in {CODE_ATTEMPTS} attempts")))
@@ -424,6 +603,11 @@ async fn made_earlier(tx: &sea_orm::DatabaseTransaction, tenant: &Tenant, id: &s
 
 fn unknown() -> Error {
     Error::not_found("link")
+}
+
+fn external_id_taken() -> Error {
+    Error::new(Reason::AlreadyExists, "the workspace has a link with this external id")
+        .with("field", "external_id")
 }
 
 fn code_taken(code: &str) -> Error {

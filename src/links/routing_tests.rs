@@ -1,6 +1,9 @@
 //! What shall stay true of where the visitors of a link end up: read, stored and run. The decision that is tested is handed in.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use prost::Message as _;
 use sea_orm::ConnectionTrait;
@@ -11,14 +14,15 @@ use super::{
     fields::moment,
     routing::check_text,
     target::find_house,
+    templates,
 };
 use crate::{
     clock::{Moment, cut},
-    entity::link::Model,
+    entity::{link::Model, template},
     env::Env,
     error::{Error, Reason, Result, Violation, Violations},
     geo::Geo,
-    ids::WorkspaceId,
+    ids::{TemplateId, WorkspaceId},
     pb::v1::{self, ResolutionOutcome, routing_test::Expected},
 };
 
@@ -134,6 +138,7 @@ pub async fn require(
 pub struct Runner {
     geo: Geo,
     house: Option<Arc<House>>,
+    templates: HashMap<TemplateId, template::Model>,
     now: Moment,
 }
 
@@ -146,7 +151,8 @@ impl Runner {
         now: Moment,
     ) -> Result<Self> {
         let house = House { suspended: false, ..find_house(db, workspace).await? };
-        Ok(Self { geo: env.geo.clone(), house: house.share(), now })
+        let templates = templates::store::all(db, workspace).await?;
+        Ok(Self { geo: env.geo.clone(), house: house.share(), templates, now })
     }
 
     /// As [`require`].
@@ -178,7 +184,8 @@ impl Runner {
     }
 
     fn failures(&self, decide: Decide, link: &Model) -> Vec<Failure> {
-        let target = Target::of(link, self.house.clone());
+        let template = link.template_id.and_then(|id| self.templates.get(&id));
+        let target = Target::of(link, self.house.clone(), template);
         let tests = from_bytes(link.routing_tests.as_deref());
         let run = |(place, mut test): (usize, v1::RoutingTest)| {
             let mut wrong = Violations::default();

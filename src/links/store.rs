@@ -16,7 +16,7 @@ use crate::{
     ids::{LinkId, WorkspaceId},
 };
 
-/// Rows of one statement: SQLite takes 32,766 parameters, a link has 35.
+/// Rows of one statement: SQLite takes 32,766 parameters, a link has 48.
 const ROWS: usize = 500;
 
 /// A link and the clicks of people on it.
@@ -37,13 +37,16 @@ impl FromQueryResult for CountedLink {
 const CLICKS: &str = "clicks";
 
 /// Returns the clicks of a link in a select that came from [`counted`].
-pub(super) fn clicks() -> Expr {
+fn clicks() -> Expr {
     Expr::col((link_total::Entity, link_total::Column::Clicks)).if_null(0_i64)
 }
 
 /// Selects the links of a workspace together with their clicks, in one query.
 pub(super) fn counted(workspace: WorkspaceId) -> Select<Entity> {
-    let mut select = Entity::find().expr_as(clicks(), CLICKS).filter(Column::WorkspaceId.eq(workspace));
+    let mut select = Entity::find()
+        .expr_as(clicks(), CLICKS)
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::AliasOf.is_null());
     let same_link = Condition::all()
         .add(
             Expr::col((link_total::Entity, link_total::Column::WorkspaceId))
@@ -70,12 +73,14 @@ pub async fn find_by_code(
     domain: &str,
     short_code: &str,
 ) -> Result<Option<Model>, DbErr> {
-    Entity::find()
+    let found = Entity::find()
         .filter(Column::WorkspaceId.eq(workspace))
         .filter(Column::Domain.eq(domain))
         .filter(Column::ShortCode.eq(short_code))
         .one(db)
-        .await
+        .await?;
+    let Some(link) = found.as_ref().and_then(|found| found.alias_of) else { return Ok(found) };
+    Entity::find_by_id(link).filter(Column::WorkspaceId.eq(workspace)).one(db).await
 }
 
 /// Returns the hash of the password of a link, if it has one.
@@ -115,11 +120,32 @@ pub async fn lock(
     let locked = Entity::find()
         .filter(Column::WorkspaceId.eq(workspace))
         .filter(Column::Id.is_in(ids))
+        .filter(Column::AliasOf.is_null())
         .order_by_asc(Column::Id)
         .lock_exclusive()
         .all(tx)
         .await?;
     Ok(locked.into_iter().map(|link| (link.id, link)).collect())
+}
+
+/// Returns those of the workspace's links that have one of these codes, by code, and keeps everybody else from changing them
+/// until the transaction ends. In the order of their ids, as [`lock`].
+pub async fn lock_codes(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    domain: &str,
+    codes: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Model>, DbErr> {
+    let locked = Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Domain.eq(domain))
+        .filter(Column::ShortCode.is_in(codes))
+        .filter(Column::AliasOf.is_null())
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    Ok(locked.into_iter().map(|link| (link.short_code.clone(), link)).collect())
 }
 
 /// Returns the clicks of those of the links that have any.
@@ -136,11 +162,12 @@ pub async fn clicks_of(
     Ok(totals.into_iter().map(|total| (total.link_id, total.clicks)).collect())
 }
 
-/// Stores new links and returns the ids of those whose code was free. Codes are claimed in their own order, so
+/// Stores new links and returns the ids of those whose code, and external id and reuse key if they have one, were free. Codes are claimed in their own order, so
 /// that two callers who want the same ones never wait for each other.
 pub async fn insert(tx: &impl ConnectionTrait, mut links: Vec<Model>) -> Result<HashSet<LinkId>, DbErr> {
     links.sort_by(|a, b| (&a.domain, &a.short_code).cmp(&(&b.domain, &b.short_code)));
-    let code_taken = OnConflict::columns([Column::Domain, Column::ShortCode]).do_nothing().to_owned();
+    // Whichever of the unique indexes says so.
+    let code_taken = OnConflict::new().do_nothing().to_owned();
     let mut inserted = HashSet::with_capacity(links.len());
     while !links.is_empty() {
         let rest = links.split_off(links.len().min(ROWS));
@@ -180,6 +207,76 @@ pub async fn taken<'a>(
         .map(HashSet::from_iter)
 }
 
+/// Returns those of the external ids that are in use, and by which links.
+pub async fn external_ids(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    ids: Vec<String>,
+) -> Result<HashMap<String, LinkId>, DbErr> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = Entity::find()
+        .select_only()
+        .columns([Column::ExternalId, Column::Id])
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::ExternalId.is_in(ids))
+        .into_tuple::<(String, LinkId)>()
+        .all(db)
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Returns those of the reuse keys that are in use.
+pub async fn reuse_keys(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    keys: Vec<Vec<u8>>,
+) -> Result<HashSet<Vec<u8>>, DbErr> {
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found = Entity::find()
+        .select_only()
+        .column(Column::ReuseKey)
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::ReuseKey.is_in(keys))
+        .into_tuple::<Vec<u8>>()
+        .all(db)
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Returns the link with the external id of a draft, or without one with its reuse key.
+pub async fn find_same(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    draft: &Model,
+) -> Result<Option<CountedLink>, DbErr> {
+    let same = match (&draft.external_id, &draft.reuse_key) {
+        (Some(external), _) => Column::ExternalId.eq(external.as_str()),
+        (None, Some(key)) => Column::ReuseKey.eq(key.clone()),
+        (None, None) => return Ok(None),
+    };
+    counted(workspace).filter(same).into_model::<CountedLink>().one(db).await
+}
+
+/// Deletes a further code of a link; `false` when it has none such.
+pub async fn remove_alias(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    link: LinkId,
+    alias: &str,
+) -> Result<bool, DbErr> {
+    let removed = Entity::delete_many()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::AliasOf.eq(link))
+        .filter(Column::ShortCode.eq(alias))
+        .exec(tx)
+        .await?;
+    Ok(removed.rows_affected > 0)
+}
+
 /// Stores changed links, each only if the stored version is the one just before, and returns the ids of those.
 pub async fn save(
     tx: &impl ConnectionTrait,
@@ -208,7 +305,7 @@ pub async fn save(
     Ok(saved)
 }
 
-const CHANGEABLE: [Column; 30] = [
+const CHANGEABLE: [Column; 41] = [
     Column::Version,
     Column::DestinationUrl,
     Column::Title,
@@ -239,6 +336,17 @@ const CHANGEABLE: [Column; 30] = [
     Column::LaunchpadMode,
     Column::RoutingTests,
     Column::UpdateTime,
+    Column::ProjectId,
+    Column::TemplateId,
+    Column::ExternalId,
+    Column::ExternalUserId,
+    Column::Source,
+    Column::Archived,
+    Column::AttributionWindow,
+    Column::EventAttributionWindow,
+    Column::RedirectStatus,
+    Column::CacheSeconds,
+    Column::Aliases,
 ];
 
 /// Returns the id of a link and then what [`CHANGEABLE`] names.
@@ -275,6 +383,17 @@ fn values(link: &Model) -> ValueTuple {
         link.launchpad_mode.into(),
         link.routing_tests.clone().into(),
         link.update_time.into(),
+        link.project_id.map(|id| id.0).into(),
+        link.template_id.map(|id| id.0).into(),
+        link.external_id.clone().into(),
+        link.external_user_id.as_str().into(),
+        link.source.as_str().into(),
+        link.archived.into(),
+        link.attribution_window.into(),
+        link.event_attribution_window.into(),
+        link.redirect_status.into(),
+        link.cache_seconds.into(),
+        link.aliases.clone().into(),
     ])
 }
 

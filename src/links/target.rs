@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
-    QuerySelect as _, RelationDef, prelude::Json,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, JoinType,
+    QueryFilter as _, QuerySelect as _, RelationDef, prelude::Json,
 };
 use uuid::Uuid;
 
@@ -13,12 +13,13 @@ use super::{
     app_fields::{Texts, from_json},
     extras::{Extras, House, Targeting, from_bytes},
     routing::Rules,
+    templates::inherit::inherit,
 };
 use crate::{
     clock::{Moment, from_micros},
     entity::{
         link::{Column, Entity, Model},
-        workspace,
+        template, workspace,
     },
     ids::{LinkId, WorkspaceId},
     pb::v1,
@@ -167,6 +168,12 @@ struct Encoded {
     settings: Option<v1::WorkspaceSettings>,
     #[prost(bool, tag = "33")]
     suspended: bool,
+    #[prost(string, tag = "50")]
+    slug: String,
+    #[prost(enumeration = "v1::RedirectStatus", tag = "51")]
+    redirect_status: i32,
+    #[prost(uint32, tag = "52")]
+    cache_seconds: u32,
 }
 
 impl Target {
@@ -219,6 +226,9 @@ impl Target {
             encoded.app_scheme = extras.app_scheme.to_string();
             encoded.deep_link_path = extras.deep_link_path.to_string();
             encoded.launchpad = extras.launchpad.into();
+            encoded.slug = extras.slug.to_string();
+            encoded.redirect_status = extras.redirect_status.into();
+            encoded.cache_seconds = extras.cache_seconds;
         }
         let mut bytes = Vec::with_capacity(1 + encoded.encoded_len());
         bytes.push(FORM);
@@ -235,7 +245,7 @@ impl Target {
     pub fn decode_fetched(bytes: &[u8]) -> Option<(Self, Option<Moment>)> {
         let (&(FORM | FORM_BEFORE), rest) = bytes.split_first()? else { return None };
         let encoded = Encoded::decode(rest).ok()?;
-        let launchpad = encoded.launchpad();
+        let (launchpad, redirect_status) = (encoded.launchpad(), encoded.redirect_status());
         let mut parameters = Vec::with_capacity(encoded.parameters.len() / 2);
         let mut texts = encoded.parameters.into_iter();
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
@@ -253,6 +263,9 @@ impl Target {
             app_scheme: encoded.app_scheme.into(),
             deep_link_path: encoded.deep_link_path.into(),
             launchpad,
+            slug: encoded.slug.into(),
+            redirect_status,
+            cache_seconds: encoded.cache_seconds,
         };
         let target = Self {
             id: LinkId(Uuid::from_slice(&encoded.id).ok()?),
@@ -306,44 +319,99 @@ impl Target {
     }
 }
 
-/// The columns of a link and of its workspace that make up its target.
+#[cfg(test)]
+impl Row {
+    /// Returns the row of a link that has nothing at all.
+    pub(super) fn bare() -> Self {
+        let (ids, now) = (crate::ids::Ids::seeded(5), from_micros(0));
+        Self {
+            id: LinkId::mint(&ids, now),
+            workspace_id: WorkspaceId::mint(&ids, now),
+            destination_url: String::new(),
+            ios_url: String::new(),
+            android_url: String::new(),
+            web_url: String::new(),
+            ios_universal_link: String::new(),
+            android_app_link: String::new(),
+            deep_link_parameters: serde_json::json!({}),
+            utm: serde_json::json!({}),
+            append_click_id: false,
+            forward_query: true,
+            routing_rules: None,
+            active: true,
+            start_time: None,
+            expire_time: None,
+            max_clicks: 0,
+            version: 1,
+            title: String::new(),
+            description: String::new(),
+            targeting: None,
+            og: None,
+            warn_time: None,
+            disable_time: None,
+            has_password: false,
+            app_scheme: String::new(),
+            deep_link_path: String::new(),
+            launchpad_mode: 0,
+            settings: None,
+            suspend_time: None,
+            create_time: now,
+            redirect_status: 0,
+            cache_seconds: 0,
+            alias_of: None,
+            slug: None,
+            defaults: None,
+        }
+    }
+}
+
+/// The columns of a link, of its workspace and of its template that make up its target.
 #[expect(clippy::struct_excessive_bools, reason = "they are columns")]
-#[derive(FromQueryResult)]
-struct Row {
-    id: LinkId,
-    workspace_id: WorkspaceId,
-    destination_url: String,
-    ios_url: String,
-    android_url: String,
-    web_url: String,
-    ios_universal_link: String,
-    android_app_link: String,
-    deep_link_parameters: Json,
-    utm: Json,
-    append_click_id: bool,
-    forward_query: bool,
-    routing_rules: Option<Vec<u8>>,
-    active: bool,
-    start_time: Option<Moment>,
-    expire_time: Option<Moment>,
-    max_clicks: i64,
-    version: i64,
-    title: String,
-    description: String,
-    targeting: Option<Vec<u8>>,
-    og: Option<Vec<u8>>,
-    warn_time: Option<Moment>,
-    disable_time: Option<Moment>,
-    has_password: bool,
-    app_scheme: String,
-    deep_link_path: String,
-    launchpad_mode: i16,
-    settings: Option<Vec<u8>>,
-    suspend_time: Option<Moment>,
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+pub(super) struct Row {
+    pub id: LinkId,
+    pub workspace_id: WorkspaceId,
+    pub destination_url: String,
+    pub ios_url: String,
+    pub android_url: String,
+    pub web_url: String,
+    pub ios_universal_link: String,
+    pub android_app_link: String,
+    pub deep_link_parameters: Json,
+    pub utm: Json,
+    pub append_click_id: bool,
+    pub forward_query: bool,
+    pub routing_rules: Option<Vec<u8>>,
+    pub active: bool,
+    pub start_time: Option<Moment>,
+    pub expire_time: Option<Moment>,
+    pub max_clicks: i64,
+    pub version: i64,
+    pub title: String,
+    pub description: String,
+    pub targeting: Option<Vec<u8>>,
+    pub og: Option<Vec<u8>>,
+    pub warn_time: Option<Moment>,
+    pub disable_time: Option<Moment>,
+    pub has_password: bool,
+    pub app_scheme: String,
+    pub deep_link_path: String,
+    pub launchpad_mode: i16,
+    pub settings: Option<Vec<u8>>,
+    pub suspend_time: Option<Moment>,
+    pub create_time: Moment,
+    pub redirect_status: i16,
+    pub cache_seconds: i32,
+    pub alias_of: Option<LinkId>,
+    pub slug: Option<String>,
+    pub defaults: Option<Vec<u8>>,
 }
 
 impl From<Row> for Target {
-    fn from(row: Row) -> Self {
+    fn from(mut row: Row) -> Self {
+        if let Some(template) = from_bytes(row.defaults.as_deref()) {
+            inherit(&mut row, template);
+        }
         let parameters = parameters(from_json(row.utm), from_json(row.deep_link_parameters));
         let extras = Extras {
             title: row.title.into(),
@@ -356,6 +424,9 @@ impl From<Row> for Target {
             app_scheme: row.app_scheme.into(),
             deep_link_path: row.deep_link_path.into(),
             launchpad: v1::LaunchpadMode::try_from(i32::from(row.launchpad_mode)).unwrap_or_default(),
+            slug: row.slug.unwrap_or_default().into(),
+            redirect_status: v1::RedirectStatus::try_from(i32::from(row.redirect_status)).unwrap_or_default(),
+            cache_seconds: u32::try_from(row.cache_seconds).unwrap_or_default(),
         };
         Self {
             id: row.id,
@@ -381,8 +452,8 @@ impl From<Row> for Target {
 }
 
 impl Target {
-    /// Returns what a redirect needs of a link that is stored, or might be.
-    pub fn of(link: &Model, house: Option<Arc<House>>) -> Self {
+    /// Returns what a redirect needs of a link that is stored, or might be, and of its template.
+    pub fn of(link: &Model, house: Option<Arc<House>>, template: Option<&template::Model>) -> Self {
         let row = Row {
             id: link.id,
             workspace_id: link.workspace_id,
@@ -414,6 +485,12 @@ impl Target {
             launchpad_mode: link.launchpad_mode,
             settings: None,
             suspend_time: None,
+            create_time: link.create_time,
+            redirect_status: link.redirect_status,
+            cache_seconds: link.cache_seconds,
+            alias_of: None,
+            slug: template.map(|template| template.slug.clone()),
+            defaults: template.map(|template| template.defaults.clone()),
         };
         Self { house, ..row.into() }
     }
@@ -428,13 +505,20 @@ pub async fn find_house(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Re
     }))
 }
 
-/// Returns the target of a code, in one query by unique indexes. The visitor's tenant is the code's: this is the one
-/// question about links that starts from no workspace.
+/// Returns the target of a code, in one query by unique indexes; in two when it is a further code. The visitor's tenant is the
+/// code's: this is the one question about links that starts from no workspace.
 pub async fn find_target(
     db: &impl ConnectionTrait,
     domain: &str,
     short_code: &str,
 ) -> Result<Option<Target>, DbErr> {
+    let of_code = Condition::all().add(Column::Domain.eq(domain)).add(Column::ShortCode.eq(short_code));
+    let Some(found) = find_row(db, of_code).await? else { return Ok(None) };
+    let Some(link) = found.alias_of else { return Ok(Some(found.into())) };
+    Ok(find_row(db, Condition::all().add(Column::Id.eq(link))).await?.map(Target::from))
+}
+
+async fn find_row(db: &impl ConnectionTrait, which: Condition) -> Result<Option<Row>, DbErr> {
     Entity::find()
         .select_only()
         .columns([
@@ -465,17 +549,26 @@ pub async fn find_target(
             Column::AppScheme,
             Column::DeepLinkPath,
             Column::LaunchpadMode,
+            Column::CreateTime,
+            Column::RedirectStatus,
+            Column::CacheSeconds,
+            Column::AliasOf,
         ])
         .column_as(Column::PasswordHash.is_not_null(), "has_password")
         .column(workspace::Column::Settings)
         .column(workspace::Column::SuspendTime)
+        .column(template::Column::Slug)
+        .column(template::Column::Defaults)
         .join(JoinType::InnerJoin, workspace_of_link())
-        .filter(Column::Domain.eq(domain))
-        .filter(Column::ShortCode.eq(short_code))
+        .join(JoinType::LeftJoin, template_of_link())
+        .filter(which)
         .into_model::<Row>()
         .one(db)
         .await
-        .map(|row| row.map(Target::from))
+}
+
+fn template_of_link() -> RelationDef {
+    Entity::belongs_to(template::Entity).from(Column::TemplateId).to(template::Column::Id).into()
 }
 
 fn workspace_of_link() -> RelationDef {
@@ -537,6 +630,9 @@ mod tests {
             app_scheme: "myapp".into(),
             deep_link_path: "/p".into(),
             launchpad: v1::LaunchpadMode::Off,
+            slug: "app".into(),
+            redirect_status: v1::RedirectStatus::MovedPermanently,
+            cache_seconds: 60,
         };
         let settings = v1::WorkspaceSettings { web_url: "https://example.com/".into(), ..Default::default() };
         for (settings, suspended) in [(None, false), (None, true), (Some(settings), true)] {

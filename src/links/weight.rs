@@ -9,12 +9,13 @@ use crate::{
 /// How much an answer may hold. Clients of other stacks take messages of 4 MiB at the most.
 pub const ANSWER_BYTES: usize = 3 * 1024 * 1024;
 /// What every link takes, whatever is in it: ids, moments, the etag, the host twice.
-const LINK_BYTES: usize = 768;
+pub(super) const LINK_BYTES: usize = 896;
 /// What every failed item takes, and every wrong field of it.
 const ERROR_BYTES: usize = 32;
 
 /// Returns about how many bytes a link takes in a message, rather too many than too few.
 pub fn of(link: &Model) -> usize {
+    let aliases = link.aliases.as_array().into_iter().flatten();
     let tags = link.tags.as_array().into_iter().flatten();
     let texts =
         [&link.deep_link_parameters, &link.utm].into_iter().filter_map(|texts| texts.as_object()).flatten();
@@ -33,6 +34,10 @@ pub fn of(link: &Model) -> usize {
         + link.android_app_link.len()
         + link.deep_link_path.len()
         + link.disable_reason.len()
+        + link.external_id.as_ref().map_or(0, String::len)
+        + link.external_user_id.len()
+        + link.source.len()
+        + aliases.map(|alias| alias.as_str().map_or(0, str::len) + 3).sum::<usize>()
         + texts.map(|(name, text)| name.len() + text.as_str().map_or(0, str::len) + 8).sum::<usize>()
         + messages.map(Vec::len).sum::<usize>()
         + tags.map(|tag| tag.as_str().map_or(0, str::len) + 3).sum::<usize>()

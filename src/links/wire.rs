@@ -7,21 +7,22 @@ use ring::hmac;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    CountedLink, Decide, Door, LinkOrder, LinkQuery, Run, Shown, app_fields,
+    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, Run, Shown, app_fields,
     batch::Results,
-    etag, extras,
-    fields::{NOT_A_UUID, check_tag, moment, timestamp},
-    routing, routing_tests,
+    code, etag, extras,
+    fields::{NONE, NOT_A_UUID, check_tag, duration, has_address, moment, timestamp},
+    list::{Archived, Kin},
+    revisions, routing, routing_tests, templates,
 };
 use crate::{
     clock::Moment,
     config::Config,
     domains,
-    entity::link::Model,
+    entity::{link::Model, link_revision},
     env::Env,
     error::{Error, Reason, Result, Violations},
     idempotency::Request,
-    ids::LinkId,
+    ids::{LinkId, UtmPresetId},
     pb::v1,
     rpc,
     workspaces::Tenant,
@@ -34,7 +35,7 @@ const MAX_SEARCH: usize = 200;
 /// Returns what reads links whose fields have paths beginning with `path`.
 /// `decide` runs their routing tests; `None`: nobody does.
 pub(super) fn door<'a>(env: &'a Env, path: &'static str, decide: Option<Decide>) -> Door<'a> {
-    Door { own: &env.config.links_url, path, decide }
+    Door { own: &env.config.links_url, path, default_leads: false, decide }
 }
 
 /// Reads `validate_only`.
@@ -78,6 +79,64 @@ fn is_invalid(error: &Error) -> bool {
 /// Reads the id of a link.
 pub(super) fn link_id(id: &str) -> Result<LinkId> {
     LinkId::parse(id).ok_or_else(|| Error::invalid_field("link_id", NOT_A_UUID))
+}
+
+/// Reads the code asked for as an alias; `None`: any.
+pub(super) fn alias(alias: &str) -> Result<Option<String>> {
+    if alias.is_empty() {
+        return Ok(None);
+    }
+    let checked = code::check(alias).map(|()| Some(alias.to_owned()));
+    checked.map_err(|description| Error::invalid_field("alias", description))
+}
+
+/// Reads how a link is created.
+pub(super) fn creation(request: &v1::CreateLinkRequest) -> Result<Creation> {
+    let mut wrong = Violations::default();
+    let style = match request.code_style() {
+        _ if v1::CodeStyle::try_from(request.code_style).is_err() => {
+            wrong.add("code_style", "is no style this server knows");
+            CodeStyle::Short
+        }
+        v1::CodeStyle::Unspecified | v1::CodeStyle::Short => CodeStyle::Short,
+        v1::CodeStyle::Unguessable => CodeStyle::Unguessable,
+    };
+    let existing = if request.reuse_existing {
+        let by = request.link.as_ref();
+        if by.is_none_or(|link| link.external_id.is_empty() && link.external_user_id.is_empty()) {
+            wrong.add("reuse_existing", "needs link.external_id or link.external_user_id");
+        }
+        Existing::Reuse
+    } else {
+        Existing::Refuse
+    };
+    let preset = Some(&request.utm_preset_id).filter(|id| !id.is_empty());
+    let preset = preset.and_then(|id| wrong.take("utm_preset_id", UtmPresetId::parse(id).ok_or(NOT_A_UUID)));
+    wrong.into_result(Creation { style, existing, preset })
+}
+
+/// Says whether the default template of the workspace leads somewhere. Asked only when it matters: for links without an
+/// address that name no template.
+pub(super) async fn default_leads(env: &Env, tenant: &Tenant, links: &[v1::Link]) -> Result<bool> {
+    let needs = |link: &v1::Link| link.template_id.is_empty() && !has_address(link);
+    if links.iter().any(needs) { templates::default_leads(env, tenant).await } else { Ok(false) }
+}
+
+/// Writes a revision.
+pub(super) fn revision(revision: link_revision::Model) -> v1::LinkRevision {
+    let link = revisions::link_of(&revision);
+    let actor = revision.actor.map(|actor| actor.to_string());
+    v1::LinkRevision {
+        revision: revision.version,
+        change_time: Some(time(revision.change_time)),
+        actor: match revision.actor_kind {
+            1 => actor.map(v1::link_revision::Actor::UserId),
+            2 => actor.map(v1::link_revision::Actor::ApiKeyId),
+            _ => None,
+        },
+        changed_fields: serde_json::from_value(revision.fields).unwrap_or_default(),
+        link: Some(v1::Link { id: revision.link_id.to_string(), ..link }),
+    }
 }
 
 /// Makes sure that a batch is neither empty nor too large and names each link once. `ids` are those of its items as they
@@ -133,8 +192,33 @@ pub(super) fn query(request: v1::ListLinksRequest) -> Result<LinkQuery> {
     if request.search.chars().any(char::is_control) {
         wrong.add("search", "must not contain control characters");
     }
+    let mut related = |field: &str, given: &str| match given {
+        "" => Kin::Any,
+        NONE => Kin::None,
+        id => {
+            let id = crate::ids::parse(id).ok_or("must be a UUID of 36 characters, or none");
+            wrong.take(field, id).map_or(Kin::Any, Kin::This)
+        }
+    };
+    let project = related("filter.project_id", &filter.project_id);
+    let template = related("filter.template_id", &filter.template_id);
+    let archived = match filter.archived() {
+        _ if v1::ArchivedLinks::try_from(filter.archived).is_err() => {
+            wrong.add("filter.archived", "is nothing this server knows");
+            Archived::Hidden
+        }
+        v1::ArchivedLinks::Unspecified | v1::ArchivedLinks::Hidden => Archived::Hidden,
+        v1::ArchivedLinks::Only => Archived::Only,
+        v1::ArchivedLinks::Included => Archived::Included,
+    };
     let query = LinkQuery {
         active: filter.active,
+        project,
+        template,
+        archived,
+        external_id: filter.external_id,
+        external_user_id: filter.external_user_id,
+        source: filter.source,
         created_after,
         created_before,
         tags,
@@ -153,6 +237,34 @@ pub(super) fn question(tenant: &Tenant, request: &v1::ListLinksRequest) -> Vec<u
         ..request.clone()
     };
     let mut question = b"ListLinks\0".to_vec();
+    question.extend(rest.encode_to_vec());
+    question
+}
+
+/// Reads what an export is asked for, but for its page.
+pub(super) fn export_query(request: &v1::ExportLinksRequest) -> Result<(v1::ExportFormat, LinkQuery)> {
+    let format = match request.format() {
+        v1::ExportFormat::Unspecified => {
+            Err(Error::invalid_field("format", "is required, and must be one this server knows"))
+        }
+        format => Ok(format),
+    };
+    let list = v1::ListLinksRequest {
+        filter: request.filter.clone(),
+        search: request.search.clone(),
+        ..v1::ListLinksRequest::default()
+    };
+    both(format, query(list))
+}
+
+/// Returns everything about an export but where it goes on: a page token is good for this and nothing else.
+pub(super) fn export_question(tenant: &Tenant, request: &v1::ExportLinksRequest) -> Vec<u8> {
+    let rest = v1::ExportLinksRequest {
+        workspace_id: tenant.id.to_string(),
+        page_token: String::new(),
+        ..request.clone()
+    };
+    let mut question = b"ExportLinks\0".to_vec();
     question.extend(rest.encode_to_vec());
     question
 }
@@ -187,7 +299,7 @@ pub(super) fn link(config: &Config, CountedLink { link, clicks }: CountedLink) -
 }
 
 /// Writes what somebody decided about a link.
-fn content(config: &Config, link: Model) -> v1::Link {
+pub(super) fn content(config: &Config, link: Model) -> v1::Link {
     v1::Link {
         workspace_id: link.workspace_id.to_string(),
         domain: domains::host_of(&link.domain).map_or_else(|| config.links_host(), str::to_owned),
@@ -222,6 +334,20 @@ fn content(config: &Config, link: Model) -> v1::Link {
             0 => v1::LaunchpadMode::Inherit.into(),
             mode => mode,
         },
+        project_id: link.project_id.map(|id| id.to_string()).unwrap_or_default(),
+        template_id: link.template_id.map(|id| id.to_string()).unwrap_or_default(),
+        attribution_window: duration(link.attribution_window),
+        event_attribution_window: duration(link.event_attribution_window),
+        external_id: link.external_id.unwrap_or_default(),
+        external_user_id: link.external_user_id,
+        archived: link.archived,
+        aliases: serde_json::from_value(link.aliases).unwrap_or_default(),
+        redirect_status: match i32::from(link.redirect_status) {
+            0 => v1::RedirectStatus::Inherit.into(),
+            status => status,
+        },
+        cache_duration: duration(link.cache_seconds),
+        source: link.source,
         routing_tests: routing_tests::from_bytes(link.routing_tests.as_deref()),
         ..v1::Link::default()
     }

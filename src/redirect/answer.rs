@@ -49,7 +49,7 @@ impl Redirects {
             }
             Outcome::Warn { onward } => {
                 self.count(Ending::Warned);
-                warning(call, &look, onward).into()
+                warning(call, &look, onward, &self.report_url(call.site, call.code)).into()
             }
             Outcome::Password => {
                 self.count(Ending::Locked);
@@ -137,6 +137,10 @@ impl Redirects {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
         response
+    }
+
+    fn report_url(&self, site: &Site, code: &str) -> String {
+        self.short_url(site, &format!("report/{code}"))
     }
 
     pub(super) fn short_url(&self, site: &Site, code: &str) -> String {
@@ -261,12 +265,12 @@ fn preview(call: &Call<'_>, look: &Look, card: Card, short_url: &str) -> Page {
     pages::preview(look, view)
 }
 
-fn warning(call: &Call<'_>, look: &Look, onward: Option<(&str, Step)>) -> Page {
+fn warning(call: &Call<'_>, look: &Look, onward: Option<(&str, Step)>, own_report: &str) -> Page {
     let continue_url = onward.map(|(url, _)| call.decorated(url, None));
     let report = call.target.house.as_ref().map(|house| house.settings.report_abuse_url.as_str());
     let view = pages::Warning {
         destination: continue_url.as_deref().unwrap_or_default(),
-        report_url: report.filter(|url| !url.is_empty()),
+        report_url: Some(report.filter(|url| !url.is_empty()).unwrap_or(own_report)),
         continue_url: continue_url.as_deref(),
     };
     pages::warning(look, view)

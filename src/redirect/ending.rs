@@ -48,9 +48,13 @@ pub enum Ending {
     Looked,
     /// The host is none of this server's.
     Misdirected,
+    /// Somebody got the QR code of the link.
+    Drawn,
+    /// Somebody wanted a QR code that no reader could make out.
+    Undrawable,
 }
 
-const ALL: [(Ending, &str); 21] = [
+const ALL: [(Ending, &str); 23] = [
     (Ending::Redirected, "redirected"),
     (Ending::Unrecorded, "unrecorded"),
     (Ending::Refused, "refused"),
@@ -72,6 +76,8 @@ const ALL: [(Ending, &str); 21] = [
     (Ending::Nowhere, "nowhere"),
     (Ending::Looked, "looked"),
     (Ending::Misdirected, "misdirected"),
+    (Ending::Drawn, "drawn"),
+    (Ending::Undrawable, "undrawable"),
 ];
 
 /// The counters, made beforehand: counting must cost nothing.

@@ -12,6 +12,7 @@ use super::{
     destination::{Outcome, Step, choose},
     ending::{Ending, Endings},
     history::History,
+    manner,
     visitor::{Before, Password, Programs, Visit, Whereabouts},
 };
 use crate::{
@@ -140,17 +141,51 @@ impl Redirects {
         Waits(found): Waits,
     ) -> Response<Full<Bytes>> {
         let now = self.0.env.now();
-        let target = match found {
-            Some(target) => target,
-            None => match self.find(site, code, now).await {
-                Ok(target) => target,
-                Err(missing) => return self.missed(missing, site, request),
-            },
+        let found = match found {
+            Some(target) => Ok(target),
+            None => self.find(site, code, now).await,
         };
-        let visit = self.read(request, client, &target);
+        match found {
+            Ok(target) => self.arrive((&target, site, code, now), request, client, edge).await,
+            Err(missing) => self.missed(missing, site, request),
+        }
+    }
+
+    /// Answers a visit to a short link in its long form, by GET or HEAD: unknown unless the link has a template of this slug.
+    #[cold]
+    pub async fn follow_long(
+        &self,
+        site: &Site,
+        (slug, code): (&str, &str),
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Response<Full<Bytes>> {
+        let now = self.0.env.now();
+        let found = match self.find(site, code, now).await {
+            Ok(target) if target.extras.as_ref().is_none_or(|extras| *extras.slug != *slug) => {
+                Err(Missing::Unknown)
+            }
+            found => found,
+        };
+        match found {
+            Ok(target) => self.arrive((&target, site, code, now), request, client, edge).await,
+            Err(missing) => self.missed(missing, site, request),
+        }
+    }
+
+    /// Answers a visit to a link that was found.
+    async fn arrive(
+        &self,
+        (target, site, code, now): (&Target, &Site, &str, Moment),
+        request: &Parts,
+        client: IpAddr,
+        edge: Edge,
+    ) -> Response<Full<Bytes>> {
+        let visit = self.read(request, client, target);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let call = Call { target: &target, site, code, visit: &visit, class, now };
-        let Some((outcome, unit)) = self.decide(&target, &visit, now).await else {
+        let call = Call { target, site, code, visit: &visit, class, now };
+        let Some((outcome, unit)) = self.decide(target, &visit, now).await else {
             return self.unavailable(visit.languages);
         };
         match outcome {
@@ -260,9 +295,13 @@ impl Redirects {
             return self.not_found(call.visit.languages);
         };
         self.count(if click.is_some() { Ending::Redirected } else { Ending::Unrecorded });
+        let (status, kept) = match &call.target.extras {
+            Some(extras) if status == StatusCode::FOUND => manner::of(call.target, extras, call.now),
+            _ => (status, NO_STORE),
+        };
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(header::LOCATION, location);
-        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(header::CACHE_CONTROL, kept);
         name_click(&mut headers, click);
         let mut response = Response::new(Full::default());
         *response.status_mut() = status;
@@ -350,6 +389,16 @@ pub(super) fn name_click(headers: &mut HeaderMap, click: Option<ClickId>) {
 /// Returns the code of a path that can be a short link.
 pub fn code_of(path: &str) -> Option<&str> {
     path.strip_prefix('/').filter(|code| is_short_code(code))
+}
+
+/// The first part of paths at which links are reported. Templates cannot be called so.
+const REPORT: &str = "report";
+
+/// Returns the slug and the code of a path that can be a short link in its long form.
+#[inline(never)]
+pub fn long_form(path: &str) -> Option<(&str, &str)> {
+    let (slug, code) = path.strip_prefix('/')?.split_once('/')?;
+    (slug != REPORT && is_short_code(slug) && is_short_code(code)).then_some((slug, code))
 }
 
 /// Returns the Accept-Language header.

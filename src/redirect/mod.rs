@@ -4,8 +4,9 @@
 //! [`agent`] remembers it of each user agent, what [`software`] reads for rules included; [`history`] knows who was here before;
 //! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
-//! are not simply sent on, `unlock` hears their passwords and `look` says where a link leads; `dry_run` says what becomes of a visit that
-//! is described and not made, and why; `ending` counts how visits end.
+//! are not simply sent on, `manner` says with which status and for how long a redirect holds, `unlock` hears their passwords,
+//! `look` says where a link leads, `qr` draws its code and `report` hears what is wrong with it; `dry_run` says what becomes of a
+//! visit that is described and not made, and why; `ending` counts how visits end.
 //! Links come from `links::resolve`, clicks go to `clicks`.
 //!
 //! Guarantees: a warm link needs no database, no Redis and no disk flush; a click is in the spool before its answer leaves, or
@@ -21,7 +22,10 @@ mod ending;
 pub mod history;
 mod http;
 mod look;
+mod manner;
 pub mod pages;
+mod qr;
+mod report;
 pub mod rules;
 mod scheme;
 pub mod software;
@@ -31,7 +35,9 @@ pub mod visitor;
 pub use self::{
     dry_run::dry_run,
     ending::Ending,
-    http::{Redirects, Waits, code_of},
+    http::{Redirects, Waits, code_of, long_form},
     look::looked_up,
+    qr::drawn,
+    report::{is_form, reported},
     unlock::attempted,
 };

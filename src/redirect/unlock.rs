@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use super::{
     destination::{Outcome, choose},
     ending::Ending,
-    http::{Call, NO_STORE, Redirects, code_of},
+    http::{Call, NO_STORE, Redirects, code_of, long_form},
     pages::{self, PasswordState},
     visitor::{Password, Visit},
 };
@@ -33,7 +33,11 @@ pub fn attempted(request: &Parts) -> Option<&str> {
     let kind = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
     let is_form = kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM));
-    code_of(request.uri.path()).filter(|_| request.method == http::Method::POST && is_form)
+    if request.method != http::Method::POST || !is_form {
+        return None;
+    }
+    let path = request.uri.path();
+    code_of(path).or_else(|| long_form(path).map(|(_, code)| code))
 }
 
 impl Redirects {

@@ -64,6 +64,11 @@ impl Leaving {
         self.0.cancelled().await;
     }
 
+    /// Says whether the node leaves.
+    pub fn has_left(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
     /// Returns what a call that goes on for long ends with then.
     pub fn farewell() -> Error {
         Error::new(Reason::ShuttingDown, "this node is shutting down; go on with another one")

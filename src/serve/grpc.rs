@@ -18,13 +18,14 @@ use crate::{
     apps::AppApi,
     domains::DomainApi,
     env::Env,
-    links::LinkApi,
+    links::{LinkApi, ProjectApi, TemplateApi, UtmPresetApi},
     outbound::Outbound,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
         app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
         domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        project_service_server::ProjectServiceServer, template_service_server::TemplateServiceServer,
+        utm_preset_service_server::UtmPresetServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
@@ -81,6 +82,9 @@ fn api_services(env: &Env, outbound: &Outbound) -> Services {
         .with(bounded!(DomainServiceServer::new(DomainApi { env: env(), outbound: outbound.clone() })))
         .with(bounded!(AppServiceServer::new(AppApi { env: env() })))
         .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
+        .with(bounded!(ProjectServiceServer::new(ProjectApi { env: env() })))
+        .with(bounded!(TemplateServiceServer::new(TemplateApi { env: env() })))
+        .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
 }
 

@@ -34,13 +34,17 @@ use crate::{
     domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
-    redirect::{Ending, Redirects, Waits, attempted, code_of, looked_up},
+    redirect::{
+        Ending, Redirects, Waits, attempted, code_of, drawn, is_form, long_form, looked_up, reported,
+    },
 };
 
 /// How many redirects may wait at once, for the database as a rule. Those that wait for nothing need no place.
 const AT_ONCE: usize = 4096;
 /// The largest form that can hold a password.
 const MAX_FORM: usize = 4096;
+/// The largest form that can hold a report: every character may take twelve bytes.
+const MAX_REPORT: usize = 32 * 1024;
 /// The longest a visitor is made to wait.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -156,13 +160,17 @@ async fn answer_later(
         let code = code_of(path).unwrap_or_default();
         let followed = shared.redirects.follow_later(&site, code, &parts, client, edge, waits);
         (begun, guarded(&shared, path, followed).await)
-    } else if reads && let (begun, Some(response)) = (Instant::now(), aside(&shared, path, &parts).await) {
+    } else if reads
+        && let (begun, Some(response)) = (Instant::now(), aside(&shared, peer, path, &parts).await)
+    {
         (begun, response)
+    } else if let Some(code) = reported(path).filter(|_| reads || is_report(&parts)) {
+        return Ok(report(&shared, peer, code, &parts, body).await.map(Body::Left));
     } else if let Some(code) = attempted(&parts) {
         let begun = Instant::now();
         (begun, attempt(&shared, peer, code, &parts, body).await)
     } else {
-        if !reads && code_of(path).is_some() {
+        if !reads && is_visit(path) {
             shared.redirects.count(Ending::Method);
         }
         let request = with_peer(Request::from_parts(parts, axum::body::Body::new(body)), peer);
@@ -186,17 +194,28 @@ fn visit_at_once(
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Ok(failed(shared, parts.uri.path(), &*panic)))
 }
 
-/// Answers what is about links and domains without being a link.
-async fn aside(shared: &Shared, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+/// Answers what is about links and domains without being a link, and links in their long form. A code may be asked for at `/{code}/qr`, so no
+/// template's link can be `qr`.
+async fn aside(shared: &Shared, peer: Peer, path: &str, parts: &Parts) -> Option<Response<Full<Bytes>>> {
     if path == "/" {
         return shared.redirects.root(&shared.sites.of(parts), parts);
     }
     if path == "/robots.txt" {
         return Some(shared.redirects.robots(&shared.sites.of(parts), parts));
     }
-    let code = looked_up(path)?;
+    if let Some(code) = drawn(path) {
+        let site = shared.sites.of(parts);
+        let household = network_of(known(shared, peer, parts).0);
+        return Some(guarded(shared, path, shared.redirects.draw(&site, code, parts, household)).await);
+    }
+    if let Some(code) = looked_up(path) {
+        let site = shared.sites.of(parts);
+        return Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await);
+    }
+    let place = long_form(path)?;
     let site = shared.sites.of(parts);
-    Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await)
+    let (client, edge) = known(shared, peer, parts);
+    Some(guarded(shared, path, shared.redirects.follow_long(&site, place, parts, client, edge)).await)
 }
 
 /// Answers an attempt to unlock a link.
@@ -218,6 +237,26 @@ async fn attempt(
         shared.redirects.unlock((&site, code), parts, visitor, edge, &form.to_bytes()).await
     };
     guarded(shared, parts.uri.path(), unlocked).await
+}
+
+/// Answers who wants to report a link, or did.
+async fn report(
+    shared: &Shared,
+    peer: Peer,
+    code: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Full<Bytes>> {
+    let heard = async {
+        let site = shared.sites.of(parts);
+        if parts.method != Method::POST {
+            return shared.redirects.ask_for_report(&site, code, parts).await;
+        }
+        let Ok(form) = Limited::new(body, MAX_REPORT).collect().await else { return too_large() };
+        let household = network_of(known(shared, peer, parts).0);
+        shared.redirects.hear_report((&site, code), parts, household, &form.to_bytes()).await
+    };
+    guarded(shared, parts.uri.path(), heard).await
 }
 
 /// Returns where a request came from, and whether what a proxy says of bots counts.
@@ -249,6 +288,16 @@ async fn guarded(
     }
 }
 
+/// Says whether a path can be a short link, in either form.
+fn is_visit(path: &str) -> bool {
+    code_of(path).is_some() || long_form(path).is_some()
+}
+
+/// Says whether a request can carry what a visitor reports.
+fn is_report(request: &Parts) -> bool {
+    request.method == Method::POST && is_form(&request.headers)
+}
+
 /// Answers for a defect of ours.
 #[cold]
 fn failed(shared: &Shared, path: &str, panic: &(dyn Any + Send)) -> Response<Full<Bytes>> {
@@ -259,7 +308,7 @@ fn failed(shared: &Shared, path: &str, panic: &(dyn Any + Send)) -> Response<Ful
 }
 
 fn too_large() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from("No password is that long.\n"));
+    let mut response = Response::new(Full::from("That is longer than any form here.\n"));
     *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -32,7 +32,7 @@ use crate::{
     env::Env,
     geo::Geo,
     idempotency,
-    links::{Budgets, Refreshes, Resolver, Snapshots},
+    links::{self, Budgets, Refreshes, Resolver, Snapshots},
     redirect::history::History,
     spool::{Reader, Spool},
     workspaces::keys,
@@ -169,6 +169,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("request ids", move |token| {
         let env = sweeping.clone();
         every(SWEEP_EVERY, token, move || forget_request_ids(env.clone()))
+    });
+    let sweeping = env.clone();
+    work.begin("imports", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_imports(env.clone()))
     });
     if env.db.dialect() == Dialect::Postgres {
         let env = env.clone();
@@ -317,6 +322,16 @@ async fn forget_request_ids(env: Env) {
         Ok(0) => {}
         Ok(count) => tracing::debug!(count, "forgot old request ids"),
         Err(error) => tracing::warn!(%error, "cannot forget old request ids; trying again later"),
+    }
+}
+
+async fn forget_imports(env: Env) {
+    match links::sweep_imports(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "forgot old imports"),
+        Err(error) => {
+            tracing::warn!(cause = %error.inward(), "cannot forget old imports; trying again later");
+        }
     }
 }
 

@@ -298,6 +298,18 @@ async fn save(
     told.commit(env, tx).await
 }
 
+/// Commits a transaction after which all links of the workspace follow something new, and tells the nodes.
+pub async fn commit_for_all_links(
+    env: &Env,
+    tx: sea_orm::DatabaseTransaction,
+    tenant: &Tenant,
+    now: Moment,
+) -> Result<()> {
+    let stored = store::lock(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
+    let changed = Workspace { redirect_time: Some(later(stored.redirect_time, now)), ..stored.clone() };
+    save(env, tx, &stored, &changed).await
+}
+
 /// Returns when a change is said to be made: now, but after the one before, whatever the clocks of two nodes say.
 fn later(before: Option<Moment>, now: Moment) -> Moment {
     before.map_or(now, |before| now.max(before + chrono::Duration::microseconds(1)))

@@ -37,7 +37,8 @@ use tonic_types::StatusExt as _;
 use crate::{
     accounts::{auth, settled_owner, sign_in},
     support::{
-        ALL_SCOPES, App, Store, Tenant, an_app, eventually, frame, link, on_every_store, reason, send_h2,
+        ALL_SCOPES, App, Folders, Store, Tenant, an_app, eventually, frame, link, on_every_store, reason,
+        send_h2,
     },
     workspaces::person,
 };
@@ -83,24 +84,56 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.DomainService/ListDomains", Who::With(&[DomainsRead]), Names::Nothing),
     ("linkforty.v1.DomainService/UpdateDomain", Who::With(&[DomainsWrite]), Names::Things),
     ("linkforty.v1.DomainService/VerifyDomain", Who::With(&[DomainsWrite]), Names::Things),
+    ("linkforty.v1.LinkService/AddAlias", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/BatchCreateLinks", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/BatchDeleteLinks", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/BatchUpdateLinks", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/CreateLink", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/DeleteLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/ExportImportErrors", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ExportLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/GetImport", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/GetQrCode", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ImportChunk", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/ImportLinks", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/ListLinkReports", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/ListLinkRevisions", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ListLinks", Who::With(&[LinksRead]), Names::Nothing),
     ("linkforty.v1.LinkService/ResolveLink", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.LinkService/RemoveAlias", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/RestoreLinkRevision", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.LinkService/StartImport", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.ProjectService/CreateProject", Who::With(&[LinksWrite]), Names::Nothing),
+    ("linkforty.v1.ProjectService/DeleteProject", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.ProjectService/GetProject", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.ProjectService/ListProjects", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.ProjectService/UpdateProject", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.TemplateService/CreateTemplate", Who::With(&[LinksWrite]), Names::Nothing),
+    ("linkforty.v1.TemplateService/DeleteTemplate", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.TemplateService/GetTemplate", Who::With(&[LinksRead]), Names::Things),
+    ("linkforty.v1.TemplateService/ListTemplates", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.TemplateService/SetDefaultTemplate", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.TemplateService/UpdateTemplate", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.UtmPresetService/CreateUtmPreset", Who::With(&[LinksWrite]), Names::Nothing),
+    ("linkforty.v1.UtmPresetService/DeleteUtmPreset", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.UtmPresetService/ListUtmPresets", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.UtmPresetService/UpdateUtmPreset", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
     ("linkforty.v1.WorkspaceService/GetWorkspace", Who::With(&[WorkspacesRead]), Names::Nothing),
     ("linkforty.v1.WorkspaceService/ListWorkspaces", Who::With(&[WorkspacesRead]), Names::Nothing),
     ("linkforty.v1.WorkspaceService/UpdateWorkspace", Who::With(&[WorkspacesWrite]), Names::Nothing),
 ];
 
-/// Methods that answer with a stream, which need not have an end.
-const STREAMS: &[&str] = &["linkforty.v1.AnalyticsService/WatchEvents"];
+/// Methods that answer with a stream, which need not have an end. Those that are sent a stream get one message.
+const STREAMS: &[&str] = &[
+    "linkforty.v1.AnalyticsService/WatchEvents",
+    "linkforty.v1.LinkService/ExportImportErrors",
+    "linkforty.v1.LinkService/ExportLinks",
+    "linkforty.v1.LinkService/ImportLinks",
+];
 
 /// What a request names by id, besides its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +200,7 @@ impl Contract {
                     // An entry of a map, a routing rule, a routing test and an app's platforms need more than their names tell.
                     let optional = [
                         "Timestamp",
+                        "Duration",
                         "Filter",
                         "Entry",
                         "RoutingRule",
@@ -186,7 +220,15 @@ impl Contract {
                 }
                 Type::Int32 => prost::encoding::int32::encode(number, &0, &mut bytes),
                 Type::Bool => prost::encoding::bool::encode(number, &false, &mut bytes),
+                Type::Int64 if field.name() == "revision" => {
+                    prost::encoding::int64::encode(number, &1, &mut bytes);
+                }
                 Type::Int64 => {}
+                Type::Bytes => match field.name() {
+                    "data" => put(&mut bytes, number, b"destination_url\nhttps://example.com/contract\n"),
+                    "logo" => {}
+                    other => panic!("{name}.{other}: say what stands there"),
+                },
                 other => panic!("{name}.{}: say how a {other:?} is filled", field.name()),
             }
         }
@@ -204,9 +246,14 @@ fn put(bytes: &mut Vec<u8>, number: u32, content: &[u8]) {
 #[derive(Debug, Clone, Copy)]
 struct Fill<'a> {
     workspace: &'a str,
-    link: &'a str,
     domain: &'a str,
     api_key: &'a str,
+    link: &'a str,
+    project: &'a str,
+    template: &'a str,
+    preset: &'a str,
+    alias: &'a str,
+    import: &'a str,
     app: &'a str,
 }
 
@@ -217,6 +264,14 @@ impl Fill<'_> {
             "link_id" | "link_ids" => self.link,
             "domain_id" => self.domain,
             "api_key_id" => self.api_key,
+            // Of what a link names, and lists are about, nothing.
+            "project_id" | "template_id" if message == ".linkforty.v1.Link" => return None,
+            "utm_preset_id" if message == ".linkforty.v1.CreateLinkRequest" => return None,
+            "project_id" => self.project,
+            "template_id" => self.template,
+            "utm_preset_id" => self.preset,
+            "alias" if message == ".linkforty.v1.RemoveAliasRequest" => self.alias,
+            "import_id" => self.import,
             "app_id" => self.app,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
@@ -224,6 +279,9 @@ impl Fill<'_> {
                 ".linkforty.v1.Domain" => self.domain,
                 ".linkforty.v1.App" => self.app,
                 ".linkforty.v1.Workspace" => self.workspace,
+                ".linkforty.v1.Project" => self.project,
+                ".linkforty.v1.Template" => self.template,
+                ".linkforty.v1.UtmPreset" => self.preset,
                 _ => panic!("{message}.id: say whose id that is"),
             },
             "destination_url" | "url" => "https://example.com/contract",
@@ -234,6 +292,11 @@ impl Fill<'_> {
             "url_schemes" => "contract",
             // Hashing takes a while.
             "password" if message == ".linkforty.v1.Link" => return None,
+            // Unique in a workspace.
+            "name" if message == ".linkforty.v1.UtmPreset" => {
+                return Some(format!("contract {}", self.preset));
+            }
+            "source" if message == ".linkforty.v1.Utm" => "contract",
             "title" | "name" | "refresh_token" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
@@ -244,9 +307,11 @@ impl Fill<'_> {
             | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
             | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
             | "app_icon_url" | "accent_color" | "root_url" | "not_found_url" | "expired_url"
-            | "robots_txt" | "value" | "ownership_seen" | "address_seen" | "user_agent"
+            | "robots_txt" | "value" | "ownership_seen" | "address_seen" | "alias" | "aliases"
+            | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
-            | "city" | "hosts" | "served_hosts" => return None,
+            | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
+            | "served_hosts" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -329,6 +394,11 @@ fn nowhere() -> Fill<'static> {
         link: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507",
         domain: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
         api_key: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f508",
+        project: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
+        template: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
+        preset: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50b",
+        alias: "nowhere",
+        import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
     }
 }
@@ -486,46 +556,88 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
 /// A workspace with something of everything in it.
 struct Victim {
     tenant: Tenant,
+    folders: Folders,
+    things: Things,
+    api_key: String,
+}
+
+/// What a call may use up.
+struct Things {
     link: String,
     domain: String,
-    api_key: String,
+    import: String,
     app: String,
+    project: String,
+    template: String,
+    preset: String,
+    alias: String,
+}
+
+impl Things {
+    /// Makes new ones, the link with an alias and a history.
+    async fn of(tenant: &Tenant, folders: &Folders, number: &str) -> Self {
+        let link = tenant.create(link("", "https://example.com/fresh")).await.id;
+        let changed = v1::Link { id: link.clone(), title: "changed".into(), ..v1::Link::default() };
+        tenant.update(changed, &["title"]).await;
+        let alias = format!("alias-{number}");
+        tenant.alias(&link, &alias).await.expect("adds");
+        Self {
+            link,
+            domain: tenant.add_domain(&format!("{number}.shop.test")).await.id,
+            import: crate::imports::start(tenant, v1::ImportSource::Csv).await.id,
+            app: tenant.create_app(an_app()).await.id,
+            project: folders.project("fresh").await,
+            template: folders.template("", v1::LinkDefaults::default()).await.id,
+            preset: folders.preset(number, v1::Utm { source: "x".into(), ..v1::Utm::default() }).await,
+            alias,
+        }
+    }
 }
 
 impl Victim {
     async fn of(app: &App, workspace: &str) -> Self {
         let tenant = app.tenant_of(workspace).await;
-        let link = tenant.create(link("victim", "https://example.com/victim")).await.id;
+        let folders = app.folders(&tenant).await;
+        let things = Things::of(&tenant, &folders, "victim").await;
+        tenant.create(link("victim", "https://example.com/victim")).await;
         app.visit("/victim").await;
         app.settled().await;
         let operator = enter_as_operator(app.env(), Some(workspace)).await.expect("is there");
         let new = keys::NewKey { name: "theirs".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None };
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
-        let app = tenant.create_app(an_app()).await.id;
-        let domain = tenant.add_domain("victim.shop.test").await.id;
         // What nobody does by themselves does not happen later either, while the clock stands.
         eventually("the DNS was looked at", async || {
-            tenant.domain(&domain).await.proof.is_some_and(|proof| proof.look_time.is_some())
+            tenant.domain(&things.domain).await.proof.is_some_and(|proof| proof.look_time.is_some())
         })
         .await;
-        Self { tenant, link, domain, api_key, app }
+        Self { tenant, folders, things, api_key }
     }
 
     fn fill(&self) -> Fill<'_> {
+        self.fill_with(&self.things)
+    }
+
+    fn fill_with<'a>(&'a self, things: &'a Things) -> Fill<'a> {
+        let Things { link, domain, import, app, project, template, preset, alias } = things;
         Fill {
             workspace: &self.tenant.id,
-            link: &self.link,
-            domain: &self.domain,
             api_key: &self.api_key,
-            app: &self.app,
+            link,
+            domain,
+            import,
+            app,
+            project,
+            template,
+            preset,
+            alias,
         }
     }
-}
 
-/// Returns a host for the call of one method.
-fn fresh_host(method: &str) -> String {
-    format!("{}.shop.test", method.rsplit('/').next().unwrap_or_default())
+    /// Makes new things.
+    async fn fresh(&self, number: usize) -> Things {
+        Things::of(&self.tenant, &self.folders, &number.to_string()).await
+    }
 }
 
 #[tokio::test]
@@ -586,13 +698,10 @@ async fn what_is_somebody_elses_is_unknown() {
         assert_eq!(rows_of(app, &workspace).await, before, "a stranger left traces");
 
         // The very same requests are good when their owner sends them: it was not for another reason that they failed.
-        for (method, who, _) in locked() {
+        for (number, (method, who, _)) in locked().enumerate() {
             let Who::With(_) = who else { continue };
-            let fresh = victim.tenant.create(link("", "https://example.com/fresh")).await.id;
-            let app_id = victim.tenant.create_app(an_app()).await.id;
-            let domain = victim.tenant.add_domain(&fresh_host(method)).await.id;
-            let message = contract
-                .request(method, &Fill { link: &fresh, domain: &domain, app: &app_id, ..victim.fill() });
+            let fresh = victim.fresh(number).await;
+            let message = contract.request(method, &victim.fill_with(&fresh));
             let answer = call(&channel, method, &owner, message).await;
             let answer = answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
             if method.contains("/Batch") {
@@ -613,7 +722,7 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
         let victim = Victim::of(app, &tenant.id).await;
         let channel = app.channel().await;
         let every: Vec<Permission> = Permission::ALL.to_vec();
-        for (method, who, _) in locked() {
+        for (number, (method, who, _)) in locked().enumerate() {
             let message = contract.request(method, &victim.fill());
             match who {
                 Who::Anybody => {}
@@ -638,13 +747,8 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     }
                     // And these are enough.
                     let key = app.key(&tenant.id, needed).await;
-                    let fresh = tenant.create(link("", "https://example.com/fresh")).await.id;
-                    let app_id = tenant.create_app(an_app()).await.id;
-                    let domain = tenant.add_domain(&fresh_host(method)).await.id;
-                    let message = contract.request(
-                        method,
-                        &Fill { link: &fresh, domain: &domain, app: &app_id, ..victim.fill() },
-                    );
+                    let fresh = victim.fresh(number).await;
+                    let message = contract.request(method, &victim.fill_with(&fresh));
                     call(&channel, method, &key, message)
                         .await
                         .unwrap_or_else(|status| panic!("{method}: {status:?}"));

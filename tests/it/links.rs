@@ -657,6 +657,7 @@ async fn lists_are_searched_and_filtered() {
                     created_before: moment(now + chrono::Duration::microseconds(1)),
                     active: Some(true),
                     tags: vec!["ä".into()],
+                    ..LinkFilter::default()
                 }),
                 vec!["thr_ee"],
             ),

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use linkforty::redirect::{
     pages::{
         self, Language, Launchpad, Look, Nonce, OpenApp, Page, Password, PasswordState, Preview,
-        PublicPreview, Warning,
+        PublicPreview, ReportState, Warning,
     },
     visitor::Platform,
 };
@@ -91,6 +91,9 @@ fn with(look: &Look, input: Input<'_>) -> Vec<(&'static str, Page)> {
         ("open_app_web_only", pages::open_app(look, OpenApp { store: None, ..open_app })),
         ("launchpad", pages::launchpad(look, launchpad)),
         ("launchpad_phone", pages::launchpad(look, Launchpad { platform: Platform::Ios, ..launchpad })),
+        ("report", pages::report(look, public.short_url, ReportState::Ask)),
+        ("report_unread", pages::report(look, public.short_url, ReportState::Unread)),
+        ("report_throttled", pages::report(look, public.short_url, ReportState::Throttled { seconds: 300 })),
         ("preview", pages::preview(look, preview)),
         ("public_preview", pages::public_preview(look, public)),
     ]
@@ -108,6 +111,7 @@ fn every(look: &Look) -> Vec<(&'static str, Page)> {
         ("password", asks(PasswordState::Ask)),
         ("password_wrong", asks(PasswordState::Wrong)),
         ("password_throttled", asks(PasswordState::Throttled { seconds: 300 })),
+        ("reported", pages::reported(look)),
     ];
     all.extend(with(look, PLAIN));
     all

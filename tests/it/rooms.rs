@@ -23,6 +23,7 @@ const TOOLS: &[&str] = &[
     "idempotency",
     "memory",
     "outbound",
+    "qr",
     "rpc",
     "geo",
     "telemetry",

@@ -1,4 +1,5 @@
-//! Both databases hold the same schema, as far as each has words for it. Partitions of `clicks` are Postgres' own matter.
+//! Both databases hold the same schema, as far as each has words for it. Partitions of `clicks` are Postgres' own matter, and so is
+//! how each finds a text inside of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +49,8 @@ async fn rows<const N: usize>(db: &DatabaseConnection, sql: String) -> Vec<[Stri
 
 async fn of_sqlite(db: &DatabaseConnection) -> Schema {
     let mut schema = Schema::new();
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'seaql_migrations'";
+    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'seaql_migrations'
+        AND name <> 'link_texts' AND name NOT LIKE 'links_search%'";
     for [name] in rows::<1>(db, tables.to_owned()).await {
         let mut table = Table::default();
         let mut key: Vec<(i32, String)> = Vec::new();
@@ -97,7 +99,7 @@ async fn of_postgres(db: &DatabaseConnection) -> Schema {
                     (SELECT string_agg(a.attname::text, ',' ORDER BY k.n)
                      FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)
                      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
-             FROM pg_index i WHERE i.indrelid = '{name}'::regclass"
+             FROM pg_index i WHERE i.indrelid = '{name}'::regclass AND i.indexprs IS NULL"
         );
         for [primary, unique, columns] in rows::<3>(db, sql).await {
             let columns: Vec<String> = columns.split(',').map(str::to_owned).collect();

@@ -1,6 +1,6 @@
 //! The pages that visitors see where they are not simply sent on.
 //!
-//! Cast: `notice`, `warning`, `password`, `open_app`, `launchpad` and `preview` each turn a plain struct into a [`Page`], with
+//! Cast: `notice`, `warning`, `password`, `open_app`, `launchpad`, `report` and `preview` each turn a plain struct into a [`Page`], with
 //! the template of the same name beside them; `layout.html` and `style.css` are what all pages share; `texts` is what they say,
 //! one file for each language; `urls` decides what may become a link, `user_text` how a stranger's words are shown, `accent` which colours a
 //! workspace may bring, `qr` draws a code, `page` writes headers. `docs/pages.md` shows them.
@@ -17,6 +17,7 @@ mod page;
 mod password;
 mod preview;
 mod qr;
+mod report;
 mod texts;
 mod urls;
 mod user_text;
@@ -28,11 +29,12 @@ use crate::ids::Ids;
 
 pub use self::{
     launchpad::{Launchpad, launchpad},
-    notice::{expired, gone, no_destination, not_found, unavailable},
+    notice::{expired, gone, no_destination, not_found, reported, unavailable},
     open_app::{OpenApp, open_app},
     page::Page,
     password::{Password, PasswordState, password},
     preview::{Preview, PublicPreview, preview, public_preview},
+    report::{ReportState, report},
     texts::Language,
     warning::{Warning, warning},
 };
@@ -85,6 +87,7 @@ mod tests {
             ("password", include_str!("password.html")),
             ("open_app", include_str!("open_app.html")),
             ("launchpad", include_str!("launchpad.html")),
+            ("report", include_str!("report.html")),
             ("preview", include_str!("preview.html")),
             ("public_preview", include_str!("public_preview.html")),
         ] {

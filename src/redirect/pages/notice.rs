@@ -56,6 +56,16 @@ static NO_DESTINATION: Everywhere = LazyLock::new(|| {
     everywhere(StatusCode::OK, None, icon, |texts| [texts.no_destination_title, texts.no_destination_text])
 });
 
+static REPORTED: Everywhere = LazyLock::new(|| {
+    let icon = "M12 3a9 9 0 1 1 0 18a9 9 0 0 1 0-18M8 12.5l3 3l5-6";
+    everywhere(StatusCode::OK, None, icon, |texts| [texts.report_thanks_title, texts.report_thanks_text])
+});
+
+/// A link was reported. 200.
+pub fn reported(look: &Look) -> Page {
+    REPORTED[look.language.place()].clone()
+}
+
 /// There is no such link. 404.
 pub fn not_found(look: &Look) -> Page {
     NOT_FOUND[look.language.place()].clone()

@@ -59,7 +59,7 @@ pub fn password(look: &Look, password: Password) -> Page {
 }
 
 /// Returns a time in words, never shorter than it is.
-fn wait(texts: &Texts, seconds: u32) -> String {
+pub(super) fn wait(texts: &Texts, seconds: u32) -> String {
     if seconds <= 90 {
         texts.seconds.replace("{n}", &seconds.max(1).to_string())
     } else {

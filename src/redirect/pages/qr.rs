@@ -1,8 +1,6 @@
 //! Draws a QR code as one path, for an SVG inside a page.
 
-use std::fmt::Write as _;
-
-use fast_qr::{ECL, QRBuilder};
+use crate::qr::{Grid, Level};
 
 /// The quiet zone that readers expect, in modules.
 const QUIET: usize = 2;
@@ -19,24 +17,8 @@ pub(super) struct Code {
 impl Code {
     /// Draws `text`; `None` when it is too long for any code.
     pub(super) fn draw(text: &str) -> Option<Self> {
-        let code = QRBuilder::new(text).ecl(ECL::M).build().ok()?;
-        let mut path = String::new();
-        for row in 0..code.size {
-            let mut column = 0;
-            while column < code.size {
-                let dark = |column: usize| column < code.size && code[row][column].value();
-                let from = column;
-                while dark(column) {
-                    column += 1;
-                }
-                if column > from {
-                    let (x, y, run) = (from + QUIET, row + QUIET, column - from);
-                    write!(path, "M{x} {y}h{run}v1h-{run}z").expect("writing into a String cannot fail");
-                }
-                column += 1;
-            }
-        }
-        Some(Self { side: code.size + 2 * QUIET, path })
+        let grid = Grid::of(text, Level::Medium)?;
+        Some(Self { side: grid.side() + 2 * QUIET, path: grid.path(QUIET, 1) })
     }
 }
 

@@ -26,7 +26,11 @@ pub(super) const OPEN: &[&str] = &[
 ];
 
 /// Methods that answer for as long as the caller likes, and look at the credentials again from time to time.
-const LONG: &[&str] = &["/linkforty.v1.AnalyticsService/WatchEvents"];
+const LONG: &[&str] = &[
+    "/linkforty.v1.AnalyticsService/WatchEvents",
+    "/linkforty.v1.LinkService/ExportLinks",
+    "/linkforty.v1.LinkService/ImportLinks",
+];
 
 /// What API keys begin with, and no access token does.
 const API_KEY_START: &str = "lf_";

@@ -182,7 +182,7 @@ impl World {
         let ours = links_table::Column::ShortCode.starts_with("l");
         let rows = links_table::Entity::find().filter(ours).all(db).await.expect("answers");
         rows.into_iter()
-            .map(|row| (row.short_code.clone(), Target::of(&row, houses[&row.workspace_id].clone())))
+            .map(|row| (row.short_code.clone(), Target::of(&row, houses[&row.workspace_id].clone(), None)))
             .collect()
     }
 

@@ -7,6 +7,7 @@ mod apps;
 mod crash;
 mod database;
 mod freshness;
+mod imports;
 mod limits;
 mod spool;
 mod stopping;

@@ -6,6 +6,7 @@
 mod app;
 mod countries;
 mod dns;
+mod folders;
 mod plain;
 mod postgres;
 mod statements;
@@ -15,6 +16,7 @@ mod web;
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
 pub use self::countries::{City, Shape, cities, countries};
 pub use self::dns::Zone;
+pub use self::folders::Folders;
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::statements::Statements;
 pub use self::tenant::{ALL_SCOPES, Tenant, a_link, an_app, coded, link, request_id};

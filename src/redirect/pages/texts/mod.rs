@@ -129,6 +129,20 @@ texts! {
     leads_to,
     /// What the buttons together are called, for those who hear the page.
     choices,
+    report_title,
+    report_text,
+    report_kind,
+    report_phishing,
+    report_malware,
+    report_spam,
+    report_content,
+    report_other,
+    report_details,
+    report_contact,
+    report_submit,
+    report_thanks_title,
+    report_thanks_text,
+    report_unread,
 }
 
 #[cfg(test)]

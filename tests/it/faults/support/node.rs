@@ -173,6 +173,14 @@ impl Node {
         values.map(|value| value.parse::<f64>().expect("a number") as u64).sum()
     }
 
+    /// Returns the most memory that the process that runs now has held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let process = self.child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is always told");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    }
+
     fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().and_then(|child| child.try_wait().expect("a child of ours"))
     }

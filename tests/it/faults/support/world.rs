@@ -218,7 +218,13 @@ impl World {
         }
     }
 
-    fn api(&self) -> LinkServiceClient<InterceptedService<Channel, Bearer>> {
+    /// Returns the key that may read and write links.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns a client for that key. It connects when it is used.
+    pub fn api(&self) -> LinkServiceClient<InterceptedService<Channel, Bearer>> {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.node.api)).expect("a valid address");
         LinkServiceClient::with_interceptor(endpoint.connect_lazy(), Bearer(self.key.clone()))
     }

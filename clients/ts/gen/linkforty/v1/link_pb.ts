@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Platform } from "./platform_pb.js";
 import { file_linkforty_v1_platform } from "./platform_pb.js";
 import type { RoutingRule } from "./routing_pb.js";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link.proto.
  */
 export const file_linkforty_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIuUJCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRIRCglzaG9ydF91cmwYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg0KBXRpdGxlGAkgASgJEhMKC2Rlc2NyaXB0aW9uGAogASgJEg8KB2lvc191cmwYCyABKAkSEwoLYW5kcm9pZF91cmwYDCABKAkSDwoHd2ViX3VybBgNIAEoCRITCgZhY3RpdmUYDiABKAhIAIgBARISCgphcHBfc2NoZW1lGA8gASgJEhoKEmlvc191bml2ZXJzYWxfbGluaxgQIAEoCRIYChBhbmRyb2lkX2FwcF9saW5rGBEgASgJEhYKDmRlZXBfbGlua19wYXRoGBIgASgJEkgKFGRlZXBfbGlua19wYXJhbWV0ZXJzGBMgAygLMioubGlua2ZvcnR5LnYxLkxpbmsuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSHgoDdXRtGBQgASgLMhEubGlua2ZvcnR5LnYxLlV0bRIqCgl0YXJnZXRpbmcYFSABKAsyFy5saW5rZm9ydHkudjEuVGFyZ2V0aW5nEjAKDXJvdXRpbmdfcnVsZXMYFiADKAsyGS5saW5rZm9ydHkudjEuUm91dGluZ1J1bGUSHAoCb2cYFyABKAsyEC5saW5rZm9ydHkudjEuT2cSLgoKc3RhcnRfdGltZRgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYGyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2FwcGVuZF9jbGlja19pZBgcIAEoCBIMCgR0YWdzGB0gAygJEhIKCm1heF9jbGlja3MYHiABKAMSLQoJd2Fybl90aW1lGB8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxkaXNhYmxlX3RpbWUYICABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmRpc2FibGVfcmVhc29uGCEgASgJEhMKC2NsaWNrX2NvdW50GCIgASgDEi8KC2NyZWF0ZV90aW1lGCMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgkIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxglIAEoCRIaCg1mb3J3YXJkX3F1ZXJ5GCYgASgISAGIAQESEAoIcGFzc3dvcmQYKCABKAkSFAoMaGFzX3Bhc3N3b3JkGCkgASgIEjMKDmxhdW5jaHBhZF9tb2RlGCogASgOMhsubGlua2ZvcnR5LnYxLkxhdW5jaHBhZE1vZGUSMAoNcm91dGluZ190ZXN0cxg8IAMoCzIZLmxpbmtmb3J0eS52MS5Sb3V0aW5nVGVzdBo5ChdEZWVwTGlua1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgkKB19hY3RpdmVCEAoOX2ZvcndhcmRfcXVlcnlKBAgEEAVKBAgFEAZKBAgYEBlKBAgZEBoiXAoJVGFyZ2V0aW5nEhEKCWNvdW50cmllcxgBIAMoCRIpCglwbGF0Zm9ybXMYAiADKA4yFi5saW5rZm9ydHkudjEuUGxhdGZvcm0SEQoJbGFuZ3VhZ2VzGAMgAygJIk4KAk9nEg0KBXRpdGxlGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhEKCWltYWdlX3VybBgDIAEoCRIRCglzaXRlX25hbWUYBCABKAkiVgoDVXRtEg4KBnNvdXJjZRgBIAEoCRIOCgZtZWRpdW0YAiABKAkSEAoIY2FtcGFpZ24YAyABKAkSDAoEdGVybRgEIAEoCRIPCgdjb250ZW50GAUgASgJKnoKDUxhdW5jaHBhZE1vZGUSHgoaTEFVTkNIUEFEX01PREVfVU5TUEVDSUZJRUQQABIaChZMQVVOQ0hQQURfTU9ERV9JTkhFUklUEAESFQoRTEFVTkNIUEFEX01PREVfT04QAhIWChJMQVVOQ0hQQURfTU9ERV9PRkYQA2IGcHJvdG8z", [file_google_protobuf_timestamp, file_linkforty_v1_platform, file_linkforty_v1_routing, file_linkforty_v1_routing_test]);
+  fileDesc("ChdsaW5rZm9ydHkvdjEvbGluay5wcm90bxIMbGlua2ZvcnR5LnYxIrYMCgRMaW5rEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKcHJvamVjdF9pZBgEIAEoCRITCgt0ZW1wbGF0ZV9pZBgFIAEoCRISCgpzaG9ydF9jb2RlGAYgASgJEhEKCXNob3J0X3VybBgHIAEoCRIXCg9kZXN0aW5hdGlvbl91cmwYCCABKAkSDQoFdGl0bGUYCSABKAkSEwoLZGVzY3JpcHRpb24YCiABKAkSDwoHaW9zX3VybBgLIAEoCRITCgthbmRyb2lkX3VybBgMIAEoCRIPCgd3ZWJfdXJsGA0gASgJEhMKBmFjdGl2ZRgOIAEoCEgAiAEBEhIKCmFwcF9zY2hlbWUYDyABKAkSGgoSaW9zX3VuaXZlcnNhbF9saW5rGBAgASgJEhgKEGFuZHJvaWRfYXBwX2xpbmsYESABKAkSFgoOZGVlcF9saW5rX3BhdGgYEiABKAkSSAoUZGVlcF9saW5rX3BhcmFtZXRlcnMYEyADKAsyKi5saW5rZm9ydHkudjEuTGluay5EZWVwTGlua1BhcmFtZXRlcnNFbnRyeRIeCgN1dG0YFCABKAsyES5saW5rZm9ydHkudjEuVXRtEioKCXRhcmdldGluZxgVIAEoCzIXLmxpbmtmb3J0eS52MS5UYXJnZXRpbmcSMAoNcm91dGluZ19ydWxlcxgWIAMoCzIZLmxpbmtmb3J0eS52MS5Sb3V0aW5nUnVsZRIcCgJvZxgXIAEoCzIQLmxpbmtmb3J0eS52MS5PZxI1ChJhdHRyaWJ1dGlvbl93aW5kb3cYGCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOwoYZXZlbnRfYXR0cmlidXRpb25fd2luZG93GBkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCnN0YXJ0X3RpbWUYGiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGBsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9hcHBlbmRfY2xpY2tfaWQYHCABKAgSDAoEdGFncxgdIAMoCRISCgptYXhfY2xpY2tzGB4gASgDEi0KCXdhcm5fdGltZRgfIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMZGlzYWJsZV90aW1lGCAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5kaXNhYmxlX3JlYXNvbhghIAEoCRITCgtjbGlja19jb3VudBgiIAEoAxIvCgtjcmVhdGVfdGltZRgjIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYJCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYJSABKAkSGgoNZm9yd2FyZF9xdWVyeRgmIAEoCEgBiAEBEhAKCHBhc3N3b3JkGCggASgJEhQKDGhhc19wYXNzd29yZBgpIAEoCBIzCg5sYXVuY2hwYWRfbW9kZRgqIAEoDjIbLmxpbmtmb3J0eS52MS5MYXVuY2hwYWRNb2RlEhMKC2V4dGVybmFsX2lkGCsgASgJEhgKEGV4dGVybmFsX3VzZXJfaWQYLCABKAkSEAoIYXJjaGl2ZWQYLSABKAgSDwoHYWxpYXNlcxguIAMoCRI1Cg9yZWRpcmVjdF9zdGF0dXMYLyABKA4yHC5saW5rZm9ydHkudjEuUmVkaXJlY3RTdGF0dXMSMQoOY2FjaGVfZHVyYXRpb24YMCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGc291cmNlGDEgASgJEjAKDXJvdXRpbmdfdGVzdHMYPCADKAsyGS5saW5rZm9ydHkudjEuUm91dGluZ1Rlc3QaOQoXRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdfYWN0aXZlQhAKDl9mb3J3YXJkX3F1ZXJ5IlwKCVRhcmdldGluZxIRCgljb3VudHJpZXMYASADKAkSKQoJcGxhdGZvcm1zGAIgAygOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEhEKCWxhbmd1YWdlcxgDIAMoCSJOCgJPZxINCgV0aXRsZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIRCglpbWFnZV91cmwYAyABKAkSEQoJc2l0ZV9uYW1lGAQgASgJIlYKA1V0bRIOCgZzb3VyY2UYASABKAkSDgoGbWVkaXVtGAIgASgJEhAKCGNhbXBhaWduGAMgASgJEgwKBHRlcm0YBCABKAkSDwoHY29udGVudBgFIAEoCSrgAQoOUmVkaXJlY3RTdGF0dXMSHwobUkVESVJFQ1RfU1RBVFVTX1VOU1BFQ0lGSUVEEAASGwoXUkVESVJFQ1RfU1RBVFVTX0lOSEVSSVQQARIZChVSRURJUkVDVF9TVEFUVVNfRk9VTkQQAhIlCiFSRURJUkVDVF9TVEFUVVNfTU9WRURfUEVSTUFORU5UTFkQAxImCiJSRURJUkVDVF9TVEFUVVNfVEVNUE9SQVJZX1JFRElSRUNUEAQSJgoiUkVESVJFQ1RfU1RBVFVTX1BFUk1BTkVOVF9SRURJUkVDVBAFKnoKDUxhdW5jaHBhZE1vZGUSHgoaTEFVTkNIUEFEX01PREVfVU5TUEVDSUZJRUQQABIaChZMQVVOQ0hQQURfTU9ERV9JTkhFUklUEAESFQoRTEFVTkNIUEFEX01PREVfT04QAhIWChJMQVVOQ0hQQURfTU9ERV9PRkYQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_linkforty_v1_platform, file_linkforty_v1_routing, file_linkforty_v1_routing_test]);
 
 /**
  * One short link: a code that sends each visitor to the right place.
@@ -50,10 +50,25 @@ export type Link = Message<"linkforty.v1.Link"> & {
   domain: string;
 
   /**
+   * UUID of the project it is kept in. Empty: none.
+   *
+   * @generated from field: string project_id = 4;
+   */
+  projectId: string;
+
+  /**
+   * UUID of the template it takes from, at every visit, what it does not set itself (see TemplateService). Empty on create: the
+   * workspace's default template, if it has one; `none`: no template. In an update, empty or `none`: no template any more.
+   *
+   * @generated from field: string template_id = 5;
+   */
+  templateId: string;
+
+  /**
    * The last part of the short URL, 1 to 128 of `[A-Za-z0-9_-]`, not starting or ending with `-`, not a reserved word such
    * as `health`. Case-sensitive, unless its domain says otherwise (`Domain.code_case`): there it is kept in lower case.
    * Unique on its domain. Empty on create: the server generates 8 characters that do not look alike, 10 where case does not
-   * count. Cannot change after creation.
+   * count, or more if `CreateLinkRequest.code_style` says so. Cannot change after creation.
    *
    * @generated from field: string short_code = 6;
    */
@@ -195,6 +210,22 @@ export type Link = Message<"linkforty.v1.Link"> & {
   og?: Og | undefined;
 
   /**
+   * How long after a click an install may be credited to it: 1 hour to 90 days, whole seconds. Unset: as the template says,
+   * otherwise 7 days.
+   *
+   * @generated from field: google.protobuf.Duration attribution_window = 24;
+   */
+  attributionWindow?: Duration | undefined;
+
+  /**
+   * How long after a click events in the app may be credited to it: 1 hour to 90 days, whole seconds. Unset: as the template
+   * says, otherwise `attribution_window`.
+   *
+   * @generated from field: google.protobuf.Duration event_attribution_window = 25;
+   */
+  eventAttributionWindow?: Duration | undefined;
+
+  /**
    * The link answers 404 before this moment. Unset: at once.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 26;
@@ -319,6 +350,62 @@ export type Link = Message<"linkforty.v1.Link"> & {
    * @generated from field: linkforty.v1.LaunchpadMode launchpad_mode = 42;
    */
   launchpadMode: LaunchpadMode;
+
+  /**
+   * What the link is called in another system, for example the id of an order: at most 255 characters, no control characters.
+   * Unique in the workspace: a second link with it fails with ALREADY_EXISTS. Empty: none.
+   *
+   * @generated from field: string external_id = 43;
+   */
+  externalId: string;
+
+  /**
+   * Whom the link belongs to in another system, for example the user of an app who shared it: at most 255 characters, no
+   * control characters. Any number of links may have the same one. Empty: nobody.
+   *
+   * @generated from field: string external_user_id = 44;
+   */
+  externalUserId: string;
+
+  /**
+   * True: lists leave it out unless they are asked for it. It redirects and counts as before; `active` is what stops that.
+   *
+   * @generated from field: bool archived = 45;
+   */
+  archived: boolean;
+
+  /**
+   * Output only. Further codes that lead here, on the same domain, as AddAlias gave them. A click on one is a click of the link.
+   *
+   * @generated from field: repeated string aliases = 46;
+   */
+  aliases: string[];
+
+  /**
+   * The status redirects are answered with. Default: inherit. Pages are pages whatever stands here.
+   *
+   * @generated from field: linkforty.v1.RedirectStatus redirect_status = 47;
+   */
+  redirectStatus: RedirectStatus;
+
+  /**
+   * How long a visitor's own browser may keep a redirect and follow it without asking again: at most 24 hours, whole seconds.
+   * What is followed so is not counted, has the click id of the visit that was kept, and goes where the link led at that visit:
+   * a change, a warning or a disabling reaches that visitor only when the time is over. Proxies never keep it. A link with `max_clicks`
+   * or a password is never kept, and none beyond its `expire_time`, `warn_time` or `disable_time`. Unset: as the template says, otherwise not at all
+   * (`Cache-Control: private, no-store`).
+   *
+   * @generated from field: google.protobuf.Duration cache_duration = 48;
+   */
+  cacheDuration?: Duration | undefined;
+
+  /**
+   * Where the link was made, in the client's words, for example `dashboard` or `import`: at most 50 characters, no control
+   * characters.
+   *
+   * @generated from field: string source = 49;
+   */
+  source: string;
 
   /**
    * What shall stay true of where visitors end up; at most 50, together at most 64 KiB as they are encoded. They run whenever the
@@ -464,6 +551,62 @@ export const UtmSchema: GenMessage<Utm> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_link, 3);
 
 /**
+ * The HTTP status of a redirect.
+ *
+ * @generated from enum linkforty.v1.RedirectStatus
+ */
+export enum RedirectStatus {
+  /**
+   * As inherit.
+   *
+   * @generated from enum value: REDIRECT_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * As the template says, otherwise 302.
+   *
+   * @generated from enum value: REDIRECT_STATUS_INHERIT = 1;
+   */
+  INHERIT = 1,
+
+  /**
+   * 302: go there for now. What short links are usually answered with.
+   *
+   * @generated from enum value: REDIRECT_STATUS_FOUND = 2;
+   */
+  FOUND = 2,
+
+  /**
+   * 301: moved for good. Search engines credit the destination. Without `cache_duration` browsers are told not to keep it,
+   * because a link that is edited later would be followed to where it led before.
+   *
+   * @generated from enum value: REDIRECT_STATUS_MOVED_PERMANENTLY = 3;
+   */
+  MOVED_PERMANENTLY = 3,
+
+  /**
+   * 307: as 302, but whoever sends a form sends it again.
+   *
+   * @generated from enum value: REDIRECT_STATUS_TEMPORARY_REDIRECT = 4;
+   */
+  TEMPORARY_REDIRECT = 4,
+
+  /**
+   * 308: as 301, but whoever sends a form sends it again.
+   *
+   * @generated from enum value: REDIRECT_STATUS_PERMANENT_REDIRECT = 5;
+   */
+  PERMANENT_REDIRECT = 5,
+}
+
+/**
+ * Describes the enum linkforty.v1.RedirectStatus.
+ */
+export const RedirectStatusSchema: GenEnum<RedirectStatus> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link, 0);
+
+/**
  * Whether visitors of a link see the launchpad.
  *
  * @generated from enum linkforty.v1.LaunchpadMode
@@ -502,5 +645,5 @@ export enum LaunchpadMode {
  * Describes the enum linkforty.v1.LaunchpadMode.
  */
 export const LaunchpadModeSchema: GenEnum<LaunchpadMode> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_link, 0);
+  enumDesc(file_linkforty_v1_link, 1);
 

@@ -10,6 +10,12 @@ import type { ItemError } from "./item_error_pb.js";
 import { file_linkforty_v1_item_error } from "./item_error_pb.js";
 import type { Link } from "./link_pb.js";
 import { file_linkforty_v1_link } from "./link_pb.js";
+import type { ExportFormat } from "./link_export_pb.js";
+import { file_linkforty_v1_link_export } from "./link_export_pb.js";
+import type { ExportImportErrorsRequestSchema, ExportImportErrorsResponseSchema, GetImportRequestSchema, GetImportResponseSchema, ImportChunkRequestSchema, ImportChunkResponseSchema, ImportLinksRequestSchema, ImportLinksResponseSchema, StartImportRequestSchema, StartImportResponseSchema } from "./link_import_pb.js";
+import { file_linkforty_v1_link_import } from "./link_import_pb.js";
+import type { GetQrCodeRequestSchema, GetQrCodeResponseSchema } from "./qr_code_pb.js";
+import { file_linkforty_v1_qr_code } from "./qr_code_pb.js";
 import type { DescribedVisitor, Resolution } from "./resolution_pb.js";
 import { file_linkforty_v1_resolution } from "./resolution_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -18,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEilAEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIjYKEkNyZWF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayKhAQoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCUIJCgdfYWN0aXZlIrEBChBMaXN0TGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgZmaWx0ZXIYBCABKAsyGC5saW5rZm9ydHkudjEuTGlua0ZpbHRlchIOCgZzZWFyY2gYBSABKAkSJgoFb3JkZXIYBiABKA4yFy5saW5rZm9ydHkudjEuTGlua09yZGVyIk8KEUxpc3RMaW5rc1Jlc3BvbnNlEiEKBWxpbmtzGAEgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsUBChFVcGRhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIAoEbGluaxgCIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBiABKAgiNgoSVXBkYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJcChFEZWxldGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiFAoSRGVsZXRlTGlua1Jlc3BvbnNlIoMBChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpsBChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIqMBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIp4CChJSZXNvbHZlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDgoGZG9tYWluGAMgASgJEhIKCnNob3J0X2NvZGUYBCABKAkSEQoJc2hvcnRfdXJsGAUgASgJEiAKBGVkaXQYBiABKAsyEi5saW5rZm9ydHkudjEuTGluaxItCgllZGl0X21hc2sYByABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KB3Zpc2l0b3IYCCABKAsyHi5saW5rZm9ydHkudjEuRGVzY3JpYmVkVmlzaXRvchIoCgR0aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDChNSZXNvbHZlTGlua1Jlc3BvbnNlEiwKCnJlc29sdXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuUmVzb2x1dGlvbiqjAQoJTGlua09yZGVyEhoKFkxJTktfT1JERVJfVU5TUEVDSUZJRUQQABIfChtMSU5LX09SREVSX0NSRUFURV9USU1FX0RFU0MQARIeChpMSU5LX09SREVSX0NSRUFURV9USU1FX0FTQxACEh8KG0xJTktfT1JERVJfQ0xJQ0tfQ09VTlRfREVTQxADEhgKFExJTktfT1JERVJfVElUTEVfQVNDEAQy7QYKC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1Jlc29sdmVMaW5rEiAubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_resolution]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi8AEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIEhYKDnJldXNlX2V4aXN0aW5nGAYgASgIEisKCmNvZGVfc3R5bGUYByABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYCCABKAkiRgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIOCgZyZXVzZWQYAiABKAgiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AgoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCRISCgpwcm9qZWN0X2lkGAUgASgJEhMKC3RlbXBsYXRlX2lkGAYgASgJEi0KCGFyY2hpdmVkGAcgASgOMhsubGlua2ZvcnR5LnYxLkFyY2hpdmVkTGlua3MSEwoLZXh0ZXJuYWxfaWQYCCABKAkSGAoQZXh0ZXJuYWxfdXNlcl9pZBgJIAEoCRIOCgZzb3VyY2UYCiABKAlCCQoHX2FjdGl2ZSKxAQoQTGlzdExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSKAoGZmlsdGVyGAQgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAUgASgJEiYKBW9yZGVyGAYgASgOMhcubGlua2ZvcnR5LnYxLkxpbmtPcmRlciJPChFMaXN0TGlua3NSZXNwb25zZRIhCgVsaW5rcxgBIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLFAQoRVXBkYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAYgASgIIjYKElVwZGF0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXAoRRGVsZXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhQKEkRlbGV0ZUxpbmtSZXNwb25zZSKDAQoURHVwbGljYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIjkKFUR1cGxpY2F0ZUxpbmtSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiWwoPQWRkQWxpYXNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEg0KBWFsaWFzGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiNAoQQWRkQWxpYXNSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiXgoSUmVtb3ZlQWxpYXNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEg0KBWFsaWFzGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiNwoTUmVtb3ZlQWxpYXNSZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsivQEKDExpbmtSZXZpc2lvbhIQCghyZXZpc2lvbhgBIAEoAxIvCgtjaGFuZ2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoHdXNlcl9pZBgDIAEoCUgAEhQKCmFwaV9rZXlfaWQYBCABKAlIABIWCg5jaGFuZ2VkX2ZpZWxkcxgFIAMoCRIgCgRsaW5rGAYgASgLMhIubGlua2ZvcnR5LnYxLkxpbmtCBwoFYWN0b3IiaAoYTGlzdExpbmtSZXZpc2lvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGUxpc3RMaW5rUmV2aXNpb25zUmVzcG9uc2USLQoJcmV2aXNpb25zGAEgAygLMhoubGlua2ZvcnR5LnYxLkxpbmtSZXZpc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkidwoaUmVzdG9yZUxpbmtSZXZpc2lvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEAoIcmV2aXNpb24YAyABKAMSDAoEZXRhZxgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj8KG1Jlc3RvcmVMaW5rUmV2aXNpb25SZXNwb25zZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsiuAEKCkxpbmtSZXBvcnQSCgoCaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEiYKBGtpbmQYBCABKA4yGC5saW5rZm9ydHkudjEuUmVwb3J0S2luZBIPCgdkZXRhaWxzGAUgASgJEg8KB2NvbnRhY3QYBiABKAkSLwoLY3JlYXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImYKFkxpc3RMaW5rUmVwb3J0c1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXQoXTGlzdExpbmtSZXBvcnRzUmVzcG9uc2USKQoHcmVwb3J0cxgBIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rUmVwb3J0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJpCg9CYXRjaExpbmtSZXN1bHQSIgoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rSAASKAoFZXJyb3IYAiABKAsyFy5saW5rZm9ydHkudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpsBChdCYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSIQoFbGlua3MYAiADKAsyEi5saW5rZm9ydHkudjEuTGluaxISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUiXwoKTGlua1VwZGF0ZRIgCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIqMBChdCYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKQoHdXBkYXRlcxgCIAMoCzIYLmxpbmtmb3J0eS52MS5MaW5rVXBkYXRlEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJsChdCYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEAoIbGlua19pZHMYAiADKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIm0KGEJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIqQBChJFeHBvcnRMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEioKBmZvcm1hdBgCIAEoDjIaLmxpbmtmb3J0eS52MS5FeHBvcnRGb3JtYXQSKAoGZmlsdGVyGAMgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAQgASgJEhIKCnBhZ2VfdG9rZW4YBSABKAkiSwoTRXhwb3J0TGlua3NSZXNwb25zZRIMCgRkYXRhGAEgASgMEg0KBWxpbmtzGAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSKeAgoSUmVzb2x2ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEg4KBmRvbWFpbhgDIAEoCRISCgpzaG9ydF9jb2RlGAQgASgJEhEKCXNob3J0X3VybBgFIAEoCRIgCgRlZGl0GAYgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLQoJZWRpdF9tYXNrGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIvCgd2aXNpdG9yGAggASgLMh4ubGlua2ZvcnR5LnYxLkRlc2NyaWJlZFZpc2l0b3ISKAoEdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQwoTUmVzb2x2ZUxpbmtSZXNwb25zZRIsCgpyZXNvbHV0aW9uGAEgASgLMhgubGlua2ZvcnR5LnYxLlJlc29sdXRpb24qWQoJQ29kZVN0eWxlEhoKFkNPREVfU1RZTEVfVU5TUEVDSUZJRUQQABIUChBDT0RFX1NUWUxFX1NIT1JUEAESGgoWQ09ERV9TVFlMRV9VTkdVRVNTQUJMRRACKqMBCglMaW5rT3JkZXISGgoWTElOS19PUkRFUl9VTlNQRUNJRklFRBAAEh8KG0xJTktfT1JERVJfQ1JFQVRFX1RJTUVfREVTQxABEh4KGkxJTktfT1JERVJfQ1JFQVRFX1RJTUVfQVNDEAISHwobTElOS19PUkRFUl9DTElDS19DT1VOVF9ERVNDEAMSGAoUTElOS19PUkRFUl9USVRMRV9BU0MQBCqAAQoNQXJjaGl2ZWRMaW5rcxIeChpBUkNISVZFRF9MSU5LU19VTlNQRUNJRklFRBAAEhkKFUFSQ0hJVkVEX0xJTktTX0hJRERFThABEhcKE0FSQ0hJVkVEX0xJTktTX09OTFkQAhIbChdBUkNISVZFRF9MSU5LU19JTkNMVURFRBADKqIBCgpSZXBvcnRLaW5kEhsKF1JFUE9SVF9LSU5EX1VOU1BFQ0lGSUVEEAASGAoUUkVQT1JUX0tJTkRfUEhJU0hJTkcQARIXChNSRVBPUlRfS0lORF9NQUxXQVJFEAISFAoQUkVQT1JUX0tJTkRfU1BBTRADEhcKE1JFUE9SVF9LSU5EX0NPTlRFTlQQBBIVChFSRVBPUlRfS0lORF9PVEhFUhAFMpsPCgtMaW5rU2VydmljZRJPCgpDcmVhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkNyZWF0ZUxpbmtSZXNwb25zZRJGCgdHZXRMaW5rEhwubGlua2ZvcnR5LnYxLkdldExpbmtSZXF1ZXN0Gh0ubGlua2ZvcnR5LnYxLkdldExpbmtSZXNwb25zZRJMCglMaXN0TGlua3MSHi5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVxdWVzdBofLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXNwb25zZRJPCgpVcGRhdGVMaW5rEh8ubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLlVwZGF0ZUxpbmtSZXNwb25zZRJPCgpEZWxldGVMaW5rEh8ubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkRlbGV0ZUxpbmtSZXNwb25zZRJYCg1EdXBsaWNhdGVMaW5rEiIubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXF1ZXN0GiMubGlua2ZvcnR5LnYxLkR1cGxpY2F0ZUxpbmtSZXNwb25zZRJJCghBZGRBbGlhcxIdLmxpbmtmb3J0eS52MS5BZGRBbGlhc1JlcXVlc3QaHi5saW5rZm9ydHkudjEuQWRkQWxpYXNSZXNwb25zZRJSCgtSZW1vdmVBbGlhcxIgLmxpbmtmb3J0eS52MS5SZW1vdmVBbGlhc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuUmVtb3ZlQWxpYXNSZXNwb25zZRJkChFMaXN0TGlua1JldmlzaW9ucxImLmxpbmtmb3J0eS52MS5MaXN0TGlua1JldmlzaW9uc1JlcXVlc3QaJy5saW5rZm9ydHkudjEuTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRJqChNSZXN0b3JlTGlua1JldmlzaW9uEigubGlua2ZvcnR5LnYxLlJlc3RvcmVMaW5rUmV2aXNpb25SZXF1ZXN0GikubGlua2ZvcnR5LnYxLlJlc3RvcmVMaW5rUmV2aXNpb25SZXNwb25zZRJeCg9MaXN0TGlua1JlcG9ydHMSJC5saW5rZm9ydHkudjEuTGlzdExpbmtSZXBvcnRzUmVxdWVzdBolLmxpbmtmb3J0eS52MS5MaXN0TGlua1JlcG9ydHNSZXNwb25zZRJhChBCYXRjaENyZWF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoQ3JlYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaFVwZGF0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoVXBkYXRlTGlua3NSZXNwb25zZRJhChBCYXRjaERlbGV0ZUxpbmtzEiUubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXF1ZXN0GiYubGlua2ZvcnR5LnYxLkJhdGNoRGVsZXRlTGlua3NSZXNwb25zZRJSCgtTdGFydEltcG9ydBIgLmxpbmtmb3J0eS52MS5TdGFydEltcG9ydFJlcXVlc3QaIS5saW5rZm9ydHkudjEuU3RhcnRJbXBvcnRSZXNwb25zZRJWCgtJbXBvcnRMaW5rcxIgLmxpbmtmb3J0eS52MS5JbXBvcnRMaW5rc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuSW1wb3J0TGlua3NSZXNwb25zZSgBMAESUgoLSW1wb3J0Q2h1bmsSIC5saW5rZm9ydHkudjEuSW1wb3J0Q2h1bmtSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkltcG9ydENodW5rUmVzcG9uc2USTAoJR2V0SW1wb3J0Eh4ubGlua2ZvcnR5LnYxLkdldEltcG9ydFJlcXVlc3QaHy5saW5rZm9ydHkudjEuR2V0SW1wb3J0UmVzcG9uc2USaQoSRXhwb3J0SW1wb3J0RXJyb3JzEicubGlua2ZvcnR5LnYxLkV4cG9ydEltcG9ydEVycm9yc1JlcXVlc3QaKC5saW5rZm9ydHkudjEuRXhwb3J0SW1wb3J0RXJyb3JzUmVzcG9uc2UwARJUCgtFeHBvcnRMaW5rcxIgLmxpbmtmb3J0eS52MS5FeHBvcnRMaW5rc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuRXhwb3J0TGlua3NSZXNwb25zZTABEkwKCUdldFFyQ29kZRIeLmxpbmtmb3J0eS52MS5HZXRRckNvZGVSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkdldFFyQ29kZVJlc3BvbnNlElIKC1Jlc29sdmVMaW5rEiAubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_link_export, file_linkforty_v1_link_import, file_linkforty_v1_qr_code, file_linkforty_v1_resolution]);
 
 /**
  * Request of CreateLink.
@@ -62,6 +68,30 @@ export type CreateLinkRequest = Message<"linkforty.v1.CreateLinkRequest"> & {
    * @generated from field: bool ignore_failing_tests = 5;
    */
   ignoreFailingTests: boolean;
+
+  /**
+   * True: when there is such a link already, it is returned as it is, archived or not, and nothing is created or changed. Such
+   * a link is the one with the same `link.external_id`; or, without an external id, the one that was created under
+   * `reuse_existing` with the same `link.external_user_id`, which must then be set, and the same content in every other field.
+   * Of any number of such calls at the same time one creates the link and all return it.
+   *
+   * @generated from field: bool reuse_existing = 6;
+   */
+  reuseExisting: boolean;
+
+  /**
+   * How a code is made when `link.short_code` is empty.
+   *
+   * @generated from field: linkforty.v1.CodeStyle code_style = 7;
+   */
+  codeStyle: CodeStyle;
+
+  /**
+   * UUID of a preset whose campaign parameters the link gets where it sets none itself. Empty: none.
+   *
+   * @generated from field: string utm_preset_id = 8;
+   */
+  utmPresetId: string;
 };
 
 /**
@@ -83,6 +113,13 @@ export type CreateLinkResponse = Message<"linkforty.v1.CreateLinkResponse"> & {
    * @generated from field: linkforty.v1.Link link = 1;
    */
   link?: Link | undefined;
+
+  /**
+   * True: the link was there before, because of `reuse_existing`.
+   *
+   * @generated from field: bool reused = 2;
+   */
+  reused: boolean;
 };
 
 /**
@@ -174,6 +211,48 @@ export type LinkFilter = Message<"linkforty.v1.LinkFilter"> & {
    * @generated from field: repeated string tags = 4;
    */
   tags: string[];
+
+  /**
+   * UUID of a project: only its links. `none`: only links in no project. Empty: all.
+   *
+   * @generated from field: string project_id = 5;
+   */
+  projectId: string;
+
+  /**
+   * UUID of a template: only its links. `none`: only links without one. Empty: all.
+   *
+   * @generated from field: string template_id = 6;
+   */
+  templateId: string;
+
+  /**
+   * What becomes of archived links. Default: hidden.
+   *
+   * @generated from field: linkforty.v1.ArchivedLinks archived = 7;
+   */
+  archived: ArchivedLinks;
+
+  /**
+   * Only links with this `external_id`.
+   *
+   * @generated from field: string external_id = 8;
+   */
+  externalId: string;
+
+  /**
+   * Only links with this `external_user_id`.
+   *
+   * @generated from field: string external_user_id = 9;
+   */
+  externalUserId: string;
+
+  /**
+   * Only links with this `source`.
+   *
+   * @generated from field: string source = 10;
+   */
+  source: string;
 };
 
 /**
@@ -212,7 +291,7 @@ export type ListLinksRequest = Message<"linkforty.v1.ListLinksRequest"> & {
   pageToken: string;
 
   /**
-   * What to show; unset: all.
+   * What to show; unset: all that are not archived.
    *
    * @generated from field: linkforty.v1.LinkFilter filter = 4;
    */
@@ -477,6 +556,470 @@ export const DuplicateLinkResponseSchema: GenMessage<DuplicateLinkResponse> = /*
   messageDesc(file_linkforty_v1_link_service, 12);
 
 /**
+ * Request of AddAlias.
+ *
+ * @generated from message linkforty.v1.AddAliasRequest
+ */
+export type AddAliasRequest = Message<"linkforty.v1.AddAliasRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The code; same rules as `Link.short_code`. Empty: generated.
+   *
+   * @generated from field: string alias = 3;
+   */
+  alias: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours adds nothing more. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.AddAliasRequest.
+ * Use `create(AddAliasRequestSchema)` to create a new message.
+ */
+export const AddAliasRequestSchema: GenMessage<AddAliasRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 13);
+
+/**
+ * Response of AddAlias.
+ *
+ * @generated from message linkforty.v1.AddAliasResponse
+ */
+export type AddAliasResponse = Message<"linkforty.v1.AddAliasResponse"> & {
+  /**
+   * The link as it is now.
+   *
+   * @generated from field: linkforty.v1.Link link = 1;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.AddAliasResponse.
+ * Use `create(AddAliasResponseSchema)` to create a new message.
+ */
+export const AddAliasResponseSchema: GenMessage<AddAliasResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 14);
+
+/**
+ * Request of RemoveAlias.
+ *
+ * @generated from message linkforty.v1.RemoveAliasRequest
+ */
+export type RemoveAliasRequest = Message<"linkforty.v1.RemoveAliasRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The code.
+   *
+   * @generated from field: string alias = 3;
+   */
+  alias: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours succeeds again. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RemoveAliasRequest.
+ * Use `create(RemoveAliasRequestSchema)` to create a new message.
+ */
+export const RemoveAliasRequestSchema: GenMessage<RemoveAliasRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 15);
+
+/**
+ * Response of RemoveAlias.
+ *
+ * @generated from message linkforty.v1.RemoveAliasResponse
+ */
+export type RemoveAliasResponse = Message<"linkforty.v1.RemoveAliasResponse"> & {
+  /**
+   * The link as it is now.
+   *
+   * @generated from field: linkforty.v1.Link link = 1;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.RemoveAliasResponse.
+ * Use `create(RemoveAliasResponseSchema)` to create a new message.
+ */
+export const RemoveAliasResponseSchema: GenMessage<RemoveAliasResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 16);
+
+/**
+ * What a link was from a change on until the next.
+ *
+ * @generated from message linkforty.v1.LinkRevision
+ */
+export type LinkRevision = Message<"linkforty.v1.LinkRevision"> & {
+  /**
+   * Which change made it so. Goes up with every change of the link; 1 is its creation.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp change_time = 2;
+   */
+  changeTime?: Timestamp | undefined;
+
+  /**
+   * Who; unset: the operator, or it is not known, as of the state that the first change found.
+   *
+   * @generated from oneof linkforty.v1.LinkRevision.actor
+   */
+  actor: {
+    /**
+     * UUID of a person.
+     *
+     * @generated from field: string user_id = 3;
+     */
+    value: string;
+    case: "userId";
+  } | {
+    /**
+     * UUID of an API key.
+     *
+     * @generated from field: string api_key_id = 4;
+     */
+    value: string;
+    case: "apiKeyId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The fields of the link that the change gave another value; empty for the state that the first change found.
+   *
+   * @generated from field: repeated string changed_fields = 5;
+   */
+  changedFields: string[];
+
+  /**
+   * The link, what people decided of it: no clicks, no etag, no password.
+   *
+   * @generated from field: linkforty.v1.Link link = 6;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.LinkRevision.
+ * Use `create(LinkRevisionSchema)` to create a new message.
+ */
+export const LinkRevisionSchema: GenMessage<LinkRevision> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 17);
+
+/**
+ * Request of ListLinkRevisions.
+ *
+ * @generated from message linkforty.v1.ListLinkRevisionsRequest
+ */
+export type ListLinkRevisionsRequest = Message<"linkforty.v1.ListLinkRevisionsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000. A page of long links ends earlier.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkRevisionsRequest.
+ * Use `create(ListLinkRevisionsRequestSchema)` to create a new message.
+ */
+export const ListLinkRevisionsRequestSchema: GenMessage<ListLinkRevisionsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 18);
+
+/**
+ * Response of ListLinkRevisions.
+ *
+ * @generated from message linkforty.v1.ListLinkRevisionsResponse
+ */
+export type ListLinkRevisionsResponse = Message<"linkforty.v1.ListLinkRevisionsResponse"> & {
+  /**
+   * One page of revisions.
+   *
+   * @generated from field: repeated linkforty.v1.LinkRevision revisions = 1;
+   */
+  revisions: LinkRevision[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkRevisionsResponse.
+ * Use `create(ListLinkRevisionsResponseSchema)` to create a new message.
+ */
+export const ListLinkRevisionsResponseSchema: GenMessage<ListLinkRevisionsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 19);
+
+/**
+ * Request of RestoreLinkRevision.
+ *
+ * @generated from message linkforty.v1.RestoreLinkRevisionRequest
+ */
+export type RestoreLinkRevisionRequest = Message<"linkforty.v1.RestoreLinkRevisionRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * Which revision.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * Set: it happens only if the link's etag is this one.
+   *
+   * @generated from field: string etag = 4;
+   */
+  etag: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RestoreLinkRevisionRequest.
+ * Use `create(RestoreLinkRevisionRequestSchema)` to create a new message.
+ */
+export const RestoreLinkRevisionRequestSchema: GenMessage<RestoreLinkRevisionRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 20);
+
+/**
+ * Response of RestoreLinkRevision.
+ *
+ * @generated from message linkforty.v1.RestoreLinkRevisionResponse
+ */
+export type RestoreLinkRevisionResponse = Message<"linkforty.v1.RestoreLinkRevisionResponse"> & {
+  /**
+   * The link as stored.
+   *
+   * @generated from field: linkforty.v1.Link link = 1;
+   */
+  link?: Link | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.RestoreLinkRevisionResponse.
+ * Use `create(RestoreLinkRevisionResponseSchema)` to create a new message.
+ */
+export const RestoreLinkRevisionResponseSchema: GenMessage<RestoreLinkRevisionResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 21);
+
+/**
+ * What a visitor reported about a link. Nothing is known of the visitor but what they wrote.
+ *
+ * @generated from message linkforty.v1.LinkReport
+ */
+export type LinkReport = Message<"linkforty.v1.LinkReport"> & {
+  /**
+   * UUIDv7.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * UUIDv7 of the link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * The code by which the visitor knew it: the link's own, or an alias.
+   *
+   * @generated from field: string short_code = 3;
+   */
+  shortCode: string;
+
+  /**
+   * What is wrong with it.
+   *
+   * @generated from field: linkforty.v1.ReportKind kind = 4;
+   */
+  kind: ReportKind;
+
+  /**
+   * In the visitor's words: at most 2,000 characters. A stranger's text: treat it as such.
+   *
+   * @generated from field: string details = 5;
+   */
+  details: string;
+
+  /**
+   * How to reach the visitor, in their words: at most 200 characters. A stranger's text too.
+   *
+   * @generated from field: string contact = 6;
+   */
+  contact: string;
+
+  /**
+   * When it came.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 7;
+   */
+  createTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.LinkReport.
+ * Use `create(LinkReportSchema)` to create a new message.
+ */
+export const LinkReportSchema: GenMessage<LinkReport> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 22);
+
+/**
+ * Request of ListLinkReports.
+ *
+ * @generated from message linkforty.v1.ListLinkReportsRequest
+ */
+export type ListLinkReportsRequest = Message<"linkforty.v1.ListLinkReportsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of a link: only its reports. Empty: those of all links.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkReportsRequest.
+ * Use `create(ListLinkReportsRequestSchema)` to create a new message.
+ */
+export const ListLinkReportsRequestSchema: GenMessage<ListLinkReportsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 23);
+
+/**
+ * Response of ListLinkReports.
+ *
+ * @generated from message linkforty.v1.ListLinkReportsResponse
+ */
+export type ListLinkReportsResponse = Message<"linkforty.v1.ListLinkReportsResponse"> & {
+  /**
+   * One page of reports.
+   *
+   * @generated from field: repeated linkforty.v1.LinkReport reports = 1;
+   */
+  reports: LinkReport[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListLinkReportsResponse.
+ * Use `create(ListLinkReportsResponseSchema)` to create a new message.
+ */
+export const ListLinkReportsResponseSchema: GenMessage<ListLinkReportsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 24);
+
+/**
  * What became of one item of a batch.
  *
  * @generated from message linkforty.v1.BatchLinkResult
@@ -512,7 +1055,7 @@ export type BatchLinkResult = Message<"linkforty.v1.BatchLinkResult"> & {
  * Use `create(BatchLinkResultSchema)` to create a new message.
  */
 export const BatchLinkResultSchema: GenMessage<BatchLinkResult> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 13);
+  messageDesc(file_linkforty_v1_link_service, 25);
 
 /**
  * Request of BatchCreateLinks.
@@ -561,7 +1104,7 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
  * Use `create(BatchCreateLinksRequestSchema)` to create a new message.
  */
 export const BatchCreateLinksRequestSchema: GenMessage<BatchCreateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 14);
+  messageDesc(file_linkforty_v1_link_service, 26);
 
 /**
  * Response of BatchCreateLinks.
@@ -596,7 +1139,7 @@ export type BatchCreateLinksResponse = Message<"linkforty.v1.BatchCreateLinksRes
  * Use `create(BatchCreateLinksResponseSchema)` to create a new message.
  */
 export const BatchCreateLinksResponseSchema: GenMessage<BatchCreateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 15);
+  messageDesc(file_linkforty_v1_link_service, 27);
 
 /**
  * One item of BatchUpdateLinks.
@@ -624,7 +1167,7 @@ export type LinkUpdate = Message<"linkforty.v1.LinkUpdate"> & {
  * Use `create(LinkUpdateSchema)` to create a new message.
  */
 export const LinkUpdateSchema: GenMessage<LinkUpdate> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 16);
+  messageDesc(file_linkforty_v1_link_service, 28);
 
 /**
  * Request of BatchUpdateLinks.
@@ -673,7 +1216,7 @@ export type BatchUpdateLinksRequest = Message<"linkforty.v1.BatchUpdateLinksRequ
  * Use `create(BatchUpdateLinksRequestSchema)` to create a new message.
  */
 export const BatchUpdateLinksRequestSchema: GenMessage<BatchUpdateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 17);
+  messageDesc(file_linkforty_v1_link_service, 29);
 
 /**
  * Response of BatchUpdateLinks.
@@ -708,7 +1251,7 @@ export type BatchUpdateLinksResponse = Message<"linkforty.v1.BatchUpdateLinksRes
  * Use `create(BatchUpdateLinksResponseSchema)` to create a new message.
  */
 export const BatchUpdateLinksResponseSchema: GenMessage<BatchUpdateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 18);
+  messageDesc(file_linkforty_v1_link_service, 30);
 
 /**
  * Request of BatchDeleteLinks.
@@ -750,7 +1293,7 @@ export type BatchDeleteLinksRequest = Message<"linkforty.v1.BatchDeleteLinksRequ
  * Use `create(BatchDeleteLinksRequestSchema)` to create a new message.
  */
 export const BatchDeleteLinksRequestSchema: GenMessage<BatchDeleteLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 19);
+  messageDesc(file_linkforty_v1_link_service, 31);
 
 /**
  * Response of BatchDeleteLinks.
@@ -785,7 +1328,92 @@ export type BatchDeleteLinksResponse = Message<"linkforty.v1.BatchDeleteLinksRes
  * Use `create(BatchDeleteLinksResponseSchema)` to create a new message.
  */
 export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 20);
+  messageDesc(file_linkforty_v1_link_service, 32);
+
+/**
+ * Request of ExportLinks.
+ *
+ * @generated from message linkforty.v1.ExportLinksRequest
+ */
+export type ExportLinksRequest = Message<"linkforty.v1.ExportLinksRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * How. Required.
+   *
+   * @generated from field: linkforty.v1.ExportFormat format = 2;
+   */
+  format: ExportFormat;
+
+  /**
+   * Which links; unset: all.
+   *
+   * @generated from field: linkforty.v1.LinkFilter filter = 3;
+   */
+  filter?: LinkFilter | undefined;
+
+  /**
+   * Only links whose code, title, description or destination contains this text; as in ListLinksRequest.
+   *
+   * @generated from field: string search = 4;
+   */
+  search: string;
+
+  /**
+   * `next_page_token` of the last part that arrived, to go on after it; the header is not written again. Every other
+   * field must be as it was then. Empty: from the beginning.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExportLinksRequest.
+ * Use `create(ExportLinksRequestSchema)` to create a new message.
+ */
+export const ExportLinksRequestSchema: GenMessage<ExportLinksRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 33);
+
+/**
+ * Response of ExportLinks.
+ *
+ * @generated from message linkforty.v1.ExportLinksResponse
+ */
+export type ExportLinksResponse = Message<"linkforty.v1.ExportLinksResponse"> & {
+  /**
+   * The next part of the file: whole lines, UTF-8.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+
+  /**
+   * How many links are in it.
+   *
+   * @generated from field: int32 links = 2;
+   */
+  links: number;
+
+  /**
+   * Where to go on after this part; empty at the end.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExportLinksResponse.
+ * Use `create(ExportLinksResponseSchema)` to create a new message.
+ */
+export const ExportLinksResponseSchema: GenMessage<ExportLinksResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 34);
 
 /**
  * Request of ResolveLink.
@@ -864,7 +1492,7 @@ export type ResolveLinkRequest = Message<"linkforty.v1.ResolveLinkRequest"> & {
  * Use `create(ResolveLinkRequestSchema)` to create a new message.
  */
 export const ResolveLinkRequestSchema: GenMessage<ResolveLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 21);
+  messageDesc(file_linkforty_v1_link_service, 35);
 
 /**
  * Response of ResolveLink.
@@ -885,7 +1513,41 @@ export type ResolveLinkResponse = Message<"linkforty.v1.ResolveLinkResponse"> & 
  * Use `create(ResolveLinkResponseSchema)` to create a new message.
  */
 export const ResolveLinkResponseSchema: GenMessage<ResolveLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 22);
+  messageDesc(file_linkforty_v1_link_service, 36);
+
+/**
+ * How a code is made.
+ *
+ * @generated from enum linkforty.v1.CodeStyle
+ */
+export enum CodeStyle {
+  /**
+   * As short.
+   *
+   * @generated from enum value: CODE_STYLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * 8 characters. Easy to type; whoever tries long enough finds links of somebody.
+   *
+   * @generated from enum value: CODE_STYLE_SHORT = 1;
+   */
+  SHORT = 1,
+
+  /**
+   * 22 characters at random, 128 bits: nobody finds the link who was not given it.
+   *
+   * @generated from enum value: CODE_STYLE_UNGUESSABLE = 2;
+   */
+  UNGUESSABLE = 2,
+}
+
+/**
+ * Describes the enum linkforty.v1.CodeStyle.
+ */
+export const CodeStyleSchema: GenEnum<CodeStyle> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link_service, 0);
 
 /**
  * The order of a list.
@@ -933,7 +1595,103 @@ export enum LinkOrder {
  * Describes the enum linkforty.v1.LinkOrder.
  */
 export const LinkOrderSchema: GenEnum<LinkOrder> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_link_service, 0);
+  enumDesc(file_linkforty_v1_link_service, 1);
+
+/**
+ * What a list shows of archived links.
+ *
+ * @generated from enum linkforty.v1.ArchivedLinks
+ */
+export enum ArchivedLinks {
+  /**
+   * As hidden.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * None of them.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_HIDDEN = 1;
+   */
+  HIDDEN = 1,
+
+  /**
+   * Them alone.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_ONLY = 2;
+   */
+  ONLY = 2,
+
+  /**
+   * Them among the others.
+   *
+   * @generated from enum value: ARCHIVED_LINKS_INCLUDED = 3;
+   */
+  INCLUDED = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.ArchivedLinks.
+ */
+export const ArchivedLinksSchema: GenEnum<ArchivedLinks> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link_service, 2);
+
+/**
+ * What a visitor says is wrong with a link.
+ *
+ * @generated from enum linkforty.v1.ReportKind
+ */
+export enum ReportKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: REPORT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It leads to a page that asks for passwords or payments in another's name.
+   *
+   * @generated from enum value: REPORT_KIND_PHISHING = 1;
+   */
+  PHISHING = 1,
+
+  /**
+   * It leads to harmful software.
+   *
+   * @generated from enum value: REPORT_KIND_MALWARE = 2;
+   */
+  MALWARE = 2,
+
+  /**
+   * It was sent unasked.
+   *
+   * @generated from enum value: REPORT_KIND_SPAM = 3;
+   */
+  SPAM = 3,
+
+  /**
+   * It leads to what is forbidden or hurts.
+   *
+   * @generated from enum value: REPORT_KIND_CONTENT = 4;
+   */
+  CONTENT = 4,
+
+  /**
+   * Something else.
+   *
+   * @generated from enum value: REPORT_KIND_OTHER = 5;
+   */
+  OTHER = 5,
+}
+
+/**
+ * Describes the enum linkforty.v1.ReportKind.
+ */
+export const ReportKindSchema: GenEnum<ReportKind> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_link_service, 3);
 
 /**
  * Manages links. Every method needs a workspace the caller belongs to; an unknown workspace or link and one of
@@ -945,8 +1703,9 @@ export const LinkService: GenService<{
   /**
    * Creates a link. Needs `links.write`. Idempotent by `request_id`.
    *
-   * Fails with INVALID_FIELDS (all violations at once), when the code asked for is in use with SHORT_CODE_TAKEN, and when a routing
-   * test of the link fails with ROUTING_TESTS_FAILED.
+   * Fails with INVALID_FIELDS (all violations at once), when the code asked for is in use with SHORT_CODE_TAKEN, when
+   * `external_id` is in use with ALREADY_EXISTS, unless `reuse_existing` is set, and when a routing test of the link fails with
+   * ROUTING_TESTS_FAILED.
    *
    * @generated from rpc linkforty.v1.LinkService.CreateLink
    */
@@ -1015,6 +1774,68 @@ export const LinkService: GenService<{
     output: typeof DuplicateLinkResponseSchema;
   },
   /**
+   * Gives a link a further code, on its own domain. Needs `links.write`. Idempotent by `request_id`; without one a repeat
+   * answers SHORT_CODE_TAKEN.
+   *
+   * Of any number of calls for one code at the same time, on any number of nodes, one succeeds. Fails with SHORT_CODE_TAKEN
+   * and with TOO_MANY_ALIASES.
+   *
+   * @generated from rpc linkforty.v1.LinkService.AddAlias
+   */
+  addAlias: {
+    methodKind: "unary";
+    input: typeof AddAliasRequestSchema;
+    output: typeof AddAliasResponseSchema;
+  },
+  /**
+   * Takes a further code from a link: it answers 404 and may be used again. Needs `links.write`. Fails with NOT_FOUND when
+   * the link has no such alias; its `short_code` is none.
+   *
+   * @generated from rpc linkforty.v1.LinkService.RemoveAlias
+   */
+  removeAlias: {
+    methodKind: "unary";
+    input: typeof RemoveAliasRequestSchema;
+    output: typeof RemoveAliasResponseSchema;
+  },
+  /**
+   * Lists states of a link, newest first: who changed what, when. Needs `links.read`. The newest 50 are kept; a link that
+   * was never changed has none.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ListLinkRevisions
+   */
+  listLinkRevisions: {
+    methodKind: "unary";
+    input: typeof ListLinkRevisionsRequestSchema;
+    output: typeof ListLinkRevisionsResponseSchema;
+  },
+  /**
+   * Makes a link what it was in a revision, as a change of its own that can be undone too. Needs `links.write`. Idempotent by
+   * `request_id`. Passwords are not part of revisions: the link keeps the one it has. Aliases are not either.
+   *
+   * Fails with NOT_FOUND for a revision that is not kept, with ETAG_MISMATCH, and with INVALID_FIELDS when the link may not be
+   * that any more, for example because its template is gone.
+   *
+   * @generated from rpc linkforty.v1.LinkService.RestoreLinkRevision
+   */
+  restoreLinkRevision: {
+    methodKind: "unary";
+    input: typeof RestoreLinkRevisionRequestSchema;
+    output: typeof RestoreLinkRevisionResponseSchema;
+  },
+  /**
+   * Lists what visitors reported about the workspace's links, newest first. Needs `links.read`. Visitors report at
+   * `/report/{short_code}`, which pages that warn of a link name unless the workspace has a page of its own for it
+   * (`WorkspaceSettings.report_abuse_url`). Reports change nothing about a link; a report goes when its link is deleted.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ListLinkReports
+   */
+  listLinkReports: {
+    methodKind: "unary";
+    input: typeof ListLinkReportsRequestSchema;
+    output: typeof ListLinkReportsResponseSchema;
+  },
+  /**
    * Creates up to 1,000 links in one transaction. Items fail one by one, each with its own status, and do not stop the
    * others. Needs `links.write`. Idempotent by `request_id`.
    *
@@ -1051,6 +1872,89 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof BatchDeleteLinksRequestSchema;
     output: typeof BatchDeleteLinksResponseSchema;
+  },
+  /**
+   * Starts the import of a file of links; its parts are sent with ImportLinks or ImportChunk. Needs `links.write`. Idempotent by
+   * `request_id`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.StartImport
+   */
+  startImport: {
+    methodKind: "unary";
+    input: typeof StartImportRequestSchema;
+    output: typeof StartImportResponseSchema;
+  },
+  /**
+   * Imports the file of an import, part by part in one call, and answers after each transaction of up to 1,000 rows. Needs
+   * `links.write`. Codes and moments of creation are kept. A row and the progress of the import are stored together or not
+   * at all, so that whoever goes on at `next_offset` after a crash imports each row once.
+   *
+   * Fails with IMPORT_OFFSET_MISMATCH when a part leaves a gap or another call imports the same file at the same time,
+   * IMPORT_DONE when the file ended before, INVALID_FIELDS when it is not what the source writes. What was stored until then stays.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ImportLinks
+   */
+  importLinks: {
+    methodKind: "bidi_streaming";
+    input: typeof ImportLinksRequestSchema;
+    output: typeof ImportLinksResponseSchema;
+  },
+  /**
+   * Imports one part of the file of an import, for clients that cannot send a stream; otherwise as ImportLinks. It does as much
+   * as one answer can tell of; `import.next_offset` says where to go on.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ImportChunk
+   */
+  importChunk: {
+    methodKind: "unary";
+    input: typeof ImportChunkRequestSchema;
+    output: typeof ImportChunkResponseSchema;
+  },
+  /**
+   * Returns an import and how far it is. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.GetImport
+   */
+  getImport: {
+    methodKind: "unary";
+    input: typeof GetImportRequestSchema;
+    output: typeof GetImportResponseSchema;
+  },
+  /**
+   * Writes the rows of an import that were a conflict or wrong as CSV: the columns that the file had, then `import_row` and
+   * `import_error`, which imports do not read. The first 100,000 such rows are kept. Needs `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ExportImportErrors
+   */
+  exportImportErrors: {
+    methodKind: "server_streaming";
+    input: typeof ExportImportErrorsRequestSchema;
+    output: typeof ExportImportErrorsResponseSchema;
+  },
+  /**
+   * Writes links as a file, the oldest first, in parts. A link that is changed meanwhile is written as it was or as it is. Needs
+   * `links.read`.
+   *
+   * @generated from rpc linkforty.v1.LinkService.ExportLinks
+   */
+  exportLinks: {
+    methodKind: "server_streaming";
+    input: typeof ExportLinksRequestSchema;
+    output: typeof ExportLinksResponseSchema;
+  },
+  /**
+   * Draws the QR code of a link. Needs `links.read`. Also of one that is disabled: it is a picture for members of the workspace.
+   * What anybody gets at `/{short_code}/qr` on the host of links is drawn in the same way, without logo and caption, with the
+   * parameters `format`, `size`, `color`, `bgcolor`, `margin`, `level`; it answers 404 and 410 where the link does.
+   *
+   * Fails with INVALID_FIELDS when no reader could make it out.
+   *
+   * @generated from rpc linkforty.v1.LinkService.GetQrCode
+   */
+  getQrCode: {
+    methodKind: "unary";
+    input: typeof GetQrCodeRequestSchema;
+    output: typeof GetQrCodeResponseSchema;
   },
   /**
    * Says what becomes of a visit to a stored link, and why: step by step and rule by rule, for a described visitor, now or at

@@ -1,0 +1,153 @@
+//! Links as a file, page by page: as much of it in memory as one message holds.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use serde_json::Value;
+use tonic::Status;
+
+use super::{CountedLink, LinkOrder, LinkQuery, flat, list, spreadsheet, weight, wire};
+use crate::{
+    clock::Moment,
+    env::Env,
+    error::{Error, Kind, Result},
+    page::{Cursor, Page, PageRequest},
+    pb::v1::{ExportFormat, ExportLinksResponse, Link},
+    rpc::{self, Leaving, Permission, Recheck},
+    workspaces::{self, Tenant},
+};
+
+/// Links of one message; a page of long ones ends earlier.
+const LINKS: u32 = 500;
+/// How much the links of a message weigh: as text they take up to three times as much.
+const PART_BYTES: usize = 1024 * 1024;
+/// How often the caller's right is looked at again.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// What to write.
+#[derive(Debug)]
+pub struct Export {
+    /// How.
+    pub format: ExportFormat,
+    /// Which links.
+    pub query: LinkQuery,
+    /// Behind which link to go on.
+    pub after: Option<Cursor>,
+    /// Everything about the call but its page.
+    pub question: Vec<u8>,
+    /// Looks at the credentials again.
+    pub recheck: Recheck,
+    /// Tells when the node leaves.
+    pub leaving: Leaving,
+}
+
+/// Writes links.
+pub fn export(
+    env: &Env,
+    tenant: Tenant,
+    export: Export,
+) -> impl Stream<Item = Result<ExportLinksResponse, Status>> + Send + use<> {
+    let query = LinkQuery { order: LinkOrder::Oldest, ..export.query.clone() };
+    let header = export.after.is_none() && export.format == ExportFormat::Csv;
+    let run =
+        Run { env: env.clone(), tenant, checked: env.now(), export: Export { query, ..export }, header };
+    stream::unfold(Some(run), async |run| {
+        let mut run = run?;
+        match Box::pin(run.next()).await {
+            Ok(part) => {
+                let more = !part.next_page_token.is_empty();
+                Some((Ok(part), more.then_some(run)))
+            }
+            Err(error) => Some((Err(rpc::status(&error)), None)),
+        }
+    })
+}
+
+struct Run {
+    env: Env,
+    tenant: Tenant,
+    checked: Moment,
+    export: Export,
+    header: bool,
+}
+
+impl Run {
+    async fn next(&mut self) -> Result<ExportLinksResponse> {
+        self.check().await?;
+        let page = PageRequest { size: LINKS, after: self.export.after.clone() };
+        let page = list::list(&self.env.db.api, self.tenant.id, &self.export.query, &page).await?;
+        let page = cut(page);
+        let count = page.items.len() as i32;
+        let (env, format, header) = (self.env.clone(), self.export.format, std::mem::take(&mut self.header));
+        let write = move || {
+            let links = page.items.into_iter().map(|link| wire::link(&env.config, link));
+            (written(links, format, header), page.next)
+        };
+        // Not on a thread that answers others.
+        let (data, next) = tokio::task::spawn_blocking(write).await.map_err(Error::internal)?;
+        self.export.after = next;
+        let token = self.env.pages.token(self.export.after.as_ref(), &self.export.question, self.env.now());
+        Ok(ExportLinksResponse { data, links: count, next_page_token: token })
+    }
+
+    /// Fails when the caller may not read any more, or the node leaves.
+    async fn check(&mut self) -> Result<()> {
+        if self.export.leaving.has_left() {
+            return Err(Leaving::farewell());
+        }
+        let now = self.env.now();
+        if now >= self.checked && now < self.checked + CHECK_EVERY {
+            return Ok(());
+        }
+        self.checked = now;
+        let caller = self.export.recheck.caller().await;
+        let workspace = self.tenant.id.to_string();
+        let entered = match caller {
+            Ok(caller) => {
+                workspaces::enter(&self.env, &caller, &workspace, Permission::LinksRead).await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        entered.or_else(|error| if error.kind() == Kind::Unavailable { Ok(()) } else { Err(error) })
+    }
+}
+
+/// Leaves off the end of a page that would make too large a message.
+fn cut(page: Page<CountedLink>) -> Page<CountedLink> {
+    let mut bytes = 0;
+    let fits = page.items.iter().take_while(|counted| {
+        bytes += weight::of(&counted.link);
+        bytes <= PART_BYTES
+    });
+    let most = fits.count().max(1);
+    if most >= page.items.len() {
+        return page;
+    }
+    let mut items = page.items;
+    items.truncate(most);
+    let next = items.last().map(|last| Cursor { key: String::new(), id: last.link.id.to_string() });
+    Page { items, next }
+}
+
+/// Writes links as lines.
+pub fn written(links: impl Iterator<Item = Link>, format: ExportFormat, header: bool) -> Bytes {
+    if format == ExportFormat::Ndjson {
+        let lines = links.map(|link| Value::Object(flat::to_json(&link)).to_string() + "\n");
+        return lines.collect::<String>().into();
+    }
+    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
+    let columns = flat::columns();
+    if header {
+        writer.write_record(columns.iter().map(|column| &*column.path)).expect("memory takes every row");
+    }
+    for link in links {
+        let json = flat::to_json(&link);
+        let cells = columns.iter().map(|column| {
+            let cell = column.cell(&json);
+            spreadsheet::write(&cell).into_owned()
+        });
+        writer.write_record(cells).expect("memory takes every row, and all have the same length");
+    }
+    writer.into_inner().expect("memory takes every row").into()
+}

@@ -1,0 +1,215 @@
+//! Every tool's own files, read as they come from it (`fixtures/import/README.md`).
+
+use std::{collections::BTreeMap, fs};
+
+use chrono::DateTime;
+use linkforty::pb::v1::{
+    ImportOutcome, ImportRow, ImportSource, Link, LinkOrder, ListLinksRequest, StartImportRequest,
+};
+
+use crate::{
+    imports::{import, start_with},
+    support::{Tenant, on_every_store},
+};
+
+/// A link as it should be.
+struct Expected {
+    code: &'static str,
+    destination: &'static str,
+    title: &'static str,
+    tags: &'static [&'static str],
+    made: &'static str,
+}
+
+const fn link(
+    code: &'static str,
+    destination: &'static str,
+    title: &'static str,
+    tags: &'static [&'static str],
+    made: &'static str,
+) -> Expected {
+    Expected { code, destination, title, tags, made }
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(format!("{}/tests/it/fixtures/import/{name}", env!("CARGO_MANIFEST_DIR"))).expect("is there")
+}
+
+/// Imports a file and returns what became of its rows, and the links by their codes.
+async fn imported(
+    tenant: &Tenant,
+    source: ImportSource,
+    file: &[u8],
+    map: &[(&str, &str)],
+) -> (Vec<ImportRow>, BTreeMap<String, Link>) {
+    let column_map = map.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect();
+    let terms = StartImportRequest { source: source.into(), column_map, ..StartImportRequest::default() };
+    let started = start_with(tenant, terms).await.expect("starts");
+    let (_, rows) = import(tenant, &started.id, file).await.expect("imports");
+    let request = ListLinksRequest {
+        page_size: 1000,
+        order: LinkOrder::CreateTimeAsc.into(),
+        ..ListLinksRequest::default()
+    };
+    let listed = tenant.links.clone().list_links(request).await.expect("lists").into_inner().links;
+    (rows, listed.into_iter().map(|link| (link.short_code.clone(), link)).collect())
+}
+
+/// Checks that a file makes these links and no others, and empties the workspace.
+async fn check(
+    tenant: &Tenant,
+    source: ImportSource,
+    name: &str,
+    map: &[(&str, &str)],
+    expected: &[Expected],
+) -> BTreeMap<String, Link> {
+    let (rows, links) = imported(tenant, source, &fixture(name), map).await;
+    for row in &rows {
+        let outcome = row.outcome();
+        assert!(matches!(outcome, ImportOutcome::Created | ImportOutcome::Wrong), "{name}: {row:?}");
+        assert_eq!(outcome == ImportOutcome::Wrong, row.error.is_some(), "{name}: {row:?}");
+    }
+    assert_eq!(links.len(), expected.len(), "{name}: {rows:?}");
+    for Expected { code, destination, title, tags, made } in expected {
+        let link = links.get(*code).unwrap_or_else(|| panic!("{name}: no {code}"));
+        assert_eq!(link.destination_url, *destination, "{name} {code}");
+        assert_eq!(link.title, *title, "{name} {code}");
+        assert_eq!(link.tags, *tags, "{name} {code}");
+        let made_then = link.create_time.expect("always there").seconds;
+        let expected = DateTime::parse_from_rfc3339(made).expect("a moment").timestamp();
+        assert_eq!(made_then, expected, "{name} {code}");
+    }
+    for link in links.values() {
+        tenant.delete(&link.id).await;
+    }
+    links
+}
+
+#[tokio::test]
+async fn bitly_links_keep_their_codes_titles_tags_and_moments() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let spring = "https://example.com/spring?utm_source=mail";
+        let expected = [
+            link("3xYzAbc", spring, "Spring, \"the sale\"", &["spring", "sale 24"], "2024-03-01T12:00:00Z"),
+            // The back-half that somebody chose is the one in print.
+            link("menu", "https://example.com/menu", "", &[], "2024-02-29T08:30:15Z"),
+            link(
+                "3cccDDD",
+                "https://example.com/wein%20%26%20brot",
+                "Wein & Brot {neu} [2023]",
+                &["brot"],
+                "2023-12-24T18:00:00Z",
+            ),
+        ];
+        let links = check(&tenant, ImportSource::Bitly, "bitly.json", &[], &expected).await;
+        assert!(links["menu"].active(), "archived links of Bitly lead on");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dub_links_keep_their_codes_titles_tags_and_moments() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let expected = [
+            link(
+                "launch",
+                "https://example.com/launch",
+                "Launch, week 1",
+                &["launch", "eu"],
+                "2024-05-06T07:08:09Z",
+            ),
+            link("handbook", "https://example.com/docs?ref=dub", "", &[], "2023-11-30T23:59:59Z"),
+        ];
+        check(&tenant, ImportSource::Dub, "dub.csv", &[], &expected).await;
+
+        // The other one has a password that must not be lost unseen.
+        let expected = [link(
+            "try",
+            "https://example.com/try?utm_source=x",
+            "Try it",
+            &["trial"],
+            "2024-06-01T00:00:00Z",
+        )];
+        let links = check(&tenant, ImportSource::Dub, "dub.json", &[], &expected).await;
+        assert_eq!(links["try"].description, "All of it");
+        assert_eq!(links["try"].ios_url, "https://apps.apple.com/app/id1");
+        assert_eq!(links["try"].expire_time.expect("set").seconds, 1_925_089_445);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn shlink_links_keep_their_codes_titles_tags_and_moments() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let konzert = "https://example.com/konzert";
+        let expected = [
+            link("konzert", konzert, "Konzert im Mai", &["musik", "mai"], "2024-01-15T08:30:00Z"),
+            link("x7Kp2", "https://example.com/?q=a,b", "", &[], "2022-07-31T22:00:00Z"),
+        ];
+        check(&tenant, ImportSource::Shlink, "shlink.csv", &[], &expected).await;
+        let links = check(&tenant, ImportSource::Shlink, "shlink.json", &[], &expected).await;
+        let konzert = &links["konzert"];
+        assert_eq!((konzert.max_clicks, konzert.forward_query), (5000, Some(false)));
+        assert_eq!(konzert.start_time.expect("set").seconds, 1_705_359_600);
+        assert_eq!(konzert.expire_time.expect("set").seconds, 2_032_725_599);
+        assert_eq!(links["x7Kp2"].start_time, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn kutt_links_keep_their_codes_and_moments_and_banned_ones_lead_nowhere() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let expected = [
+            link("recipes", "https://example.com/recipes", "", &[], "2024-04-04T04:04:04Z"),
+            link("closed", "https://example.com/closed", "", &[], "2024-04-03T10:20:30Z"),
+        ];
+        let links = check(&tenant, ImportSource::Kutt, "kutt.json", &[], &expected).await;
+        assert_eq!(links["recipes"].description, "Recipes of the week");
+        assert_eq!(links["recipes"].expire_time.expect("set").seconds, 1_959_393_906);
+        assert!(links["recipes"].active() && !links["closed"].active());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn yourls_links_keep_their_codes_titles_and_moments() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let expected = [
+            link("ozh", "https://example.com/ozh", "Ozh's \"page\"", &[], "2012-08-15T14:31:02Z"),
+            link("2b", "https://example.com/2b?x=1&y=2", "", &[], "2023-03-26T02:30:00Z"),
+        ];
+        check(&tenant, ImportSource::Yourls, "yourls.csv", &[], &expected).await;
+        check(&tenant, ImportSource::Yourls, "yourls.json", &[], &expected).await;
+        let (_, links) = imported(&tenant, ImportSource::Yourls, &fixture("yourls-plugin.csv"), &[]).await;
+        assert_eq!(links["ozh"].destination_url, "https://example.com/ozh");
+        assert_eq!(links["2b"].destination_url, "https://example.com/2b,or%20not");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_csv_of_anybody_is_read_by_a_map_of_its_columns() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let map = [
+            ("Lang", "destination_url"),
+            ("Kurz", "short_url"),
+            ("Wann", "create_time"),
+            ("Stichworte", "tags"),
+            ("Quelle", "utm.source"),
+        ];
+        let expected = [
+            link("eins", "https://example.com/eins", "", &["a", "b"], "2024-07-01T00:00:00Z"),
+            link("zwei", "https://example.com/zwei;2", "", &[], "2024-07-02T10:00:00Z"),
+        ];
+        let links = check(&tenant, ImportSource::Csv, "any.csv", &map, &expected).await;
+        assert_eq!(links["eins"].utm.clone().expect("set").source, "mail");
+    })
+    .await;
+}
