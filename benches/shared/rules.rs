@@ -26,7 +26,10 @@ pub fn rules(number: usize) -> Vec<RoutingRule> {
 fn other(place: usize) -> RoutingRule {
     let url = format!("https://www.example.com/elsewhere/{place}");
     let condition = match place % 6 {
-        0 => Condition::Languages(LanguageCondition { languages: vec!["de".into(), "fr".into()] }),
+        0 => Condition::Languages(LanguageCondition {
+            languages: vec!["de".into(), "fr".into()],
+            ..LanguageCondition::default()
+        }),
         1 => Condition::Query(QueryCondition { name: "promo".into(), value: Some(place.to_string()) }),
         2 => Condition::Referrers(ReferrerCondition { hosts: vec!["shop.example.org".into()] }),
         3 => Condition::Networks(NetworkCondition { networks: vec!["198.51.100.0/24".into()] }),
@@ -37,7 +40,10 @@ fn other(place: usize) -> RoutingRule {
         _ => Condition::Platforms(PlatformCondition { platforms: vec![Platform::Android.into()] }),
     };
     // English first: it holds, so that the second is looked at too.
-    let english = Condition::Languages(LanguageCondition { languages: vec!["en".into()] });
+    let english = Condition::Languages(LanguageCondition {
+        languages: vec!["en".into()],
+        ..LanguageCondition::default()
+    });
     rule(url, vec![english, condition])
 }
 

@@ -226,7 +226,7 @@ mod tests {
         let mut record = Vec::new();
         for (n, payload) in payloads.iter().enumerate() {
             let unplaced = encode(&mut record, 1, Uuid::from_u128(n as u128 + 1), |record| {
-                record.extend_from_slice(payload)
+                record.extend_from_slice(payload);
             });
             seal(&mut record, unplaced, ID, bytes.len() as u64);
             places.push(bytes.len()..bytes.len() + record.len());
