@@ -71,16 +71,23 @@ impl Drop for Statements {
     }
 }
 
-/// Passes on what a node sends and counts the messages that run something: `Query` and `Execute`.
+/// What the first message of the drain's connections names.
+const DRAIN: &[u8] = b"linkforty-drain";
+
+/// Passes on what a node sends and counts the messages that run something: `Query` and `Execute`. Not those of the drain, which
+/// begins to record a click before its answer is here.
 async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, count: Arc<AtomicU64>) -> Option<()> {
     // The first message of a connection has no kind.
     let mut head = vec![0; 4];
+    let mut counts = true;
     loop {
         from.read_exact(&mut head).await.ok()?;
         let length = u32::from_be_bytes(head[head.len() - 4..].try_into().ok()?) as usize;
         let mut body = vec![0; length.checked_sub(4)?];
         from.read_exact(&mut body).await.ok()?;
-        if head.len() == 5 && matches!(head[0], b'Q' | b'E') {
+        if head.len() == 4 {
+            counts = !body.windows(DRAIN.len()).any(|name| name == DRAIN);
+        } else if counts && matches!(head[0], b'Q' | b'E') {
             count.fetch_add(1, Ordering::SeqCst);
         }
         to.write_all(&[head.as_slice(), &body].concat()).await.ok()?;
