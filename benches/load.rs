@@ -222,7 +222,8 @@ fn run(plan: Plan, number: usize, requests: &[Vec<u8>]) -> io::Result<Seen> {
                     let unknown = connection.answer.starts_with(b"HTTP/1.1 404");
                     seen.unknown += u64::from(unknown);
                     seen.errors += u64::from(unknown && !matches!(plan.rate, Rate::Once));
-                    if connection.due >= plan.start + WARM_UP {
+                    // What is asked once has no warm-up: it may be over before that ends.
+                    if matches!(plan.rate, Rate::Once) || connection.due >= plan.start + WARM_UP {
                         seen.nanos.push(connection.due.elapsed().as_nanos() as u64);
                     }
                     idle.push(connection);
