@@ -25,7 +25,7 @@ use crate::{
     domains::Site,
     env::Env,
     ids::ClickId,
-    limits::Limits,
+    limits::{LimitName, Limits, Verdict},
     links::{Answer, Budgets, Resolver, Taken, Target, Unit, is_short_code},
 };
 
@@ -249,6 +249,17 @@ impl Redirects {
         }
     }
 
+    /// Takes one of each of these limits, until one is used up: then returns in how many whole seconds, rounded up, it has room again.
+    pub(super) async fn throttled(&self, limits: &[(LimitName, String)]) -> Option<u32> {
+        for (name, key) in limits {
+            if let Verdict::Limited { retry_after, .. } = self.0.limits.check(*name, key, 1).await {
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                return Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+            }
+        }
+        None
+    }
+
     /// Reads what a request says of its visitor.
     pub(super) fn read<'a>(&'a self, request: &'a Parts, client: IpAddr, target: &'a Target) -> Visit<'a> {
         let agent = text(request, &header::USER_AGENT);
@@ -399,6 +410,13 @@ const REPORT: &str = "report";
 pub fn long_form(path: &str) -> Option<(&str, &str)> {
     let (slug, code) = path.strip_prefix('/')?.split_once('/')?;
     (slug != REPORT && is_short_code(slug) && is_short_code(code)).then_some((slug, code))
+}
+
+/// Says whether a request carries a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 /// Returns the Accept-Language header.

@@ -35,9 +35,9 @@ pub mod visitor;
 pub use self::{
     dry_run::dry_run,
     ending::Ending,
-    http::{Redirects, Waits, code_of, long_form},
+    http::{Redirects, Waits, code_of, is_form, long_form},
     look::looked_up,
     qr::drawn,
-    report::{is_form, reported},
+    report::reported,
     unlock::attempted,
 };

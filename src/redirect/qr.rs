@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domains::Site,
-    limits::{LimitName, Verdict},
+    limits::LimitName,
     links::read_qr_query,
     qr::{self, Style},
 };
@@ -133,11 +133,8 @@ impl Redirects {
         key: &(String, Style),
         household: IpAddr,
     ) -> Result<Bytes, Box<Response<Full<Bytes>>>> {
-        let limited = self.0.limits.check(LimitName::QrCode, &household.to_string(), 1).await;
-        if let Verdict::Limited { retry_after, .. } = limited {
+        if let Some(seconds) = self.throttled(&[(LimitName::QrCode, household.to_string())]).await {
             self.count(Ending::Throttled);
-            // Whole seconds, rounded up.
-            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
             let mut response =
                 said(StatusCode::TOO_MANY_REQUESTS, "Too many codes at once. Please try again.\n");
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

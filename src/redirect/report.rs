@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header, request::Parts};
+use http::{Response, request::Parts};
 use http_body_util::Full;
 use tokio::time::timeout;
 use url::form_urlencoded;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domains::Site,
-    limits::{LimitName, Verdict},
+    limits::LimitName,
     links::{self, Report, is_short_code},
 };
 
@@ -24,13 +24,6 @@ const LONGEST: Duration = Duration::from_millis(1500);
 /// Returns the code of a path at which a link is reported.
 pub fn reported(path: &str) -> Option<&str> {
     path.strip_prefix("/report/").filter(|code| is_short_code(code))
-}
-
-/// Says whether a request carries a form.
-pub fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 impl Redirects {
@@ -71,15 +64,10 @@ impl Redirects {
         let Some(report) = Report::read(fields.iter().map(|(name, text)| (&**name, &**text))) else {
             return again(ReportState::Unread);
         };
-        for (name, key) in
-            [(LimitName::Report, household.to_string()), (LimitName::ReportLink, target.id.to_string())]
-        {
-            if let Verdict::Limited { retry_after, .. } = self.0.limits.check(name, &key, 1).await {
-                // Whole seconds, rounded up.
-                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-                return again(ReportState::Throttled { seconds });
-            }
+        let limits =
+            [(LimitName::Report, household.to_string()), (LimitName::ReportLink, target.id.to_string())];
+        if let Some(seconds) = self.throttled(&limits).await {
+            return again(ReportState::Throttled { seconds });
         }
         let kept = links::report(&self.0.env, &target, code, report);
         match timeout(LONGEST, Box::pin(kept)).await {

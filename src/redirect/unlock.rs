@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use super::{
     destination::{Outcome, choose},
     ending::Ending,
-    http::{Call, NO_STORE, Redirects, code_of, long_form},
+    http::{Call, NO_STORE, Redirects, code_of, is_form, long_form},
     pages::{self, PasswordState},
     visitor::{Password, Visit},
 };
@@ -19,21 +19,16 @@ use crate::{
     clicks::class::{self, Edge},
     domains::Site,
     hashing::{self, Whose},
-    limits::{LimitName, Verdict},
+    limits::LimitName,
     links,
 };
 
 /// The hash is read for every attempt and never remembered: it stays in the database.
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(800);
-/// What an attempt is sent as.
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Returns the code of a link that a request can be an attempt to unlock.
 pub fn attempted(request: &Parts) -> Option<&str> {
-    let kind = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    let is_form = kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM));
-    if request.method != http::Method::POST || !is_form {
+    if request.method != http::Method::POST || !is_form(&request.headers) {
         return None;
     }
     let path = request.uri.path();
@@ -68,16 +63,11 @@ impl Redirects {
             }
             other => return self.show(&call, other, None),
         }
-        for (name, key) in
-            [(LimitName::Unlock, household.to_string()), (LimitName::UnlockLink, target.id.to_string())]
-        {
-            if let Verdict::Limited { retry_after, .. } = self.0.limits.check(name, &key, 1).await {
-                self.count(Ending::Throttled);
-                // Whole seconds, rounded up.
-                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-                return self.ask(&call, PasswordState::Throttled { seconds });
-            }
+        let limits =
+            [(LimitName::Unlock, household.to_string()), (LimitName::UnlockLink, target.id.to_string())];
+        if let Some(seconds) = self.throttled(&limits).await {
+            self.count(Ending::Throttled);
+            return self.ask(&call, PasswordState::Throttled { seconds });
         }
         let given = form_urlencoded::parse(form).find(|(name, _)| name == "password");
         let given = given.map(|(_, value)| value).unwrap_or_default();
