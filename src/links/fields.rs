@@ -386,7 +386,7 @@ impl Door<'_> {
     }
 
     /// Reads the host asked for. What is no host is no domain of anybody either.
-    fn place(&self, host: &str) -> Result<Place, &'static str> {
+    pub(super) fn place(&self, host: &str) -> Result<Place, &'static str> {
         if host.is_empty() {
             return Ok(Place::Anywhere);
         }

@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Checks, Decide, Door, Run, dry_run,
+    Checks, Decide, Door, LinkQuery, Run, dry_run,
     export::{self, Export},
     import::{self, Inbound},
     qr, wire,
@@ -96,7 +96,9 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
             let question = wire::question(&tenant, &request);
             let page = env.pages.request(request.page_size, &request.page_token, &question, env.now());
-            let (query, page) = wire::both(wire::query(request), page)?;
+            let domain = wire::filter_domain(env, &tenant, request.filter.as_ref()).await;
+            let ((query, domain), page) = wire::both(wire::both(wire::query(request), domain), page)?;
+            let query = LinkQuery { domain, ..query };
             let page = links::list(env, &tenant, &query, &page).await?;
             Ok(ListLinksResponse {
                 next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
@@ -461,7 +463,10 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
             let question = wire::export_question(&tenant, &request);
             let page = env.pages.request(0, &request.page_token, &question, env.now());
-            let ((format, query), page) = wire::both(wire::export_query(&request), page)?;
+            let domain = wire::filter_domain(env, &tenant, request.filter.as_ref()).await;
+            let (((format, query), domain), page) =
+                wire::both(wire::both(wire::export_query(&request), domain), page)?;
+            let query = LinkQuery { domain, ..query };
             let export = Export { format, query, after: page.after, question, recheck, leaving };
             Ok(export::export(env, tenant, export))
         };

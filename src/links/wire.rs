@@ -7,7 +7,8 @@ use ring::hmac;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, Run, Shown, app_fields,
+    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, NoDomain, Place, Run, Shown,
+    app_fields,
     batch::Results,
     code, etag, extras,
     fields::{NONE, NOT_A_UUID, check_tag, duration, has_address, moment, timestamp},
@@ -215,6 +216,7 @@ pub(super) fn query(request: v1::ListLinksRequest) -> Result<LinkQuery> {
         active: filter.active,
         project,
         template,
+        domain: None,
         archived,
         external_id: filter.external_id,
         external_user_id: filter.external_user_id,
@@ -239,6 +241,25 @@ pub(super) fn question(tenant: &Tenant, request: &v1::ListLinksRequest) -> Vec<u
     let mut question = b"ListLinks\0".to_vec();
     question.extend(rest.encode_to_vec());
     question
+}
+
+/// Returns the namespace of the domain that a list is about; `None`: of any.
+pub(super) async fn filter_domain(
+    env: &Env,
+    tenant: &Tenant,
+    filter: Option<&v1::LinkFilter>,
+) -> Result<Option<String>> {
+    let path = "filter.domain";
+    let host = filter.map(|filter| filter.domain.as_str()).unwrap_or_default();
+    match door(env, "", None).place(host).map_err(|wrong| Error::invalid_field(path, wrong))? {
+        Place::Anywhere => Ok(None),
+        Place::Own => Ok(Some(domains::OWN.to_owned())),
+        Place::Host(host) => {
+            let homes = domains::homes(&env.db.api, tenant, [host.as_str()]).await?;
+            let home = homes.named(&host).ok_or_else(|| NoDomain.at(path))?;
+            Ok(Some(home.namespace.clone()))
+        }
+    }
 }
 
 /// Reads what an export is asked for, but for its page.

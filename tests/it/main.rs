@@ -39,6 +39,7 @@ mod returning;
 mod rooms;
 mod routing_tests;
 mod schema;
+mod searches;
 mod shutdown;
 mod smoke;
 mod statements;
