@@ -95,11 +95,14 @@ fn questions(links: i64) -> Vec<(&'static str, LinkQuery)> {
         ("inactive", LinkQuery { active: Some(false), ..any() }),
         ("archived", LinkQuery { archived: Archived::Only, ..any() }),
         ("archived or not", LinkQuery { archived: Archived::Included, ..any() }),
-        ("of a thousandth of the time", LinkQuery {
-            created_after: moment(links / 3),
-            created_before: moment(links / 3 + links / 1000),
-            ..any()
-        }),
+        (
+            "of a thousandth of the time",
+            LinkQuery {
+                created_after: moment(links / 3),
+                created_before: moment(links / 3 + links / 1000),
+                ..any()
+            },
+        ),
         ("of a project", LinkQuery { project: kin, ..any() }),
         ("of no project", LinkQuery { project: Kin::None, ..any() }),
         ("of a template", LinkQuery { template: kin, ..any() }),
@@ -121,18 +124,27 @@ fn questions(links: i64) -> Vec<(&'static str, LinkQuery)> {
         ("text: the oldest 8,000", search("longago")),
         ("text: the oldest half", search("oldhalf")),
         ("text: two characters that few have", search("zq")),
-        ("text: all, most clicked first", LinkQuery { order: LinkOrder::MostClicked, ..search("example.com") }),
-        ("text: one in 1,000, most clicked first", LinkQuery {
-            order: LinkOrder::MostClicked,
-            ..search("thousandth")
-        }),
+        (
+            "text: all, most clicked first",
+            LinkQuery { order: LinkOrder::MostClicked, ..search("example.com") },
+        ),
+        (
+            "text: one in 1,000, most clicked first",
+            LinkQuery { order: LinkOrder::MostClicked, ..search("thousandth") },
+        ),
         ("text: one in 1,000, by title", LinkQuery { order: LinkOrder::Title, ..search("thousandth") }),
         ("text: one in 5,000, oldest first", LinkQuery { order: LinkOrder::Oldest, ..search("word4711") }),
         ("text: all, of a rare tag", LinkQuery { tags: vec!["rare".into()], ..search("example.com") }),
-        ("text: one in 1,000, of a common tag", LinkQuery { tags: vec!["common".into()], ..search("thousandth") }),
+        (
+            "text: one in 1,000, of a common tag",
+            LinkQuery { tags: vec!["common".into()], ..search("thousandth") },
+        ),
         ("text: one in 5,000, inactive", LinkQuery { active: Some(false), ..search("word4000") }),
         ("text: one in 1,000, of a project", LinkQuery { project: kin, ..search("thousandth") }),
-        ("text: all, on a domain", LinkQuery { domain: Some(many_links::DOMAIN.into()), ..search("example.com") }),
+        (
+            "text: all, on a domain",
+            LinkQuery { domain: Some(many_links::DOMAIN.into()), ..search("example.com") },
+        ),
     ]
 }
 

@@ -100,7 +100,8 @@ async fn postgres(url: &str, tenant: &Tenant, links: i64, values: &str) -> anyho
 async fn sqlite(env: &Env, tenant: &Tenant, links: i64, values: &str) -> anyhow::Result<()> {
     let file = sqlx::sqlite::SqliteConnectOptions::new().filename(env.config.sqlite_file());
     let mut db = sqlx::SqliteConnection::connect_with(&file).await?;
-    let triggers = sqlx::query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetch_all(&mut db).await?;
+    let triggers =
+        sqlx::query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetch_all(&mut db).await?;
     let triggers: Vec<(String, String)> = triggers.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut run = async |sql: String| sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut db).await;
     run("PRAGMA synchronous = OFF; PRAGMA cache_size = -400000; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF".to_owned()).await?;

@@ -211,9 +211,17 @@ pub enum Links {
 }
 
 /// Looks at the DNS now.
-pub async fn verify(env: &Env, tenant: &Tenant, id: DomainId) -> Result<Domain> {
+pub async fn verify(env: &Env, tenant: &Tenant, id: DomainId, request: Option<Request>) -> Result<Domain> {
+    if request.is_some() {
+        // A look takes its time, so a repeat is told before it. The claim is made with what comes of the look.
+        let tx = env.db.begin().await?;
+        if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), env.now()).await? {
+            return made_earlier(&tx, tenant, &id).await;
+        }
+        tx.rollback().await?;
+    }
     let domain = get(env, tenant, id).await?;
-    looks::look_at(env, &domain).await
+    looks::look_at(env, &domain, request.as_ref()).await
 }
 
 /// Says what is wrong with a domain.
@@ -317,6 +325,11 @@ impl Homes {
 /// Returns the hosts of the workspace, each with whether it answers.
 pub async fn hosts(db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Vec<(String, bool)>> {
     Ok(store::hosts(db, tenant.id).await?)
+}
+
+/// Returns the hosts of the workspace that answer: what leads there comes back.
+pub async fn answering(db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Vec<String>> {
+    Ok(hosts(db, tenant).await?.into_iter().filter(|(_, answers)| *answers).map(|(host, _)| host).collect())
 }
 
 /// Returns the host of a namespace; `None` for the server's own.

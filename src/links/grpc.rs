@@ -12,6 +12,7 @@ use super::{
     qr, wire,
 };
 use crate::{
+    domains,
     env::Env,
     error::{Error, Reason, Result},
     links,
@@ -64,7 +65,8 @@ impl LinkService for LinkApi {
             let once = wire::once(env, &tenant, "CreateLink", &request_id, &request, run);
             let default_leads = wire::default_leads(env, &tenant, request.link.as_slice()).await?;
             let how = wire::creation(&request);
-            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let new = Door { default_leads, ..door }.new_link(request.link);
             let ((new, how), once) = wire::both(wire::both(new, how), once)?;
             let (shown, reused) = Box::pin(links::create(env, &tenant, new, how, once, run)).await?;
@@ -120,7 +122,8 @@ impl LinkService for LinkApi {
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "UpdateLink", &request_id, &request, run);
-            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let change = door.change(request.link, request.update_mask.as_ref());
             let (change, once) = wire::both(change, once)?;
             let shown = Box::pin(links::update(env, &tenant, change, once, run)).await?;
@@ -160,7 +163,7 @@ impl LinkService for LinkApi {
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "DuplicateLink", &request_id, &request, Run::Store);
             let checks = Checks { decide: self.checks(request.ignore_failing_tests), path: "" };
-            let code = wire::door(env, "", None).short_code(&request.short_code);
+            let code = wire::door(env, &[], "", None).short_code(&request.short_code);
             let (id, (code, once)) = wire::both(wire::link_id(&request.link_id), wire::both(code, once))?;
             let shown = Box::pin(links::duplicate(env, &tenant, id, (code, checks), once)).await?;
             Ok(DuplicateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
@@ -288,8 +291,11 @@ impl LinkService for LinkApi {
             let ((), once) =
                 wire::both(wire::check_batch("links", "", request.links.iter().map(|_| "")), once)?;
             let default_leads = wire::default_leads(env, &tenant, &request.links).await?;
-            let door =
-                Door { default_leads, ..wire::door(env, "", self.checks(request.ignore_failing_tests)) };
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = Door {
+                default_leads,
+                ..wire::door(env, &hosts, "", self.checks(request.ignore_failing_tests))
+            };
             let items = request.links.into_iter().map(|link| door.new_link(Some(link))).collect();
             let results = links::batch_create(env, &tenant, items, once, run).await?;
             let (results, succeeded, failed) = wire::results(&env.config, results);
@@ -312,7 +318,8 @@ impl LinkService for LinkApi {
             let once = wire::once(env, &tenant, "BatchUpdateLinks", &request_id, &request, run);
             let ids = request.updates.iter().map(|item| item.link.as_ref().map_or("", |link| &link.id));
             let ((), once) = wire::both(wire::check_batch("updates", ".link.id", ids), once)?;
-            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let updates = request.updates.into_iter();
             let items = updates.map(|item| door.change(item.link, item.update_mask.as_ref())).collect();
             let results = links::batch_update(env, &tenant, items, once, run).await?;
@@ -353,7 +360,8 @@ impl LinkService for LinkApi {
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
-            let question = dry_run::question(env, request)?;
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let question = dry_run::question(env, &hosts, request)?;
             let resolution = Box::pin(links::dry_run(env, &tenant, question, self.decide)).await?;
             Ok(ResolveLinkResponse { resolution: Some(resolution) })
         })
@@ -371,7 +379,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "StartImport", &request_id, &request, Run::Store);
-            let (terms, once) = wire::both(import::started(request), once)?;
+            let (terms, once) = wire::both(import::started(env, request), once)?;
             let started = import::start(env, &tenant, terms, once).await?;
             Ok(StartImportResponse { import: Some(import::shown(&started)?) })
         })

@@ -3,8 +3,8 @@
 
 use chrono::Duration;
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr, ExprTrait as _, Order, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement,
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr, ExprTrait as _, Order,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement,
     sea_query::{Expr, Query, SimpleExpr},
 };
 use uuid::Uuid;
@@ -171,8 +171,8 @@ pub fn list_statements(
         return search::statements(db, workspace, query, page);
     }
     let after = page.after.as_ref();
-    let first = (query.order == LinkOrder::MostClicked)
-        .then(|| select(workspace, query, Part::Clicked, after));
+    let first =
+        (query.order == LinkOrder::MostClicked).then(|| select(workspace, query, Part::Clicked, after));
     let all = first.into_iter().chain([select(workspace, query, Part::Others, after)]).flatten();
     all.map(|select| select.limit(u64::from(page.size) + 1).build(db.get_database_backend())).collect()
 }
@@ -191,11 +191,7 @@ pub(super) fn select(
 }
 
 /// Selects the links that somebody ever clicked, most clicked first, in the order of the index of their counts.
-fn most_clicked(
-    workspace: WorkspaceId,
-    query: &LinkQuery,
-    after: Option<&Cursor>,
-) -> Option<Select<Entity>> {
+fn most_clicked(workspace: WorkspaceId, query: &LinkQuery, after: Option<&Cursor>) -> Option<Select<Entity>> {
     use crate::entity::link_total::{Column as Total, Entity as Totals};
     let (count, id) = (Expr::col((Totals, Total::Clicks)), Expr::col((Totals, Total::LinkId)));
     // Also the first page begins after something: SQLite takes the index for where to begin, and not for the order alone.

@@ -7,8 +7,8 @@ use ring::hmac;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, NoDomain, Place, Run, Shown,
-    app_fields,
+    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, NoDomain, Place, Run,
+    Shown, app_fields,
     batch::Results,
     code, etag, extras,
     fields::{NONE, NOT_A_UUID, check_tag, duration, has_address, moment, timestamp},
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::Config,
+    destination_url::Own,
     domains,
     entity::{link::Model, link_revision},
     env::Env,
@@ -34,9 +35,14 @@ const MAX_FILTER_TAGS: usize = 10;
 const MAX_SEARCH: usize = 200;
 
 /// Returns what reads links whose fields have paths beginning with `path`.
-/// `decide` runs their routing tests; `None`: nobody does.
-pub(super) fn door<'a>(env: &'a Env, path: &'static str, decide: Option<Decide>) -> Door<'a> {
-    Door { own: &env.config.links_url, path, default_leads: false, decide }
+/// `hosts` are those of the workspace that answer; `decide` runs their routing tests; `None`: nobody does.
+pub(super) fn door<'a>(
+    env: &'a Env,
+    hosts: &'a [String],
+    path: &'static str,
+    decide: Option<Decide>,
+) -> Door<'a> {
+    Door { own: Own { url: &env.config.links_url, hosts }, path, default_leads: false, decide }
 }
 
 /// Reads `validate_only`.
@@ -243,6 +249,11 @@ pub(super) fn question(tenant: &Tenant, request: &v1::ListLinksRequest) -> Vec<u
     question
 }
 
+/// Reads a host that links can live on.
+pub(super) fn place(env: &Env, host: &str) -> Result<Place, &'static str> {
+    Place::read(host, &env.config.links_url)
+}
+
 /// Returns the namespace of the domain that a list is about; `None`: of any.
 pub(super) async fn filter_domain(
     env: &Env,
@@ -251,7 +262,7 @@ pub(super) async fn filter_domain(
 ) -> Result<Option<String>> {
     let path = "filter.domain";
     let host = filter.map(|filter| filter.domain.as_str()).unwrap_or_default();
-    match door(env, "", None).place(host).map_err(|wrong| Error::invalid_field(path, wrong))? {
+    match place(env, host).map_err(|wrong| Error::invalid_field(path, wrong))? {
         Place::Anywhere => Ok(None),
         Place::Own => Ok(Some(domains::OWN.to_owned())),
         Place::Host(host) => {

@@ -13,6 +13,7 @@ mod conditions;
 mod contract;
 mod differential;
 mod domain_check;
+mod domain_links;
 mod domains;
 mod doors;
 mod doors_nodes;

@@ -1,8 +1,6 @@
 //! Searching among more links than one page may pass.
 
-use linkforty::pb::v1::{
-    BatchCreateLinksRequest, Link, LinkFilter, LinkOrder as Order, ListLinksRequest,
-};
+use linkforty::pb::v1::{BatchCreateLinksRequest, Link, LinkFilter, LinkOrder as Order, ListLinksRequest};
 
 use crate::support::{App, DESKTOP, Tenant, coded, get, on_every_store};
 
@@ -97,7 +95,8 @@ async fn every_link_with_the_text_is_found_once_and_in_order() {
             ("exampage", 50, 2),
             ("///", 50, 2),
         ] {
-            for order in [Order::CreateTimeDesc, Order::CreateTimeAsc, Order::ClickCountDesc, Order::TitleAsc] {
+            for order in [Order::CreateTimeDesc, Order::CreateTimeAsc, Order::ClickCountDesc, Order::TitleAsc]
+            {
                 for tag in ["", "fifty"] {
                     if page_size == 1000 && tag.is_empty() && order != Order::ClickCountDesc {
                         continue;
@@ -105,7 +104,8 @@ async fn every_link_with_the_text_is_found_once_and_in_order() {
                     let mut expected: Vec<usize> = (0..LINKS)
                         .filter(|number| {
                             let link = a_link(*number);
-                            let texts = format!("{}\n{}\n{}", link.short_code, link.title, link.destination_url);
+                            let texts =
+                                format!("{}\n{}\n{}", link.short_code, link.title, link.destination_url);
                             texts.contains(&text.to_lowercase()) && (tag.is_empty() || link.tags == [tag])
                         })
                         .collect();

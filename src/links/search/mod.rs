@@ -11,9 +11,7 @@ use std::time::Duration;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, ExprTrait as _, FromQueryResult, Order,
     QueryFilter as _, QuerySelect as _, QueryTrait as _, Select, Statement, TransactionTrait as _,
-    sea_query::{
-        Alias, Condition, Expr, Query, SelectStatement, SimpleExpr, WindowStatement,
-    },
+    sea_query::{Alias, Condition, Expr, Query, SelectStatement, SimpleExpr, WindowStatement},
 };
 
 use self::step::{Index, Search, Step};
@@ -220,7 +218,8 @@ fn walk(
         passed.expr_as(Expr::cust("CAST(0 AS BIGINT)"), Alias::new("candidates"));
     } else {
         let candidate = Expr::case(text::candidate(pieces, on), Expr::cust("1")).finally(Expr::cust("0"));
-        let number = Expr::cust_with_expr(if on == Dialect::Postgres { "SUM($1)" } else { "SUM(?)" }, candidate);
+        let number =
+            Expr::cust_with_expr(if on == Dialect::Postgres { "SUM($1)" } else { "SUM(?)" }, candidate);
         passed.expr_window_as(number, in_order(), Alias::new("candidates"));
     }
     let column = |name: &'static str| Expr::col(Alias::new(name));

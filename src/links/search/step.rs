@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_page_walks_first_and_asks_the_index_for_what_is_rare() {
-        let begun = Search { wanted: 51, found: 0, walked: 0, candidates: 0, at_end: false, index: Index::Open };
+        let begun =
+            Search { wanted: 51, found: 0, walked: 0, candidates: 0, at_end: false, index: Index::Open };
         let walked = |found, candidates| Search { walked: FIRST, found, candidates, ..begun };
         for (name, search, expected) in [
             ("at the beginning", begun, Step::Walk(2000)),
@@ -86,7 +87,11 @@ mod tests {
             ("often, and still not full", Search { walked: MOST, ..walked(50, 50) }, Step::Index),
             ("as often as that, and more", Search { walked: MOST, ..walked(50, 60) }, Step::Answer),
             ("too short", Search { index: Index::Useless, ..begun }, Step::Walk(10_000)),
-            ("too short, passed all it may", Search { index: Index::Useless, walked: MOST, ..begun }, Step::Answer),
+            (
+                "too short, passed all it may",
+                Search { index: Index::Useless, walked: MOST, ..begun },
+                Step::Answer,
+            ),
             ("the index has too many", Search { index: Index::Exceeded, ..walked(0, 0) }, Step::Walk(8000)),
             ("and had on the page before", Search { index: Index::Exceeded, ..begun }, Step::Walk(10_000)),
             ("a part of the order is behind us", Search { walked: 500, ..begun }, Step::Walk(1500)),
@@ -100,7 +105,8 @@ mod tests {
     fn a_page_ends() {
         for index in [Index::Open, Index::Useless, Index::Exceeded] {
             for one_in in [1, 7, 150, 200, 5000, u32::MAX] {
-                let mut search = Search { wanted: 51, found: 0, walked: 0, candidates: 0, at_end: false, index };
+                let mut search =
+                    Search { wanted: 51, found: 0, walked: 0, candidates: 0, at_end: false, index };
                 let mut asked = 0;
                 for _ in 0..10 {
                     match next(&search) {
