@@ -247,7 +247,7 @@ async fn no_link_leads_to_a_link_domain_of_its_workspace() {
         let refused = templates.create_template(request).await.expect_err("goes in circles");
         assert_eq!(wrong(&refused), ["template.defaults.web_url"]);
 
-        let place = Some((&*tenant.id, Role::Owner));
+        let place = Some((&*tenant.id, Role::Admin));
         let token = person(&world.app, "anna@shop.test", place).await;
         let mut workspaces = WorkspaceServiceClient::with_interceptor(channel, Bearer(token));
         let settings = WorkspaceSettings { web_url: back.into(), ..WorkspaceSettings::default() };

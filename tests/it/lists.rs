@@ -126,8 +126,11 @@ async fn a_search_walks_in_order_and_then_asks_the_index() {
             Dialect::Postgres => (
                 "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off",
                 "SET LOCAL enable_indexscan = off; SET LOCAL enable_sort = on; SET LOCAL enable_bitmapscan = on;
-                 DROP INDEX links_workspace_id_idx, links_workspace_title_idx, links_archived_idx, links_inactive_idx,
-                     links_project_id_idx, links_source_idx",
+                 DO $$ DECLARE name text; BEGIN
+                     FOR name IN SELECT indexname FROM pg_indexes WHERE tablename = 'links' AND schemaname = current_schema()
+                         AND indexname NOT LIKE '%key' AND indexname <> 'links_search_idx'
+                     LOOP EXECUTE 'DROP INDEX ' || quote_ident(name); END LOOP;
+                 END $$",
             ),
             Dialect::Sqlite => ("SELECT 1", "SELECT 1"),
         };
