@@ -5,7 +5,7 @@ use std::mem::take;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::{Domain, Expected, Links, check, etag, fields, looks};
+use super::{Domain, Expected, Links, Registered, check, etag, fields, looks};
 use crate::{
     clock::Moment,
     domains,
@@ -33,6 +33,8 @@ pub struct DomainApi {
     pub env: Env,
     /// Calls the hosts that are checked.
     pub outbound: Outbound,
+    /// Says what the files of a host ought to say.
+    pub registered: Registered,
 }
 
 #[tonic::async_trait]
@@ -181,7 +183,9 @@ impl DomainService for DomainApi {
             }
             let expected = expected(&asked, &mut wrong);
             let id = wrong.into_result(id)?.ok_or_else(unread)?;
-            let checked = Box::pin(domains::check(env, &tenant, &self.outbound, id, &expected)).await?;
+            let checked =
+                Box::pin(domains::check(env, &tenant, (&self.outbound, self.registered), id, expected))
+                    .await?;
             let names = checked.certificate.iter().flat_map(|read| &read.names);
             Ok(CheckDomainResponse {
                 certificate_expire_time: checked.certificate.as_ref().map(|read| time(read.not_after)),
