@@ -84,7 +84,8 @@ fn questions(links: i64) -> Vec<(&'static str, LinkQuery)> {
     let ordered = |order| LinkQuery { order, ..any() };
     let tagged = |tag: &str| LinkQuery { tags: vec![tag.into()], ..any() };
     let search = |text: &str| LinkQuery { search: text.into(), ..any() };
-    let moment = |number: i64| Some(from_micros((many_links::FIRST_MILLIS + number) * 1000));
+    let moment =
+        |number: i64| Some(from_micros((many_links::FIRST_MILLIS + number * many_links::STEP_MILLIS) * 1000));
     let kin = Kin::This(many_links::KIN);
     let both = || vec!["common".into(), "rare".into()];
     vec![

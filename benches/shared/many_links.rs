@@ -6,8 +6,10 @@ use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
-/// When the first was created; each next one is a millisecond younger.
-pub const FIRST_MILLIS: i64 = 1_780_000_000_000;
+/// When the first was created.
+pub const FIRST_MILLIS: i64 = 1_700_000_000_000;
+/// How many milliseconds younger each next one is: a million in not quite two years.
+pub const STEP_MILLIS: i64 = 60_000;
 /// The id of a project and of a template that every second link has.
 pub const KIN: Uuid = Uuid::from_u128(7);
 /// The namespace that one in ten lives in.
@@ -32,7 +34,7 @@ const TOTALS: &str = "INSERT INTO link_totals (workspace_id, link_id, clicks, bo
 
 /// Returns the id of a link.
 pub fn id(number: i64) -> String {
-    let millis = format!("{:012x}", FIRST_MILLIS + number);
+    let millis = format!("{:012x}", FIRST_MILLIS + number * STEP_MILLIS);
     format!("{}-{}-7000-8000-{number:012x}", &millis[..8], &millis[8..])
 }
 
@@ -72,11 +74,11 @@ async fn postgres(url: &str, tenant: &Tenant, links: i64, values: &str) -> anyho
          DROP INDEX IF EXISTS links_search_idx; ALTER TABLE links DISABLE TRIGGER USER"
         .to_owned())
     .await?;
-    let moment = format!("to_timestamp(({FIRST_MILLIS} + n) / 1000.0)");
+    let moment = format!("to_timestamp(({FIRST_MILLIS} + n * {STEP_MILLIS}) / 1000.0)");
     run(format!(
         "INSERT INTO links ({COLUMNS})
          SELECT '{}', {values}, CASE WHEN n % 2 = 0 THEN '{KIN}'::uuid END, CASE WHEN n % 2 = 1 THEN '{KIN}'::uuid END, 1, {TAGS}::jsonb,
-             (lpad(to_hex({FIRST_MILLIS} + n), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid, {moment}, {moment}
+             (lpad(to_hex({FIRST_MILLIS} + n * {STEP_MILLIS}), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid, {moment}, {moment}
          FROM generate_series(0::bigint, {}) AS n",
         tenant.id,
         links - 1
@@ -113,12 +115,14 @@ async fn sqlite(env: &Env, tenant: &Tenant, links: i64, values: &str) -> anyhow:
         run(format!("DROP TRIGGER {name}")).await?;
     }
     let (workspace, kin) = (tenant.id.0.simple(), KIN.simple());
-    let moment = format!("strftime('%Y-%m-%d %H:%M:%f+00:00', ({FIRST_MILLIS} + n) / 1000.0, 'unixepoch')");
+    let moment = format!(
+        "strftime('%Y-%m-%d %H:%M:%f+00:00', ({FIRST_MILLIS} + n * {STEP_MILLIS}) / 1000.0, 'unixepoch')"
+    );
     run(format!(
         "INSERT INTO links ({COLUMNS})
          WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {})
          SELECT X'{workspace}', {values}, CASE WHEN n % 2 = 0 THEN X'{kin}' END, CASE WHEN n % 2 = 1 THEN X'{kin}' END, 1, {TAGS},
-             unhex(printf('%012x70008000%012x', {FIRST_MILLIS} + n, n)), {moment}, {moment} FROM numbers",
+             unhex(printf('%012x70008000%012x', {FIRST_MILLIS} + n * {STEP_MILLIS}, n)), {moment}, {moment} FROM numbers",
         links - 1
     ))
     .await?;

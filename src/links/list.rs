@@ -3,9 +3,10 @@
 
 use chrono::Duration;
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr, ExprTrait as _, Order,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement,
-    sea_query::{Expr, Query, SimpleExpr},
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _,
+    ExprTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    Statement,
+    sea_query::{Alias, Expr, Query, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    db::{Dialect, dialect},
     entity::{
         link::{Column, Entity},
         link_tag, link_total,
@@ -26,6 +28,9 @@ use crate::{
 
 /// How far a clock may have gone back, so that an id says a later moment than its link.
 const CLOCK: Duration = Duration::days(1);
+
+/// How many links may have a tag that pages begin with: they are put into the order of the page.
+const FEW: u64 = 5000;
 
 /// Which links, in which order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub struct LinkQuery {
     pub created_before: Option<Moment>,
     /// Having all of these tags.
     pub tags: Vec<String>,
+    /// One of the tags that so few links have that a page begins with them; [`list`] finds it where the database does not.
+    pub rare_tag: Option<String>,
     /// On this domain, by its namespace; the server's own is empty.
     pub domain: Option<String>,
     /// In which project.
@@ -124,6 +131,7 @@ pub(super) async fn list(
     query: &LinkQuery,
     page: &PageRequest,
 ) -> Result<Page<CountedLink>, DbErr> {
+    let query = &LinkQuery { rare_tag: rarest(db, workspace, &query.tags).await?, ..query.clone() };
     if !query.search.is_empty() {
         return search::page(db, workspace, query, page).await;
     }
@@ -157,6 +165,34 @@ pub(super) async fn list(
         },
         id: last.link.id.to_string(),
     }))
+}
+
+/// Returns the tag that the fewest links have, if those are few. Postgres knows by itself; SQLite would look at all links in their
+/// order, and at each for its tags.
+async fn rarest(
+    db: &DatabaseConnection,
+    workspace: WorkspaceId,
+    tags: &[String],
+) -> Result<Option<String>, DbErr> {
+    let mut fewest = (FEW + 1, None);
+    for tag in tags.iter().filter(|_| dialect(db.get_database_backend()) == Dialect::Sqlite) {
+        let rows = link_tag::Entity::find()
+            .select_only()
+            .column(link_tag::Column::LinkId)
+            .filter(link_tag::Column::WorkspaceId.eq(workspace))
+            .filter(link_tag::Column::Tag.eq(tag.as_str()))
+            .limit(fewest.0);
+        let mut number = Query::select();
+        number.expr(Expr::cust("COUNT(*)")).from_subquery(rows.into_query(), Alias::new("few"));
+        let number: i64 = match db.query_one(&number).await? {
+            Some(row) => row.try_get_by_index(0)?,
+            None => 0,
+        };
+        if (number as u64) < fewest.0 {
+            fewest = (number as u64, Some(tag.clone()));
+        }
+    }
+    Ok(fewest.1)
 }
 
 /// Returns the statements that a page is read with, the second only if the first does not fill it: to look at how a database
@@ -200,7 +236,7 @@ fn most_clicked(workspace: WorkspaceId, query: &LinkQuery, after: Option<&Cursor
         None => (i64::MAX, LinkId(Uuid::max())),
     };
     let select = counted(workspace)
-        .filter(conditions(query))
+        .filter(conditions(workspace, query, None))
         .filter(Expr::col((Totals, Total::WorkspaceId)).eq(workspace))
         .filter(pair(count.clone(), id.clone()).lt(pair(clicks, last)))
         .order_by(count, Order::Desc)
@@ -215,17 +251,12 @@ fn others(workspace: WorkspaceId, query: &LinkQuery, after: Option<&Cursor>) -> 
         None => None,
     };
     let id = Expr::col((Entity, Column::Id));
-    let select = counted(workspace).filter(conditions(query));
+    let select = counted(workspace).filter(conditions(workspace, query, Behind::of(query.order, last)));
     Some(match query.order {
-        LinkOrder::Newest => {
-            select.apply_if(last.map(|last| id.clone().lt(last)), Select::filter).order_by(id, Order::Desc)
-        }
-        LinkOrder::Oldest => {
-            select.apply_if(last.map(|last| id.clone().gt(last)), Select::filter).order_by(id, Order::Asc)
-        }
+        LinkOrder::Newest => select.order_by(id, Order::Desc),
+        LinkOrder::Oldest => select.order_by(id, Order::Asc),
         LinkOrder::MostClicked => select
             .filter(Expr::col((link_total::Entity, link_total::Column::LinkId)).is_null())
-            .apply_if(last.map(|last| id.clone().lt(last)), Select::filter)
             .order_by(id, Order::Desc),
         LinkOrder::Title => {
             let title = Expr::col((Entity, Column::Title));
@@ -235,6 +266,33 @@ fn others(workspace: WorkspaceId, query: &LinkQuery, after: Option<&Cursor>) -> 
             select.apply_if(behind, Select::filter).order_by(title, Order::Asc).order_by(id, Order::Asc)
         }
     })
+}
+
+/// Where the ids of links lie that come behind one in the order of their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Newest first.
+    Below(LinkId),
+    /// Oldest first.
+    Above(LinkId),
+}
+
+impl Behind {
+    /// Returns where they lie behind the last one of a page; `None`: anywhere.
+    pub(super) fn of(order: LinkOrder, last: Option<LinkId>) -> Option<Self> {
+        match order {
+            LinkOrder::Newest | LinkOrder::MostClicked => last.map(Self::Below),
+            LinkOrder::Oldest => last.map(Self::Above),
+            LinkOrder::Title => None,
+        }
+    }
+
+    fn holds(self, id: SimpleExpr) -> SimpleExpr {
+        match self {
+            Self::Below(last) => id.lt(last),
+            Self::Above(last) => id.gt(last),
+        }
+    }
 }
 
 /// Two values that are compared as one: unlike two conditions, that is a place in an index.
@@ -255,7 +313,7 @@ pub(super) fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
 }
 
 /// Returns what holds for links that are asked for, but for the text that is searched.
-pub(super) fn conditions(query: &LinkQuery) -> Condition {
+pub(super) fn conditions(workspace: WorkspaceId, query: &LinkQuery, behind: Option<Behind>) -> Condition {
     let LinkQuery {
         active,
         created_after,
@@ -268,6 +326,7 @@ pub(super) fn conditions(query: &LinkQuery) -> Condition {
         external_id,
         external_user_id,
         source,
+        rare_tag,
         // `search/` looks for it.
         search: _,
         order: _,
@@ -275,6 +334,7 @@ pub(super) fn conditions(query: &LinkQuery) -> Condition {
     let id = || Expr::col((Entity, Column::Id));
     // Written out, because an index of some rows is used only where the statement itself says that it is about those.
     let mut all = Condition::all()
+        .add_option(behind.map(|behind| behind.holds(id())))
         .add_option(active.map(|active| {
             Expr::cust(if active { r#""links"."active" = TRUE"# } else { r#""links"."active" = FALSE"# })
         }))
@@ -302,17 +362,23 @@ pub(super) fn conditions(query: &LinkQuery) -> Condition {
         all = all.add(Column::Source.eq(source.as_str())).add(Expr::cust(r#""links"."source" <> ''"#));
     }
     for tag in tags {
+        let of = |column: link_tag::Column| Expr::col((link_tag::Entity, column));
         let mut tagged = Query::select();
         tagged
             .column(link_tag::Column::LinkId)
             .from(link_tag::Entity)
-            .and_where(
-                Expr::col((link_tag::Entity, link_tag::Column::WorkspaceId))
-                    .equals((Entity, Column::WorkspaceId)),
-            )
-            .and_where(link_tag::Column::Tag.eq(tag.as_str()))
-            .and_where(Expr::col((link_tag::Entity, link_tag::Column::LinkId)).equals((Entity, Column::Id)));
-        all = all.add(Expr::exists(tagged));
+            .and_where(of(link_tag::Column::WorkspaceId).eq(workspace))
+            .and_where(of(link_tag::Column::Tag).eq(tag.as_str()));
+        if let Some(behind) = behind {
+            // Follows from the others, which no planner sees: without it a page in the middle reads the tag from its beginning.
+            tagged.and_where(behind.holds(of(link_tag::Column::LinkId)));
+        }
+        all = if rare_tag.as_ref() == Some(tag) {
+            all.add(id().in_subquery(tagged))
+        } else {
+            tagged.and_where(of(link_tag::Column::LinkId).equals((Entity, Column::Id)));
+            all.add(Expr::exists(tagged))
+        };
     }
     all
 }

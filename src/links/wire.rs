@@ -223,6 +223,7 @@ pub(super) fn query(request: v1::ListLinksRequest) -> Result<LinkQuery> {
         project,
         template,
         domain: None,
+        rare_tag: None,
         archived,
         external_id: filter.external_id,
         external_user_id: filter.external_user_id,

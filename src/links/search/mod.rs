@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, ExprTrait as _, FromQueryResult, Order,
-    QueryFilter as _, QuerySelect as _, QueryTrait as _, Select, Statement, TransactionTrait as _,
-    sea_query::{Alias, Condition, Expr, Query, SelectStatement, SimpleExpr, WindowStatement},
+    QuerySelect as _, QueryTrait as _, Statement, TransactionTrait as _,
+    sea_query::{Alias, Condition, Expr, JoinType, Query, SelectStatement, SimpleExpr, WindowStatement},
 };
 
 use self::step::{Index, Search, Step};
 use super::{
-    list::{LinkOrder, LinkQuery, Part, conditions, fitting, pair, select},
-    store::{self, CountedLink, counted},
+    list::{Behind, LinkOrder, LinkQuery, Part, conditions, fitting, pair, select},
+    store::{self, CountedLink},
     weight,
 };
 use crate::{
@@ -305,31 +305,48 @@ fn index(
             let behind = pair(clicks(), id()).lt(pair(after.key.parse::<i64>().ok()?, last));
             Some(behind.or(nobody_clicked()))
         }
-        (LinkOrder::MostClicked, Part::Others, None) => Some(nobody_clicked()),
-        (LinkOrder::MostClicked, Part::Others, Some((_, last))) => Some(nobody_clicked().and(id().lt(last))),
-        (_, _, None) => None,
-        (LinkOrder::Newest, _, Some((_, last))) => Some(id().lt(last)),
-        (LinkOrder::Oldest, _, Some((_, last))) => Some(id().gt(last)),
+        (LinkOrder::MostClicked, Part::Others, _) => Some(nobody_clicked()),
         (LinkOrder::Title, _, Some((after, last))) => {
             Some(pair(Expr::col((Entity, Column::Title)), id()).gt(pair(after.key.as_str(), last)))
         }
+        (LinkOrder::Newest | LinkOrder::Oldest | LinkOrder::Title, ..) => None,
     };
-    let found: Select<Entity> = counted(workspace)
-        .select_only()
-        .column(Column::Id)
-        .expr_as(key(query.order), "key")
+    let last = last.map(|(_, last)| last).filter(|_| place.part == Part::Others);
+    let mut found = Query::select();
+    match on {
+        Dialect::Postgres => {
+            found.from(Entity).and_where(text::contained(&query.search, on));
+        }
+        Dialect::Sqlite => {
+            let mut texts = Query::select();
+            texts
+                .column(Alias::new("link_id"))
+                .from(Alias::new("link_texts"))
+                .and_where(text::indexed(&query.search));
+            let same = Expr::col((Alias::new("matched"), Alias::new("link_id"))).equals((Entity, Column::Id));
+            // CROSS is how one tells SQLite in which order to join: left alone it begins with any index of `links`.
+            found.from_subquery(texts, Alias::new("matched")).join(JoinType::CrossJoin, Entity, same);
+        }
+    }
+    found
+        .column((Entity, Column::Id))
+        .expr_as(key(query.order), Alias::new("key"))
         // Those that nobody clicked come behind those that only bots did.
-        .expr_as(clicks().if_null(-1_i64), "rank")
-        .filter(conditions(&without))
-        .filter(text::indexed(&query.search, on))
-        .apply_if(behind, sea_orm::QueryFilter::filter)
+        .expr_as(clicks().if_null(-1_i64), Alias::new("rank"))
+        .join(JoinType::LeftJoin, Totals, store::same_link())
+        .and_where(Column::WorkspaceId.eq(workspace))
+        .and_where(Column::AliasOf.is_null())
+        .cond_where(conditions(workspace, &without, Behind::of(query.order, last)))
         .limit(u64::from(step::MATCHES) + 1);
+    if let Some(behind) = behind {
+        found.and_where(behind);
+    }
     let column = |name: &'static str| Expr::col(Alias::new(name));
     let mut index = Query::select();
     index
         .columns(["id", "key"].map(Alias::new))
         .expr_window_as(Expr::cust("COUNT(*)"), WindowStatement::new(), Alias::new("number"))
-        .from_subquery(found.into_query(), Alias::new("found"));
+        .from_subquery(found, Alias::new("found"));
     match query.order {
         LinkOrder::Newest => index.order_by_expr(column("id"), Order::Desc),
         LinkOrder::Oldest => index.order_by_expr(column("id"), Order::Asc),

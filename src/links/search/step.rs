@@ -5,9 +5,9 @@
 //! bounded: a page may end before it is full.
 
 /// How many links the first walk of a page passes.
-pub const FIRST: u32 = 2000;
+pub const FIRST: u32 = 1000;
 /// How many links the walks of a page pass in all.
-pub const MOST: u32 = 10_000;
+pub const MOST: u32 = 6000;
 /// How many links the index may return.
 pub const MATCHES: u32 = 10_000;
 /// The index is asked for what at most one of so many links has. Those of more would fill a page of the usual size on the way.
@@ -77,24 +77,24 @@ mod tests {
             Search { wanted: 51, found: 0, walked: 0, candidates: 0, at_end: false, index: Index::Open };
         let walked = |found, candidates| Search { walked: FIRST, found, candidates, ..begun };
         for (name, search, expected) in [
-            ("at the beginning", begun, Step::Walk(2000)),
-            ("full", walked(51, 2000), Step::Answer),
+            ("at the beginning", begun, Step::Walk(1000)),
+            ("full", walked(51, 1000), Step::Answer),
             ("at the end", Search { at_end: true, ..walked(3, 3) }, Step::Answer),
             ("no such text so far", walked(0, 0), Step::Index),
-            ("one in two hundred", walked(10, 10), Step::Index),
-            ("one more", walked(11, 11), Step::Walk(8000)),
-            ("rare, of three characters in a row that all links have", walked(0, 2000), Step::Walk(8000)),
-            ("often, and still not full", Search { walked: MOST, ..walked(50, 50) }, Step::Index),
-            ("as often as that, and more", Search { walked: MOST, ..walked(50, 60) }, Step::Answer),
-            ("too short", Search { index: Index::Useless, ..begun }, Step::Walk(10_000)),
+            ("one in two hundred", walked(5, 5), Step::Index),
+            ("one more", walked(6, 6), Step::Walk(5000)),
+            ("rare, of three characters in a row that all links have", walked(0, 1000), Step::Walk(5000)),
+            ("often, and still not full", Search { walked: MOST, ..walked(30, 30) }, Step::Index),
+            ("as often as that, and more", Search { walked: MOST, ..walked(30, 31) }, Step::Answer),
+            ("too short", Search { index: Index::Useless, ..begun }, Step::Walk(6000)),
             (
                 "too short, passed all it may",
                 Search { index: Index::Useless, walked: MOST, ..begun },
                 Step::Answer,
             ),
-            ("the index has too many", Search { index: Index::Exceeded, ..walked(0, 0) }, Step::Walk(8000)),
-            ("and had on the page before", Search { index: Index::Exceeded, ..begun }, Step::Walk(10_000)),
-            ("a part of the order is behind us", Search { walked: 500, ..begun }, Step::Walk(1500)),
+            ("the index has too many", Search { index: Index::Exceeded, ..walked(0, 0) }, Step::Walk(5000)),
+            ("and had on the page before", Search { index: Index::Exceeded, ..begun }, Step::Walk(6000)),
+            ("a part of the order is behind us", Search { walked: 400, ..begun }, Step::Walk(600)),
         ] {
             assert_eq!(next(&search), expected, "{name}");
         }

@@ -23,16 +23,13 @@ pub(super) fn contained(search: &str, on: Dialect) -> SimpleExpr {
     }
 }
 
-/// Returns the same for the index to answer.
-pub(super) fn indexed(search: &str, on: Dialect) -> SimpleExpr {
-    match on {
-        Dialect::Postgres => contained(search, on),
-        // It is found without regard to any case, so the pattern has the last word.
-        Dialect::Sqlite => Expr::cust_with_values(
-            r#""links"."id" IN (SELECT "link_id" FROM "link_texts" WHERE "number" IN (SELECT "rowid" FROM "links_search" WHERE "links_search" MATCH ?) AND lower("text") LIKE ? ESCAPE '!')"#,
-            [phrase(search), pattern(search)],
-        ),
-    }
+/// Returns what holds for rows of SQLite's `link_texts` that contain `search`, for its index to answer. That finds without regard to any
+/// case, so the pattern has the last word.
+pub(super) fn indexed(search: &str) -> SimpleExpr {
+    Expr::cust_with_values(
+        r#""number" IN (SELECT "rowid" FROM "links_search" WHERE "links_search" MATCH ?) AND lower("text") LIKE ? ESCAPE '!'"#,
+        [phrase(search), pattern(search)],
+    )
 }
 
 /// Returns what holds for links that the index has to look at: they have every piece of the text, wherever.
