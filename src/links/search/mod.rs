@@ -325,7 +325,7 @@ fn index(
                 .and_where(text::indexed(&query.search));
             let same = Expr::col((Alias::new("matched"), Alias::new("link_id"))).equals((Entity, Column::Id));
             // CROSS is how one tells SQLite in which order to join: left alone it begins with any index of `links`.
-            found.from_subquery(texts, Alias::new("matched")).join(JoinType::CrossJoin, Entity, same);
+            found.from_subquery(texts, Alias::new("matched")).cross_join(Entity).and_where(same);
         }
     }
     found
