@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md promises and prints one table: promise, measured, kept or missed.
 #
-#   make bench                 everything, below 8 minutes once it is built
-#   make bench ARGS=quick      shorter runs, about 90 seconds
+#   make bench                 everything, about 12 minutes once it is built
+#   make bench ARGS=quick      shorter runs, about 2 minutes
 #
 # The figures also go to target/bench/report.json. A missed promise is a result and exits 0; only what could not be
 # measured exits otherwise. Ratios compare two servers in one run on the same cores; all else is as good as the machine.
