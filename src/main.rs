@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use linkforty::cli::{self, Cli};
 
-/// A redirect asks for memory some dozen times, and a process that lives for months should not fall to pieces: glibc's allocator costs
-/// a warm redirect a twentieth of its time and, where many tasks take turns, keeps what it cannot give back.
+/// A redirect asks for memory some dozen times. With glibc's allocator that costs a warm one a tenth more processor time
+/// (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
