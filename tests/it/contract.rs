@@ -93,6 +93,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/ExportImportErrors", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ExportLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/FetchPreview", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/GetImport", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetQrCode", Who::With(&[LinksRead]), Names::Things),

@@ -69,6 +69,15 @@ impl Entry {
         self.wrong.into_result(self.row)
     }
 
+    /// Makes cells empty that say so in words.
+    pub fn without(&mut self, nothing: &[&str]) {
+        for value in self.members.0.values_mut() {
+            if value.as_str().is_some_and(|text| nothing.contains(&text)) {
+                *value = Value::Null;
+            }
+        }
+    }
+
     fn value(&self, names: &[&str]) -> Option<&Value> {
         names.iter().find_map(|name| self.members.0.get(*name))
     }
@@ -144,10 +153,13 @@ impl Entry {
         self.row.link.description = self.text(names).unwrap_or_default();
     }
 
-    /// Reads tags: a list of texts or of objects with names, or a text with separators.
+    /// Reads tags: a list of texts or of objects with names, also as JSON in a cell, or a text with separators.
     pub fn tags(&mut self, names: &[&str], separators: &[char]) {
         self.has("tags", names);
-        let tags = match self.value(names) {
+        let value = self.value(names);
+        let written = value.and_then(Value::as_str).filter(|text| text.starts_with('['));
+        let written = written.and_then(|text| serde_json::from_str(text).ok());
+        let tags = match written.as_ref().or(value) {
             Some(Value::Array(list)) => list.iter().filter_map(tag).map(str::to_owned).collect(),
             Some(Value::String(text)) => text.split(separators).map(|tag| tag.trim().to_owned()).collect(),
             _ => Vec::new(),
