@@ -162,28 +162,22 @@ fn what_no_reader_could_make_out_is_refused() {
 }
 
 #[test]
-fn a_code_with_any_frame_logo_and_caption_is_read_at_every_size() {
-    for format in [Format::Png, Format::Svg] {
-        for size in [256, 300, 512, 777, 1024, 2048] {
-            for frame in [Frame::None, Frame::Border, Frame::Rounded, Frame::Badge] {
-                for caption_place in [CaptionPlace::Below, CaptionPlace::Above] {
-                    for logo in [None, Some(logo())] {
-                        let level = if logo.is_some() { Level::Quartile } else { Level::Low };
-                        let caption = "SCAN ME".to_owned();
-                        let style = Style {
-                            format,
-                            size,
-                            frame,
-                            caption_place,
-                            logo,
-                            level,
-                            caption,
-                            ..Style::default()
-                        };
-                        assert_eq!(read(&drawn(&style)), [TEXT], "{style:?}");
-                    }
-                }
+fn a_code_with_any_frame_and_logo_is_read_at_every_size() {
+    let mut turn = 0;
+    for size in [256, 300, 512, 777, 1024, 2048] {
+        for frame in [Frame::None, Frame::Border, Frame::Rounded, Frame::Badge] {
+            for logo in [None, Some(logo())] {
+                // Formats and places take turns, each with each.
+                turn += 1;
+                let format = if turn % 2 == 0 { Format::Png } else { Format::Svg };
+                let caption_place = if turn / 2 % 2 == 0 { CaptionPlace::Below } else { CaptionPlace::Above };
+                let level = if logo.is_some() { Level::Quartile } else { Level::Low };
+                let caption = "SCAN ME".to_owned();
+                let style =
+                    Style { format, size, frame, caption_place, logo, level, caption, ..Style::default() };
+                assert_eq!(read(&drawn(&style)), [TEXT], "{style:?}");
             }
+            turn += 1;
         }
     }
 }
@@ -193,7 +187,7 @@ fn a_frame_leaves_the_quiet_zone_alone_and_has_its_own_colour() {
     let red = Colour([0xc0, 0, 0]);
     let grid = Grid::of(TEXT, Level::Medium).expect("short");
     for frame in [Frame::Border, Frame::Rounded, Frame::Badge] {
-        for size in [128, 200, 333, 512, 1111, 2048] {
+        for size in [128, 200, 333, 777] {
             for caption_place in [CaptionPlace::Below, CaptionPlace::Above] {
                 let caption = "GO".to_owned();
                 let style = Style {
@@ -312,7 +306,7 @@ fn nothing_of_a_file_gets_through_but_its_pixels() {
     ] {
         assert!(Logo::read(bad).is_err(), "{what}");
     }
-    let wide = png::colours(1025, 1, &[[0; 3]; 1025]);
+    let wide = png::colours(2049, 1, &[[0; 3]; 2049]);
     assert!(Logo::read(&wide).is_err(), "too wide");
 }
 

@@ -312,7 +312,7 @@ impl Fill<'_> {
             | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
-            | "served_hosts" => return None,
+            | "served_hosts" | "logo_url" | "frame_color" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -750,9 +750,12 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     let key = app.key(&tenant.id, needed).await;
                     let fresh = victim.fresh(number).await;
                     let message = contract.request(method, &victim.fill_with(&fresh));
-                    call(&channel, method, &key, message)
-                        .await
-                        .unwrap_or_else(|status| panic!("{method}: {status:?}"));
+                    match call(&channel, method, &key, message).await {
+                        Ok(_) => {}
+                        // It was let in, and there is nobody at the URL: no test asks the world.
+                        Err(status) if reason(&status) == "FETCH_FAILED" => {}
+                        Err(status) => panic!("{method}: {status:?}"),
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use chrono::DateTime;
 use linkforty::pb::v1::{
-    ExportFormat, ImportOutcome, ImportRow, ImportSource, Link, LinkOrder, ListLinksRequest, Og,
+    ExportFormat, ImportOutcome, ImportRow, ImportSource, Link, LinkOrder, ListLinksRequest, Og, Platform,
     StartImportRequest, Utm,
 };
 
@@ -248,6 +248,43 @@ async fn what_linkforty_wrote_it_can_read_for_ever() {
         (columns(&today), columns(&String::from_utf8(fixture("linkforty.csv")).expect("text")));
     assert!(then.iter().all(|column| today.contains(column)), "{then:?} and now {today:?}");
     app.stop().await;
+}
+
+#[tokio::test]
+async fn links_of_linkforty_core_keep_all_that_has_a_place_here() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let shoes = "https://example.com/shoes?a=b";
+        let expected = [
+            link("aB3xYz9Q", shoes, "Shoes, \"red\"", &[], "2025-03-04T05:06:07Z"),
+            link("off", "https://example.com/off", "", &[], "2025-02-03T00:00:00Z"),
+        ];
+        let links = check(&tenant, ImportSource::Linkforty, "linkforty-core.json", &[], &expected).await;
+        let shoes = &links["aB3xYz9Q"];
+        assert_eq!(
+            (&*shoes.ios_url, &*shoes.web_url, &*shoes.app_scheme, &*shoes.deep_link_path),
+            ("https://apps.apple.com/app/id1", "https://example.com/web", "shop", "/product/42")
+        );
+        assert!(shoes.android_url.ends_with("?id=com.example"), "{}", shoes.android_url);
+        let utm = shoes.utm.clone().expect("set");
+        assert_eq!((&*utm.source, &*utm.medium, &*utm.campaign), ("mail", "letter", "spring"));
+        let targeting = shoes.targeting.clone().expect("set");
+        assert_eq!(
+            (targeting.countries, targeting.languages),
+            (vec!["DE".into(), "CH".into()], vec!["de".into()])
+        );
+        assert_eq!(targeting.platforms, [Platform::Ios.into(), Platform::Web.into()]);
+        let og = shoes.og.clone().expect("set");
+        assert_eq!((&*og.title, &*og.image_url), ("Shoes for you", "https://example.com/shoes.png"));
+        assert_eq!((&*shoes.deep_link_parameters["sku"], &*shoes.deep_link_parameters["n"]), ("42", "7"));
+        assert_eq!(shoes.attribution_window.expect("set").seconds, 86_400);
+        assert_eq!(shoes.expire_time.expect("set").seconds, 1_925_089_445);
+        assert!(shoes.append_click_id && shoes.active() && shoes.template_id.is_empty());
+        let off = &links["off"];
+        assert_eq!((off.active(), &*off.disable_reason), (false, "phishing"));
+        assert_eq!(off.disable_time.expect("set").seconds, 1_748_736_000);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -99,6 +99,19 @@ impl Entry {
         (!first.is_empty()).then(|| first.to_owned())
     }
 
+    /// Returns the texts of a list.
+    pub fn texts(&self, names: &[&str]) -> Vec<String> {
+        let list = self.value(names).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Returns the members of an object, by their own names, as texts.
+    pub fn pairs(&self, names: &[&str]) -> Vec<(String, String)> {
+        let object = self.value(names).and_then(Value::as_object).into_iter().flatten();
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        object.map(|(name, value)| (name.clone(), text(value))).collect()
+    }
+
     /// Says whether something is so; what is not said is not so.
     pub fn flag(&self, names: &[&str]) -> bool {
         self.text(names)
