@@ -18,7 +18,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, service::service_fn};
@@ -37,7 +37,12 @@ use tokio::{
 use tonic::transport::server::TcpConnectInfo;
 use tower::{ServiceExt as _, util::Oneshot};
 
-use super::{layers::network_of, shutdown::Life, tls::Certificates};
+use super::{
+    last_call::{LAST_CALL, keep_newcomers_out},
+    layers::network_of,
+    shutdown::Life,
+    tls::Certificates,
+};
 use crate::env::Env;
 
 /// How long a peer may take to begin: the TLS handshake, and then the first request head or HTTP/2 preface.
@@ -55,8 +60,6 @@ const AGED_GRACE: Duration = Duration::from_secs(30);
 /// How long a connection of HTTP/1.1 that is to end still takes requests, each answered with `Connection: close`. A request that
 /// is on its way while an idle connection is closed is lost, and with it the visit; HTTP/2 has GOAWAY for this.
 const LINGER: Duration = Duration::from_millis(250);
-/// How many connections that the kernel has accepted for us are still let in when the listener closes.
-const QUEUE: usize = 1024;
 /// The part of all connections that one address may hold, unless it is a trusted proxy: a quarter.
 const SHARE_OF_ONE: usize = 4;
 /// How long to wait when the process cannot accept, doubled up to a second.
@@ -161,12 +164,19 @@ impl Door {
                 }
             }
         }
-        // To their eyes these are connected: closing the listener would reset them.
-        for _ in 0..QUEUE {
-            let Ok(permit) = room.clone().try_acquire_owned() else { break };
-            let Some(Ok((stream, remote))) = listener.accept().now_or_never() else { break };
-            welcome(stream, remote, permit);
+        if let Err(error) = keep_newcomers_out(&listener) {
+            tracing::debug!(%error, listener = name, "whoever comes in the moment of closing will be reset");
         }
+        let last = async {
+            while let Ok(permit) = room.clone().acquire_owned().await {
+                match listener.accept().await {
+                    Ok((stream, remote)) => welcome(stream, remote, permit),
+                    Err(error) if concerns_one(&error) => {}
+                    Err(_) => break,
+                }
+            }
+        };
+        let _ = timeout(LAST_CALL, last).await;
         tracing::debug!(listener = name, "accepts no more");
     }
 }

@@ -7,6 +7,7 @@
 
 mod grpc;
 mod health;
+mod last_call;
 mod layers;
 mod links;
 mod listen;
