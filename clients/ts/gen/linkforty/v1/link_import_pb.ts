@@ -614,7 +614,8 @@ export enum ImportSource {
   CSV = 1,
 
   /**
-   * What ExportLinks writes, as CSV or NDJSON.
+   * What ExportLinks writes, as CSV or NDJSON; or what the API of LinkForty Core says of links, `GET /api/links`, whose templates and
+   * projects are not taken along.
    *
    * @generated from enum value: IMPORT_SOURCE_LINKFORTY = 2;
    */
