@@ -24,7 +24,12 @@ impl Outbound {
     pub fn page_url(&self, raw: &str) -> Result<OutboundUrl, Refused> {
         let raw = raw.split('#').next().unwrap_or_default();
         match self.url(raw) {
-            Err(Refused::Plain) => self.url(&format!("https{}", &raw["http".len()..])),
+            Err(Refused::Plain) => {
+                // A port that says no more than the scheme does is gone once it is parsed.
+                let mut url = Url::parse(raw).map_err(|_| Refused::Invalid)?;
+                url.set_scheme("https").map_err(|()| Refused::Invalid)?;
+                self.url(url.as_str())
+            }
             checked => checked,
         }
     }

@@ -110,12 +110,24 @@ pub(super) async fn fill_changed(
     let web = after(Field::WebUrl, &content.web_url, &stored.web_url);
     let destination = after(Field::DestinationUrl, &content.destination_url, &stored.destination_url);
     let page = leads_to(&web, &destination)?;
-    content.title = after(Field::Title, &content.title, &stored.title);
-    if !fields.contains(&Field::Og) {
-        content.og = extras::from_bytes(stored.og.as_deref());
+    let mut title = after(Field::Title, &content.title, &stored.title);
+    let mut og = if fields.contains(&Field::Og) {
+        content.og.clone()
+    } else {
+        extras::from_bytes(stored.og.as_deref())
+    };
+    let had = (og.clone(), title.clone());
+    let error = fill(env, fetch, tenant, &page, (&mut og, &mut title)).await?;
+    // What was not filled is not written either: somebody may be changing it at this moment.
+    if og != had.0 {
+        fields.insert(Field::Og);
+        content.og = og;
     }
-    fields.extend([Field::Og, Field::Title]);
-    fill(env, fetch, tenant, &page, (&mut content.og, &mut content.title)).await
+    if title != had.1 {
+        fields.insert(Field::Title);
+        content.title = title;
+    }
+    Ok(error)
 }
 
 fn leads_to(web: &str, destination: &str) -> Result<String> {
