@@ -90,10 +90,8 @@ fn steps(text: &str) -> Vec<Step> {
             steps.push(Step::This(*character));
         } else if let Some(next) = next {
             at += 1;
-            match is(Some(next), '?') || *next == STAR {
-                true => steps.push(Step::UpTo(DOT)),
-                false => steps.push(Step::UpTo(*next)),
-            }
+            let is_wildcard = is(Some(next), '?') || *next == STAR;
+            steps.push(Step::UpTo(if is_wildcard { DOT } else { *next }));
             if *next == STAR {
                 steps.push(Step::This(STAR));
             }

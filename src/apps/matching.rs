@@ -8,8 +8,8 @@
 //!   is missing or has no value counts as empty. Older systems read `paths`, which this server does not write. Neither does it write
 //!   `defaults`: each component says its own.
 //! - Android: `dynamic_app_link_components` as Android 15 does (AOSP: `DomainVerificationService`, `UriRelativeFilterGroup`,
-//!   `UriRelativeFilter`, and `glob.rs` for the patterns). Parts are decoded first. A query is then cut at `&`, or at `;` when there is no
-//!   `&`, and one item, `name=value` as a whole, must match each pattern. What a URL does not have matches no pattern. How Google Play
+//!   `UriRelativeFilter`, and `glob.rs` for the patterns). Parts are decoded first. A query is then cut at `&`, or at `;` when that does not
+//!   cut it, and one item, `name=value` as a whole, must match each pattern. What a URL does not have matches no pattern. How Google Play
 //!   services read the same file nobody outside of Google can see.
 
 use url::Url;
@@ -176,10 +176,7 @@ fn android_miss(component: &v1::AndroidComponent, url: &Tapped<'_>) -> Option<Mi
     whole(v1::LinkPart::Path, &component.path, Some(url.path))
         .or_else(|| {
             let query = url.query.map(percent_decoded).unwrap_or_default();
-            let items: Vec<&str> = match query.contains('&') {
-                true => query.split('&').collect(),
-                false => query.split(';').collect(),
-            };
+            let items = android_items(&query);
             component.query_items.iter().find_map(|item| {
                 let glob = Glob::item(&item.name, &item.value);
                 if items.iter().any(|one| glob.matches(one)) {
@@ -192,6 +189,15 @@ fn android_miss(component: &v1::AndroidComponent, url: &Tapped<'_>) -> Option<Mi
             })
         })
         .or_else(|| whole(v1::LinkPart::Fragment, &component.fragment, url.fragment))
+}
+
+/// Cuts a query as Android does: at `&`, what is empty at the end left out; where that makes one of it, the whole at `;`.
+fn android_items(query: &str) -> Vec<&str> {
+    let mut items: Vec<&str> = query.split('&').collect();
+    while items.len() > 1 && items.last() == Some(&"") {
+        items.pop();
+    }
+    if items.len() > 1 { items } else { query.split(';').collect() }
 }
 
 fn miss(part: v1::LinkPart, pattern: &str, found: String, item: &str) -> Miss {

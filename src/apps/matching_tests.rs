@@ -215,6 +215,8 @@ fn android_takes_the_first_component_that_matches_too() {
         ("/semicolons?a=1&b=2", Some(Verdict::Opens(Some(8)))),
         ("/semicolons?b=2;a=1", Some(Verdict::Opens(Some(8)))),
         ("/semicolons?b=2;a=1&c=3", None),
+        ("/semicolons?a=1&b=2&", Some(Verdict::Opens(Some(8)))),
+        ("/any?ref=x&#y", Some(Verdict::Opens(Some(7)))),
         ("/else", None),
     ] {
         let url = Url::parse(&format!("https://example.com{rest}")).expect("a URL");

@@ -73,7 +73,7 @@ impl Fetch {
         };
         request.headers.insert(header::USER_AGENT, USER_AGENT);
         request.headers.insert(header::ACCEPT, HeaderValue::from_static(wanted.accept));
-        let fetched = self.outbound.fetch(request).await.map_err(|failure| failed(field, failure))?;
+        let fetched = self.outbound.fetch(request).await.map_err(|failure| failed(field, &failure))?;
         let response = &fetched.response;
         if response.status != StatusCode::OK {
             let status = response.status.as_u16();
@@ -101,7 +101,7 @@ pub(super) fn content_type(fetched: &Fetched) -> &str {
 }
 
 /// Says why nothing was fetched, in the words of [`Failure`], which say nothing of our networks.
-fn failed(field: &str, failure: Failure) -> Error {
+fn failed(field: &str, failure: &Failure) -> Error {
     let message = failure.to_string();
     match failure {
         // The settings of the day: it was checked a moment ago.

@@ -174,7 +174,7 @@ pub(super) async fn read(style: Option<QrStyle>) -> Result<Asked> {
     let logo = if style.logo.is_empty() {
         if style.logo_url.is_empty() { Source::None } else { Source::At(style.logo_url) }
     } else {
-        let logo = wrong.take("style.logo", read_logo(style.logo.into()).await?);
+        let logo = wrong.take("style.logo", read_logo(style.logo).await?);
         logo.map_or(Source::None, |logo| Source::Sent(Box::new(logo)))
     };
     let level = match QrErrorLevel::try_from(style.error_level) {

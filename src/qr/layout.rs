@@ -2,7 +2,7 @@
 
 use font8x8::UnicodeFonts as _;
 
-use super::{CaptionPlace, Frame, Grid, Style, Undrawable, frame::Measures};
+use super::{CaptionPlace, Frame, Grid, Style, Undrawable, frame::Measures, style::SIZES};
 
 /// The least pixels of a module.
 const MODULE: u32 = 2;
@@ -58,8 +58,8 @@ impl<'a> Layout<'a> {
         let inside = |size: u32| size - 2 * Measures::of(frame, size).reserve;
         let module = inside(size) / whole;
         if module < MODULE {
-            let least = (whole * MODULE..).find(|size| inside(*size) >= whole * MODULE);
-            return Err(Undrawable::TooSmall { least: least.unwrap_or(u32::MAX) });
+            let least = (whole * MODULE..=*SIZES.end()).find(|size| inside(*size) >= whole * MODULE);
+            return Err(Undrawable::TooSmall { least: least.unwrap_or(whole * MODULE) });
         }
         let measures = Measures::of(frame, size);
         let dot = if style.caption.is_empty() { 0 } else { dot(style, inside(size))? };

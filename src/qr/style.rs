@@ -185,12 +185,13 @@ impl Wrong {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Size => "must be 128 to 2,048",
-            Self::Contrast => "must differ more from the background: a contrast of 3:1 at the least",
+            Self::Contrast | Self::FrameContrast => {
+                "must differ more from the background: a contrast of 3:1 at the least"
+            }
             Self::Inverted => "must be darker than the background: many readers know no inverted codes",
             Self::Margin => "must be 4 to 40",
             Self::Level => "must be quartile or high with a logo, which covers some of the code",
             Self::Frame => "needs a caption, which is what a badge shows",
-            Self::FrameContrast => "must differ more from the background: a contrast of 3:1 at the least",
             Self::Caption => "must have at most 32 characters, from blank to ~ of ASCII",
         }
     }

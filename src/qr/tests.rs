@@ -174,7 +174,7 @@ fn a_code_with_any_frame_and_logo_is_read_at_every_size() {
                 let level = if logo.is_some() { Level::Quartile } else { Level::Low };
                 let caption = "SCAN ME".to_owned();
                 let style =
-                    Style { format, size, frame, caption_place, logo, level, caption, ..Style::default() };
+                    Style { format, size, level, logo, caption, caption_place, frame, ..Style::default() };
                 assert_eq!(read(&drawn(&style)), [TEXT], "{style:?}");
             }
             turn += 1;
@@ -256,7 +256,7 @@ fn a_caption_stands_below_and_does_not_disturb() {
         assert!(seen.height > 512, "{}", seen.height);
         assert_eq!(read(&seen), [TEXT]);
         let below = &seen.pixels[512 * 512..];
-        assert!(below.iter().any(|pixel| *pixel == 0), "something is written");
+        assert!(below.contains(&0), "something is written");
         assert!(below[below.len() - 512 * 4..].iter().all(|pixel| *pixel == 255), "and not on the edge");
         assert!(below.chunks(512).all(|line| line[0] == 255 && line[511] == 255));
     }

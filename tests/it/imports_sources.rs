@@ -273,7 +273,7 @@ async fn links_of_linkforty_core_keep_all_that_has_a_place_here() {
             (targeting.countries, targeting.languages),
             (vec!["DE".into(), "CH".into()], vec!["de".into()])
         );
-        assert_eq!(targeting.platforms, [Platform::Ios.into(), Platform::Web.into()]);
+        assert_eq!(targeting.platforms, [i32::from(Platform::Ios), i32::from(Platform::Web)]);
         let og = shoes.og.clone().expect("set");
         assert_eq!((&*og.title, &*og.image_url), ("Shoes for you", "https://example.com/shoes.png"));
         assert_eq!((&*shoes.deep_link_parameters["sku"], &*shoes.deep_link_parameters["n"]), ("42", "7"));

@@ -160,11 +160,7 @@ fn walk(html: &str, visit: impl FnMut(&Element)) {
     let mut emitter = CallbackEmitter::new(walk);
     // What stands in scripts and styles are no tags.
     emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(html, emitter) {
-        match token {
-            Ok(never) | Err(never) => match never {},
-        }
-    }
+    let Ok(()) = Tokenizer::new_with_emitter(html, emitter).finish();
 }
 
 impl<F: FnMut(&Element)> Callback<Infallible, ()> for Walk<F> {
