@@ -18,8 +18,6 @@ const SHOWN_DESCRIPTION: usize = 300;
 /// What few links have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extras {
-    /// For people; may be empty.
-    pub title: Box<str>,
     /// The beginning of it, for people; may be empty.
     pub description: Box<str>,
     /// Whom the link is for; `None`: everybody.

@@ -10,7 +10,7 @@
 //! | `codes.rs` `aliases.rs` `reuse.rs` | generated codes; further codes of a link; links that are there already |
 //! | `revisions.rs` `reports.rs` | what links were before they were changed; what visitors report about them |
 //! | `related.rs` `projects/` `templates/` `presets/` | what links name of their workspace, and what they take from it |
-//! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
+//! | `resolve.rs` `target/` `rules.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
 //! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
 //! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
@@ -53,6 +53,7 @@ mod reuse;
 mod revisions;
 mod routing;
 mod routing_tests;
+mod rules;
 mod snapshot;
 mod spreadsheet;
 mod store;
@@ -87,10 +88,10 @@ pub use self::{
     reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
     revisions::{list_revisions, restore_revision},
-    routing::{Rule, Rules},
+    rules::{Rule, Rules},
     snapshot::Snapshots,
     store::{CountedLink, find_password},
-    target::{Decoration, Target},
+    target::{Decoration, Target, Urls},
     templates::TemplateApi,
     wire::both,
 };
