@@ -11,9 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1-} in
   '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
-    links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 ;;
+    links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 list_rounds=50 ;;
   quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
-    links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=200000 ;;
+    links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=100000 list_rounds=20 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
@@ -447,10 +447,16 @@ note "what the dictionary, hourly counts and totals add to each" bytes "$(value 
 
 ##### lists
 
-say "lists: pages of a workspace with $list_links links"
-listed=$(DATABASE_URL=$(new_database bench_lists) APP_ENV=development DATA_DIR=$scratch/lists \
-  "$(program lists)" "$list_links" 20 | tee -a /dev/stderr | tail -n 1)
-at_most "a page of links, p99 of the slowest question, at $(value list_links <<<"$listed") links" ms 50 "$(value list_p99_ms <<<"$listed")"
+say "lists: pages of a workspace with $list_links links, on Postgres and on SQLite"
+mkdir -p "$scratch/lists-postgres" "$scratch/lists-sqlite"
+listed=$(DATABASE_URL=$(new_database bench_lists) APP_ENV=development DATA_DIR=$scratch/lists-postgres \
+  "$(program lists)" "$list_links" "$list_rounds" | tee -a /dev/stderr | tail -n 1)
+at_most "a page of links, p99 of the slowest question, at $(value list_links <<<"$listed") links, Postgres" ms 50 "$(value list_p99_ms <<<"$listed")"
+psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'DROP DATABASE bench_lists'
+listed=$(APP_ENV=development DATA_DIR=$scratch/lists-sqlite \
+  "$(program lists)" "$list_links" "$list_rounds" | tee -a /dev/stderr | tail -n 1)
+at_most "the same on SQLite" ms 50 "$(value list_p99_ms <<<"$listed")"
+rm -rf "$scratch/lists-sqlite"
 
 ##### embedded mode
 

@@ -17,6 +17,7 @@ mod m20261126_000013_histories;
 mod m20261126_000014_lists;
 mod m20261126_000015_reports;
 mod m20261126_000018_imports;
+mod m20261126_000020_template_and_domain_lists;
 mod sql;
 
 /// Knows every migration.
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000014_lists::Migration),
             Box::new(m20261126_000015_reports::Migration),
             Box::new(m20261126_000018_imports::Migration),
+            Box::new(m20261126_000020_template_and_domain_lists::Migration),
         ]
     }
 }

@@ -9,8 +9,17 @@ use url::{Host, Url};
 /// How many characters a URL may have, as written and as stored.
 const MAX_CHARACTERS: usize = 2048;
 
-/// Returns the URL as it is stored, or what is wrong with it. `own` is where this server's short URLs live.
-pub fn check(raw: &str, own: &Url) -> Result<String, &'static str> {
+/// Where short URLs live that lead back to whoever is sent there.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// Where this server's live.
+    pub url: &'a Url,
+    /// The workspace's own hosts that answer. They are reached by the scheme and the port of the server's.
+    pub hosts: &'a [String],
+}
+
+/// Returns the URL as it is stored, or what is wrong with it.
+pub fn check(raw: &str, own: Own<'_>) -> Result<String, &'static str> {
     if raw.chars().nth(MAX_CHARACTERS).is_some() {
         return Err("must have at most 2,048 characters");
     }
@@ -44,23 +53,31 @@ pub fn check(raw: &str, own: &Url) -> Result<String, &'static str> {
     if url.as_str().len() > MAX_CHARACTERS {
         return Err("must have at most 2,048 characters, each beyond ASCII percent-encoded");
     }
-    if leads_back(&url, own) {
-        return Err("must not lead to this server's own link domain: visitors would go round in circles");
+    if is_same_door(&url, own.url) {
+        let name = host(&url);
+        if name == host(own.url) {
+            return Err("must not lead to this server's own link domain: visitors would go round in circles");
+        }
+        if name.is_some_and(|name| own.hosts.contains(&name)) {
+            return Err(
+                "must not lead to a link domain of the workspace: visitors would go round in circles",
+            );
+        }
     }
     Ok(url.into())
 }
 
-/// Says whether a visitor sent to `url` comes back to us. The parser has lower-cased and punycoded both hosts. Who answers on
-/// port 443 answers on 80 too, usually by a redirect, so the schemes' own ports count as one.
-fn leads_back(url: &Url, own: &Url) -> bool {
+/// Says whether two URLs lead to one port. Who answers on port 443 answers on 80 too, usually by a redirect, so the schemes' own ports
+/// count as one.
+fn is_same_door(url: &Url, own: &Url) -> bool {
     let door = |url: &Url| match url.port_or_known_default() {
         Some(80 | 443) | None => 443,
         Some(port) => port,
     };
-    host(url) == host(own) && door(url) == door(own)
+    door(url) == door(own)
 }
 
-/// Returns the host without the dot that only says that it is complete.
+/// Returns the host, which the parser has lower-cased and punycoded, without the dot that only says that it is complete.
 fn host(url: &Url) -> Option<String> {
     match url.host()? {
         Host::Domain(name) => Some(name.strip_suffix('.').unwrap_or(name).to_owned()),
@@ -82,7 +99,8 @@ mod tests {
     use super::*;
 
     fn at_home(raw: &str, home: &str) -> Result<String, &'static str> {
-        check(raw, &Url::parse(home).expect("the test's own URL"))
+        let url = Url::parse(home).expect("the test's own URL");
+        check(raw, Own { url: &url, hosts: &["go.brand.example".to_owned()] })
     }
 
     fn at_go(raw: &str) -> Result<String, &'static str> {
@@ -224,6 +242,13 @@ mod tests {
             ("http://localhost:8080", "http://localhost:3000/x", false),
             ("http://localhost:8080", "http://localhost/x", false),
             ("http://127.0.0.1:8080", "http://127.1:8080/x", true),
+            // A host of the workspace, on the port of the server's own.
+            ("https://go.example.com", "https://go.brand.example/x", true),
+            ("https://go.example.com", "http://GO.brand.example./", true),
+            ("https://go.example.com", "https://go.brand.example:8443/x", false),
+            ("https://go.example.com", "https://brand.example/x", false),
+            ("http://localhost:8080", "http://go.brand.example:8080/x", true),
+            ("http://localhost:8080", "https://go.brand.example/x", false),
         ] {
             assert_eq!(at_home(raw, home).is_err(), back, "{raw} on {home}");
         }

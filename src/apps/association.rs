@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::matching::variables;
-use crate::pb::v1;
+use crate::{domains::Expected, pb::v1};
 
 /// What Apple's systems read of a file at the most.
 pub const MOST_BYTES: usize = 128 * 1024;
@@ -189,6 +189,24 @@ fn apple(apps: &[&v1::App]) -> Option<String> {
     let applinks = AppLinks { details, variables: names.variables };
     let file = Association { applinks, appclips: list(clips), webcredentials: list(credentials) };
     serde_json::to_string(&file).ok()
+}
+
+/// Returns what the files that apps stand in say of them; complete, if there are any.
+pub fn expected(apps: &[v1::App]) -> Expected {
+    let of_apple = apps.iter().filter_map(|app| app.ios.as_ref());
+    let of_android = apps.iter().filter_map(|app| app.android.as_ref());
+    Expected {
+        app_ids: of_apple
+            .flat_map(|ios| ios.app_id_prefixes.iter().map(|prefix| format!("{prefix}.{}", ios.bundle_id)))
+            .collect(),
+        android_apps: of_android
+            .flat_map(|android| {
+                let fingerprints = android.sha256_fingerprints.iter();
+                fingerprints.map(|fingerprint| (android.package_name.clone(), fingerprint.clone()))
+            })
+            .collect(),
+        complete: !apps.is_empty(),
+    }
 }
 
 fn of_apple<'a>(component: &'a v1::AppleComponent, renamed: &Renamed) -> Component<'a> {

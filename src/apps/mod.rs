@@ -33,6 +33,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 
+use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use url::Url;
 
@@ -237,6 +238,23 @@ async fn commit(env: &Env, tx: DatabaseTransaction, workspace: WorkspaceId, now:
 async fn lock_place(env: &Env, tx: &DatabaseTransaction, tenant: &Tenant) -> Result<Place> {
     let workspace = workspaces::lock(tx, tenant.id).await?;
     place_of(env, tx, tenant, workspace).await
+}
+
+/// Returns what the files of a host ought to say of the workspace's apps, and of no others if there are any.
+pub fn registered<'a>(
+    env: &'a Env,
+    tenant: &'a Tenant,
+    host: &'a str,
+) -> BoxFuture<'a, Result<domains::Expected>> {
+    Box::pin(async move {
+        let place = find_place(env, &env.db.api, tenant).await?;
+        if place.suspended {
+            return Ok(domains::Expected::default());
+        }
+        let apps = store::all_of(&env.db.api, tenant.id).await?;
+        let here: Vec<v1::App> = apps.iter().map(content_of).filter(|app| place::names(app, host)).collect();
+        Ok(association::expected(&here))
+    })
 }
 
 async fn find_place(env: &Env, db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Place> {

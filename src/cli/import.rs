@@ -31,6 +31,7 @@ use crate::{
 #[command(after_help = "Examples:
   linkforty import links.csv --source csv --map 'Long address=destination_url' --map 'Short=short_url'
   linkforty import dub-links.csv --source dub --dry-run --diff
+  linkforty import dub-links.csv --source dub --domain go.brand.com
   linkforty import bitlinks.json --source bitly --errors not-imported.csv
   linkforty import bitlinks.json --source bitly --resume 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507")]
 pub(super) struct Import {
@@ -46,6 +47,9 @@ pub(super) struct Import {
     /// What becomes of a link that is there already.
     #[arg(long, value_enum, default_value_t = Existing::Keep)]
     existing: Existing,
+    /// Where the links live: the host of a domain of the workspace. By default the server's own host.
+    #[arg(long, default_value = "", value_name = "HOST", hide_default_value = true)]
+    domain: String,
     /// Say what would become of each row, and store nothing.
     #[arg(long)]
     dry_run: bool,
@@ -185,6 +189,7 @@ impl Import {
             file_size: i64::try_from(size).context("no file is that large")?,
             request_id: uuid::Uuid::from_bytes(Ids::from_os().bytes()).to_string(),
             validate_only: self.dry_run,
+            domain: self.domain.clone(),
         };
         let started = links.start_import(request).await.context("the import cannot be started")?;
         let import = started.into_inner().import.context("the answer holds no import")?;

@@ -124,6 +124,8 @@ async fn connect(config: &Config, name: &str, mut pool: Pool) -> Result<Database
         options
             .set_application_name(format!("linkforty-{name}"))
             .statement_timeout(pool.statement)
+            // Our statements are short: compiling one takes longer than running it.
+            .map_sqlx_postgres_opts(|options| options.options([("jit", "off")]))
             .test_before_acquire(false)
             .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
             .max_lifetime(MAX_LIFETIME);

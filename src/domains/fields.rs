@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use prost_types::FieldMask;
 
 use super::{Domain, host};
-use crate::{clock::Moment, config::Config, destination_url, error::Violations, ids::DomainId, pb::v1};
+use crate::{
+    clock::Moment, config::Config, destination_url, destination_url::Own, error::Violations, ids::DomainId,
+    pb::v1,
+};
 
 const MAX_ROBOTS: usize = 8192;
 /// What is said of an id that is none.
@@ -77,8 +80,12 @@ impl Field {
     }
 }
 
-/// Reads a new domain.
-pub fn new_domain(domain: Option<v1::Domain>, config: &Config, wrong: &mut Violations) -> Option<NewDomain> {
+/// Reads a new domain. `hosts` are those of the workspace that answer.
+pub fn new_domain(
+    domain: Option<v1::Domain>,
+    (config, hosts): (&Config, &[String]),
+    wrong: &mut Violations,
+) -> Option<NewDomain> {
     let Some(domain) = domain else {
         wrong.add("domain", "is required");
         return None;
@@ -88,16 +95,16 @@ pub fn new_domain(domain: Option<v1::Domain>, config: &Config, wrong: &mut Viola
         wrong.add("domain.host", "must not be one of this server's own hosts");
     }
     let all = FIELDS.map(|(field, _)| field).into();
-    let mut content = content(&all, domain, host.as_deref(), config, wrong);
+    let mut content = content(&all, domain, host.as_deref(), Own { url: &config.links_url, hosts }, wrong);
     content.is_default = false;
     Some(NewDomain { host: host?, content })
 }
 
-/// Reads a change.
+/// Reads a change. `hosts` are those of the workspace that answer.
 pub fn change(
     domain: Option<v1::Domain>,
     mask: Option<&FieldMask>,
-    config: &Config,
+    (config, hosts): (&Config, &[String]),
     wrong: &mut Violations,
 ) -> Option<DomainChange> {
     let Some(domain) = domain else {
@@ -110,7 +117,7 @@ pub fn change(
     }
     let fields = read_mask(mask, &domain, wrong);
     let (etag, own) = (domain.etag.clone(), host::parse(&domain.host).ok());
-    let content = content(&fields, domain, own.as_deref(), config, wrong);
+    let content = content(&fields, domain, own.as_deref(), Own { url: &config.links_url, hosts }, wrong);
     Some(DomainChange { id: id?, etag, fields, content })
 }
 
@@ -136,7 +143,7 @@ fn content(
     fields: &BTreeSet<Field>,
     domain: v1::Domain,
     host: Option<&str>,
-    config: &Config,
+    own: Own<'_>,
     wrong: &mut Violations,
 ) -> Content {
     let asked = |field| fields.contains(&field);
@@ -148,7 +155,7 @@ fn content(
             return String::new();
         }
         let path = format!("domain.{name}");
-        let Some(url) = wrong.take(&path, destination_url::check(raw, &config.links_url)) else {
+        let Some(url) = wrong.take(&path, destination_url::check(raw, own)) else {
             return String::new();
         };
         if host.is_some() && host_of(&url).as_deref() == host {
@@ -247,7 +254,7 @@ mod tests {
     #[test]
     fn a_new_domain_is_read_and_is_not_the_default() {
         let mut wrong = Violations::default();
-        let new = new_domain(Some(asked()), &config(), &mut wrong).expect("it is good");
+        let new = new_domain(Some(asked()), (&config(), &[]), &mut wrong).expect("it is good");
         assert!(wrong.is_empty());
         assert_eq!(new.host, "links.shop.test");
         assert_eq!((new.content.ignores_case, new.content.is_default), (true, false));
@@ -266,7 +273,7 @@ mod tests {
             ..v1::Domain::default()
         };
         let mut wrong = Violations::default();
-        new_domain(Some(bad), &config(), &mut wrong);
+        new_domain(Some(bad), (&config(), &[]), &mut wrong);
         let fields: Vec<String> = wrong.into_inner().into_iter().map(|wrong| wrong.field).collect();
         assert_eq!(
             fields,
@@ -286,7 +293,7 @@ mod tests {
     fn no_target_leads_back_to_the_domain() {
         let mut wrong = Violations::default();
         let round = v1::Domain { root_url: "https://links.shop.test./x".into(), ..asked() };
-        new_domain(Some(round), &config(), &mut wrong);
+        new_domain(Some(round), (&config(), &[]), &mut wrong);
         assert_eq!(wrong.into_inner()[0].field, "domain.root_url");
     }
 
@@ -303,7 +310,8 @@ mod tests {
             let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
             let mut wrong = Violations::default();
             let domain = v1::Domain { id: id.into(), ..asked() };
-            let change = change(Some(domain), Some(&mask), &config(), &mut wrong).expect("it has an id");
+            let change =
+                change(Some(domain), Some(&mask), (&config(), &[]), &mut wrong).expect("it has an id");
             assert_eq!((change.fields.len(), wrong.into_inner().len()), (fields, wrong_fields), "{paths:?}");
             assert_eq!(change.makes_default(), fields == 6 || paths.contains(&"is_default"), "{paths:?}");
         }

@@ -5,7 +5,7 @@ use std::mem::take;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::{Domain, Expected, Links, check, etag, fields, looks};
+use super::{Domain, Expected, Links, Registered, check, etag, fields, looks};
 use crate::{
     clock::Moment,
     domains,
@@ -33,6 +33,8 @@ pub struct DomainApi {
     pub env: Env,
     /// Calls the hosts that are checked.
     pub outbound: Outbound,
+    /// Says what the files of a host ought to say.
+    pub registered: Registered,
 }
 
 #[tonic::async_trait]
@@ -48,7 +50,8 @@ impl DomainService for DomainApi {
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::DomainsWrite).await?;
             let (id, mut wrong) = (take(&mut asked.request_id), Violations::default());
             let content = asked.encode_to_vec();
-            let new = fields::new_domain(asked.domain, &env.config, &mut wrong);
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let new = fields::new_domain(asked.domain, (&env.config, &hosts), &mut wrong);
             let once = request_id(&id, tenant.id, tenant.principal, "CreateDomain", &content, &mut wrong);
             let (new, once) = wrong.into_result((new, once))?;
             let new = new.ok_or_else(unread)?;
@@ -105,7 +108,9 @@ impl DomainService for DomainApi {
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::DomainsWrite).await?;
             let (id, mut wrong) = (take(&mut asked.request_id), Violations::default());
             let content = asked.encode_to_vec();
-            let change = fields::change(asked.domain, asked.update_mask.as_ref(), &env.config, &mut wrong);
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let change =
+                fields::change(asked.domain, asked.update_mask.as_ref(), (&env.config, &hosts), &mut wrong);
             let once = request_id(&id, tenant.id, tenant.principal, "UpdateDomain", &content, &mut wrong);
             let (change, once) = wrong.into_result((change, once))?;
             let change = change.ok_or_else(unread)?;
@@ -145,10 +150,18 @@ impl DomainService for DomainApi {
     ) -> Result<Response<VerifyDomainResponse>, Status> {
         rpc::answer(async {
             let env = &self.env;
-            let (caller, asked) = rpc::open(request)?;
+            let (caller, mut asked) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::DomainsWrite).await?;
-            let domain = Box::pin(domains::verify(env, &tenant, domain_id(&asked.domain_id)?)).await?;
+            let (once, mut wrong) = (take(&mut asked.request_id), Violations::default());
+            let content = asked.encode_to_vec();
+            let once = request_id(&once, tenant.id, tenant.principal, "VerifyDomain", &content, &mut wrong);
+            let id = DomainId::parse(&asked.domain_id);
+            if id.is_none() {
+                wrong.add("domain_id", NOT_A_UUID);
+            }
+            let (id, once) = wrong.into_result((id, once))?;
+            let domain = Box::pin(domains::verify(env, &tenant, id.ok_or_else(unread)?, once)).await?;
             Ok(VerifyDomainResponse { domain: Some(shown(env, domain)) })
         })
         .await
@@ -170,7 +183,9 @@ impl DomainService for DomainApi {
             }
             let expected = expected(&asked, &mut wrong);
             let id = wrong.into_result(id)?.ok_or_else(unread)?;
-            let checked = Box::pin(domains::check(env, &tenant, &self.outbound, id, &expected)).await?;
+            let checked =
+                Box::pin(domains::check(env, &tenant, (&self.outbound, self.registered), id, expected))
+                    .await?;
             let names = checked.certificate.iter().flat_map(|read| &read.names);
             Ok(CheckDomainResponse {
                 certificate_expire_time: checked.certificate.as_ref().map(|read| time(read.not_after)),

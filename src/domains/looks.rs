@@ -20,6 +20,7 @@ use crate::{
     dns::Told,
     env::Env,
     error::{Error, Reason, Result},
+    idempotency::{self, Claim, Request},
     pb::v1,
 };
 
@@ -63,15 +64,15 @@ pub async fn look_at_due(env: &Env) -> Result<()> {
 async fn look_if_first(env: &Env, domain: &Domain, now: Moment) -> Result<()> {
     if store::put_off(&env.db.api, domain, now + TAKEN_FOR).await? {
         let look = look(env, &domain.host).await;
-        conclude(env, domain, &look, Anew::No).await?;
+        conclude(env, domain, &look, Asked::ByNobody).await?;
     }
     Ok(())
 }
 
 /// Looks at a domain now, because somebody asks.
-pub async fn look_at(env: &Env, domain: &Domain) -> Result<Domain> {
+pub async fn look_at(env: &Env, domain: &Domain, request: Option<&Request>) -> Result<Domain> {
     let look = look(env, &domain.host).await;
-    let (domain, proof) = conclude(env, domain, &look, Anew::Yes).await?;
+    let (domain, proof) = conclude(env, domain, &look, Asked::BySomebody(request)).await?;
     if proof == Proof::Rivalled {
         return Err(Error::new(
             Reason::DomainHeld,
@@ -83,11 +84,13 @@ pub async fn look_at(env: &Env, domain: &Domain) -> Result<Domain> {
     Ok(domain)
 }
 
-/// Whether a domain that has given up begins to wait again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Anew {
-    Yes,
-    No,
+/// Who asked for a look.
+#[derive(Debug, Clone, Copy)]
+enum Asked<'a> {
+    /// It was due.
+    ByNobody,
+    /// A caller: a domain that has given up begins to wait again.
+    BySomebody(Option<&'a Request>),
 }
 
 async fn look(env: &Env, host: &str) -> Look {
@@ -168,7 +171,7 @@ async fn our_addresses(env: &Env) -> Vec<IpAddr> {
 }
 
 /// Stores what comes of a look, and tells the nodes if a host begins or ceases to answer.
-async fn conclude(env: &Env, looked_at: &Domain, look: &Look, anew: Anew) -> Result<(Domain, Proof)> {
+async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) -> Result<(Domain, Proof)> {
     let now = env.now();
     let tx = env.db.begin().await?;
     let stored = store::lock(&tx, looked_at.workspace_id, looked_at.id).await?;
@@ -181,9 +184,17 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, anew: Anew) -> Res
         Proof::Whole if rivalled => Proof::Rivalled,
         proof => proof,
     };
+    let request = match asked {
+        // What is refused is asked again.
+        Asked::BySomebody(request) if proof != Proof::Rivalled => request,
+        _ => None,
+    };
+    if let Claim::Made(_) = idempotency::claim(&tx, request, now).await? {
+        return Ok((stored, proof));
+    }
     let mut before = standing(&stored);
     let gave_up = before.state == State::Disabled || before.next_look_time.is_none();
-    if anew == Anew::Yes && gave_up {
+    if matches!(asked, Asked::BySomebody(_)) && gave_up {
         before = verify::begin(now, before.verify_time);
     }
     let after = verify::judge(before, proof, now);
@@ -206,6 +217,7 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, anew: Anew) -> Res
             Fault::Away | Fault::Defect => Err(error.into()),
         };
     }
+    idempotency::made(&tx, request, domain.id.to_string()).await?;
     if stored.state != domain.state {
         tracing::info!(
             domain.id = %domain.id, host = domain.host, before = ?State::numbered(stored.state), after = ?after.state,

@@ -5,7 +5,7 @@
 //! | `host.rs` `fields.rs` | what clients may send; pure |
 //! | `verify.rs` | whether a host is proved, what becomes of its domain, when to look again; pure |
 //! | `looks.rs` | the looks at the DNS |
-//! | `check.rs` `doctor.rs` | what is wrong with a domain and what to do; pure, and the looks for it |
+//! | `check/` `doctor.rs` | what is wrong with a domain and what to do; pure, and the looks for it |
 //! | `sites.rs` `shelf.rs` | from the host of a request to its domain, in memory and on disk |
 //! | `changes.rs` | how every node hears that a host begins or ceases to answer |
 //! | `store.rs` | queries of `domains` |
@@ -30,6 +30,7 @@ mod verify;
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::future::BoxFuture;
 use ring::digest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
 
@@ -211,21 +212,33 @@ pub enum Links {
 }
 
 /// Looks at the DNS now.
-pub async fn verify(env: &Env, tenant: &Tenant, id: DomainId) -> Result<Domain> {
+pub async fn verify(env: &Env, tenant: &Tenant, id: DomainId, request: Option<Request>) -> Result<Domain> {
+    if request.is_some() {
+        // A look takes its time, so a repeat is told before it. The claim is made with what comes of the look.
+        let tx = env.db.begin().await?;
+        if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), env.now()).await? {
+            return made_earlier(&tx, tenant, &id).await;
+        }
+        tx.rollback().await?;
+    }
     let domain = get(env, tenant, id).await?;
-    looks::look_at(env, &domain).await
+    looks::look_at(env, &domain, request.as_ref()).await
 }
+
+/// Returns what the files of a host ought to say of the workspace's apps. Apps know domains and not the other way round.
+pub type Registered = for<'a> fn(&'a Env, &'a Tenant, &'a str) -> BoxFuture<'a, Result<Expected>>;
 
 /// Says what is wrong with a domain.
 pub async fn check(
     env: &Env,
     tenant: &Tenant,
-    outbound: &Outbound,
+    (outbound, registered): (&Outbound, Registered),
     id: DomainId,
-    expected: &Expected,
+    expected: Expected,
 ) -> Result<Checked> {
     let domain = get(env, tenant, id).await?;
-    Ok(doctor::check_domain(env, outbound, &domain, expected).await)
+    let expected = registered(env, tenant, &domain.host).await?.and(expected);
+    Ok(doctor::check_domain(env, outbound, &domain, &expected).await)
 }
 
 /// Commits, and tells the nodes if the domain answered.
@@ -317,6 +330,11 @@ impl Homes {
 /// Returns the hosts of the workspace, each with whether it answers.
 pub async fn hosts(db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Vec<(String, bool)>> {
     Ok(store::hosts(db, tenant.id).await?)
+}
+
+/// Returns the hosts of the workspace that answer: what leads there comes back.
+pub async fn answering(db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Vec<String>> {
+    Ok(hosts(db, tenant).await?.into_iter().filter(|(_, answers)| *answers).map(|(host, _)| host).collect())
 }
 
 /// Returns the host of a namespace; `None` for the server's own.

@@ -57,7 +57,7 @@ pub enum Which {
 const NO_ID: LinkId = LinkId(Uuid::nil());
 
 /// Reads a request.
-pub fn question(env: &Env, request: v1::ResolveLinkRequest) -> Result<Question> {
+pub fn question(env: &Env, hosts: &[String], request: v1::ResolveLinkRequest) -> Result<Question> {
     let v1::ResolveLinkRequest {
         workspace_id: _,
         link_id,
@@ -99,17 +99,22 @@ pub fn question(env: &Env, request: v1::ResolveLinkRequest) -> Result<Question> 
     let visitor = described::read("visitor", visitor, &mut wrong);
     let time = time.as_ref().map(moment).transpose();
     let time = wrong.take("time", time).flatten().map(cut);
-    let edit = edit.map(|edit| read_edit(env, edit, edit_mask.as_ref())).transpose();
+    let edit = edit.map(|edit| read_edit(env, hosts, edit, edit_mask.as_ref())).transpose();
     let ((), edit) = wire::both(wrong.into_result(()), edit)?;
     let which = which.ok_or_else(|| Error::internal("a link that is not named passed as named"))?;
     Ok(Question { which, edit, visitor, time })
 }
 
-fn read_edit(env: &Env, mut edit: v1::Link, mask: Option<&FieldMask>) -> Result<LinkChange> {
+fn read_edit(
+    env: &Env,
+    hosts: &[String],
+    mut edit: v1::Link,
+    mask: Option<&FieldMask>,
+) -> Result<LinkChange> {
     if edit.id.is_empty() {
         edit.id = NO_ID.to_string();
     }
-    wire::door(env, "edit.", None).change(Some(edit), mask)
+    wire::door(env, hosts, "edit.", None).change(Some(edit), mask)
 }
 
 /// Returns a host, or nothing for the server's own.

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     clock::{Moment, cut},
-    destination_url, domains,
+    destination_url,
+    destination_url::Own,
+    domains,
     entity::link,
     error::{Error, Result, Violations},
     ids::{LinkId, ProjectId, TemplateId},
@@ -63,6 +65,27 @@ pub enum Place {
     Own,
     /// On the workspace's domain of this host.
     Host(String),
+}
+
+impl Place {
+    /// Reads the host asked for; `own` is where this server's short URLs live. What is no host is no domain of anybody either.
+    pub(super) fn read(host: &str, own: &Url) -> Result<Self, &'static str> {
+        if host.is_empty() {
+            return Ok(Self::Anywhere);
+        }
+        let name = own.host_str().unwrap_or_default();
+        let rest = host
+            .get(..name.len())
+            .filter(|begin| begin.eq_ignore_ascii_case(name))
+            .map(|_| &host[name.len()..]);
+        let is_port = |rest: &str| {
+            rest.strip_prefix(':').is_some_and(|port| port.parse().ok() == own.port_or_known_default())
+        };
+        if rest.is_some_and(|rest| rest.is_empty() || is_port(rest)) {
+            return Ok(Self::Own);
+        }
+        domains::parse_host(host).map(Self::Host)
+    }
 }
 
 /// What can change about a link.
@@ -354,8 +377,8 @@ const OUTPUT_ONLY: [&str; 10] = [
 /// How the fields of one message are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Door<'a> {
-    /// Where this server's short URLs live.
-    pub own: &'a Url,
+    /// Where short URLs live, which a link must not lead to.
+    pub own: Own<'a>,
     /// What the paths of violations begin with: empty, or ending in a dot.
     pub path: &'static str,
     /// Whether links get a template that leads somewhere unless they say otherwise.
@@ -369,7 +392,9 @@ impl Door<'_> {
     pub fn new_link(&self, link: Option<v1::Link>) -> Result<NewLink> {
         let link = link.ok_or_else(|| self.missing())?;
         let mut wrong = Violations::default();
-        let place = wrong.take(&self.name("domain"), self.place(&link.domain)).unwrap_or(Place::Anywhere);
+        let place = wrong
+            .take(&self.name("domain"), Place::read(&link.domain, self.own.url))
+            .unwrap_or(Place::Anywhere);
         let short_code = wrong.take(&self.name("short_code"), asked_code(&link.short_code)).flatten();
         // Whether a template that is named leads anywhere is seen when it is looked up.
         let by_template = match &*link.template_id {
@@ -383,23 +408,6 @@ impl Door<'_> {
         let content = self.content(&Field::ALL.into(), link, &mut wrong);
         check_order(content.start_time, content.expire_time, self.path, &mut wrong);
         wrong.into_result(NewLink { place, short_code, content, checks: self.checks() })
-    }
-
-    /// Reads the host asked for. What is no host is no domain of anybody either.
-    fn place(&self, host: &str) -> Result<Place, &'static str> {
-        if host.is_empty() {
-            return Ok(Place::Anywhere);
-        }
-        let own = self.own.host_str().unwrap_or_default();
-        let rest =
-            host.get(..own.len()).filter(|name| name.eq_ignore_ascii_case(own)).map(|_| &host[own.len()..]);
-        let is_port = |rest: &str| {
-            rest.strip_prefix(':').is_some_and(|port| port.parse().ok() == self.own.port_or_known_default())
-        };
-        if rest.is_some_and(|rest| rest.is_empty() || is_port(rest)) {
-            return Ok(Place::Own);
-        }
-        domains::parse_host(host).map(Place::Host)
     }
 
     /// Reads the code asked for; `None`: any.

@@ -6,12 +6,13 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Checks, Decide, Door, Fetch, Run, dry_run,
+    Checks, Decide, Door, Fetch, LinkQuery, Run, dry_run,
     export::{self, Export},
     import::{self, Inbound},
     preview, qr, wire,
 };
 use crate::{
+    domains,
     env::Env,
     error::{Error, Reason, Result},
     links,
@@ -66,7 +67,8 @@ impl LinkService for LinkApi {
             let once = wire::once(env, &tenant, "CreateLink", &request_id, &request, run);
             let default_leads = wire::default_leads(env, &tenant, request.link.as_slice()).await?;
             let how = wire::creation(&request);
-            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let new = Door { default_leads, ..door }.new_link(request.link);
             let ((mut new, how), once) = wire::both(wire::both(new, how), once)?;
             let preview_error = if request.fetch_preview {
@@ -118,7 +120,9 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
             let question = wire::question(&tenant, &request);
             let page = env.pages.request(request.page_size, &request.page_token, &question, env.now());
-            let (query, page) = wire::both(wire::query(request), page)?;
+            let domain = wire::filter_domain(env, &tenant, request.filter.as_ref()).await;
+            let ((query, domain), page) = wire::both(wire::both(wire::query(request), domain), page)?;
+            let query = LinkQuery { domain, ..query };
             let page = links::list(env, &tenant, &query, &page).await?;
             Ok(ListLinksResponse {
                 next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
@@ -140,7 +144,8 @@ impl LinkService for LinkApi {
             let run = wire::run(request.validate_only);
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "UpdateLink", &request_id, &request, run);
-            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let change = door.change(request.link, request.update_mask.as_ref());
             let (mut change, once) = wire::both(change, once)?;
             let preview_error = if request.fetch_preview {
@@ -185,7 +190,7 @@ impl LinkService for LinkApi {
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "DuplicateLink", &request_id, &request, Run::Store);
             let checks = Checks { decide: self.checks(request.ignore_failing_tests), path: "" };
-            let code = wire::door(env, "", None).short_code(&request.short_code);
+            let code = wire::door(env, &[], "", None).short_code(&request.short_code);
             let (id, (code, once)) = wire::both(wire::link_id(&request.link_id), wire::both(code, once))?;
             let shown = Box::pin(links::duplicate(env, &tenant, id, (code, checks), once)).await?;
             Ok(DuplicateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
@@ -313,8 +318,11 @@ impl LinkService for LinkApi {
             let ((), once) =
                 wire::both(wire::check_batch("links", "", request.links.iter().map(|_| "")), once)?;
             let default_leads = wire::default_leads(env, &tenant, &request.links).await?;
-            let door =
-                Door { default_leads, ..wire::door(env, "", self.checks(request.ignore_failing_tests)) };
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = Door {
+                default_leads,
+                ..wire::door(env, &hosts, "", self.checks(request.ignore_failing_tests))
+            };
             let items = request.links.into_iter().map(|link| door.new_link(Some(link))).collect();
             let results = links::batch_create(env, &tenant, items, once, run).await?;
             let (results, succeeded, failed) = wire::results(&env.config, results);
@@ -337,7 +345,8 @@ impl LinkService for LinkApi {
             let once = wire::once(env, &tenant, "BatchUpdateLinks", &request_id, &request, run);
             let ids = request.updates.iter().map(|item| item.link.as_ref().map_or("", |link| &link.id));
             let ((), once) = wire::both(wire::check_batch("updates", ".link.id", ids), once)?;
-            let door = wire::door(env, "link.", self.checks(request.ignore_failing_tests));
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let updates = request.updates.into_iter();
             let items = updates.map(|item| door.change(item.link, item.update_mask.as_ref())).collect();
             let results = links::batch_update(env, &tenant, items, once, run).await?;
@@ -378,7 +387,8 @@ impl LinkService for LinkApi {
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
-            let question = dry_run::question(env, request)?;
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let question = dry_run::question(env, &hosts, request)?;
             let resolution = Box::pin(links::dry_run(env, &tenant, question, self.decide)).await?;
             Ok(ResolveLinkResponse { resolution: Some(resolution) })
         })
@@ -396,7 +406,7 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "StartImport", &request_id, &request, Run::Store);
-            let (terms, once) = wire::both(import::started(request), once)?;
+            let (terms, once) = wire::both(import::started(env, request), once)?;
             let started = import::start(env, &tenant, terms, once).await?;
             Ok(StartImportResponse { import: Some(import::shown(&started)?) })
         })
@@ -488,7 +498,10 @@ impl LinkService for LinkApi {
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
             let question = wire::export_question(&tenant, &request);
             let page = env.pages.request(0, &request.page_token, &question, env.now());
-            let ((format, query), page) = wire::both(wire::export_query(&request), page)?;
+            let domain = wire::filter_domain(env, &tenant, request.filter.as_ref()).await;
+            let (((format, query), domain), page) =
+                wire::both(wire::both(wire::export_query(&request), domain), page)?;
+            let query = LinkQuery { domain, ..query };
             let export = Export { format, query, after: page.after, question, recheck, leaving };
             Ok(export::export(env, tenant, export))
         };

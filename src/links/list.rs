@@ -3,13 +3,15 @@
 
 use chrono::Duration;
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, ExprTrait as _, Order, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement,
-    sea_query::{Expr, Query, SimpleExpr},
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _,
+    ExprTrait as _, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    Statement,
+    sea_query::{Alias, Expr, Query, SimpleExpr},
 };
 use uuid::Uuid;
 
 use super::{
+    search,
     store::{CountedLink, counted},
     weight::{self, ANSWER_BYTES},
 };
@@ -27,6 +29,9 @@ use crate::{
 /// How far a clock may have gone back, so that an id says a later moment than its link.
 const CLOCK: Duration = Duration::days(1);
 
+/// How many links may have a tag that pages begin with: they are put into the order of the page.
+const FEW: u64 = 5000;
+
 /// Which links, in which order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkQuery {
@@ -38,6 +43,10 @@ pub struct LinkQuery {
     pub created_before: Option<Moment>,
     /// Having all of these tags.
     pub tags: Vec<String>,
+    /// One of the tags that so few links have that a page begins with them; [`list`] finds it where the database does not.
+    pub rare_tag: Option<String>,
+    /// On this domain, by its namespace; the server's own is empty.
+    pub domain: Option<String>,
     /// In which project.
     pub project: Kin,
     /// Of which template.
@@ -94,25 +103,54 @@ pub enum LinkOrder {
     Title,
 }
 
+/// Which part of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Those that somebody ever clicked, which come first among the most clicked.
+    Clicked,
+    /// All others; in any other order, all.
+    Others,
+}
+
+impl Part {
+    /// Returns the part that a page begins in.
+    pub(super) fn of(order: LinkOrder, after: Option<&Cursor>) -> Self {
+        // The key of those that nobody clicked is empty.
+        if order == LinkOrder::MostClicked && after.is_none_or(|after| !after.key.is_empty()) {
+            Self::Clicked
+        } else {
+            Self::Others
+        }
+    }
+}
+
 /// Returns one page. A cursor that does not fit the order ends the list: tokens are sealed, so there is none.
 pub(super) async fn list(
-    db: &impl ConnectionTrait,
+    db: &DatabaseConnection,
     workspace: WorkspaceId,
     query: &LinkQuery,
     page: &PageRequest,
 ) -> Result<Page<CountedLink>, DbErr> {
+    let query = &LinkQuery { rare_tag: rarest(db, workspace, &query.tags).await?, ..query.clone() };
+    if !query.search.is_empty() {
+        return search::page(db, workspace, query, page).await;
+    }
     let most = u64::from(page.size) + 1;
     let mut rows = Vec::new();
     let mut after = page.after.as_ref();
-    if query.order == LinkOrder::MostClicked && after.is_none_or(|after| !after.key.is_empty()) {
-        let Some(select) = most_clicked(db, workspace, query, after) else { return Ok(Page::nothing()) };
+    if Part::of(query.order, after) == Part::Clicked {
+        let Some(select) = select(workspace, query, Part::Clicked, after) else {
+            return Ok(Page::nothing());
+        };
         rows = select.limit(most).into_model::<CountedLink>().all(db).await?;
         // What comes behind them begins anew.
         after = None;
     }
     let counted = rows.len();
     if (counted as u64) < most {
-        let Some(select) = others(db, workspace, query, after) else { return Ok(Page::nothing()) };
+        let Some(select) = select(workspace, query, Part::Others, after) else {
+            return Ok(Page::nothing());
+        };
         let left = most - counted as u64;
         rows.extend(select.limit(left).into_model::<CountedLink>().all(db).await?);
     }
@@ -129,6 +167,34 @@ pub(super) async fn list(
     }))
 }
 
+/// Returns the tag that the fewest links have, if those are few. Postgres knows by itself; SQLite would look at all links in their
+/// order, and at each for its tags.
+async fn rarest(
+    db: &DatabaseConnection,
+    workspace: WorkspaceId,
+    tags: &[String],
+) -> Result<Option<String>, DbErr> {
+    let mut fewest = (FEW + 1, None);
+    for tag in tags.iter().filter(|_| dialect(db.get_database_backend()) == Dialect::Sqlite) {
+        let rows = link_tag::Entity::find()
+            .select_only()
+            .column(link_tag::Column::LinkId)
+            .filter(link_tag::Column::WorkspaceId.eq(workspace))
+            .filter(link_tag::Column::Tag.eq(tag.as_str()))
+            .limit(fewest.0);
+        let mut number = Query::select();
+        number.expr(Expr::cust("COUNT(*)")).from_subquery(rows.into_query(), Alias::new("few"));
+        let number: i64 = match db.query_one(&number).await? {
+            Some(row) => row.try_get_by_index(0)?,
+            None => 0,
+        };
+        if (number as u64) < fewest.0 {
+            fewest = (number as u64, Some(tag.clone()));
+        }
+    }
+    Ok(fewest.1)
+}
+
 /// Returns the statements that a page is read with, the second only if the first does not fill it: to look at how a database
 /// goes about them.
 pub fn list_statements(
@@ -137,19 +203,31 @@ pub fn list_statements(
     query: &LinkQuery,
     page: &PageRequest,
 ) -> Vec<Statement> {
+    if !query.search.is_empty() {
+        return search::statements(db, workspace, query, page);
+    }
     let after = page.after.as_ref();
-    let first = (query.order == LinkOrder::MostClicked).then(|| most_clicked(db, workspace, query, after));
-    let all = first.into_iter().chain([others(db, workspace, query, after)]).flatten();
+    let first =
+        (query.order == LinkOrder::MostClicked).then(|| select(workspace, query, Part::Clicked, after));
+    let all = first.into_iter().chain([select(workspace, query, Part::Others, after)]).flatten();
     all.map(|select| select.limit(u64::from(page.size) + 1).build(db.get_database_backend())).collect()
 }
 
-/// Selects the links that somebody ever clicked, most clicked first, in the order of the index of their counts.
-fn most_clicked(
-    db: &impl ConnectionTrait,
+/// Selects the links of a part of an order behind a cursor; `None` when the cursor does not fit.
+pub(super) fn select(
     workspace: WorkspaceId,
     query: &LinkQuery,
+    part: Part,
     after: Option<&Cursor>,
 ) -> Option<Select<Entity>> {
+    match part {
+        Part::Clicked => most_clicked(workspace, query, after),
+        Part::Others => others(workspace, query, after),
+    }
+}
+
+/// Selects the links that somebody ever clicked, most clicked first, in the order of the index of their counts.
+fn most_clicked(workspace: WorkspaceId, query: &LinkQuery, after: Option<&Cursor>) -> Option<Select<Entity>> {
     use crate::entity::link_total::{Column as Total, Entity as Totals};
     let (count, id) = (Expr::col((Totals, Total::Clicks)), Expr::col((Totals, Total::LinkId)));
     // Also the first page begins after something: SQLite takes the index for where to begin, and not for the order alone.
@@ -158,7 +236,7 @@ fn most_clicked(
         None => (i64::MAX, LinkId(Uuid::max())),
     };
     let select = counted(workspace)
-        .filter(conditions(query, dialect(db.get_database_backend())))
+        .filter(conditions(workspace, query, None))
         .filter(Expr::col((Totals, Total::WorkspaceId)).eq(workspace))
         .filter(pair(count.clone(), id.clone()).lt(pair(clicks, last)))
         .order_by(count, Order::Desc)
@@ -167,29 +245,18 @@ fn most_clicked(
 }
 
 /// Selects links in any other order; those that nobody ever clicked are behind the most clicked ones, newest first.
-fn others(
-    db: &impl ConnectionTrait,
-    workspace: WorkspaceId,
-    query: &LinkQuery,
-    after: Option<&Cursor>,
-) -> Option<Select<Entity>> {
-    let on = dialect(db.get_database_backend());
+fn others(workspace: WorkspaceId, query: &LinkQuery, after: Option<&Cursor>) -> Option<Select<Entity>> {
     let last = match after {
         Some(after) => Some(LinkId::parse(&after.id)?),
         None => None,
     };
     let id = Expr::col((Entity, Column::Id));
-    let select = counted(workspace).filter(conditions(query, on));
+    let select = counted(workspace).filter(conditions(workspace, query, Behind::of(query.order, last)));
     Some(match query.order {
-        LinkOrder::Newest => {
-            select.apply_if(last.map(|last| id.clone().lt(last)), Select::filter).order_by(id, Order::Desc)
-        }
-        LinkOrder::Oldest => {
-            select.apply_if(last.map(|last| id.clone().gt(last)), Select::filter).order_by(id, Order::Asc)
-        }
+        LinkOrder::Newest => select.order_by(id, Order::Desc),
+        LinkOrder::Oldest => select.order_by(id, Order::Asc),
         LinkOrder::MostClicked => select
             .filter(Expr::col((link_total::Entity, link_total::Column::LinkId)).is_null())
-            .apply_if(last.map(|last| id.clone().lt(last)), Select::filter)
             .order_by(id, Order::Desc),
         LinkOrder::Title => {
             let title = Expr::col((Entity, Column::Title));
@@ -201,8 +268,35 @@ fn others(
     })
 }
 
+/// Where the ids of links lie that come behind one in the order of their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Newest first.
+    Below(LinkId),
+    /// Oldest first.
+    Above(LinkId),
+}
+
+impl Behind {
+    /// Returns where they lie behind the last one of a page; `None`: anywhere.
+    pub(super) fn of(order: LinkOrder, last: Option<LinkId>) -> Option<Self> {
+        match order {
+            LinkOrder::Newest | LinkOrder::MostClicked => last.map(Self::Below),
+            LinkOrder::Oldest => last.map(Self::Above),
+            LinkOrder::Title => None,
+        }
+    }
+
+    fn holds(self, id: SimpleExpr) -> SimpleExpr {
+        match self {
+            Self::Below(last) => id.lt(last),
+            Self::Above(last) => id.gt(last),
+        }
+    }
+}
+
 /// Two values that are compared as one: unlike two conditions, that is a place in an index.
-fn pair(first: impl Into<SimpleExpr>, second: impl Into<SimpleExpr>) -> SimpleExpr {
+pub(super) fn pair(first: impl Into<SimpleExpr>, second: impl Into<SimpleExpr>) -> SimpleExpr {
     Expr::tuple([first.into(), second.into()])
 }
 
@@ -218,24 +312,29 @@ pub(super) fn fitting(weights: impl Iterator<Item = usize>, most: u32) -> u32 {
     most
 }
 
-fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
+/// Returns what holds for links that are asked for, but for the text that is searched.
+pub(super) fn conditions(workspace: WorkspaceId, query: &LinkQuery, behind: Option<Behind>) -> Condition {
     let LinkQuery {
         active,
         created_after,
         created_before,
         tags,
+        domain,
         project,
         template,
         archived,
         external_id,
         external_user_id,
         source,
-        search,
+        rare_tag,
+        // `search/` looks for it.
+        search: _,
         order: _,
     } = query;
     let id = || Expr::col((Entity, Column::Id));
     // Written out, because an index of some rows is used only where the statement itself says that it is about those.
     let mut all = Condition::all()
+        .add_option(behind.map(|behind| behind.holds(id())))
         .add_option(active.map(|active| {
             Expr::cust(if active { r#""links"."active" = TRUE"# } else { r#""links"."active" = FALSE"# })
         }))
@@ -244,6 +343,7 @@ fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
         .add_option(created_before.map(|until| id().lt(floor(until + CLOCK))))
         .add_option(created_after.map(|from| Column::CreateTime.gte(from)))
         .add_option(created_before.map(|until| Column::CreateTime.lt(until)))
+        .add_option(domain.as_ref().map(|domain| Column::Domain.eq(domain.as_str())))
         .add_option(kin(Column::ProjectId, *project))
         .add_option(kin(Column::TemplateId, *template))
         .add_option(match archived {
@@ -262,20 +362,23 @@ fn conditions(query: &LinkQuery, on: Dialect) -> Condition {
         all = all.add(Column::Source.eq(source.as_str())).add(Expr::cust(r#""links"."source" <> ''"#));
     }
     for tag in tags {
+        let of = |column: link_tag::Column| Expr::col((link_tag::Entity, column));
         let mut tagged = Query::select();
         tagged
             .column(link_tag::Column::LinkId)
             .from(link_tag::Entity)
-            .and_where(
-                Expr::col((link_tag::Entity, link_tag::Column::WorkspaceId))
-                    .equals((Entity, Column::WorkspaceId)),
-            )
-            .and_where(link_tag::Column::Tag.eq(tag.as_str()))
-            .and_where(Expr::col((link_tag::Entity, link_tag::Column::LinkId)).equals((Entity, Column::Id)));
-        all = all.add(Expr::exists(tagged));
-    }
-    if !search.is_empty() {
-        all = all.add(searched(search, on));
+            .and_where(of(link_tag::Column::WorkspaceId).eq(workspace))
+            .and_where(of(link_tag::Column::Tag).eq(tag.as_str()));
+        if let Some(behind) = behind {
+            // Follows from the others, which no planner sees: without it a page in the middle reads the tag from its beginning.
+            tagged.and_where(behind.holds(of(link_tag::Column::LinkId)));
+        }
+        all = if rare_tag.as_ref() == Some(tag) {
+            all.add(id().in_subquery(tagged))
+        } else {
+            tagged.and_where(of(link_tag::Column::LinkId).equals((Entity, Column::Id)));
+            all.add(Expr::exists(tagged))
+        };
     }
     all
 }
@@ -286,47 +389,6 @@ fn kin(column: Column, wanted: Kin) -> Option<SimpleExpr> {
         Kin::None => Some(column.is_null()),
         Kin::This(id) => Some(column.eq(id)),
     }
-}
-
-/// Returns what holds for links whose texts contain `search`. Each store finds them by three characters in a row; a shorter text
-/// is looked for link by link.
-fn searched(search: &str, on: Dialect) -> SimpleExpr {
-    let pattern = contains(search);
-    match on {
-        // The expression of the index `links_search_idx`, to the letter. The collation C knows no letters but ASCII's, as
-        // SQLite does.
-        Dialect::Postgres => Expr::cust_with_values(
-            r#"lower(("links"."short_code" || E'\n' || "links"."title" || E'\n' || "links"."description" || E'\n' || "links"."destination_url") COLLATE "C") LIKE $1 ESCAPE '!'"#,
-            [pattern],
-        ),
-        Dialect::Sqlite if search.chars().nth(2).is_some() => {
-            // A phrase in quotes is what it says; its quotes are doubled. It is found without regard to any case, so the
-            // pattern has the last word.
-            let phrase = format!("\"{}\"", search.replace('"', "\"\""));
-            Expr::cust_with_values(
-                r#""links"."id" IN (SELECT "link_id" FROM "link_texts" WHERE "number" IN (SELECT "rowid" FROM "links_search" WHERE "links_search" MATCH ?) AND lower("text") LIKE ? ESCAPE '!')"#,
-                [phrase, pattern],
-            )
-        }
-        Dialect::Sqlite => Expr::cust_with_values(
-            r#"lower("links"."short_code" || char(10) || "links"."title" || char(10) || "links"."description" || char(10) || "links"."destination_url") LIKE ? ESCAPE '!'"#,
-            [pattern],
-        ),
-    }
-}
-
-/// Returns the pattern of texts that contain `search`, which says what it means and nothing more.
-fn contains(search: &str) -> String {
-    let mut pattern = String::with_capacity(search.len() + 2);
-    pattern.push('%');
-    for character in search.chars() {
-        if matches!(character, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(character.to_ascii_lowercase());
-    }
-    pattern.push('%');
-    pattern
 }
 
 #[cfg(test)]
@@ -345,19 +407,5 @@ mod tests {
             assert_eq!(fitting(std::iter::repeat_n(weight, 1001), most), fits, "{weight} bytes, {most} rows");
         }
         assert_eq!(fitting(std::iter::empty(), 50), 50);
-    }
-
-    #[test]
-    fn what_is_searched_means_itself() {
-        for (search, pattern) in [
-            ("spring", "%spring%"),
-            ("SPRING Ä", "%spring Ä%"),
-            ("100%", "%100!%%"),
-            ("a_b", "%a!_b%"),
-            ("wow!", "%wow!!%"),
-            ("back\\slash", "%back\\slash%"),
-        ] {
-            assert_eq!(contains(search), pattern);
-        }
     }
 }

@@ -6,7 +6,7 @@
 //! | `described.rs` `routing_tests.rs` | visitors who are described instead of met, and what shall stay true of where they end up |
 //! | `dry_run.rs` | what becomes of a visit, asked and not made |
 //! | `batch.rs` `weight.rs` | many links in one transaction, each with its own fate; what one answer can carry |
-//! | `list.rs` `store.rs` | queries |
+//! | `list.rs` `search/` `store.rs` | queries |
 //! | `codes.rs` `aliases.rs` `reuse.rs` | generated codes; further codes of a link; links that are there already |
 //! | `revisions.rs` `reports.rs` | what links were before they were changed; what visitors report about them |
 //! | `related.rs` `projects/` `templates/` `presets/` | what links name of their workspace, and what they take from it |
@@ -54,6 +54,7 @@ mod revisions;
 mod routing;
 mod routing_tests;
 mod rules;
+mod search;
 mod snapshot;
 mod spreadsheet;
 mod store;

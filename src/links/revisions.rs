@@ -14,6 +14,7 @@ use sea_orm::{
 
 use super::{Decide, Door, LinkChange, Run, Shown, fields::Field, store, unknown, update, weight, wire};
 use crate::{
+    domains,
     entity::{
         link,
         link_revision::{ActiveModel, Column, Entity, Model},
@@ -115,7 +116,8 @@ pub async fn restore_revision(
             return Err(Error::not_found("revision"));
         }
     };
-    let change = change(&wire::door(env, "link.", decide), &found, etag)?;
+    let hosts = domains::answering(&env.db.api, tenant).await?;
+    let change = change(&wire::door(env, &hosts, "link.", decide), &found, etag)?;
     Box::pin(update(env, tenant, change, request, Run::Store)).await
 }
 

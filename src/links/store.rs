@@ -47,14 +47,18 @@ pub(super) fn counted(workspace: WorkspaceId) -> Select<Entity> {
         .expr_as(clicks(), CLICKS)
         .filter(Column::WorkspaceId.eq(workspace))
         .filter(Column::AliasOf.is_null());
-    let same_link = Condition::all()
+    QueryTrait::query(&mut select).join(JoinType::LeftJoin, link_total::Entity, same_link());
+    select
+}
+
+/// Returns what joins a link and its clicks.
+pub(super) fn same_link() -> Condition {
+    Condition::all()
         .add(
             Expr::col((link_total::Entity, link_total::Column::WorkspaceId))
                 .equals((Entity, Column::WorkspaceId)),
         )
-        .add(Expr::col((link_total::Entity, link_total::Column::LinkId)).equals((Entity, Column::Id)));
-    QueryTrait::query(&mut select).join(JoinType::LeftJoin, link_total::Entity, same_link);
-    select
+        .add(Expr::col((link_total::Entity, link_total::Column::LinkId)).equals((Entity, Column::Id)))
 }
 
 /// Returns a link.

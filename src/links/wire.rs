@@ -7,7 +7,8 @@ use ring::hmac;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, Run, Shown, app_fields,
+    CodeStyle, CountedLink, Creation, Decide, Door, Existing, LinkOrder, LinkQuery, NoDomain, Place, Run,
+    Shown, app_fields,
     batch::Results,
     code, etag, extras,
     fields::{NONE, NOT_A_UUID, check_tag, duration, has_address, moment, timestamp},
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     clock::Moment,
     config::Config,
+    destination_url::Own,
     domains,
     entity::{link::Model, link_revision},
     env::Env,
@@ -33,9 +35,14 @@ const MAX_FILTER_TAGS: usize = 10;
 const MAX_SEARCH: usize = 200;
 
 /// Returns what reads links whose fields have paths beginning with `path`.
-/// `decide` runs their routing tests; `None`: nobody does.
-pub(super) fn door<'a>(env: &'a Env, path: &'static str, decide: Option<Decide>) -> Door<'a> {
-    Door { own: &env.config.links_url, path, default_leads: false, decide }
+/// `hosts` are those of the workspace that answer; `decide` runs their routing tests; `None`: nobody does.
+pub(super) fn door<'a>(
+    env: &'a Env,
+    hosts: &'a [String],
+    path: &'static str,
+    decide: Option<Decide>,
+) -> Door<'a> {
+    Door { own: Own { url: &env.config.links_url, hosts }, path, default_leads: false, decide }
 }
 
 /// Reads `validate_only`.
@@ -218,6 +225,8 @@ pub(super) fn query(request: v1::ListLinksRequest) -> Result<LinkQuery> {
         active: filter.active,
         project,
         template,
+        domain: None,
+        rare_tag: None,
         archived,
         external_id: filter.external_id,
         external_user_id: filter.external_user_id,
@@ -242,6 +251,30 @@ pub(super) fn question(tenant: &Tenant, request: &v1::ListLinksRequest) -> Vec<u
     let mut question = b"ListLinks\0".to_vec();
     question.extend(rest.encode_to_vec());
     question
+}
+
+/// Reads a host that links can live on.
+pub(super) fn place(env: &Env, host: &str) -> Result<Place, &'static str> {
+    Place::read(host, &env.config.links_url)
+}
+
+/// Returns the namespace of the domain that a list is about; `None`: of any.
+pub(super) async fn filter_domain(
+    env: &Env,
+    tenant: &Tenant,
+    filter: Option<&v1::LinkFilter>,
+) -> Result<Option<String>> {
+    let path = "filter.domain";
+    let host = filter.map(|filter| filter.domain.as_str()).unwrap_or_default();
+    match place(env, host).map_err(|wrong| Error::invalid_field(path, wrong))? {
+        Place::Anywhere => Ok(None),
+        Place::Own => Ok(Some(domains::OWN.to_owned())),
+        Place::Host(host) => {
+            let homes = domains::homes(&env.db.api, tenant, [host.as_str()]).await?;
+            let home = homes.named(&host).ok_or_else(|| NoDomain.at(path))?;
+            Ok(Some(home.namespace.clone()))
+        }
+    }
 }
 
 /// Reads what an export is asked for, but for its page.

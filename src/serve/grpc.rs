@@ -15,7 +15,7 @@ use super::{
 use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
-    apps::AppApi,
+    apps::{self, AppApi},
     domains::DomainApi,
     env::Env,
     limits::Limits,
@@ -81,7 +81,11 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
-        .with(bounded!(DomainServiceServer::new(DomainApi { env: env(), outbound: outbound.clone() })))
+        .with(bounded!(DomainServiceServer::new(DomainApi {
+            env: env(),
+            outbound: outbound.clone(),
+            registered: apps::registered
+        })))
         .with(bounded!(AppServiceServer::new(AppApi { env: env() })))
         .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run, fetch })))
         .with(bounded!(ProjectServiceServer::new(ProjectApi { env: env() })))

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Membership, Role, Workspace, settings};
 use crate::{
     clock::Moment,
+    destination_url::Own,
     env::Env,
     error::{Result, Violations},
     idempotency,
@@ -75,7 +76,8 @@ impl WorkspaceService for WorkspaceApi {
             let once = std::mem::take(&mut asked.request_id);
             let content = asked.encode_to_vec();
             let mut violations = Violations::default();
-            let own = &self.env.config.links_url;
+            let hosts = super::store::answering_hosts(&self.env.db.api, tenant.id).await?;
+            let own = Own { url: &self.env.config.links_url, hosts: &hosts };
             let change = settings::read(asked.workspace, asked.update_mask.as_ref(), own, &mut violations);
             let (id, principal) = (tenant.id, tenant.principal);
             let once = request_id(&once, id, principal, "UpdateWorkspace", &content, &mut violations);

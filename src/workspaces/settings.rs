@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 use prost_types::FieldMask;
-use url::Url;
 
 use super::Workspace;
-use crate::{clock::Moment, destination_url, error::Violations, pb::v1};
+use crate::{clock::Moment, destination_url, destination_url::Own, error::Violations, pb::v1};
 
 const MAX_APP_NAME: usize = 60;
 
@@ -42,11 +41,11 @@ const FIELDS: [(Field, &str); 7] = [
 ];
 const OUTPUT_ONLY: [&str; 5] = ["id", "role", "create_time", "update_time", "suspend_time"];
 
-/// Reads a change. `own` is where this server's short URLs live.
+/// Reads a change. `own` is where short URLs live.
 pub fn read(
     asked: Option<v1::Workspace>,
     mask: Option<&FieldMask>,
-    own: &Url,
+    own: Own<'_>,
     wrong: &mut Violations,
 ) -> Change {
     let Some(asked) = asked else {
@@ -183,6 +182,8 @@ pub fn shown(stored: Option<&[u8]>) -> v1::WorkspaceSettings {
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
     use crate::{clock::from_micros, ids::WorkspaceId};
 
@@ -208,7 +209,8 @@ mod tests {
         let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
         let own = Url::parse("https://go.example.com").expect("the test's own URL");
         let mut wrong = Violations::default();
-        let change = read(asked, Some(&mask), &own, &mut wrong);
+        let change =
+            read(asked, Some(&mask), Own { url: &own, hosts: &["go.brand.example".to_owned()] }, &mut wrong);
         (change, wrong.into_inner().into_iter().map(|wrong| wrong.field).collect())
     }
 
@@ -242,6 +244,7 @@ mod tests {
         let bad = v1::WorkspaceSettings {
             ios_store_url: "market://x".into(),
             web_url: "https://go.example.com/loop".into(),
+            report_abuse_url: "https://go.brand.example/loop".into(),
             launchpad: Some(v1::Launchpad {
                 desktop: 9,
                 mobile: -1,
@@ -258,6 +261,7 @@ mod tests {
                 "update_mask",
                 "workspace.settings.ios_store_url",
                 "workspace.settings.web_url",
+                "workspace.settings.report_abuse_url",
                 "workspace.settings.launchpad.app_icon_url",
                 "workspace.settings.launchpad.desktop",
                 "workspace.settings.launchpad.mobile",

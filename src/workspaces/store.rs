@@ -10,6 +10,7 @@ use super::{Role, Workspace};
 use crate::{
     clock::Moment,
     entity::{
+        domain,
         member::{self, Entity as Members, Model as Member},
         workspace::{self, Entity as Workspaces},
     },
@@ -49,6 +50,19 @@ pub async fn find(db: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<W
 /// Returns the workspace and keeps everybody else from changing it until the transaction ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<Workspace>, DbErr> {
     Workspaces::find_by_id(id).lock_exclusive().one(tx).await
+}
+
+/// Returns the workspace's hosts that answer.
+pub async fn answering_hosts(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+) -> Result<Vec<String>, DbErr> {
+    let held = domain::Entity::find()
+        .select_only()
+        .column(domain::Column::HeldHost)
+        .filter(domain::Column::WorkspaceId.eq(workspace))
+        .filter(domain::Column::HeldHost.is_not_null());
+    held.into_tuple().all(db).await
 }
 
 /// Stores what changed about a workspace.

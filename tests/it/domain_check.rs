@@ -10,8 +10,9 @@ use chrono::{Datelike as _, Duration as Span};
 use linkforty::{
     clock::{Clock as _, Moment, SystemClock},
     pb::v1::{
-        CheckDomainRequest, CheckDomainResponse, Domain, DomainFindingCode as Code,
-        DomainFindingSeverity as Severity, ExpectedAndroidApp, VerifyDomainRequest,
+        AndroidApp, App as Registered, CheckDomainRequest, CheckDomainResponse, DeleteAppRequest, Domain,
+        DomainFindingCode as Code, DomainFindingSeverity as Severity, ExpectedAndroidApp, IosApp,
+        VerifyDomainRequest,
     },
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -490,6 +491,57 @@ async fn a_check_shows_the_certificate_and_the_faults_with_what_was_seen() {
     let codes = ward.check(&pending).await.findings;
     let codes: Vec<Code> = codes.iter().map(|finding| finding.code()).collect();
     assert_eq!(codes, [Code::DnsTxtMissing, Code::DnsHostMissing]);
+    ward.app.stop().await;
+}
+
+/// Apps that name no host stand on all of them; others only where they say.
+#[tokio::test]
+async fn files_are_held_against_the_apps_of_the_workspace() {
+    let ward = Ward::open().await;
+    let domain = ward.healthy("go.shop.test").await;
+    let other = ward.healthy("other.shop.test").await;
+    let found = async |domain: &Domain| {
+        let request = CheckDomainRequest { domain_id: domain.id.clone(), ..CheckDomainRequest::default() };
+        let checked = ward.tenant.domains.clone().check_domain(request).await.expect("checks").into_inner();
+        let told = checked.findings.iter().map(|finding| (finding.code(), finding.seen.clone()));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(found(&domain).await, [], "no app, nothing to compare");
+    let print = PRINT.replace("AA", "AB");
+    let app = |hosts: &[&str], team: &str, print: &str| Registered {
+        name: "Shop".into(),
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        ios: Some(IosApp {
+            bundle_id: "com.example.app".into(),
+            app_id_prefixes: vec![team.to_owned()],
+            ..IosApp::default()
+        }),
+        android: Some(AndroidApp {
+            package_name: PACKAGE.into(),
+            sha256_fingerprints: vec![print.to_owned()],
+            ..AndroidApp::default()
+        }),
+        ..Registered::default()
+    };
+    let made = ward.tenant.create_app(app(&["go.shop.test"], "FGHIJ67890", &print)).await;
+    assert_eq!(
+        found(&domain).await,
+        [
+            (Code::AppleAppIdMissing, APP_ID.to_owned()),
+            (Code::GoogleFingerprintMissing, PACKAGE.to_owned()),
+            (Code::AppleAppIdUnregistered, APP_ID.to_owned()),
+            (Code::GoogleAppUnregistered, PACKAGE.to_owned()),
+        ]
+    );
+    assert_eq!(found(&other).await, [], "the app names another host");
+    let remove = DeleteAppRequest { app_id: made.id, ..DeleteAppRequest::default() };
+    ward.tenant.apps.clone().delete_app(remove).await.expect("deletes");
+    ward.tenant.create_app(app(&[], "ABCDE12345", PRINT)).await;
+    assert_eq!((found(&domain).await, found(&other).await), (vec![], vec![]), "as registered");
+    let gone = respond("404 Not Found", "text/plain", "", "");
+    ward.answer("go.shop.test", APPLE, gone);
+    let finding = ward.check(&domain).await.findings.remove(0);
+    assert_eq!((finding.code(), finding.severity()), (Code::FileMissing, Severity::Error));
     ward.app.stop().await;
 }
 

@@ -174,6 +174,53 @@ async fn a_domain_answers_once_its_records_are_there() {
     .await;
 }
 
+/// A repeat looks at nothing; what was refused is asked again.
+#[tokio::test]
+async fn a_look_that_is_asked_for_twice_under_one_request_id_is_one() {
+    in_every_world(async |world| {
+        let tenant = &world.tenant;
+        let domain = tenant.add_domain("go.shop.test").await;
+        let request = VerifyDomainRequest {
+            domain_id: domain.id.clone(),
+            request_id: request_id(),
+            ..VerifyDomainRequest::default()
+        };
+        let ask = async |request: &VerifyDomainRequest| {
+            let answer = tenant.domains.clone().verify_domain(request.clone()).await?;
+            Ok::<_, Status>(answer.into_inner().domain.expect("always there"))
+        };
+        assert_eq!(ask(&request).await.expect("looks").state(), DomainState::Pending);
+        world.publish(&domain);
+        assert_eq!(ask(&request).await.expect("looks at nothing").state(), DomainState::Pending);
+        let anew = VerifyDomainRequest { request_id: request_id(), ..request.clone() };
+        assert_eq!(ask(&anew).await.expect("looks").state(), DomainState::Verified);
+        assert_eq!(ask(&request).await.expect("as it is now").state(), DomainState::Verified);
+
+        let another = tenant.add_domain("b.shop.test").await;
+        let reused = VerifyDomainRequest { domain_id: another.id, ..request.clone() };
+        assert_eq!(reason(&ask(&reused).await.expect_err("is taken")), "IDEMPOTENCY_KEY_REUSED");
+        let bad = VerifyDomainRequest { domain_id: "?".into(), request_id: "?".into(), ..request };
+        assert_eq!(wrong(&ask(&bad).await.expect_err("both")), ["request_id", "domain_id"]);
+
+        let second = world.app.another_tenant().await;
+        let wanted = second.add_domain("go.shop.test").await;
+        world.zone.texts("_linkforty.go.shop.test", &[&txt(&domain), &txt(&wanted)]);
+        let rival = VerifyDomainRequest {
+            domain_id: wanted.id.clone(),
+            request_id: request_id(),
+            ..VerifyDomainRequest::default()
+        };
+        for _ in 0..2 {
+            let refused = second.domains.clone().verify_domain(rival.clone()).await.expect_err("is held");
+            assert_eq!(reason(&refused), "DOMAIN_HELD");
+        }
+        world.zone.texts("_linkforty.go.shop.test", &[&txt(&wanted)]);
+        let won = second.domains.clone().verify_domain(rival).await.expect("is proved").into_inner();
+        assert_eq!(won.domain.expect("always there").state(), DomainState::Verified);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_domain_may_stand_at_the_top_of_a_zone() {
     in_every_world(async |world| {

@@ -37,13 +37,13 @@ pub fn decide(
     row: Row,
     ours: Option<&Model>,
     existing: ImportExisting,
-    (door, related): (Door<'_>, &Related),
+    (door, related, place): (Door<'_>, &Related, &Place),
     now: Moment,
 ) -> Fate {
     let Some(ours) = ours else {
         let new = door.new_link(Some(row.link)).and_then(|mut new| {
             related.settle("", &mut new.content)?;
-            new.place = Place::Own;
+            new.place = place.clone();
             Ok(new)
         });
         let mut wrong = Violations::default();

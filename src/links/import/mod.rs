@@ -33,6 +33,7 @@ mod yourls;
 
 use chrono::Duration;
 use prost::Message as _;
+use sea_orm::ConnectionTrait;
 
 pub(super) use self::{
     errors::errors,
@@ -40,11 +41,13 @@ pub(super) use self::{
     wire::{check_part, chunk, import_id, shown, started},
 };
 use crate::{
+    domains::{self, Home, Homes},
     entity::link_import::Model,
     env::Env,
     error::{Error, Result},
     idempotency::{self, Claim, Request},
     ids::ImportId,
+    links::{NoDomain, Place},
     pb::v1::{ImportExisting, ImportSource, StartImportRequest},
     workspaces::Tenant,
 };
@@ -74,6 +77,37 @@ impl Terms {
     fn is_dry(&self) -> bool {
         self.0.validate_only
     }
+
+    /// Returns where its links live; fails when the workspace has no such domain, or no longer.
+    async fn home(&self, tx: &impl ConnectionTrait, tenant: &Tenant) -> Result<Where> {
+        let host = &self.0.domain;
+        if host.is_empty() {
+            return Ok(Where { place: Place::Own, homes: Homes::default() });
+        }
+        let homes = domains::homes(tx, tenant, [host.as_str()]).await?;
+        if homes.named(host).is_none() {
+            return Err(NoDomain.at("domain"));
+        }
+        Ok(Where { place: Place::Host(host.clone()), homes })
+    }
+}
+
+/// Where the links of an import live.
+#[derive(Debug)]
+struct Where {
+    place: Place,
+    homes: Homes,
+}
+
+impl Where {
+    /// Returns the domain; `None`: the server's own.
+    fn home(&self) -> Option<&Home> {
+        if let Place::Host(host) = &self.place { self.homes.named(host) } else { None }
+    }
+
+    fn namespace(&self) -> &str {
+        self.home().map_or(domains::OWN, |home| &home.namespace)
+    }
 }
 
 /// Starts an import.
@@ -85,6 +119,7 @@ pub async fn start(env: &Env, tenant: &Tenant, terms: Terms, request: Option<Req
             ImportId::parse(&id).ok_or_else(|| Error::internal("what a request id led to is no import"))?;
         return store::find(&tx, tenant.id, id).await?.ok_or_else(unknown);
     }
+    terms.home(&tx, tenant).await?;
     let import = Model {
         id: ImportId::mint(&env.ids, now),
         workspace_id: tenant.id,

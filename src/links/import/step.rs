@@ -8,7 +8,7 @@ use sea_orm::DatabaseTransaction;
 use tokio::sync::Semaphore;
 
 use super::{
-    Terms, bitly, dub,
+    Terms, Where, bitly, dub,
     entry::{Entry, Members, Row},
     fate::{Fate, decide},
     forty_core, kutt, shlink,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    domains::{self, Homes},
+    domains,
     entity::{
         link::Model, link_import::Model as Import, link_import_draft::Model as DraftRow,
         link_import_error::Model as ErrorRow,
@@ -26,9 +26,9 @@ use crate::{
     error::{Error, Reason, Result},
     ids::{ImportId, LinkId, ProjectId, TemplateId},
     links::{
-        self, Checks, Code, CodeStyle, Decide, Door, Draft, Inserted, changes::Changes, code_taken, flat,
-        insert as insert_links, related::Related, revisions, routing_tests::Runner, store as links_store,
-        wire as links_wire,
+        self, Checks, Code, CodeStyle, Decide, Door, Draft, Inserted, changes::Changes, code::Alphabet,
+        code_taken, flat, insert as insert_links, related::Related, revisions, routing_tests::Runner,
+        store as links_store, wire as links_wire,
     },
     pb::{
         internal::v1::{ImportCells, ImportReading},
@@ -164,6 +164,7 @@ struct Sheet<'a> {
     env: &'a Env,
     tenant: &'a Tenant,
     door: Door<'a>,
+    home: Where,
     /// Runs the routing tests of links, which an import must not break either.
     runner: Runner,
     checks: Checks,
@@ -186,25 +187,32 @@ async fn store(
     tenant: &Tenant,
     (before, terms): (Import, &Terms),
     cut: Cut,
-    rows: Rows,
+    mut rows: Rows,
     decide: Decide,
 ) -> Result<Step> {
     let now = env.now();
+    let tx = env.db.begin().await?;
+    let home = terms.home(&tx, tenant).await?;
+    let alphabet = Alphabet::of(home.home());
+    for row in rows.iter_mut().filter_map(|(_, row)| row.as_mut().ok()) {
+        row.link.short_code = alphabet.kept(std::mem::take(&mut row.link.short_code));
+    }
     let codes: HashSet<String> =
         rows.iter().filter_map(|(_, row)| row.as_ref().ok()).map(|row| row.link.short_code.clone()).collect();
-    let tx = env.db.begin().await?;
     let import = store::lock(&tx, tenant.id, before.id).await?.ok_or_else(unknown)?;
     if import.next_offset != before.next_offset || import.done {
         return Err(mismatch(&import));
     }
     let asked = || codes.iter().map(String::as_str).filter(|code| !code.is_empty());
-    let known = links_store::lock_codes(&tx, tenant.id, domains::OWN, asked()).await?;
+    let known = links_store::lock_codes(&tx, tenant.id, home.namespace(), asked()).await?;
+    let hosts = domains::answering(&tx, tenant).await?;
     let before_them: HashMap<LinkId, Model> = known.values().map(|link| (link.id, link.clone())).collect();
     let mut sheet = Sheet {
         env,
         related: named(&tx, tenant, &rows, &known).await?,
         tenant,
-        door: links_wire::door(env, "", Some(decide)),
+        door: links_wire::door(env, &hosts, "", Some(decide)),
+        home,
         runner: Runner::open(env, &tx, tenant.id, now).await?,
         checks: Checks { decide: Some(decide), path: "" },
         now,
@@ -216,7 +224,8 @@ async fn store(
     };
     if terms.is_dry() {
         let drafts = store::find_drafts(&tx, tenant.id, before.id, asked()).await?;
-        sheet.foreign = links_store::taken(&tx, asked().map(|code| (domains::OWN, code)))
+        let namespace = sheet.home.namespace().to_owned();
+        sheet.foreign = links_store::taken(&tx, asked().map(|code| (&*namespace, code)))
             .await?
             .into_iter()
             .map(|(_, code)| code)
@@ -293,7 +302,7 @@ impl Sheet<'_> {
         }
         let made = row.made;
         let ours = self.known.get(&code).filter(|_| !code.is_empty());
-        match decide(row, ours, terms.existing(), (self.door, &self.related), self.now) {
+        match decide(row, ours, terms.existing(), (self.door, &self.related, &self.home.place), self.now) {
             Fate::Wrong(error) => wrong(number, code, &error),
             Fate::Create(new) => self.create(*new, made, number),
             Fate::Same => told(ImportOutcome::Same, number, &code, ours),
@@ -317,9 +326,8 @@ impl Sheet<'_> {
         }
     }
 
-    /// Links are imported to the server's own host.
     fn draft(&self, new: links::NewLink, now: Moment) -> Result<Draft> {
-        Draft::of(self.env, self.tenant, &Homes::default(), new, CodeStyle::Short, now)
+        Draft::of(self.env, self.tenant, &self.home.homes, new, CodeStyle::Short, now)
             .map_err(|none| none.at("domain"))
     }
 

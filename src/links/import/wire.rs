@@ -12,7 +12,7 @@ use crate::{
     env::Env,
     error::{Error, Result, Violations},
     ids::ImportId,
-    links::{Decide, NOT_A_UUID, timestamp},
+    links::{Decide, NOT_A_UUID, Place, timestamp, wire as links_wire},
     pb::v1::{
         Import, ImportChunkRequest, ImportChunkResponse, ImportCounts, ImportExisting, ImportSource,
         ImportState, StartImportRequest,
@@ -29,8 +29,13 @@ const MAX_DATA: usize = 768 * 1024;
 const ANSWER: usize = 1024 * 1024;
 
 /// Reads what an import shall be.
-pub fn started(mut request: StartImportRequest) -> Result<Terms> {
+pub fn started(env: &Env, mut request: StartImportRequest) -> Result<Terms> {
     let mut wrong = Violations::default();
+    let place = links_wire::place(env, &request.domain);
+    request.domain = match wrong.take("domain", place).unwrap_or(Place::Own) {
+        Place::Own | Place::Anywhere => String::new(),
+        Place::Host(host) => host,
+    };
     if matches!(ImportSource::try_from(request.source), Err(_) | Ok(ImportSource::Unspecified)) {
         wrong.add("source", "is required, and must be one this server knows");
     }
@@ -133,5 +138,6 @@ pub fn shown(import: &Model) -> Result<Import> {
         }),
         create_time: Some(timestamp(import.create_time)),
         update_time: Some(timestamp(import.update_time)),
+        domain: terms.domain,
     })
 }

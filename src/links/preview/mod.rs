@@ -13,7 +13,8 @@ use super::{
     fetch::{Wanted, content_type, unreadable},
 };
 use crate::{
-    destination_url,
+    destination_url::{self, Own},
+    domains,
     env::Env,
     error::{Error, Result},
     outbound::Fetched,
@@ -45,18 +46,18 @@ pub(super) async fn fetch(
         return Err(unreadable(&fetched, "the host sends something that is no HTML"));
     }
     let charset = charset::of_parameters(parameters).map(str::to_owned);
-    let own = env.config.links_url.clone();
+    let (own, hosts) = (env.config.links_url.clone(), domains::answering(&env.db.api, tenant).await?);
     let reading = tokio::task::spawn_blocking(move || {
         let Fetched { url, response } = fetched;
         let text = charset::decode(&response.body, charset.as_deref());
         let from = Url::parse(url.as_str()).map_err(Error::internal)?;
-        Ok(preview(Page::read(&text), from, &own))
+        Ok(preview(Page::read(&text), from, Own { url: &own, hosts: &hosts }))
     });
     reading.await.map_err(Error::internal)?
 }
 
-/// Makes a preview of what a page at `from` says; `own` is where this server's short URLs live.
-fn preview(page: Page, from: Url, own: &Url) -> v1::Preview {
+/// Makes a preview of what a page at `from` says; `own` is where short URLs live, which no preview may name.
+fn preview(page: Page, from: Url, own: Own<'_>) -> v1::Preview {
     let base = page.base.as_deref().and_then(|base| from.join(base.trim()).ok());
     let base = base.filter(|base| matches!(base.scheme(), "http" | "https")).unwrap_or_else(|| from.clone());
     let absolute = |raw: &String| {
@@ -171,7 +172,8 @@ mod tests {
 
     fn of(html: &str) -> v1::Preview {
         let url = |text: &str| Url::parse(text).expect("a URL");
-        preview(Page::read(html), url("https://shop.example/de/shoes?a=b"), &url("https://go.example"))
+        let own = Own { url: &url("https://go.example"), hosts: &["go.brand.example".to_owned()] };
+        preview(Page::read(html), url("https://shop.example/de/shoes?a=b"), own)
     }
 
     #[test]

@@ -119,11 +119,16 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::pb::v1;
+    use crate::{destination_url::Own, pb::v1};
 
     fn read(given: &LinkDefaults, fields: &[&'static str]) -> (LinkDefaults, Vec<String>) {
         let own = Url::parse("https://go.example.com").expect("the test's own URL");
-        let door = Door { own: &own, path: "template.defaults.", default_leads: false, decide: None };
+        let door = Door {
+            own: Own { url: &own, hosts: &[] },
+            path: "template.defaults.",
+            default_leads: false,
+            decide: None,
+        };
         let mut wrong = Violations::default();
         let read = check(&door, &fields.iter().copied().collect(), given, &mut wrong);
         (read, wrong.into_inner().into_iter().map(|wrong| wrong.field).collect())

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::{NewTemplate, TemplateChange, defaults, etag, linkforty};
 use crate::{
+    domains,
     entity::template::Model,
     env::Env,
     error::{Error, Result, Violations},
@@ -49,8 +50,12 @@ impl TemplateService for TemplateApi {
             let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "CreateTemplate", &request_id, &asked, Run::Store);
-            let new =
-                read_new(&door(env, "template.defaults.", None), asked.template, &asked.linkforty_settings);
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let new = read_new(
+                &door(env, &hosts, "template.defaults.", None),
+                asked.template,
+                &asked.linkforty_settings,
+            );
             let (new, once) = both(new, once)?;
             let made = super::create(env, &tenant, new, once).await?;
             Ok(CreateTemplateResponse { template: Some(made.into()) })
@@ -101,7 +106,8 @@ impl TemplateService for TemplateApi {
             let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "UpdateTemplate", &request_id, &asked, Run::Store);
-            let door = door(env, "template.defaults.", None);
+            let hosts = domains::answering(&env.db.api, &tenant).await?;
+            let door = door(env, &hosts, "template.defaults.", None);
             let change = read_change(&door, asked.template, asked.update_mask.as_ref());
             let (change, once) = both(change, once)?;
             let changed = super::update(env, &tenant, change, once).await?;
