@@ -332,6 +332,9 @@ seen=$(load "$links_address" once 0 8 "$scratch/unknown-paths")
 sound linkforty "$seen"
 if [ "$(value unknown <<<"$seen")" -ne "$unknown_codes" ]; then echo "bench: some unknown codes are known: $seen" >&2; exit 70; fi
 at_most "warm links of $links evicted by $unknown_codes unknown codes" "" 0 "$(missed warm_again)"
+# So much that the drain has all the memory it will want: what follows is the links'.
+seen=$(load "$links_address" max 3 8)
+sound linkforty "$seen"
 drained
 resident() { awk '/^VmRSS/ { print $2 * 1024 }' "/proc/$server/status"; }
 before=$(resident)

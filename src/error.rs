@@ -117,7 +117,12 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::TooManyApps
         | Reason::TemplateInUse
         | Reason::TooManyAliases
-        | Reason::ImportDone => Kind::Precondition,
+        | Reason::ImportDone
+        | Reason::FetchRefused
+        | Reason::FetchFailed
+        | Reason::FetchStatus
+        | Reason::FetchUnreadable
+        | Reason::FetchTooLarge => Kind::Precondition,
         Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use linkforty::{
     clock::from_micros,
     ids::{Ids, LinkId, WorkspaceId},
-    links::{Rules, Target},
+    links::{Rules, Target, Urls},
     redirect::visitor::{Visit, Visitor},
 };
 use prost::encoding::message;
@@ -28,12 +28,13 @@ pub fn link() -> Target {
     Target {
         id: LinkId::mint(&ids, from_micros(0)),
         workspace_id: WorkspaceId::mint(&ids, from_micros(0)),
-        destination_url: "https://www.example.com/".to_owned(),
-        ios_url: String::new(),
-        android_url: "https://play.google.com/store/apps/details?id=com.example".to_owned(),
-        web_url: String::new(),
-        ios_universal_link: String::new(),
-        android_app_link: String::new(),
+        destination_url: "https://www.example.com/".into(),
+        addresses: Urls {
+            android_url: "https://play.google.com/store/apps/details?id=com.example".to_owned(),
+            ..Urls::default()
+        }
+        .into(),
+        title: "Link".into(),
         decoration: None,
         forward_query: true,
         rules,

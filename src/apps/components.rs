@@ -80,14 +80,16 @@ pub(super) fn check_android(path: &str, components: &[v1::AndroidComponent], wro
             );
         }
         if let Some(text) = &component.path {
-            check_pattern(&format!("{path}.path"), text, wrong);
-            check_beginning(&format!("{path}.path"), text, &["/", "*", "?"], wrong);
+            check_glob(&format!("{path}.path"), text, wrong);
+            if !text.is_empty() {
+                check_beginning(&format!("{path}.path"), text, &["/", "*", "?"], wrong);
+            }
         }
         for (item, text) in component.query_items.iter().enumerate() {
-            check_pattern(&format!("{path}.query_items[{item}].value"), &text.value, wrong);
+            check_glob(&format!("{path}.query_items[{item}].value"), &text.value, wrong);
         }
         if let Some(text) = &component.fragment {
-            check_pattern(&format!("{path}.fragment"), text, wrong);
+            check_glob(&format!("{path}.fragment"), text, wrong);
         }
         check_items(&format!("{path}.query_items"), &component.query_items, wrong);
         check_comment(&format!("{path}.comment"), &component.comment, wrong);
@@ -141,6 +143,13 @@ fn check_pattern(path: &str, text: &str, wrong: &mut Violations) {
     if text.chars().any(char::is_control) {
         wrong.add(path, "must not contain control characters");
     }
+}
+
+fn check_glob(path: &str, text: &str, wrong: &mut Violations) {
+    if text.is_empty() {
+        wrong.add(path, "must not be empty: Android takes no empty patterns");
+    }
+    check_pattern(path, text, wrong);
 }
 
 /// A pattern of paths that begins with anything else matches none: every path begins with a slash.

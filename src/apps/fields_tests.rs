@@ -226,6 +226,14 @@ fn components_are_checked_part_by_part() {
     let wrong = android(|android| android.components = vec![component]);
     let at = |field: &str| format!("app.android.components[0].{field}");
     assert_eq!(wrong, [at("path"), at("query_items[0].value"), at("fragment"), at("comment")]);
+    let empty = || v1::AndroidComponent {
+        path: Some(String::new()),
+        query_items: vec![item("a", "")],
+        fragment: Some(String::new()),
+        ..Default::default()
+    };
+    let wrong = android(|android| android.components = vec![empty()]);
+    assert_eq!(wrong, [at("path"), at("query_items[0].value"), at("fragment")]);
     let nothing = || vec![v1::AndroidComponent { exclude: true, ..Default::default() }];
     assert_eq!(android(|android| android.components = nothing()), ["app.android.components[0]"]);
     assert_eq!(ios(|ios| ios.components = vec![Default::default(); 201]), ["app.ios.components"]);

@@ -182,6 +182,8 @@ fn android_takes_the_first_component_that_matches_too() {
             component(Some("/a b"), &[], None, false),
             component(Some("/search"), &[("q", "?*")], None, false),
             component(Some("*/page/?*"), &[], None, false),
+            component(Some("/any"), &[("ref", "*")], Some("*"), false),
+            component(Some("/semicolons"), &[("a", "1"), ("b", "2")], None, false),
         ],
         ..v1::AndroidApp::default()
     };
@@ -198,15 +200,30 @@ fn android_takes_the_first_component_that_matches_too() {
         ("/search?q=shoes", Some(Verdict::Opens(Some(5)))),
         ("/search?q=", None),
         ("/search", None),
-        ("/de/page/7", Some(Verdict::Opens(Some(6)))),
-        ("/de/page/", None),
+        ("/page/7", Some(Verdict::Opens(Some(6)))),
+        ("/page/", None),
+        // `*` ends at the first slash, and nothing is tried twice.
+        ("/de/page/7", None),
+        // What is not there matches no pattern, an item without a value neither.
+        ("/any?ref=#", Some(Verdict::Opens(Some(7)))),
+        ("/any?ref=x#y", Some(Verdict::Opens(Some(7)))),
+        ("/any?ref=x", None),
+        ("/any?ref#y", None),
+        ("/any#y", None),
+        // Decoded first, cut afterwards.
+        ("/any?x=1%26ref=2#y", Some(Verdict::Opens(Some(7)))),
+        ("/semicolons?a=1&b=2", Some(Verdict::Opens(Some(8)))),
+        ("/semicolons?b=2;a=1", Some(Verdict::Opens(Some(8)))),
+        ("/semicolons?b=2;a=1&c=3", None),
+        ("/semicolons?a=1&b=2&", Some(Verdict::Opens(Some(8)))),
+        ("/any?ref=x&#y", Some(Verdict::Opens(Some(7)))),
         ("/else", None),
     ] {
         let url = Url::parse(&format!("https://example.com{rest}")).expect("a URL");
         let decided = android(&app, false, &Tapped::of(&url));
         match verdict {
             Some(verdict) => assert_eq!(decided, verdict, "{rest}"),
-            None => assert_eq!(missed(&decided).len(), 7, "{rest}"),
+            None => assert_eq!(missed(&decided).len(), 9, "{rest}"),
         }
     }
 }

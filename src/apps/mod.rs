@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `fields.rs` `components.rs` `etag.rs` | what clients may send; pure |
-//! | `pattern.rs` `matching.rs` | whether a URL opens an app, by the rules of Apple and Android; pure |
+//! | `pattern.rs` `glob.rs` `matching.rs` | whether a URL opens an app, by the rules of Apple and Android; pure |
 //! | `place.rs` | on which hosts an app is served; pure |
 //! | `association.rs` | the two files; pure |
 //! | `associations.rs` `changes.rs` `snapshot.rs` `http.rs` | the files of every host, in memory and fresh; how they are answered |
@@ -21,6 +21,7 @@ mod changes;
 mod components;
 mod etag;
 mod fields;
+mod glob;
 mod grpc;
 mod http;
 mod matching;

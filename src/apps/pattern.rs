@@ -1,7 +1,7 @@
-//! The patterns of association files. Pure.
+//! The patterns of Apple's association files; Android's are `glob.rs`. Pure.
 //!
-//! Apple and Android share the wildcards: `*` is any number of characters, a slash among them, and `?` is one; `?*`, at least
-//! one, follows from these. Substitution variables, `$(name)`, are Apple's alone; Android takes those characters as they are.
+//! `*` is any number of characters, a slash among them, and `?` is one; `?*`, at least one, follows from these. `$(name)` is a substitution
+//! variable.
 
 use std::collections::BTreeMap;
 
@@ -93,11 +93,6 @@ impl Pattern {
         }
         parts.extend(plain(rest));
         Ok(Self(parts))
-    }
-
-    /// Reads a pattern of Android's.
-    pub fn android(text: &str) -> Self {
-        Self(plain(text).collect())
     }
 
     /// Says whether all of `text` fits.
@@ -287,7 +282,6 @@ mod tests {
         for (pattern, unknown) in [("/$(Food)", "Food"), ("/$(food)/$()", ""), ("$(LANG)", "LANG")] {
             assert_eq!(Pattern::apple(pattern, &variables()), Err(unknown.to_owned()), "{pattern}");
         }
-        assert!(Pattern::android("/$(food)").matches("/$(food)", Case::Sensitive));
     }
 
     #[test]

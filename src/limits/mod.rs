@@ -34,11 +34,13 @@ pub enum LimitName {
     ReportLink,
     /// Pictures of codes that are drawn for an address, of IPv6 its /64.
     QrCode,
+    /// Other people's pages and pictures that are fetched for a workspace; the key is its id.
+    Fetch,
 }
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Caller,
         Self::Address,
         Self::SignIn,
@@ -47,6 +49,7 @@ impl LimitName {
         Self::Report,
         Self::ReportLink,
         Self::QrCode,
+        Self::Fetch,
     ];
 
     /// Returns the limit's name as keys and metrics carry it.
@@ -60,6 +63,7 @@ impl LimitName {
             Self::Report => "report",
             Self::ReportLink => "report_link",
             Self::QrCode => "qr_code",
+            Self::Fetch => "fetch",
         }
     }
 }
@@ -142,7 +146,7 @@ impl Limits for Unlimited {
 /// The rates of the settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Of callers, of addresses without a credential, and of codes drawn for an address.
+    /// Of callers, of addresses without a credential, of codes drawn for an address, and of what is fetched for a workspace.
     pub calls: Rate,
     /// Of attempts to sign in, and of passwords of links from one address.
     pub sign_in: Rate,
@@ -157,7 +161,7 @@ impl Rates {
     /// Returns the rate of a limit.
     pub const fn of(&self, name: LimitName) -> Rate {
         match name {
-            LimitName::Caller | LimitName::Address | LimitName::QrCode => self.calls,
+            LimitName::Caller | LimitName::Address | LimitName::QrCode | LimitName::Fetch => self.calls,
             LimitName::SignIn | LimitName::Unlock | LimitName::Report => self.sign_in,
             LimitName::UnlockLink | LimitName::ReportLink => self.unlock_link,
         }

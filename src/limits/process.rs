@@ -31,6 +31,7 @@ pub struct ProcessLimits {
     report: Limiter,
     report_link: Limiter,
     qr_code: Limiter,
+    fetch: Limiter,
     hand: Hand,
 }
 
@@ -49,6 +50,7 @@ impl ProcessLimits {
             report: buckets(LimitName::Report),
             report_link: buckets(LimitName::ReportLink),
             qr_code: buckets(LimitName::QrCode),
+            fetch: buckets(LimitName::Fetch),
             hand,
         }
     }
@@ -83,6 +85,7 @@ impl ProcessLimits {
             LimitName::Report => &self.report,
             LimitName::ReportLink => &self.report_link,
             LimitName::QrCode => &self.qr_code,
+            LimitName::Fetch => &self.fetch,
         }
     }
 }

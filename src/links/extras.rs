@@ -9,17 +9,15 @@ use crate::{clock::Moment, error::Violations, geo::Country, pb::v1};
 
 const MAX_COUNTRIES: usize = 250;
 const MAX_LANGUAGES: usize = 50;
-const MAX_OG_TITLE: usize = 255;
-const MAX_OG_DESCRIPTION: usize = 500;
-const MAX_SITE_NAME: usize = 100;
+pub(super) const MAX_OG_TITLE: usize = 255;
+pub(super) const MAX_OG_DESCRIPTION: usize = 500;
+pub(super) const MAX_SITE_NAME: usize = 100;
 /// How much of a description is kept in memory: previews show no more.
 const SHOWN_DESCRIPTION: usize = 300;
 
 /// What few links have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extras {
-    /// For people; may be empty.
-    pub title: Box<str>,
     /// The beginning of it, for people; may be empty.
     pub description: Box<str>,
     /// Whom the link is for; `None`: everybody.

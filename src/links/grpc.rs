@@ -6,10 +6,10 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Checks, Decide, Door, LinkQuery, Run, dry_run,
+    Checks, Decide, Door, Fetch, LinkQuery, Run, dry_run,
     export::{self, Export},
     import::{self, Inbound},
-    qr, wire,
+    preview, qr, wire,
 };
 use crate::{
     domains,
@@ -21,13 +21,13 @@ use crate::{
         BatchDeleteLinksRequest, BatchDeleteLinksResponse, BatchUpdateLinksRequest, BatchUpdateLinksResponse,
         CreateLinkRequest, CreateLinkResponse, DeleteLinkRequest, DeleteLinkResponse, DuplicateLinkRequest,
         DuplicateLinkResponse, ExportImportErrorsRequest, ExportImportErrorsResponse, ExportLinksRequest,
-        ExportLinksResponse, GetImportRequest, GetImportResponse, GetLinkRequest, GetLinkResponse,
-        GetQrCodeRequest, GetQrCodeResponse, ImportChunkRequest, ImportChunkResponse, ImportLinksRequest,
-        ImportLinksResponse, ListLinkReportsRequest, ListLinkReportsResponse, ListLinkRevisionsRequest,
-        ListLinkRevisionsResponse, ListLinksRequest, ListLinksResponse, RemoveAliasRequest,
-        RemoveAliasResponse, ResolveLinkRequest, ResolveLinkResponse, RestoreLinkRevisionRequest,
-        RestoreLinkRevisionResponse, StartImportRequest, StartImportResponse, UpdateLinkRequest,
-        UpdateLinkResponse, link_service_server::LinkService,
+        ExportLinksResponse, FetchPreviewRequest, FetchPreviewResponse, GetImportRequest, GetImportResponse,
+        GetLinkRequest, GetLinkResponse, GetQrCodeRequest, GetQrCodeResponse, ImportChunkRequest,
+        ImportChunkResponse, ImportLinksRequest, ImportLinksResponse, ListLinkReportsRequest,
+        ListLinkReportsResponse, ListLinkRevisionsRequest, ListLinkRevisionsResponse, ListLinksRequest,
+        ListLinksResponse, RemoveAliasRequest, RemoveAliasResponse, ResolveLinkRequest, ResolveLinkResponse,
+        RestoreLinkRevisionRequest, RestoreLinkRevisionResponse, StartImportRequest, StartImportResponse,
+        UpdateLinkRequest, UpdateLinkResponse, link_service_server::LinkService,
     },
     rpc::{self, Leaving, Permission, Recheck},
     workspaces,
@@ -40,6 +40,8 @@ pub struct LinkApi {
     pub env: Env,
     /// What becomes of a described visit.
     pub decide: Decide,
+    /// Calls other people's pages.
+    pub fetch: Fetch,
 }
 
 impl LinkApi {
@@ -68,9 +70,29 @@ impl LinkService for LinkApi {
             let hosts = domains::answering(&env.db.api, &tenant).await?;
             let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let new = Door { default_leads, ..door }.new_link(request.link);
-            let ((new, how), once) = wire::both(wire::both(new, how), once)?;
+            let ((mut new, how), once) = wire::both(wire::both(new, how), once)?;
+            let preview_error = if request.fetch_preview {
+                preview::fill_new(env, &self.fetch, &tenant, &mut new.content).await?
+            } else {
+                None
+            };
             let (shown, reused) = Box::pin(links::create(env, &tenant, new, how, once, run)).await?;
-            Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)), reused })
+            Ok(CreateLinkResponse { link: Some(wire::shown(&env.config, shown)), reused, preview_error })
+        })
+        .await
+    }
+
+    async fn fetch_preview(
+        &self,
+        request: Request<FetchPreviewRequest>,
+    ) -> Result<Response<FetchPreviewResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            let preview = preview::fetch(env, &self.fetch, &tenant, "url", &request.url).await?;
+            Ok(FetchPreviewResponse { preview: Some(preview) })
         })
         .await
     }
@@ -125,9 +147,14 @@ impl LinkService for LinkApi {
             let hosts = domains::answering(&env.db.api, &tenant).await?;
             let door = wire::door(env, &hosts, "link.", self.checks(request.ignore_failing_tests));
             let change = door.change(request.link, request.update_mask.as_ref());
-            let (change, once) = wire::both(change, once)?;
+            let (mut change, once) = wire::both(change, once)?;
+            let preview_error = if request.fetch_preview {
+                preview::fill_changed(env, &self.fetch, &tenant, &mut change).await?
+            } else {
+                None
+            };
             let shown = Box::pin(links::update(env, &tenant, change, once, run)).await?;
-            Ok(UpdateLinkResponse { link: Some(wire::shown(&env.config, shown)) })
+            Ok(UpdateLinkResponse { link: Some(wire::shown(&env.config, shown)), preview_error })
         })
         .await
     }
@@ -491,8 +518,9 @@ impl LinkService for LinkApi {
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
-            let (link, style) = wire::both(wire::link_id(&request.link_id), qr::read(request.style))?;
-            qr::draw(env, &tenant, link, style).await
+            let style = qr::read(request.style).await;
+            let (link, style) = wire::both(wire::link_id(&request.link_id), style)?;
+            qr::draw(env, &self.fetch, &tenant, link, style).await
         })
         .await
     }

@@ -10,9 +10,10 @@
 //! | `codes.rs` `aliases.rs` `reuse.rs` | generated codes; further codes of a link; links that are there already |
 //! | `revisions.rs` `reports.rs` | what links were before they were changed; what visitors report about them |
 //! | `related.rs` `projects/` `templates/` `presets/` | what links name of their workspace, and what they take from it |
-//! | `resolve.rs` `target.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
+//! | `resolve.rs` `target/` `rules.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
 //! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
+//! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
 //! | `qr.rs` | the codes that lead to links |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
@@ -34,6 +35,7 @@ mod dry_run;
 mod etag;
 mod export;
 mod extras;
+mod fetch;
 mod fields;
 mod flat;
 mod grpc;
@@ -41,6 +43,7 @@ mod import;
 mod list;
 mod moments;
 mod presets;
+mod preview;
 mod projects;
 mod qr;
 mod related;
@@ -50,6 +53,7 @@ mod reuse;
 mod revisions;
 mod routing;
 mod routing_tests;
+mod rules;
 mod search;
 mod snapshot;
 mod spreadsheet;
@@ -74,6 +78,7 @@ pub use self::{
     described::{Checks, Decide, Described, DescribedPlace, Detail},
     dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},
+    fetch::Fetch,
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, Place, moment, timestamp},
     grpc::LinkApi,
     import::sweep as sweep_imports,
@@ -84,10 +89,10 @@ pub use self::{
     reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
     revisions::{list_revisions, restore_revision},
-    routing::{Rule, Rules},
+    rules::{Rule, Rules},
     snapshot::Snapshots,
     store::{CountedLink, find_password},
-    target::{Decoration, Target},
+    target::{Decoration, Target, Urls},
     templates::TemplateApi,
     wire::both,
 };

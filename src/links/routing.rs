@@ -1,9 +1,12 @@
 //! Routing rules: read from what clients send and from what is stored, by the same words, so that whatever passes the door
-//! can be loaded. Pure. `redirect/rules.rs` says whom they fit.
+//! can be loaded (`rules.rs`). Pure. `redirect/rules.rs` says whom they fit.
 
 use prost::Message as _;
 
-use super::condition::{Condition, read_condition};
+use super::{
+    condition::{Condition, read_condition},
+    rules::Rule,
+};
 use crate::{error::Violations, pb::v1};
 
 const MAX_RULES: usize = 50;
@@ -12,38 +15,6 @@ pub(super) const MAX_NAME: usize = 100;
 const MAX_VARIANTS: usize = 20;
 const MAX_WEIGHT: u32 = 10_000;
 
-/// A rule, ready to be tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// Its place among the rules of the link, from 0.
-    pub index: u8,
-    /// May be empty.
-    pub name: Box<str>,
-    /// Whether it is tried.
-    pub active: bool,
-    /// All must hold.
-    pub conditions: Box<[Condition]>,
-    /// The URLs and their weights: one, or several to deal visitors among.
-    pub variants: Box<[(Box<str>, u32)]>,
-}
-
-/// The rules of a link: as they are stored, and ready to be tried.
-#[derive(Debug, Clone, Default)]
-pub struct Rules {
-    stored: Box<[u8]>,
-    ready: Box<[Rule]>,
-    /// Whether one of them asks who was here before.
-    of_history: bool,
-}
-
-impl PartialEq for Rules {
-    fn eq(&self, other: &Self) -> bool {
-        self.stored == other.stored
-    }
-}
-
-impl Eq for Rules {}
-
 /// How rules are stored: protobuf, since every version reads what it knows of it.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Stored {
@@ -51,63 +22,20 @@ struct Stored {
     rules: Vec<v1::RoutingRule>,
 }
 
-impl Rules {
-    /// Makes rules that are stored ready. A rule that is not understood, because a newer version wrote it or somebody by hand,
-    /// is left out and counted: half of its conditions would send the wrong visitors.
-    pub fn load(stored: Vec<u8>) -> Self {
-        if stored.is_empty() {
-            return Self::default();
-        }
-        let skipped = metrics::counter!("linkforty_routing_rules_skipped_total");
-        let Ok(Stored { rules }) = Stored::decode(&*stored) else {
-            skipped.increment(1);
-            return Self { stored: stored.into(), ..Self::default() };
-        };
-        let count = rules.len();
-        let ready: Box<[Rule]> = (0..=u8::MAX)
-            .zip(rules)
-            .filter_map(|(index, mut rule)| {
-                let mut wrong = Violations::default();
-                let ready = read(index, "", &mut rule, &|url| can_be_followed(url), &mut wrong);
-                ready.filter(|_| wrong.is_empty())
-            })
-            .collect();
-        skipped.increment((count - ready.len()) as u64);
-        let of_history = ready.iter().any(|rule| {
-            let asks = |condition: &Condition| matches!(condition, Condition::Visitors(_));
-            rule.active && rule.conditions.iter().any(asks)
-        });
-        Self { stored: stored.into(), ready, of_history }
-    }
-
-    /// Makes rules ready as if they were stored, for tests of what they decide.
-    #[cfg(test)]
-    pub fn of(rules: &[v1::RoutingRule]) -> Self {
-        Self::load(to_bytes(rules).unwrap_or_default())
-    }
-
-    /// Returns the rules in their order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Rule> {
-        self.ready.iter()
-    }
-
-    /// Says whether a rule asks who was here before, so that visits must be remembered.
-    pub fn ask_who_was_here(&self) -> bool {
-        self.of_history
-    }
-
-    /// Returns the rules as they are stored.
-    pub fn stored(&self) -> &[u8] {
-        &self.stored
-    }
-}
-
-impl<'a> IntoIterator for &'a Rules {
-    type Item = &'a Rule;
-    type IntoIter = std::slice::Iter<'a, Rule>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
+/// Reads rules that are stored, each with its conditions. Says too how many are not understood.
+pub(super) fn read_stored(stored: &[u8]) -> (Vec<(Rule, Vec<Condition>)>, usize) {
+    let Ok(Stored { rules }) = Stored::decode(stored) else { return (Vec::new(), 1) };
+    let count = rules.len();
+    let read: Vec<_> = (0..=u8::MAX)
+        .zip(rules)
+        .filter_map(|(index, mut rule)| {
+            let mut wrong = Violations::default();
+            let read = read(index, "", &mut rule, &|url| can_be_followed(url), &mut wrong);
+            read.filter(|_| wrong.is_empty())
+        })
+        .collect();
+    let skipped = count - read.len();
+    (read, skipped)
 }
 
 fn can_be_followed(url: &str) -> Result<String, &'static str> {
@@ -143,14 +71,14 @@ pub fn check(
     rules
 }
 
-/// Reads a rule, notes what is wrong with it and writes into it what is stored of it.
+/// Reads a rule and its conditions, notes what is wrong with it and writes into it what is stored of it.
 fn read(
     index: u8,
     path: &str,
     rule: &mut v1::RoutingRule,
     url: &dyn Fn(&str) -> Result<String, &'static str>,
     wrong: &mut Violations,
-) -> Option<Rule> {
+) -> Option<(Rule, Vec<Condition>)> {
     check_text(&format!("{path}name"), &rule.name, MAX_NAME, wrong);
     if rule.conditions.len() > MAX_CONDITIONS {
         wrong.add(format!("{path}conditions"), "must be at most 20");
@@ -186,12 +114,9 @@ fn read(
     }
     let active = rule.active.unwrap_or(true);
     rule.active = Some(active);
-    (!variants.is_empty()).then(|| Rule {
-        index,
-        name: rule.name.as_str().into(),
-        active,
-        conditions: conditions.into(),
-        variants: variants.into(),
+    (!variants.is_empty()).then(|| {
+        let rule = Rule { index, name: rule.name.as_str().into(), active, variants: variants.into() };
+        (rule, conditions)
     })
 }
 
@@ -223,6 +148,7 @@ pub(super) fn check_text(path: &str, text: &str, most: usize, wrong: &mut Violat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::links::rules::Rules;
     use v1::routing_condition::Condition as Given;
     use v1::routing_rule::Action;
 
@@ -301,10 +227,12 @@ mod tests {
         assert_eq!(from_bytes(Some(&stored)), checked);
         let loaded = Rules::load(stored.clone());
         let rules: Vec<&Rule> = loaded.iter().collect();
-        assert_eq!((rules.len(), rules[0].conditions.len(), rules[1].index), (2, 15, 1));
+        let conditions: Vec<Vec<&Condition>> =
+            loaded.with_conditions().map(|(_, conditions)| conditions.collect()).collect();
+        assert_eq!((rules.len(), conditions[0].len(), rules[1].index), (2, 15, 1));
         assert!(rules[0].active && !rules[1].active);
         assert_eq!(rules[1].variants.len(), 2);
-        let Condition::Referrers(hosts) = &rules[0].conditions[6] else { panic!("the order is kept") };
+        let Condition::Referrers(hosts) = conditions[0][6] else { panic!("the order is kept") };
         assert!(hosts.iter().map(|host| &**host).eq(["example.com", "xn--mnchen-3ya.de"]), "{hosts:?}");
         assert_eq!(loaded.stored(), stored);
         assert_eq!(to_bytes(&[]), None);

@@ -242,7 +242,8 @@ mod tests {
 
     fn rows(count: usize) -> Vec<Row> {
         let target = |number: usize| Target {
-            destination_url: format!("https://shop.example.com/products/{number}?utm_source=newsletter"),
+            destination_url: format!("https://shop.example.com/products/{number}?utm_source=newsletter")
+                .into(),
             active: number % 2 == 0,
             version: 3,
             ..Target::bare()

@@ -100,7 +100,7 @@ impl Node {
 }
 
 fn target(destination: &str) -> Target {
-    Target { destination_url: destination.to_owned(), version: 3, ..Target::bare() }
+    Target { destination_url: destination.into(), version: 3, ..Target::bare() }
 }
 
 fn row(code: &str, age: i64) -> Row {
@@ -111,7 +111,7 @@ fn row(code: &str, age: i64) -> Row {
 /// Says where a visitor is sent.
 async fn place(resolver: &Resolver, env: &Env, code: &str) -> String {
     match resolver.resolve("", code, env.now()).await {
-        Answer::Found(target) => target.destination_url.clone(),
+        Answer::Found(target) => target.destination_url.to_string(),
         Answer::Unknown => "unknown".to_owned(),
         Answer::Away => "away".to_owned(),
     }

@@ -113,6 +113,9 @@ pub(super) fn creation(request: &v1::CreateLinkRequest) -> Result<Creation> {
         if by.is_none_or(|link| link.external_id.is_empty() && link.external_user_id.is_empty()) {
             wrong.add("reuse_existing", "needs link.external_id or link.external_user_id");
         }
+        if request.fetch_preview && by.is_none_or(|link| link.external_id.is_empty()) {
+            wrong.add("fetch_preview", "needs link.external_id together with reuse_existing");
+        }
         Existing::Reuse
     } else {
         Existing::Refuse

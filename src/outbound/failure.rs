@@ -58,6 +58,12 @@ pub enum Failure {
     /// What came is no answer.
     #[error("the answer is not valid HTTP/1.1")]
     Protocol(#[source] hyper::Error),
+    /// The host sent us on to a URL that is not called.
+    #[error("the host redirects to a URL that is not called: it {0}")]
+    Redirect(Refused),
+    /// The host, and those it sent us to, sent us on too often.
+    #[error("the host redirects too often")]
+    Redirects,
     /// The connection ended before the answer did.
     #[error("the host closed the connection before it had answered")]
     Closed(#[source] hyper::Error),
@@ -80,6 +86,8 @@ impl Failure {
             Self::HeadersTooLarge => "headers_too_large",
             Self::Flood => "flood",
             Self::Protocol(_) => "protocol",
+            Self::Redirect(_) => "redirect",
+            Self::Redirects => "redirects",
             Self::Closed(_) => "closed",
         }
     }

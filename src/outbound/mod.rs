@@ -3,8 +3,9 @@
 //! - A URL is checked when it is saved ([`OutboundUrl`]) and again when it is called; https only, in production.
 //! - A name is looked up once for each call, every address is judged, and the connection goes to one that was judged: who changes the
 //!   answer in between changes nothing. Certificate and `Host` are still those of the name.
-//! - One request, one connection, one answer. No redirect is followed, nothing is decompressed, no cookie is kept, no connection or
-//!   TLS session is left for another call, and proxies named in the environment are not asked.
+//! - One request, one connection, one answer. Nothing is decompressed, no cookie is kept, no connection or TLS session is left for another
+//!   call, and proxies named in the environment are not asked. [`send`](Outbound::send) follows no redirect;
+//!   [`fetch`](Outbound::fetch) follows a few, each judged as if a stranger had given it.
 //! - Every call has an end: a bound on time (looking up, connecting and shaking hands have their own within it), on the bytes of the
 //!   headers, of the body and of everything together, and on calls under way to one host and to one address.
 //!
@@ -15,6 +16,7 @@
 //! | `address.rs` | which addresses may be called |
 //! | `target.rs` | which URLs may be saved |
 //! | `headers.rs` | which headers may be added |
+//! | `follow.rs` | pages behind redirects |
 //! | `crowd.rs` | how many calls are under way |
 //! | `resolve.rs`, `tls.rs`, `wire.rs` | looking up, encrypting, counting bytes |
 //! | `certificate.rs` | what a certificate says of itself |
@@ -24,6 +26,7 @@ mod address;
 mod certificate;
 mod crowd;
 mod failure;
+mod follow;
 mod headers;
 mod resolve;
 mod target;
@@ -49,6 +52,7 @@ pub use self::{
     address::{Special, Verdict, verdict},
     certificate::Certificate,
     failure::Failure,
+    follow::Fetched,
     headers::{HeaderFault, HeaderRefused, TenantHeaders},
     resolve::{Resolver, SystemResolver},
     target::{OutboundUrl, Policy, Refused},

@@ -33,8 +33,8 @@ impl Grid {
     }
 
     /// Returns an SVG path of the dark modules, one rectangle for each run of them in a row. A module has `scale` units, and the
-    /// first stands at `offset`.
-    pub fn path(&self, offset: usize, scale: usize) -> String {
+    /// first stands at `(left, top)`.
+    pub fn path(&self, (left, top): (usize, usize), scale: usize) -> String {
         let mut path = String::new();
         for row in 0..self.side() {
             let mut column = 0;
@@ -44,7 +44,7 @@ impl Grid {
                     column += 1;
                 }
                 if column > from {
-                    let (x, y) = (offset + from * scale, offset + row * scale);
+                    let (x, y) = (left + from * scale, top + row * scale);
                     let run = (column - from) * scale;
                     write!(path, "M{x} {y}h{run}v{scale}h-{run}z")
                         .expect("writing into a String cannot fail");

@@ -2,7 +2,7 @@
 
 use font8x8::UnicodeFonts as _;
 
-use super::{Grid, Style, Undrawable};
+use super::{CaptionPlace, Frame, Grid, Style, Undrawable, frame::Measures, style::SIZES};
 
 /// The least pixels of a module.
 const MODULE: u32 = 2;
@@ -35,47 +35,83 @@ pub struct Layout<'a> {
     pub width: u32,
     /// Its height.
     pub height: u32,
-    /// Where the code begins, from the left and from the top.
-    pub offset: u32,
+    /// Where the code begins, from the left.
+    pub left: u32,
+    /// From the top.
+    pub top: u32,
     /// The pixels of a module.
     pub module: u32,
     /// The light field of the logo, if there is one.
     pub field: Option<Area>,
-    /// The dark dots of the caption.
+    /// The frame.
+    pub frame: Vec<Area>,
+    /// The dots of the caption, over the frame.
     pub dots: Vec<Area>,
 }
 
 impl<'a> Layout<'a> {
     /// Finds a place for everything.
     pub fn of(grid: &'a Grid, style: &Style) -> Result<Self, Undrawable> {
+        let Style { size, frame, .. } = *style;
         let side = grid.side() as u32;
         let whole = side + 2 * style.margin;
-        let module = style.size / whole;
+        let inside = |size: u32| size - 2 * Measures::of(frame, size).reserve;
+        let module = inside(size) / whole;
         if module < MODULE {
-            return Err(Undrawable::TooSmall { least: whole * MODULE });
+            let least = (whole * MODULE..=*SIZES.end()).find(|size| inside(*size) >= whole * MODULE);
+            return Err(Undrawable::TooSmall { least: least.unwrap_or(whole * MODULE) });
         }
+        let measures = Measures::of(frame, size);
+        let dot = if style.caption.is_empty() { 0 } else { dot(style, inside(size))? };
+        let caption = dot * LETTER * 2;
+        let height = size + caption;
         // What is left over makes the quiet zone wider.
-        let offset = (style.size - module * side) / 2;
+        let left = (size - module * side) / 2;
+        let strip = measures.reserve + caption;
+        let (top, strip) = match style.caption_place {
+            CaptionPlace::Below => (left, height - strip..height),
+            CaptionPlace::Above => (left + caption, 0..strip),
+        };
+        let letters = match (frame, style.caption_place) {
+            // In the middle of the bar.
+            (Frame::Badge, _) => strip.start + (strip.end - strip.start - dot * LETTER) / 2,
+            // At the code.
+            (_, CaptionPlace::Below) => strip.start,
+            (_, CaptionPlace::Above) => strip.end - dot * LETTER,
+        };
         let field = style.logo.is_some().then(|| {
             // Whole modules, and as many on both sides.
             let modules = (side as usize / LOGO) as u32;
             let modules = modules - (side - modules) % 2;
-            let at = offset + (side - modules) / 2 * module;
-            Area { x: at, y: at, width: modules * module, height: modules * module }
+            let at = (side - modules) / 2 * module;
+            Area { x: left + at, y: top + at, width: modules * module, height: modules * module }
         });
-        let (dots, caption) = if style.caption.is_empty() { (Vec::new(), 0) } else { letters(style)? };
-        Ok(Self { grid, width: style.size, height: style.size + caption, offset, module, field, dots })
+        let bar = if frame == Frame::Badge { strip } else { 0..0 };
+        Ok(Self {
+            grid,
+            width: size,
+            height,
+            left,
+            top,
+            module,
+            field,
+            frame: measures.draw(size, height, &bar),
+            dots: written(style, dot, letters),
+        })
     }
 }
 
-/// Returns the dots of the caption, and how much higher the picture is for them.
-fn letters(style: &Style) -> Result<(Vec<Area>, u32), Undrawable> {
+/// Returns how large the dots of the letters are.
+fn dot(style: &Style, inside: u32) -> Result<u32, Undrawable> {
     let across = style.caption.len() as u32 * LETTER;
     // A letter's width is free on either side.
-    let dot = (style.size / (across + 2 * LETTER)).min(style.size / LETTERS / LETTER);
-    if dot == 0 {
-        return Err(Undrawable::CaptionTooLong);
-    }
+    let dot = (inside / (across + 2 * LETTER)).min(style.size / LETTERS / LETTER);
+    if dot == 0 { Err(Undrawable::CaptionTooLong) } else { Ok(dot) }
+}
+
+/// Returns the dots of the caption, whose letters begin so many pixels from the top.
+fn written(style: &Style, dot: u32, top: u32) -> Vec<Area> {
+    let across = style.caption.len() as u32 * LETTER;
     let left = (style.size - across * dot) / 2;
     let mut dots = Vec::new();
     for (place, letter) in style.caption.chars().enumerate() {
@@ -83,9 +119,9 @@ fn letters(style: &Style) -> Result<(Vec<Area>, u32), Undrawable> {
         for (row, bits) in (0_u32..).zip(rows) {
             let x = |column: u32| left + (place as u32 * LETTER + column) * dot;
             for column in (0..LETTER).filter(|column| bits >> column & 1 == 1) {
-                dots.push(Area { x: x(column), y: style.size + row * dot, width: dot, height: dot });
+                dots.push(Area { x: x(column), y: top + row * dot, width: dot, height: dot });
             }
         }
     }
-    Ok((dots, dot * LETTER * 2))
+    dots
 }

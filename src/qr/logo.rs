@@ -2,13 +2,18 @@
 
 use std::io::Cursor;
 
+use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
+use zune_jpeg::JpegDecoder;
+
 use super::Colour;
 
 /// The most bytes of a file.
-pub const MAX_BYTES: usize = 128 * 1024;
-const MAX_SIDE: u32 = 1024;
-const TOO_LARGE: &str = "must be a PNG of at most 1,024 by 1,024 pixels";
-const NO_PNG: &str = "must be a PNG";
+pub const MAX_BYTES: usize = 512 * 1024;
+const MAX_SIDE: u32 = 2048;
+/// What every JPEG begins with.
+const JPEG: &[u8] = &[0xff, 0xd8, 0xff];
+const TOO_LARGE: &str = "must have at most 2,048 by 2,048 pixels";
+const UNREADABLE: &str = "must be a PNG or a JPEG";
 
 /// A picture.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -20,24 +25,44 @@ pub struct Logo {
 }
 
 impl Logo {
-    /// Reads a PNG, of a moving one the first picture.
+    /// Reads a PNG, of a moving one the first picture, or a JPEG. Takes some ten milliseconds for a large one.
     pub fn read(bytes: &[u8]) -> Result<Self, &'static str> {
         if bytes.len() > MAX_BYTES {
-            return Err("must have at most 131,072 bytes");
+            return Err("must have at most 524,288 bytes");
         }
+        if bytes.starts_with(JPEG) { Self::of_jpeg(bytes) } else { Self::of_png(bytes) }
+    }
+
+    fn of_png(bytes: &[u8]) -> Result<Self, &'static str> {
         let limits = ::png::Limits { bytes: (MAX_SIDE * MAX_SIDE * 8) as usize };
         let mut decoder = ::png::Decoder::new_with_limits(Cursor::new(bytes), limits);
         decoder.set_transformations(::png::Transformations::EXPAND | ::png::Transformations::STRIP_16);
-        let mut reader = decoder.read_info().map_err(|_| NO_PNG)?;
+        let mut reader = decoder.read_info().map_err(|_| UNREADABLE)?;
         let (width, height) = (reader.info().width, reader.info().height);
         if width > MAX_SIDE || height > MAX_SIDE {
             return Err(TOO_LARGE);
         }
         let mut buffer = vec![0; reader.output_buffer_size().ok_or(TOO_LARGE)?];
-        let frame = reader.next_frame(&mut buffer).map_err(|_| NO_PNG)?;
-        let samples = frame.color_type.samples();
-        let data = buffer.get(..frame.buffer_size()).ok_or(NO_PNG)?;
-        let pixels = data.chunks_exact(samples).map(|pixel| match *pixel {
+        let frame = reader.next_frame(&mut buffer).map_err(|_| UNREADABLE)?;
+        let data = buffer.get(..frame.buffer_size()).ok_or(UNREADABLE)?;
+        Self::of((width, height), data, frame.color_type.samples())
+    }
+
+    fn of_jpeg(bytes: &[u8]) -> Result<Self, &'static str> {
+        let options = DecoderOptions::new_safe()
+            .set_max_width(MAX_SIDE as usize)
+            .set_max_height(MAX_SIDE as usize)
+            .jpeg_set_out_colorspace(ColorSpace::RGB);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers().map_err(|_| UNREADABLE)?;
+        let info = decoder.info().ok_or(UNREADABLE)?;
+        let data = decoder.decode().map_err(|_| UNREADABLE)?;
+        let samples = decoder.output_colorspace().ok_or(UNREADABLE)?.num_components();
+        Self::of((info.width.into(), info.height.into()), &data, samples)
+    }
+
+    fn of((width, height): (u32, u32), data: &[u8], samples: usize) -> Result<Self, &'static str> {
+        let pixels = data.chunks_exact(samples.max(1)).map(|pixel| match *pixel {
             [grey] => [grey, grey, grey, 255],
             [grey, alpha] => [grey, grey, grey, alpha],
             [red, green, blue] => [red, green, blue, 255],
@@ -46,7 +71,7 @@ impl Logo {
         });
         let pixels: Vec<_> = pixels.collect();
         if pixels.len() != (width * height) as usize || pixels.is_empty() {
-            return Err(NO_PNG);
+            return Err(UNREADABLE);
         }
         Ok(Self { width, height, pixels })
     }

@@ -1,9 +1,10 @@
-//! Draws QR codes: `style.rs` says how one may look, `grid.rs` makes the modules, `layout.rs` says what stands where in pixels,
+//! Draws QR codes: `style.rs` says how one may look, `grid.rs` makes the modules, `layout.rs` and `frame.rs` say what stands where in pixels,
 //! `png.rs` and `svg.rs` write that down, `logo.rs` reads pictures to show in the middle.
 //!
 //! Guarantees: whatever is drawn can be read by any reader: dark on light with contrast, a quiet zone, no module of less than two
 //! pixels, and no more covered than the error level bears. Pixels of strangers are drawn anew, nothing else of theirs gets through.
 
+mod frame;
 mod grid;
 mod layout;
 mod logo;
@@ -13,8 +14,8 @@ mod svg;
 
 pub use self::{
     grid::Grid,
-    logo::Logo,
-    style::{Colour, Format, Level, SIZE, Style, Wrong},
+    logo::{Logo, MAX_BYTES as MAX_LOGO_BYTES},
+    style::{CaptionPlace, Colour, Format, Frame, Level, SIZE, Style, Wrong},
 };
 
 /// A drawn code.

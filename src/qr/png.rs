@@ -1,4 +1,4 @@
-//! Writes a layout as PNG: a bit for each pixel, or three bytes where there is a logo; pure.
+//! Writes a layout as PNG: a bit or two for each pixel, or three bytes where there is a logo; pure.
 
 use ::png::{BitDepth, ColorType, Compression, Encoder};
 
@@ -9,30 +9,35 @@ use super::{
 
 /// Writes the picture.
 pub fn write(layout: &Layout<'_>, style: &Style) -> Vec<u8> {
-    let mut dark = Bits { width: layout.width, dark: vec![false; (layout.width * layout.height) as usize] };
-    let (module, side) = (layout.module, layout.grid.side());
+    let Layout { width, height, module, left, top, .. } = *layout;
+    let mut canvas = Canvas { width, dyes: vec![Dye::Light; (width * height) as usize] };
+    let side = layout.grid.side();
     for row in 0..side {
         for column in (0..side).filter(|column| layout.grid.is_dark(row, *column)) {
-            let at = |place: usize| layout.offset + place as u32 * module;
-            dark.fill(Area { x: at(column), y: at(row), width: module, height: module }, true);
+            let (x, y) = (left + column as u32 * module, top + row as u32 * module);
+            canvas.fill(Area { x, y, width: module, height: module }, Dye::Dark);
         }
     }
+    for area in &layout.frame {
+        canvas.fill(*area, Dye::Frame);
+    }
+    let letters = if style.letter_colour() == style.light { Dye::Light } else { Dye::Frame };
     for dot in &layout.dots {
-        dark.fill(*dot, true);
+        canvas.fill(*dot, letters);
     }
     let (Some(field), Some(logo)) = (layout.field, &style.logo) else {
-        return two_colours(layout, style, &dark);
+        return few_colours(layout, style, &canvas);
     };
-    dark.fill(field, false);
+    canvas.fill(field, Dye::Light);
     let inner = inside(field, module);
     let drawn = logo.on(style.light, inner.width);
-    let mut pixels: Vec<[u8; 3]> =
-        dark.dark.iter().map(|dark| if *dark { style.dark.0 } else { style.light.0 }).collect();
+    let palette = palette(style);
+    let mut pixels: Vec<[u8; 3]> = canvas.dyes.iter().map(|dye| palette[*dye as usize]).collect();
     for (row, line) in (inner.y..).zip(drawn.chunks_exact(inner.width as usize)) {
-        let from = (row * layout.width + inner.x) as usize;
+        let from = (row * width + inner.x) as usize;
         pixels[from..from + line.len()].copy_from_slice(line);
     }
-    colours(layout.width, layout.height, &pixels)
+    colours(width, height, &pixels)
 }
 
 /// Returns where in its field the logo stands: half a module of the field stays free around it.
@@ -51,19 +56,29 @@ pub fn colours(width: u32, height: u32, pixels: &[[u8; 3]]) -> Vec<u8> {
     encode(width, height, pixels.as_flattened(), |encoder| encoder.set_color(ColorType::Rgb))
 }
 
-fn two_colours(layout: &Layout<'_>, style: &Style, dark: &Bits) -> Vec<u8> {
-    // The highest bit is the leftmost pixel.
-    let byte = |pixels: &[bool]| {
-        (0..8).fold(0, |byte, bit| byte << 1 | u8::from(pixels.get(bit).is_some_and(|dark| *dark)))
+fn few_colours(layout: &Layout<'_>, style: &Style, canvas: &Canvas) -> Vec<u8> {
+    let palette = palette(style);
+    let two = style.frame_colour() == style.dark;
+    // The highest bits are the leftmost pixel.
+    let (depth, bits) = if two { (BitDepth::One, 1) } else { (BitDepth::Two, 2) };
+    let number = |dye: Dye| if two { u8::from(dye != Dye::Light) } else { dye as u8 };
+    let at_once = 8 / bits;
+    let byte = |dyes: &[Dye]| {
+        (0..at_once).fold(0, |byte, place| byte << bits | dyes.get(place).map_or(0, |dye| number(*dye)))
     };
-    let lines = dark.dark.chunks_exact(layout.width as usize);
-    let bytes: Vec<u8> = lines.flat_map(|line| line.chunks(8).map(byte)).collect();
-    let palette = [style.light, style.dark].map(|Colour(rgb)| rgb).as_flattened().to_vec();
+    let lines = canvas.dyes.chunks_exact(layout.width as usize);
+    let bytes: Vec<u8> = lines.flat_map(|line| line.chunks(at_once).map(byte)).collect();
+    let palette = palette[..if two { 2 } else { 3 }].as_flattened().to_vec();
     encode(layout.width, layout.height, &bytes, |encoder| {
         encoder.set_color(ColorType::Indexed);
-        encoder.set_depth(BitDepth::One);
+        encoder.set_depth(depth);
         encoder.set_palette(palette);
     })
+}
+
+/// Returns the colours of the dyes, in their order.
+fn palette(style: &Style) -> [[u8; 3]; 3] {
+    [style.light, style.dark, style.frame_colour()].map(|Colour(rgb)| rgb)
 }
 
 fn encode(width: u32, height: u32, data: &[u8], set: impl FnOnce(&mut Encoder<'_, &mut Vec<u8>>)) -> Vec<u8> {
@@ -78,16 +93,23 @@ fn encode(width: u32, height: u32, data: &[u8], set: impl FnOnce(&mut Encoder<'_
     file
 }
 
-struct Bits {
-    width: u32,
-    dark: Vec<bool>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dye {
+    Light,
+    Dark,
+    Frame,
 }
 
-impl Bits {
-    fn fill(&mut self, area: Area, dark: bool) {
+struct Canvas {
+    width: u32,
+    dyes: Vec<Dye>,
+}
+
+impl Canvas {
+    fn fill(&mut self, area: Area, dye: Dye) {
         for row in area.y..area.y + area.height {
             let from = (row * self.width + area.x) as usize;
-            self.dark[from..from + area.width as usize].fill(dark);
+            self.dyes[from..from + area.width as usize].fill(dye);
         }
     }
 }

@@ -82,6 +82,12 @@ impl Colour {
         });
         0.2126 * red + 0.7152 * green + 0.0722 * blue
     }
+
+    /// Returns how much two colours differ, 1 to 21 (WCAG 2).
+    fn contrast(self, other: Self) -> f64 {
+        let (one, two) = (self.luminance(), other.luminance());
+        (one.max(two) + 0.05) / (one.min(two) + 0.05)
+    }
 }
 
 impl std::fmt::Display for Colour {
@@ -89,6 +95,30 @@ impl std::fmt::Display for Colour {
         let [red, green, blue] = self.0;
         write!(f, "#{red:02x}{green:02x}{blue:02x}")
     }
+}
+
+/// What stands around a code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Frame {
+    /// Nothing.
+    #[default]
+    None,
+    /// A line.
+    Border,
+    /// A line with round corners.
+    Rounded,
+    /// A line with round corners and a bar that holds the caption.
+    Badge,
+}
+
+/// Where a caption stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum CaptionPlace {
+    /// Below the code.
+    #[default]
+    Below,
+    /// Above it.
+    Above,
 }
 
 /// How a code looks.
@@ -108,8 +138,14 @@ pub struct Style {
     pub level: Level,
     /// What is shown in the middle.
     pub logo: Option<Logo>,
-    /// What is written below; may be empty.
+    /// What is written; may be empty.
     pub caption: String,
+    /// Where.
+    pub caption_place: CaptionPlace,
+    /// What stands around it all.
+    pub frame: Frame,
+    /// The frame and the caption; `None`: as the dark modules.
+    pub frame_colour: Option<Colour>,
 }
 
 impl Default for Style {
@@ -123,6 +159,9 @@ impl Default for Style {
             level: Level::Medium,
             logo: None,
             caption: String::new(),
+            caption_place: CaptionPlace::Below,
+            frame: Frame::None,
+            frame_colour: None,
         }
     }
 }
@@ -137,6 +176,8 @@ pub enum Wrong {
     Margin,
     Level,
     Caption,
+    Frame,
+    FrameContrast,
 }
 
 impl Wrong {
@@ -144,10 +185,13 @@ impl Wrong {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Size => "must be 128 to 2,048",
-            Self::Contrast => "must differ more from the background: a contrast of 3:1 at the least",
+            Self::Contrast | Self::FrameContrast => {
+                "must differ more from the background: a contrast of 3:1 at the least"
+            }
             Self::Inverted => "must be darker than the background: many readers know no inverted codes",
             Self::Margin => "must be 4 to 40",
             Self::Level => "must be quartile or high with a logo, which covers some of the code",
+            Self::Frame => "needs a caption, which is what a badge shows",
             Self::Caption => "must have at most 32 characters, from blank to ~ of ASCII",
         }
     }
@@ -164,14 +208,26 @@ impl Style {
         };
         check(SIZES.contains(&self.size), Wrong::Size);
         check(MARGINS.contains(&self.margin), Wrong::Margin);
-        let (dark, light) = (self.dark.luminance(), self.light.luminance());
-        let contrast = (dark.max(light) + 0.05) / (dark.min(light) + 0.05);
+        let contrast = self.dark.contrast(self.light);
         check(contrast >= CONTRAST, Wrong::Contrast);
-        check(contrast < CONTRAST || dark < light, Wrong::Inverted);
+        check(contrast < CONTRAST || self.dark.luminance() < self.light.luminance(), Wrong::Inverted);
         let covered = self.logo.is_some() && matches!(self.level, Level::Low | Level::Medium);
         check(!covered, Wrong::Level);
         let readable = self.caption.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         check(readable && self.caption.len() <= MAX_CAPTION, Wrong::Caption);
+        check(self.frame != Frame::Badge || !self.caption.is_empty(), Wrong::Frame);
+        let frame = self.frame_colour.map_or(CONTRAST, |colour| colour.contrast(self.light));
+        check(frame >= CONTRAST, Wrong::FrameContrast);
         wrong
+    }
+
+    /// Returns the colour of the frame and the caption.
+    pub fn frame_colour(&self) -> Colour {
+        self.frame_colour.unwrap_or(self.dark)
+    }
+
+    /// Returns the colour of the letters: those on a bar are cut out of it.
+    pub fn letter_colour(&self) -> Colour {
+        if self.frame == Frame::Badge { self.light } else { self.frame_colour() }
     }
 }

@@ -12,15 +12,23 @@ use super::{
 
 /// Writes the picture.
 pub fn write(layout: &Layout<'_>, style: &Style) -> String {
-    let Layout { grid, width, height, offset, module, field, dots } = layout;
-    let mut path = grid.path(*offset as usize, *module as usize);
-    for Area { x, y, width, height } in dots {
-        write!(path, "M{x} {y}h{width}v{height}h-{width}z").expect("writing into a String cannot fail");
-    }
+    let Layout { grid, width, height, left, top, module, field, frame, dots } = layout;
     let mut svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" shape-rendering="crispEdges"><path fill="{}" d="M0 0h{width}v{height}h-{width}z"/><path fill="{}" d="{path}"/>"#,
-        style.light, style.dark,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" shape-rendering="crispEdges"><path fill="{}" d="M0 0h{width}v{height}h-{width}z"/><path fill="{}" d="{}"/>"#,
+        style.light,
+        style.dark,
+        grid.path((*left as usize, *top as usize), *module as usize),
     );
+    for (areas, colour) in [(frame, style.frame_colour()), (dots, style.letter_colour())] {
+        if areas.is_empty() {
+            continue;
+        }
+        write!(svg, r#"<path fill="{colour}" d=""#).expect("writing into a String cannot fail");
+        for Area { x, y, width, height } in areas {
+            write!(svg, "M{x} {y}h{width}v{height}h-{width}z").expect("writing into a String cannot fail");
+        }
+        svg.push_str(r#""/>"#);
+    }
     if let (Some(field), Some(logo)) = (field, &style.logo) {
         let Area { x, y, width, height } = field;
         write!(svg, r#"<path fill="{}" d="M{x} {y}h{width}v{height}h-{width}z"/>"#, style.light)

@@ -111,11 +111,11 @@ fn modules_are_whole_pixels_and_the_quiet_zone_is_quiet_at_every_size() {
                 }
             };
             let code = layout.module * grid.side() as u32;
-            assert!(layout.module >= 2 && layout.offset >= margin * layout.module, "{size} {margin}");
-            assert!(size - code - layout.offset >= margin * layout.module, "{size} {margin}");
+            assert!(layout.module >= 2 && layout.left >= margin * layout.module, "{size} {margin}");
+            assert!(size - code - layout.left >= margin * layout.module, "{size} {margin}");
             let field = layout.field.expect("there is a logo");
             assert!(field.width * 5 <= code && field.width * 7 >= code, "{size} {margin}: {field:?}");
-            assert_eq!(field.x * 2 + field.width, layout.offset * 2 + code, "in the middle");
+            assert_eq!(field.x * 2 + field.width, layout.left * 2 + code, "in the middle");
         }
     }
 }
@@ -149,6 +149,8 @@ fn what_no_reader_could_make_out_is_refused() {
         (Style { logo: Some(logo()), ..Style::default() }, &[Wrong::Level]),
         (Style { caption: "ä".into(), ..Style::default() }, &[Wrong::Caption]),
         (Style { caption: "x".repeat(33), ..Style::default() }, &[Wrong::Caption]),
+        (Style { frame: Frame::Badge, ..Style::default() }, &[Wrong::Frame]),
+        (Style { frame_colour: Some(Colour([0xdd; 3])), ..Style::default() }, &[Wrong::FrameContrast]),
     ] {
         assert_eq!(style.wrong(), wrong, "{style:?}");
     }
@@ -160,15 +162,89 @@ fn what_no_reader_could_make_out_is_refused() {
 }
 
 #[test]
-fn a_code_with_a_logo_is_read() {
-    for level in [Level::Quartile, Level::High] {
-        for size in [256, 512, 1024] {
-            for format in [Format::Png, Format::Svg] {
-                let style = Style { format, level, size, logo: Some(logo()), ..Style::default() };
+fn a_code_with_any_frame_and_logo_is_read_at_every_size() {
+    let mut turn = 0;
+    for size in [256, 300, 512, 777, 1024, 2048] {
+        for frame in [Frame::None, Frame::Border, Frame::Rounded, Frame::Badge] {
+            for logo in [None, Some(logo())] {
+                // Formats and places take turns, each with each.
+                turn += 1;
+                let format = if turn % 2 == 0 { Format::Png } else { Format::Svg };
+                let caption_place = if turn / 2 % 2 == 0 { CaptionPlace::Below } else { CaptionPlace::Above };
+                let level = if logo.is_some() { Level::Quartile } else { Level::Low };
+                let caption = "SCAN ME".to_owned();
+                let style =
+                    Style { format, size, level, logo, caption, caption_place, frame, ..Style::default() };
                 assert_eq!(read(&drawn(&style)), [TEXT], "{style:?}");
+            }
+            turn += 1;
+        }
+    }
+}
+
+#[test]
+fn a_frame_leaves_the_quiet_zone_alone_and_has_its_own_colour() {
+    let red = Colour([0xc0, 0, 0]);
+    let grid = Grid::of(TEXT, Level::Medium).expect("short");
+    for frame in [Frame::Border, Frame::Rounded, Frame::Badge] {
+        for size in [128, 200, 333, 777] {
+            for caption_place in [CaptionPlace::Below, CaptionPlace::Above] {
+                let caption = "GO".to_owned();
+                let style = Style {
+                    size,
+                    frame,
+                    caption_place,
+                    caption,
+                    frame_colour: Some(red),
+                    ..Style::default()
+                };
+                let layout = layout::Layout::of(&grid, &style).expect("drawable");
+                let quiet = style.margin * layout.module;
+                let side = grid.side() as u32 * layout.module;
+                let (from_x, from_y) = (layout.left - quiet, layout.top - quiet);
+                let within = |at: u32, long: u32, from: u32| at < from + side + 2 * quiet && at + long > from;
+                for area in layout.frame.iter().chain(&layout.dots) {
+                    let meets = within(area.x, area.width, from_x) && within(area.y, area.height, from_y);
+                    assert!(!meets, "{frame:?} {size} {caption_place:?}: {area:?}");
+                    assert!(area.x + area.width <= layout.width && area.y + area.height <= layout.height);
+                }
+                let seen = drawn(&style);
+                assert!(seen.pixels.contains(&grey(red.0)), "there is red");
+                assert_eq!(read(&seen), [TEXT]);
             }
         }
     }
+    let small = Style { size: 128, margin: 20, frame: Frame::Rounded, ..Style::default() };
+    let Err(Undrawable::TooSmall { least }) = draw(TEXT, &small) else { panic!("it is too small") };
+    assert!(draw(TEXT, &Style { size: least, ..small.clone() }).is_ok(), "{least}");
+    assert!(draw(TEXT, &Style { size: least - 1, ..small }).is_err());
+}
+
+#[test]
+fn a_logo_may_be_a_jpeg_of_any_kind() {
+    let files: [&[u8]; 4] = [
+        include_bytes!("../../tests/it/fixtures/logo/baseline.jpg"),
+        include_bytes!("../../tests/it/fixtures/logo/progressive.jpg"),
+        include_bytes!("../../tests/it/fixtures/logo/grey.jpg"),
+        include_bytes!("../../tests/it/fixtures/logo/cmyk.jpg"),
+    ];
+    for file in files {
+        let logo = Logo::read(file).expect("a JPEG");
+        assert_eq!(format!("{logo:?}"), "Logo(48x24)");
+        let style = Style { level: Level::High, logo: Some(logo), ..Style::default() };
+        assert_eq!(read(&drawn(&style)), [TEXT]);
+        for end in [3, 20, file.len() / 2] {
+            // Half of one may be drawn as far as it goes; it must not harm.
+            drop(Logo::read(&file[..end]));
+        }
+    }
+    let red = Logo::read(files[0]).expect("a JPEG").on(Colour::WHITE, 48);
+    let [r, g, b] = red[48 * 24];
+    assert!(r > 180 && g < 40 && b < 70, "{r} {g} {b}");
+    let mut wide = files[0].to_vec();
+    let frame = wide.windows(2).position(|bytes| bytes == [0xff, 0xc0]).expect("a frame header");
+    wide[frame + 7..frame + 9].copy_from_slice(&[0xff, 0xff]);
+    assert!(Logo::read(&wide).is_err(), "too wide");
 }
 
 #[test]
@@ -180,7 +256,7 @@ fn a_caption_stands_below_and_does_not_disturb() {
         assert!(seen.height > 512, "{}", seen.height);
         assert_eq!(read(&seen), [TEXT]);
         let below = &seen.pixels[512 * 512..];
-        assert!(below.iter().any(|pixel| *pixel == 0), "something is written");
+        assert!(below.contains(&0), "something is written");
         assert!(below[below.len() - 512 * 4..].iter().all(|pixel| *pixel == 255), "and not on the edge");
         assert!(below.chunks(512).all(|line| line[0] == 255 && line[511] == 255));
     }
@@ -189,8 +265,22 @@ fn a_caption_stands_below_and_does_not_disturb() {
 #[test]
 fn both_formats_show_the_same() {
     for caption in ["", "Spring"] {
-        let style = |format| Style { format, size: 600, caption: caption.to_owned(), ..Style::default() };
-        assert_eq!(drawn(&style(Format::Png)).pixels, drawn(&style(Format::Svg)).pixels);
+        for frame in [Frame::None, Frame::Border, Frame::Rounded, Frame::Badge] {
+            if frame == Frame::Badge && caption.is_empty() {
+                continue;
+            }
+            for frame_colour in [None, Some(Colour([0x7a, 0, 0]))] {
+                let style = |format| Style {
+                    format,
+                    size: 600,
+                    caption: caption.to_owned(),
+                    frame,
+                    frame_colour,
+                    ..Style::default()
+                };
+                assert_eq!(drawn(&style(Format::Png)).pixels, drawn(&style(Format::Svg)).pixels);
+            }
+        }
     }
 }
 
@@ -216,7 +306,7 @@ fn nothing_of_a_file_gets_through_but_its_pixels() {
     ] {
         assert!(Logo::read(bad).is_err(), "{what}");
     }
-    let wide = png::colours(1025, 1, &[[0; 3]; 1025]);
+    let wide = png::colours(2049, 1, &[[0; 3]; 2049]);
     assert!(Logo::read(&wide).is_err(), "too wide");
 }
 

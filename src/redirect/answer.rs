@@ -293,12 +293,10 @@ impl<'a> Said<'a> {
     /// What previews show, and where that says nothing, what the link says to people. A link with a password says no more
     /// than what is meant for previews.
     pub fn of(call: &Call<'a>) -> Self {
-        let Some(extras) = call.target.extras.as_deref() else { return Self::default() };
-        let (title, description) = if extras.has_password && extras.og.is_some() {
-            ("", "")
-        } else {
-            (&*extras.title, &*extras.description)
-        };
+        let title = &*call.target.title;
+        let Some(extras) = call.target.extras.as_deref() else { return Self { title, ..Self::default() } };
+        let (title, description) =
+            if extras.has_password && extras.og.is_some() { ("", "") } else { (title, &*extras.description) };
         let Some(og) = extras.og.as_deref() else { return Self { title, description, ..Self::default() } };
         let or = |own: &'a str, other: &'a str| if own.is_empty() { other } else { own };
         Self {

@@ -2,11 +2,12 @@
 
 use crate::{
     clock::Moment,
-    links::{Extras, House, Rule, Target},
+    links::{Extras, House, Target},
     pb::v1::{LaunchpadDesktop, LaunchpadMobile, LaunchpadMode},
 };
 
 use super::{
+    facts::Facts,
     rules,
     visitor::{Password, Platform, Visit},
 };
@@ -288,8 +289,8 @@ pub fn choose_telling<'a>(
 /// Chooses where a visitor goes whom nothing stands in the way of.
 fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment, tell: &mut impl FnMut(Line)) -> Outcome<'a> {
     tell(Line::Rules);
-    let fits = |rule: &&Rule| rule.active && rules::first_failure(rule, visit, now).is_none();
-    if let Some(rule) = link.rules.iter().find(fits) {
+    let facts = Facts::of(visit, now);
+    if let Some(rule) = link.rules.first_that_fits(|condition| rules::holds(condition, &facts)) {
         let (url, variant) = rules::url_of(rule, link.id, visit);
         let step = variant.map_or(Step::Rule(rule.index), |variant| Step::Variant(rule.index, variant));
         return Outcome::Go { url, step };
@@ -297,15 +298,16 @@ fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment, tell: &mut impl 
     let (extras, house) = (link.extras.as_deref(), link.house.as_deref());
     tell(Line::NotTargeted);
     if let Some(extras) = extras
-        && extras.targeting.as_ref().is_some_and(|targeting| !rules::is_target(targeting, visit))
+        && extras.targeting.as_ref().is_some_and(|targeting| !rules::is_target(targeting, &facts))
     {
         return Outcome::NotFound(Closed::NotTargeted);
     }
     let visitor = visit.visitor;
-    let web = (link.web_url.as_str(), Step::Web);
+    let urls = &*link.addresses;
+    let web = (urls.web_url.as_str(), Step::Web);
     let (app, store) = match visitor.platform {
-        Platform::Ios => (link.ios_universal_link.as_str(), (link.ios_url.as_str(), Step::Ios)),
-        Platform::Android => (link.android_app_link.as_str(), (link.android_url.as_str(), Step::Android)),
+        Platform::Ios => (urls.ios_universal_link.as_str(), (urls.ios_url.as_str(), Step::Ios)),
+        Platform::Android => (urls.android_app_link.as_str(), (urls.android_url.as_str(), Step::Android)),
         Platform::Web => ("", ("", Step::Web)),
     };
     tell(Line::Address(Step::AppLink));
@@ -319,7 +321,7 @@ fn onward<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment, tell: &mut impl 
         return page;
     }
     let chain = if visitor.in_app_browser { [web, store] } else { [store, web] };
-    let destination = (link.destination_url.as_str(), Step::Destination);
+    let destination = (&*link.destination_url, Step::Destination);
     let is_there = |(url, step): &(&str, Step)| {
         tell(Line::Address(*step));
         !url.is_empty()
@@ -410,9 +412,9 @@ fn launchpad(link: &Target) -> Launchpad<'_> {
         (settings.ios_store_url.as_str(), settings.android_store_url.as_str(), settings.web_url.as_str())
     });
     Launchpad {
-        ios_store: first(&[&link.ios_url, ios]),
-        android_store: first(&[&link.android_url, android]),
-        web: first(&[&link.web_url, &link.destination_url, web]),
+        ios_store: first(&[&link.addresses.ios_url, ios]),
+        android_store: first(&[&link.addresses.android_url, android]),
+        web: first(&[&link.addresses.web_url, &link.destination_url, web]),
         opens_app: link.extras.as_ref().is_some_and(|extras| !extras.app_scheme.is_empty()),
     }
 }

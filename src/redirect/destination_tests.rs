@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     clock::from_micros,
     geo::Country,
-    links::{Rules, Targeting},
+    links::{Rules, Targeting, Urls},
     pb::v1,
     redirect::visitor::{Place, Visitor, Whereabouts},
 };
@@ -12,11 +12,21 @@ use crate::{
 fn link(ios: &str, android: &str, web: &str) -> Target {
     Target {
         destination_url: "destination".into(),
-        ios_url: ios.into(),
-        android_url: android.into(),
-        web_url: web.into(),
+        addresses: Urls {
+            ios_url: ios.into(),
+            android_url: android.into(),
+            web_url: web.into(),
+            ..Urls::default()
+        }
+        .into(),
         ..Target::bare()
     }
+}
+
+fn with_urls(link: Target, change: impl FnOnce(&mut Urls)) -> Target {
+    let mut urls = Urls::clone(&link.addresses);
+    change(&mut urls);
+    Target { addresses: urls.into(), ..link }
 }
 
 fn visitor(platform: Platform, in_app_browser: bool) -> Visit<'static> {
@@ -59,19 +69,19 @@ fn what_the_app_opens_comes_first_on_its_platform() {
         (Android, true, ("app link", Step::AppLink)),
         (Web, false, ("web", Step::Web)),
     ] {
-        let link = Target {
-            ios_universal_link: "universal".into(),
-            android_app_link: "app link".into(),
-            ..link("ios", "android", "web")
+        let app = |ios: &str, android: &str| {
+            with_urls(link("ios", "android", "web"), |urls| {
+                (urls.ios_universal_link, urls.android_app_link) = (ios.into(), android.into());
+            })
         };
+        let link = app("universal", "app link");
         let outcome = choose(&link, &visitor(platform, in_app), from_micros(0));
         assert_eq!(outcome, Outcome::Go { url: expected.0, step: expected.1 }, "{platform:?} {in_app}");
         // The other platform's URL is nobody's business.
-        let other = Target {
-            ios_universal_link: if platform == Ios { "" } else { "universal" }.into(),
-            android_app_link: if platform == Android { "" } else { "app link" }.into(),
-            ..link
-        };
+        let other = app(
+            if platform == Ios { "" } else { "universal" },
+            if platform == Android { "" } else { "app link" },
+        );
         let Outcome::Go { step, .. } = choose(&other, &visitor(platform, in_app), from_micros(0)) else {
             panic!("the link is open");
         };
@@ -209,7 +219,6 @@ fn scrapers_see_what_the_link_says_of_itself_if_it_says_anything() {
     let go = Outcome::Go { url: "web", step: Step::Web };
     for (what, extras, expected, of_people) in [
         ("nothing", Extras::default(), go, go),
-        ("a title for people", extras(|extras| extras.title = "t".into()), go, go),
         ("og", extras(|extras| extras.og = og()), Outcome::Preview(Card::Own), go),
         (
             "for others",
@@ -291,10 +300,14 @@ fn targeting_holds_when_all_that_is_named_does() {
             place: Whereabouts::Known(Place { country: country("CH"), ..Place::NOWHERE }),
             ..visitor(Platform::Ios, false)
         };
-        assert_eq!(rules::is_target(&targeting, &visit), fits, "{targeting:?}");
+        assert_eq!(rules::is_target(&targeting, &Facts::of(&visit, from_micros(0))), fits, "{targeting:?}");
         // Who is nowhere is in no country.
         let nowhere = Visit { place: Whereabouts::Known(Place::NOWHERE), ..visit };
-        assert_eq!(rules::is_target(&targeting, &nowhere), fits && countries.is_empty(), "{targeting:?}");
+        assert_eq!(
+            rules::is_target(&targeting, &Facts::of(&nowhere, from_micros(0))),
+            fits && countries.is_empty(),
+            "{targeting:?}"
+        );
     }
 }
 
@@ -310,7 +323,7 @@ fn the_scheme_opens_the_app_on_phones_where_no_url_of_the_app_does() {
         (Platform::Ios, false, "universal", Outcome::Go { url: "universal", step: Step::AppLink }),
         (Platform::Android, false, "universal", page("android")),
     ] {
-        let link = Target { ios_universal_link: universal.into(), ..with(scheme()) };
+        let link = with_urls(with(scheme()), |urls| urls.ios_universal_link = universal.into());
         let outcome = choose(&link, &visitor(platform, in_app), from_micros(NOW));
         assert_eq!(outcome, expected, "{platform:?} {in_app} {universal}");
     }
@@ -318,13 +331,7 @@ fn the_scheme_opens_the_app_on_phones_where_no_url_of_the_app_does() {
     let outcome = choose(&ruled, &visitor(Platform::Ios, false), from_micros(NOW));
     assert_eq!(outcome, Outcome::Go { url: "https://rule.example/", step: Step::Rule(0) });
     // Without any address the app alone is left.
-    let alone = Target {
-        destination_url: String::new(),
-        ios_url: String::new(),
-        android_url: String::new(),
-        web_url: String::new(),
-        ..with(scheme())
-    };
+    let alone = Target { destination_url: "".into(), addresses: Urls::default().into(), ..with(scheme()) };
     let outcome = choose(&alone, &visitor(Platform::Android, false), from_micros(NOW));
     assert_eq!(outcome, Outcome::OpenApp { store: None, web: None });
 }
@@ -360,16 +367,15 @@ fn the_launchpad_shows_when_link_and_workspace_say_so() {
             assert_eq!((ways.ios_store, ways.web, ways.opens_app), (Some("ios"), Some("web"), true));
         }
         // The URL the app opens comes before it, but only on its platform.
-        let universal = Target { ios_universal_link: "universal".into(), ..link.clone() };
+        let universal = with_urls(link.clone(), |urls| urls.ios_universal_link = "universal".into());
         let outcome = choose(&universal, &visitor(platform, false), from_micros(NOW));
         assert_eq!(matches!(outcome, Outcome::Launchpad(_)), shows && platform == Web, "{what}");
 
         // With nothing to lead to, desktops see it unless it is off.
         let bare = Target {
-            destination_url: String::new(),
-            web_url: String::new(),
+            destination_url: "".into(),
             extras: extras(|extras| extras.launchpad = mode).boxed(),
-            ..link
+            ..with_urls(link, |urls| urls.web_url = String::new())
         };
         if platform == Web {
             let off = mode == LaunchpadMode::Off || (mode != LaunchpadMode::On && desktop == Off);
@@ -413,7 +419,7 @@ fn the_workspace_helps_out_where_the_link_has_no_address() {
         assert_eq!(outcome, expected, "{platform:?} {in_app} {own:?}");
     }
     // A scraper sees at least that there is a link.
-    let link = Target { destination_url: String::new(), ..link("ios", "", "") };
+    let link = Target { destination_url: "".into(), ..link("ios", "", "") };
     let scraper = by_scraper(visitor(Web, false));
     assert_eq!(choose(&link, &scraper, from_micros(NOW)), Outcome::Preview(Card::Own));
     assert!(matches!(choose(&link, &visitor(Web, false), from_micros(NOW)), Outcome::Launchpad(_)));

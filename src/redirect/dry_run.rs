@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     answer::{AppUrls, LaunchpadUrls},
     destination::{Card, Closed, Gone, Line, Outcome, Step, choose, choose_telling},
+    facts::Facts,
     http::Call,
     rules,
     software::Software,
@@ -20,7 +21,7 @@ use crate::{
     domains::Site,
     geo::Geo,
     ids::ClickId,
-    links::{Described, Detail, Rule, Target, timestamp},
+    links::{Condition, Described, Detail, Rule, Target, timestamp},
     pb::v1::{self, ResolutionOutcome, ResolutionStep, RuleResult},
 };
 
@@ -66,7 +67,11 @@ pub fn dry_run(
     v1::Resolution {
         step: step.into(),
         steps,
-        rules: link.rules.iter().map(|rule| verdict(rule, &call)).collect(),
+        rules: link
+            .rules
+            .with_conditions()
+            .map(|(rule, conditions)| verdict(rule, conditions, &call))
+            .collect(),
         visitor: Some(read_of(&visit)),
         time: Some(timestamp(now)),
         ..resolution
@@ -195,20 +200,22 @@ fn text(text: Option<Cow<'_, str>>) -> String {
     text.map(Cow::into_owned).unwrap_or_default()
 }
 
-fn verdict(rule: &Rule, call: &Call<'_>) -> v1::RuleVerdict {
-    let Call { target, visit, now, .. } = *call;
-    let conditions: Vec<_> = rule
-        .conditions
-        .iter()
+fn verdict<'a>(
+    rule: &Rule,
+    conditions: impl Iterator<Item = &'a Condition>,
+    call: &Call<'_>,
+) -> v1::RuleVerdict {
+    let facts = Facts::of(call.visit, call.now);
+    let conditions: Vec<_> = conditions
         .map(|condition| {
-            let holds = rules::holds(condition, visit, now);
-            let explanation = if holds { String::new() } else { rules::words(condition, visit, now) };
+            let holds = rules::holds(condition, &facts);
+            let explanation = if holds { String::new() } else { rules::words(condition, &facts) };
             v1::ConditionVerdict { holds, explanation }
         })
         .collect();
     let result = if !rule.active {
         RuleResult::Inactive
-    } else if rules::first_failure(rule, visit, now).is_none() {
+    } else if conditions.iter().all(|condition| condition.holds) {
         RuleResult::Fits
     } else {
         RuleResult::DoesNotFit
@@ -218,7 +225,7 @@ fn verdict(rule: &Rule, call: &Call<'_>) -> v1::RuleVerdict {
         name: rule.name.to_string(),
         result: result.into(),
         conditions,
-        url: rules::url_of(rule, target.id, visit).0.to_owned(),
+        url: rules::url_of(rule, call.target.id, call.visit).0.to_owned(),
     }
 }
 

@@ -41,12 +41,13 @@ impl Redirects {
             Shown::Destination(url) => Some(url),
         };
         self.count(Ending::Looked);
-        let title = target.extras.as_deref().filter(|extras| !extras.has_password);
+        let locked = target.extras.as_deref().is_some_and(|extras| extras.has_password);
+        let title = (!locked && !target.title.is_empty()).then_some(&*target.title);
         let url = destination.and_then(|url| url::Url::parse(url).ok());
         let view = pages::PublicPreview {
             destination,
             host: url.as_ref().and_then(url::Url::host_str),
-            title: title.map(|extras| &*extras.title).filter(|title| !title.is_empty()),
+            title,
             created: made_on(target.id),
             short_url: &self.short_url(site, code),
         };
@@ -82,15 +83,16 @@ fn shown(link: &Target, now: Moment) -> Shown<'_> {
         _ if link.max_clicks != 0 => return Shown::Hidden,
         _ => {}
     }
+    let others = &link.addresses;
     let urls = [
-        &link.destination_url,
-        &link.web_url,
-        &link.ios_url,
-        &link.android_url,
-        &link.ios_universal_link,
-        &link.android_app_link,
+        &*link.destination_url,
+        &others.web_url,
+        &others.ios_url,
+        &others.android_url,
+        &others.ios_universal_link,
+        &others.android_app_link,
     ];
-    urls.into_iter().find(|url| !url.is_empty()).map_or(Shown::Hidden, |url| Shown::Destination(url))
+    urls.into_iter().find(|url| !url.is_empty()).map_or(Shown::Hidden, Shown::Destination)
 }
 
 /// Returns the day a link was created on. Its id says when.

@@ -4,31 +4,25 @@ use std::net::IpAddr;
 
 use chrono::{Datelike as _, Days, Timelike as _};
 use ring::digest;
-use url::form_urlencoded;
 
 use super::{
+    facts::Facts,
     software::is_browser,
     visitor::{Platform, Visit},
 };
 use crate::{
-    clicks::referrer_host,
     clock::Moment,
     ids::LinkId,
     links::{Condition, Rule, SystemRange, Targeting, Times},
     pb::v1,
 };
 
-/// Returns the first condition that does not hold, by its place; `None`: the rule fits.
-pub fn first_failure(rule: &Rule, visit: &Visit<'_>, now: Moment) -> Option<usize> {
-    rule.conditions.iter().position(|condition| !holds(condition, visit, now))
-}
-
 /// Says whether a link is for a visitor: whatever it names must hold.
-pub fn is_target(targeting: &Targeting, visit: &Visit<'_>) -> bool {
+pub(super) fn is_target(targeting: &Targeting, facts: &Facts<'_>) -> bool {
     let Targeting { countries, platforms, languages } = targeting;
-    (platforms.is_empty() || platforms.contains(&platform(visit.visitor.platform)))
-        && (languages.is_empty() || likes(visit, languages, None))
-        && (countries.is_empty() || visit.country().is_some_and(|country| countries.contains(&country)))
+    (platforms.is_empty() || platforms.contains(&platform(facts.visit.visitor.platform)))
+        && (languages.is_empty() || likes(facts, languages, None))
+        && (countries.is_empty() || facts.country().is_some_and(|country| countries.contains(&country)))
 }
 
 /// Returns where a visitor whom the rule fits goes, and at which place that is where there are several. Of variants each visitor
@@ -69,35 +63,35 @@ fn ticket(rule: &Rule, link: LinkId, visit: &Visit<'_>) -> u64 {
 }
 
 /// Says whether a condition holds of a visit.
-pub(super) fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bool {
+pub(super) fn holds(condition: &Condition, facts: &Facts<'_>) -> bool {
     match condition {
-        Condition::Platforms(platforms) => platforms.contains(&platform(visit.visitor.platform)),
-        Condition::Languages { languages, min_quality } => likes(visit, languages, *min_quality),
+        Condition::Platforms(platforms) => platforms.contains(&platform(facts.visit.visitor.platform)),
+        Condition::Languages { languages, min_quality } => likes(facts, languages, *min_quality),
         Condition::Dates { start, end } => {
-            start.is_none_or(|start| start <= now) && end.is_none_or(|end| now < end)
+            start.is_none_or(|start| start <= facts.now) && end.is_none_or(|end| facts.now < end)
         }
-        Condition::Times(times) => is_in(*times, now),
-        Condition::Query { name, value } => form_urlencoded::parse(visit.query.as_bytes())
-            .any(|(given, of)| given == **name && value.as_deref().is_none_or(|value| of == value)),
+        Condition::Times(times) => is_in(*times, facts.now),
+        Condition::Query { name, value } => facts
+            .query()
+            .iter()
+            .any(|(given, of)| **given == **name && value.as_deref().is_none_or(|value| of == value)),
         Condition::Referrers(hosts) => {
-            let from = referrer_host(visit.referrer).trim_end_matches('.');
-            hosts.iter().any(|host| covers(host, '.', from, Side::Back))
+            hosts.iter().any(|host| covers(host, '.', facts.referrer(), Side::Back))
         }
-        Condition::Networks(networks) => visit.client.is_some_and(|client| {
-            let client = client.to_canonical();
-            networks.iter().any(|network| network.contains(&client))
-        }),
+        Condition::Networks(networks) => {
+            facts.client.is_some_and(|client| networks.iter().any(|network| network.contains(&client)))
+        }
         Condition::Countries(countries) => {
-            visit.country().is_some_and(|country| countries.contains(&country))
+            facts.country().is_some_and(|country| countries.contains(&country))
         }
         Condition::Regions(regions) => {
-            visit.regions().into_iter().flatten().any(|region| regions.contains(&region))
+            facts.regions().into_iter().flatten().any(|region| regions.contains(&region))
         }
         Condition::Cities(cities) => {
-            visit.city().is_some_and(|city| cities.contains(&city.to_lowercase().into()))
+            facts.city().is_some_and(|city| cities.iter().any(|wanted| **wanted == *city))
         }
         Condition::Systems(ranges) => {
-            let software = visit.software();
+            let software = facts.software();
             ranges.iter().any(|SystemRange { system, min, max }| {
                 let unlimited = min.is_none() && max.is_none();
                 let is_between = software.version.is_some_and(|version| {
@@ -107,21 +101,18 @@ pub(super) fn holds(condition: &Condition, visit: &Visit<'_>, now: Moment) -> bo
                 software.system == *system && (unlimited || is_between)
             })
         }
-        Condition::Devices(devices) => devices.contains(&visit.software().device),
+        Condition::Devices(devices) => devices.contains(&facts.software().device),
         Condition::Browsers(browsers) => {
-            let browser = visit.software().browser;
+            let browser = facts.software().browser;
             browsers.iter().any(|wanted| is_browser(browser, *wanted))
         }
-        Condition::Visitors(history) => visit.was_here(now) == (*history == v1::VisitorHistory::Returning),
+        Condition::Visitors(history) => facts.was_here() == (*history == v1::VisitorHistory::Returning),
     }
 }
 
-fn likes(visit: &Visit<'_>, languages: &[Box<str>], min_quality: Option<u16>) -> bool {
-    // Of most tags nobody needs to know the quality: a link may have many rules that look at languages.
-    named(visit.languages)
-        .filter(|(tag, _)| languages.iter().any(|language| covers(language, '-', tag, Side::Front)))
-        .filter_map(|(_, parameters)| quality(parameters))
-        .any(|quality| quality >= least(visit.languages, min_quality))
+fn likes(facts: &Facts<'_>, languages: &[Box<str>], min_quality: Option<u16>) -> bool {
+    let mut liked = facts.languages().liked(min_quality);
+    liked.any(|tag| languages.iter().any(|language| covers(language, '-', tag, Side::Front)))
 }
 
 /// Returns the platform as the contract names it.
@@ -151,47 +142,6 @@ fn covers(general: &str, separator: char, special: &str, side: Side) -> bool {
     part.eq_ignore_ascii_case(general) && (longer == 0 || edge == Some(&separator))
 }
 
-/// Returns the tags of an Accept-Language header that have at least this quality, or its highest.
-fn liked(header: &str, min_quality: Option<u16>) -> impl Iterator<Item = &str> {
-    let least = least(header, min_quality);
-    tags(header).filter(move |(_, quality)| *quality >= least).map(|(tag, _)| tag)
-}
-
-/// Returns the quality that a tag must have: this, or the highest of the header.
-fn least(header: &str, min_quality: Option<u16>) -> u16 {
-    let best = || match tags(header).next() {
-        // None is higher, and browsers begin with it.
-        Some((_, BEST)) => BEST,
-        _ => tags(header).map(|(_, quality)| quality).max().unwrap_or(0),
-    };
-    min_quality.unwrap_or_else(best).max(1)
-}
-
-/// The highest quality.
-const BEST: u16 = 1000;
-
-/// Returns the tags of an Accept-Language header with their qualities in thousandths. `*` is no language.
-pub(super) fn tags(header: &str) -> impl Iterator<Item = (&str, u16)> {
-    named(header).filter_map(|(tag, parameters)| Some((tag, quality(parameters)?)))
-}
-
-/// Returns the tags of an Accept-Language header with their parameters.
-fn named(header: &str) -> impl Iterator<Item = (&str, &str)> {
-    let parts = header.split(',').map(|part| part.split_once(';').unwrap_or((part, "")));
-    parts.map(|(tag, parameters)| (tag.trim(), parameters)).filter(|(tag, _)| !tag.is_empty() && *tag != "*")
-}
-
-/// Reads the quality of a tag, in thousandths; `None` when it is none.
-fn quality(parameters: &str) -> Option<u16> {
-    if parameters.is_empty() {
-        return Some(BEST);
-    }
-    let mut pieces = parameters.split(';').map(str::trim);
-    let quality = pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
-    let quality = quality.map_or(Some(1.0), |quality| quality.trim().parse::<f32>().ok())?;
-    (0.0..=1.0).contains(&quality).then_some((quality * 1000.0) as u16)
-}
-
 fn is_in(times: Times, now: Moment) -> bool {
     let local = now.with_timezone(&times.zone);
     let minute = local.hour() * 60 + local.minute();
@@ -208,7 +158,8 @@ fn is_in(times: Times, now: Moment) -> bool {
 }
 
 /// Says in words why a condition does not hold of a visit, for people who ask why a link led elsewhere.
-pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
+pub(super) fn words(condition: &Condition, facts: &Facts<'_>) -> String {
+    let Facts { visit, now, .. } = *facts;
     match condition {
         Condition::Platforms(_) => {
             let platform = match visit.visitor.platform {
@@ -219,7 +170,7 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
             format!("the platform is {platform}")
         }
         Condition::Languages { min_quality, .. } => {
-            let liked: Vec<&str> = liked(visit.languages, *min_quality).collect();
+            let liked: Vec<&str> = facts.languages().liked(*min_quality).collect();
             match (liked.as_slice(), min_quality) {
                 ([], None) => "the visitor names no language".to_owned(),
                 ([], Some(quality)) => format!("the visitor names no language of quality {quality} or more"),
@@ -227,7 +178,7 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
                 (liked, Some(_)) => format!("the visitor accepts {}", liked.join(", ")),
             }
         }
-        Condition::Dates { start: Some(start), .. } if now < *start => format!("it begins at {start}"),
+        Condition::Dates { start: Some(start), .. } if facts.now < *start => format!("it begins at {start}"),
         Condition::Dates { .. } => "it has ended".to_owned(),
         Condition::Times(times) => {
             let local = now.with_timezone(&times.zone);
@@ -235,18 +186,18 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
         }
         Condition::Query { name, value: None } => format!("the query has no {name}"),
         Condition::Query { name, value: Some(value) } => format!("the query has no {name} that is {value}"),
-        Condition::Referrers(_) => match referrer_host(visit.referrer) {
+        Condition::Referrers(_) => match facts.referrer() {
             "" => "the visitor comes from no page".to_owned(),
             host => format!("the visitor comes from {host}"),
         },
         Condition::Networks(_) => visit
             .client
             .map_or("the visitor has no address".to_owned(), |client| format!("the address is {client}")),
-        Condition::Countries(_) => match visit.country() {
+        Condition::Countries(_) => match facts.country() {
             Some(country) => format!("the country is {}", country.as_str()),
             None => "the country is not known".to_owned(),
         },
-        Condition::Regions(_) => match visit.regions() {
+        Condition::Regions(_) => match facts.regions() {
             [Some(region), None] => format!("the region is {region}"),
             [Some(region), Some(part)] => format!("the region is {region} and {part}"),
             _ => "the region is not known".to_owned(),
@@ -256,7 +207,7 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
             None => "the city is not known".to_owned(),
         },
         Condition::Systems(ranges) => {
-            let software = visit.software();
+            let software = facts.software();
             let known = ranges.iter().any(|range| range.system == software.system);
             match (system_words(software.system), software.version) {
                 (None, _) => "the operating system is not known".to_owned(),
@@ -265,13 +216,13 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
                 (Some(system), Some(version)) => format!("the operating system is {system} {version}"),
             }
         }
-        Condition::Devices(_) => match visit.software().device {
+        Condition::Devices(_) => match facts.software().device {
             v1::DeviceType::Phone => "the device is a phone".to_owned(),
             v1::DeviceType::Tablet => "the device is a tablet".to_owned(),
             v1::DeviceType::Desktop => "the device is a desktop".to_owned(),
             v1::DeviceType::Unspecified => "the kind of device is not known".to_owned(),
         },
-        Condition::Browsers(_) => match visit.software().browser {
+        Condition::Browsers(_) => match facts.software().browser {
             v1::Browser::Unspecified => "the browser is not known".to_owned(),
             v1::Browser::InApp => "the browser is inside an app that says no name".to_owned(),
             browser => {
@@ -280,7 +231,7 @@ pub fn words(condition: &Condition, visit: &Visit<'_>, now: Moment) -> String {
                 format!("the browser is {}", words.collect::<Vec<_>>().join(" "))
             }
         },
-        Condition::Visitors(_) if visit.was_here(now) => "the visitor followed the link before".to_owned(),
+        Condition::Visitors(_) if facts.was_here() => "the visitor followed the link before".to_owned(),
         Condition::Visitors(_) => "the visitor has not followed the link before".to_owned(),
     }
 }

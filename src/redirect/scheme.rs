@@ -26,7 +26,7 @@ pub fn intent(link: &Target, click: Option<ClickId>, fallback: Option<&str>) -> 
     // The fragment of such a URL is the intent itself.
     let (place, _) = place(link, extras, click);
     let mut url = format!("intent://{place}#Intent;scheme={};", extras.app_scheme);
-    if let Some(package) = package_of(&link.android_url) {
+    if let Some(package) = package_of(&link.addresses.android_url) {
         url.push_str("package=");
         url.push_str(&package);
         url.push(';');
@@ -96,7 +96,7 @@ fn escape(to: &mut String, text: &str, plain: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::links::Decoration;
+    use crate::links::{Decoration, Urls};
 
     const ID: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -105,8 +105,12 @@ mod tests {
             parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let extras = Extras { app_scheme: "myapp".into(), deep_link_path: path.into(), ..Extras::default() };
         Target {
-            destination_url: String::new(),
-            android_url: "https://play.google.com/store/apps/details?id=com.example.app&hl=de".into(),
+            destination_url: "".into(),
+            addresses: Urls {
+                android_url: "https://play.google.com/store/apps/details?id=com.example.app&hl=de".into(),
+                ..Urls::default()
+            }
+            .into(),
             decoration: Some(Box::new(Decoration { parameters, of_campaign, append_click_id })),
             extras: extras.boxed(),
             ..Target::bare()

@@ -18,7 +18,8 @@ use crate::{
     apps::{self, AppApi},
     domains::DomainApi,
     env::Env,
-    links::{LinkApi, ProjectApi, TemplateApi, UtmPresetApi},
+    limits::Limits,
+    links::{Fetch, LinkApi, ProjectApi, TemplateApi, UtmPresetApi},
     outbound::Outbound,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
@@ -73,8 +74,9 @@ impl Services {
 }
 
 /// Lists the services of the contract, one line each.
-fn api_services(env: &Env, outbound: &Outbound) -> Services {
+fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Services {
     let env = || env.clone();
+    let fetch = Fetch { outbound: outbound.clone(), limits: shares.clone() };
     Services { routes: Routes::default(), names: Vec::new() }
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
@@ -85,7 +87,7 @@ fn api_services(env: &Env, outbound: &Outbound) -> Services {
             registered: apps::registered
         })))
         .with(bounded!(AppServiceServer::new(AppApi { env: env() })))
-        .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run })))
+        .with(bounded!(LinkServiceServer::new(LinkApi { env: env(), decide: redirect::dry_run, fetch })))
         .with(bounded!(ProjectServiceServer::new(ProjectApi { env: env() })))
         .with(bounded!(TemplateServiceServer::new(TemplateApi { env: env() })))
         .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
@@ -98,9 +100,9 @@ pub(super) fn router(
     outbound: &Outbound,
     life: &Life,
     health: &Health,
-    limits: Option<&Limiters>,
+    (shares, limits): (&Arc<dyn Limits>, Option<&Limiters>),
 ) -> Router {
-    let services = api_services(env, outbound);
+    let services = api_services(env, outbound, shares);
     let reporter = health.reporter(services.names.clone());
     let services = services.with(bounded!(HealthServer::new(HealthService::from_health_reporter(reporter))));
     // tonic's own fallback would answer every unknown path; ours tells methods from pages.

@@ -135,14 +135,20 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let budgets = Budgets::new(env.clone(), spool.clone());
     let sites = Sites::load(&env).await;
     let history = History::load(&env);
-    let redirects =
-        Redirects::new(env.clone(), resolver.clone(), budgets.clone(), recorder, shares, history.clone());
+    let redirects = Redirects::new(
+        env.clone(),
+        resolver.clone(),
+        budgets.clone(),
+        recorder,
+        shares.clone(),
+        history.clone(),
+    );
 
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
     let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone());
-    let calls = grpc::router(&env, &outbound, &life, &health, limits.as_ref());
+    let calls = grpc::router(&env, &outbound, &life, &health, (&shares, limits.as_ref()));
     door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
     door("api", api, certificates.as_ref()).open(listen::to_router(calls));
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));

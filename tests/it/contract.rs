@@ -93,6 +93,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/ExportImportErrors", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/ExportLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/FetchPreview", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/GetImport", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetQrCode", Who::With(&[LinksRead]), Names::Things),
@@ -311,7 +312,7 @@ impl Fill<'_> {
             | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
-            | "served_hosts" => return None,
+            | "served_hosts" | "logo_url" | "frame_color" => return None,
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())
@@ -703,6 +704,9 @@ async fn what_is_somebody_elses_is_unknown() {
             let fresh = victim.fresh(number).await;
             let message = contract.request(method, &victim.fill_with(&fresh));
             let answer = call(&channel, method, &owner, message).await;
+            if answer.as_ref().is_err_and(was_let_in) {
+                continue;
+            }
             let answer = answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
             if method.contains("/Batch") {
                 let batch = v1::BatchDeleteLinksResponse::decode(answer).expect("a batch");
@@ -749,14 +753,21 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     let key = app.key(&tenant.id, needed).await;
                     let fresh = victim.fresh(number).await;
                     let message = contract.request(method, &victim.fill_with(&fresh));
-                    call(&channel, method, &key, message)
-                        .await
-                        .unwrap_or_else(|status| panic!("{method}: {status:?}"));
+                    match call(&channel, method, &key, message).await {
+                        Ok(_) => {}
+                        Err(status) if was_let_in(&status) => {}
+                        Err(status) => panic!("{method}: {status:?}"),
+                    }
                 }
             }
         }
     })
     .await;
+}
+
+/// Says whether a call failed only because there is nobody at its URL: no test asks the world.
+fn was_let_in(status: &Status) -> bool {
+    reason(status) == "FETCH_FAILED"
 }
 
 /// Whatever comes in, it is the caller's fault and never ours. [`call`] checks the rest.

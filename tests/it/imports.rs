@@ -101,7 +101,8 @@ async fn errors_of(tenant: &Tenant, id: &str) -> String {
     String::from_utf8(text).expect("UTF-8")
 }
 
-async fn export(tenant: &Tenant, format: ExportFormat) -> String {
+/// Returns the whole file of an export.
+pub async fn export(tenant: &Tenant, format: ExportFormat) -> String {
     let request = ExportLinksRequest {
         workspace_id: tenant.id.clone(),
         format: format.into(),

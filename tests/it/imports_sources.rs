@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, fs};
 
 use chrono::DateTime;
 use linkforty::pb::v1::{
-    ImportOutcome, ImportRow, ImportSource, Link, LinkOrder, ListLinksRequest, StartImportRequest,
+    ExportFormat, ImportOutcome, ImportRow, ImportSource, Link, LinkOrder, ListLinksRequest, Og, Platform,
+    StartImportRequest, Utm,
 };
 
 use crate::{
-    imports::{import, start_with},
-    support::{Tenant, on_every_store},
+    imports::{export, import, start_with},
+    support::{App, Store, Tenant, coded, on_every_store, variable},
 };
 
 /// A link as it should be.
@@ -101,9 +102,11 @@ async fn bitly_links_keep_their_codes_titles_tags_and_moments() {
                 &["brot"],
                 "2023-12-24T18:00:00Z",
             ),
+            link("3eeeFFF", "https://example.com/gone", "", &[], "2023-12-23T18:00:00Z"),
         ];
         let links = check(&tenant, ImportSource::Bitly, "bitly.json", &[], &expected).await;
         assert!(links["menu"].active(), "archived links of Bitly lead on");
+        assert!(!links["3eeeFFF"].active(), "deleted ones do not");
     })
     .await;
 }
@@ -112,17 +115,16 @@ async fn bitly_links_keep_their_codes_titles_tags_and_moments() {
 async fn dub_links_keep_their_codes_titles_tags_and_moments() {
     on_every_store(async |app| {
         let tenant = app.tenant().await;
-        let expected = [
-            link(
-                "launch",
-                "https://example.com/launch",
-                "Launch, week 1",
-                &["launch", "eu"],
-                "2024-05-06T07:08:09Z",
-            ),
-            link("handbook", "https://example.com/docs?ref=dub", "", &[], "2023-11-30T23:59:59Z"),
-        ];
-        check(&tenant, ImportSource::Dub, "dub.csv", &[], &expected).await;
+        let launch =
+            |title, tags| link("launch", "https://example.com/launch", title, tags, "2024-05-06T07:08:09Z");
+        let docs = "https://example.com/docs?ref=dub,2";
+        let handbook = || link("handbook", docs, "", &[], "2023-11-30T23:59:59Z");
+        for name in ["dub.csv", "dub-ids.csv"] {
+            check(&tenant, ImportSource::Dub, name, &[], &[launch("", &["launch", "eu"]), handbook()]).await;
+        }
+        let lists = [launch("Launch, \"week 1\"", &["launch", "eu, all"]), handbook()];
+        let links = check(&tenant, ImportSource::Dub, "dub-lists.csv", &[], &lists).await;
+        assert!(links["handbook"].active(), "archived links of Dub lead on");
 
         // The other one has a password that must not be lost unseen.
         let expected = [link(
@@ -146,7 +148,7 @@ async fn shlink_links_keep_their_codes_titles_tags_and_moments() {
         let tenant = app.tenant().await;
         let konzert = "https://example.com/konzert";
         let expected = [
-            link("konzert", konzert, "Konzert im Mai", &["musik", "mai"], "2024-01-15T08:30:00Z"),
+            link("konzert", konzert, "Konzert \"im\" Mai", &["musik", "mai"], "2024-01-15T08:30:00Z"),
             link("x7Kp2", "https://example.com/?q=a,b", "", &[], "2022-07-31T22:00:00Z"),
         ];
         check(&tenant, ImportSource::Shlink, "shlink.csv", &[], &expected).await;
@@ -172,6 +174,8 @@ async fn kutt_links_keep_their_codes_and_moments_and_banned_ones_lead_nowhere() 
         assert_eq!(links["recipes"].description, "Recipes of the week");
         assert_eq!(links["recipes"].expire_time.expect("set").seconds, 1_959_393_906);
         assert!(links["recipes"].active() && !links["closed"].active());
+        let soup = [link("soup", "https://example.com/soup", "", &[], "2021-04-03T10:20:30Z")];
+        check(&tenant, ImportSource::Kutt, "kutt-2.json", &[], &soup).await;
     })
     .await;
 }
@@ -189,6 +193,96 @@ async fn yourls_links_keep_their_codes_titles_and_moments() {
         let (_, links) = imported(&tenant, ImportSource::Yourls, &fixture("yourls-plugin.csv"), &[]).await;
         assert_eq!(links["ozh"].destination_url, "https://example.com/ozh");
         assert_eq!(links["2b"].destination_url, "https://example.com/2b,or%20not");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_linkforty_wrote_it_can_read_for_ever() {
+    let app = App::start(Store::Embedded).await;
+    let tenant = app.tenant().await;
+    let files = [(ExportFormat::Csv, "linkforty.csv"), (ExportFormat::Ndjson, "linkforty.ndjson")];
+    if variable("UPDATE_SNAPSHOT").as_deref() == Some("1") {
+        let spring = Link {
+            title: "Spring, \"the sale\"".into(),
+            description: "First line\nsecond line".into(),
+            tags: vec!["spring".into(), "eu, all".into()],
+            utm: Some(Utm { source: "mail".into(), campaign: "spring".into(), ..Utm::default() }),
+            og: Some(Og { title: "Shoes".into(), ..Og::default() }),
+            deep_link_parameters: [("sku".to_owned(), "=7".to_owned())].into(),
+            max_clicks: 500,
+            ..coded("golden")
+        };
+        let made = [tenant.create(spring).await, tenant.create(coded("plain")).await];
+        for (format, name) in files {
+            let path = format!("{}/tests/it/fixtures/import/{name}", env!("CARGO_MANIFEST_DIR"));
+            fs::write(path, export(&tenant, format).await).expect("writes");
+        }
+        for link in made {
+            tenant.delete(&link.id).await;
+        }
+    }
+    let destination = coded("").destination_url;
+    let destination: &'static str = Box::leak(destination.into_boxed_str());
+    let noon = "2026-11-22T12:00:00Z";
+    let expected = [
+        link("golden", destination, "Spring, \"the sale\"", &["spring", "eu, all"], noon),
+        link("plain", destination, "", &[], noon),
+    ];
+    for (_, name) in files {
+        let links = check(&tenant, ImportSource::Linkforty, name, &[], &expected).await;
+        let golden = &links["golden"];
+        assert_eq!(golden.description, "First line\nsecond line", "{name}");
+        assert_eq!(golden.utm.as_ref().expect("set").campaign, "spring", "{name}");
+        assert_eq!(golden.og.as_ref().expect("set").title, "Shoes", "{name}");
+        assert_eq!(golden.deep_link_parameters["sku"], "=7", "{name}");
+        assert_eq!(golden.max_clicks, 500, "{name}");
+    }
+    // What is written today has the same columns, and perhaps more.
+    let today = export(&tenant, ExportFormat::Csv).await;
+    let columns = |file: &str| -> Vec<String> {
+        let mut reader = csv::Reader::from_reader(file.as_bytes());
+        reader.headers().expect("a header").iter().map(str::to_owned).collect()
+    };
+    let (today, then) =
+        (columns(&today), columns(&String::from_utf8(fixture("linkforty.csv")).expect("text")));
+    assert!(then.iter().all(|column| today.contains(column)), "{then:?} and now {today:?}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn links_of_linkforty_core_keep_all_that_has_a_place_here() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let shoes = "https://example.com/shoes?a=b";
+        let expected = [
+            link("aB3xYz9Q", shoes, "Shoes, \"red\"", &[], "2025-03-04T05:06:07Z"),
+            link("off", "https://example.com/off", "", &[], "2025-02-03T00:00:00Z"),
+        ];
+        let links = check(&tenant, ImportSource::Linkforty, "linkforty-core.json", &[], &expected).await;
+        let shoes = &links["aB3xYz9Q"];
+        assert_eq!(
+            (&*shoes.ios_url, &*shoes.web_url, &*shoes.app_scheme, &*shoes.deep_link_path),
+            ("https://apps.apple.com/app/id1", "https://example.com/web", "shop", "/product/42")
+        );
+        assert!(shoes.android_url.ends_with("?id=com.example"), "{}", shoes.android_url);
+        let utm = shoes.utm.clone().expect("set");
+        assert_eq!((&*utm.source, &*utm.medium, &*utm.campaign), ("mail", "letter", "spring"));
+        let targeting = shoes.targeting.clone().expect("set");
+        assert_eq!(
+            (targeting.countries, targeting.languages),
+            (vec!["DE".into(), "CH".into()], vec!["de".into()])
+        );
+        assert_eq!(targeting.platforms, [i32::from(Platform::Ios), i32::from(Platform::Web)]);
+        let og = shoes.og.clone().expect("set");
+        assert_eq!((&*og.title, &*og.image_url), ("Shoes for you", "https://example.com/shoes.png"));
+        assert_eq!((&*shoes.deep_link_parameters["sku"], &*shoes.deep_link_parameters["n"]), ("42", "7"));
+        assert_eq!(shoes.attribution_window.expect("set").seconds, 86_400);
+        assert_eq!(shoes.expire_time.expect("set").seconds, 1_925_089_445);
+        assert!(shoes.append_click_id && shoes.active() && shoes.template_id.is_empty());
+        let off = &links["off"];
+        assert_eq!((off.active(), &*off.disable_reason), (false, "phishing"));
+        assert_eq!(off.disable_time.expect("set").seconds, 1_748_736_000);
     })
     .await;
 }

@@ -34,6 +34,7 @@ mod lists;
 mod losses;
 mod outbound;
 mod pages;
+mod previews;
 mod qr;
 mod redirect;
 mod returning;

@@ -644,3 +644,25 @@ async fn proxies_of_the_environment_are_not_asked() {
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
     assert_eq!(proxy.connections(), 0);
 }
+
+#[tokio::test]
+async fn pages_are_called_by_https_in_production_whatever_their_urls_say() {
+    let client = client_with("production", &[], Script::of(&[&[INSIDE]]));
+    for (raw, called) in [
+        ("http://shop.com/a?b#c", Ok("https://shop.com/a?b")),
+        ("HTTP://shop.com", Ok("https://shop.com/")),
+        ("https://shop.com/#", Ok("https://shop.com/")),
+        ("http://shop.com:80/", Ok("https://shop.com/")),
+        ("http://shop.com:8080/", Err(Refused::Port(8080))),
+        ("http://127.0.0.1/", Err(Refused::Address(Special::Loopback))),
+        ("ftp://shop.com/", Err(Refused::Scheme)),
+        ("#", Err(Refused::Scheme)),
+    ] {
+        let url = client.page_url(raw);
+        assert_eq!(
+            url.as_ref().map(linkforty::outbound::OutboundUrl::as_str).map_err(|why| *why),
+            called,
+            "{raw}"
+        );
+    }
+}

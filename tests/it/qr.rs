@@ -5,12 +5,16 @@ use std::io::Cursor;
 use http::Method;
 use linkforty::{
     links::timestamp,
-    pb::v1::{GetQrCodeRequest, GetQrCodeResponse, Link, QrErrorLevel, QrFormat, QrStyle},
+    pb::v1::{
+        GetQrCodeRequest, GetQrCodeResponse, Link, QrCaptionPlace, QrErrorLevel, QrFormat, QrFrame, QrStyle,
+    },
     qr::Format,
 };
 use tonic::Status;
 
-use crate::support::{App, Store, Tenant, coded, link, on_every_store, reason};
+use crate::support::{
+    App, Says, Store, Stranger, Tenant, coded, html, link, moved, on_every_store, reason, respond, wrong,
+};
 
 /// Returns what a reader makes of a PNG.
 fn read(file: &[u8]) -> String {
@@ -46,6 +50,9 @@ async fn anybody_gets_the_code_of_a_link_and_it_leads_there() {
         assert_eq!(read(&png.body), "https://go.example.test/spring");
         let large = app.visit("/spring/qr?size=900&color=%23123456&margin=8&level=H").await;
         assert_eq!(read(&large.body), "https://go.example.test/spring");
+        let framed = app.visit("/spring/qr?frame=rounded&framecolor=7a0000").await;
+        assert_eq!(read(&framed.body), "https://go.example.test/spring");
+        assert_ne!(framed.header("etag"), png.header("etag"));
         let svg = app.visit("/spring/qr?format=svg").await;
         assert_eq!(svg.header("content-type"), Format::Svg.content_type());
         assert!(svg.header("content-security-policy").contains("sandbox"));
@@ -121,6 +128,8 @@ async fn codes_that_no_reader_could_make_out_are_refused() {
         "margin=0",
         "format=gif",
         "level=Z",
+        "frame=badge",
+        "framecolor=dddddd",
     ] {
         let refused = app.visit(&format!("/spring/qr?{query}")).await;
         assert_eq!(refused.status, 400, "{query}");
@@ -179,6 +188,86 @@ async fn members_get_codes_with_a_logo_and_a_caption() {
         assert_eq!(reason(&refused), "INVALID_FIELDS");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_logo_comes_from_a_url_and_is_remembered_for_a_while() {
+    let stranger = Stranger::open().await;
+    let app = stranger.guest(&[]).await;
+    let tenant = app.tenant().await;
+    let made = tenant.create(coded("spring")).await;
+    let at = |path: &str| QrStyle { logo_url: stranger.url(path), ..QrStyle::default() };
+    stranger.at("/logo.png", respond("200 OK", "content-type: image/png\r\n", png_of(64, [200, 0, 0])));
+    stranger.at("/moved.png", moved("/logo.png"));
+    let jpeg = include_bytes!("fixtures/logo/baseline.jpg");
+    stranger.at("/logo.jpg", respond("200 OK", "content-type: image/jpeg\r\n", jpeg));
+    let plain = get(&tenant, &made.id, None).await.expect("draws").image;
+    let badge = QrStyle {
+        frame: QrFrame::Badge.into(),
+        frame_color: "#204080".into(),
+        caption: "SCAN ME".into(),
+        caption_place: QrCaptionPlace::Above.into(),
+        error_level: QrErrorLevel::Low.into(),
+        ..at("/logo.png")
+    };
+    for style in
+        [at("/logo.png"), at("/moved.png"), at("/logo.jpg"), badge.clone(), QrStyle { size: 1024, ..badge }]
+    {
+        let drawn = get(&tenant, &made.id, Some(style)).await.expect("draws");
+        assert_eq!(read(&drawn.image), made.short_url);
+        assert_ne!(drawn.image, plain);
+    }
+    let [png, sent_on, again, jpeg] = &*stranger.heard() else { panic!("each once: {:?}", stranger.heard()) };
+    assert!(png.starts_with("GET /logo.png ") && sent_on.starts_with("GET /moved.png "));
+    assert!(again.starts_with("GET /logo.png ") && jpeg.starts_with("GET /logo.jpg "));
+    assert!(png.contains("accept: image/png,image/jpeg\r\n"), "{png}");
+    app.clock.advance(chrono::Duration::minutes(11));
+    get(&tenant, &made.id, Some(at("/logo.png"))).await.expect("draws");
+    assert_eq!(stranger.heard().len(), 5, "looked at anew");
+    let other = app.another_tenant().await;
+    let theirs = other.create(coded("theirs")).await;
+    get(&other, &theirs.id, Some(at("/logo.png"))).await.expect("draws");
+    assert_eq!(stranger.heard().len(), 6, "nobody learns what others fetched");
+
+    stranger.at("/page", html("<title>no picture</title>"));
+    stranger.at(
+        "/svg",
+        respond("200 OK", "content-type: image/svg+xml\r\n", "<svg xmlns='http://www.w3.org/2000/svg'/>"),
+    );
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\n\r\n\x89PNG".to_vec();
+    stranger.at("/endless", Says::WithoutEnd(head, vec![0; 64 * 1024]));
+    stranger.at("/wide", respond("200 OK", "", wide_png()));
+    stranger.at("/inside", moved("http://169.254.169.254/logo.png"));
+    for (path, expected) in [
+        ("/page", "FETCH_UNREADABLE"),
+        ("/svg", "FETCH_UNREADABLE"),
+        ("/wide", "FETCH_UNREADABLE"),
+        ("/none", "FETCH_STATUS"),
+        ("/endless", "FETCH_TOO_LARGE"),
+        ("/inside", "FETCH_REFUSED"),
+    ] {
+        let refused = get(&tenant, &made.id, Some(at(path))).await.expect_err(path);
+        assert_eq!(reason(&refused), expected, "{path}: {refused:?}");
+    }
+    let inside = QrStyle { logo_url: "http://127.0.0.1/logo.png".into(), ..QrStyle::default() };
+    let refused = get(&tenant, &made.id, Some(inside)).await.expect_err("inside");
+    assert_eq!(wrong(&refused), ["style.logo_url"]);
+    let both = QrStyle { logo: png_of(8, [0; 3]).into(), ..at("/logo.png") };
+    let refused = get(&tenant, &made.id, Some(both)).await.expect_err("which one");
+    assert_eq!(wrong(&refused), ["style.logo_url"]);
+    let before = stranger.heard().len();
+    let unknown = get(&tenant, &theirs.id, Some(at("/logo.jpg"))).await.expect_err("somebody else's");
+    assert_eq!((&*reason(&unknown), stranger.heard().len()), ("NOT_FOUND", before));
+    app.stop().await;
+}
+
+/// A PNG whose header says that it has 40,000 by 40,000 pixels.
+fn wide_png() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 40_000, 40_000);
+    encoder.set_color(png::ColorType::Rgb);
+    drop(encoder.write_header().expect("memory takes every header"));
+    file
 }
 
 fn png_of(side: u32, colour: [u8; 3]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use super::entry::Entry;
 pub const LISTS: &[&str] = &["links"];
 
 /// Reads a link. Bitly shows one with a back-half of its own under a code that nobody chose; what was printed is the former.
-/// Archived links of Bitly lead on, and so they do here.
+/// Archived links of Bitly lead on, and so they do here; those that were deleted there lead nowhere.
 pub fn read(entry: &mut Entry) {
     entry.destination(&["longurl"]);
     let chosen = entry.text_of_first(&["custombitlinks"]);
@@ -17,4 +17,9 @@ pub fn read(entry: &mut Entry) {
     entry.title(&["title"]);
     entry.tags(&["tags"], &[',', '|']);
     entry.made(&["createdat", "created"]);
+    if entry.flag(&["isdeleted"]) {
+        let row = entry.row();
+        row.link.active = Some(false);
+        row.fields.insert("active".to_owned());
+    }
 }

@@ -5,8 +5,12 @@ use super::entry::Entry;
 /// The members that hold the links of an answer, which is a bare list.
 pub const LISTS: &[&str] = &["links"];
 
+/// What stands in cells of Dub's CSV where there is nothing.
+const NOTHING: &[&str] = &["null", "undefined"];
+
 /// Reads a link. Campaign parameters stand in Dub's URLs already. Archived links lead on there, and so they do here.
 pub fn read(entry: &mut Entry) {
+    entry.without(NOTHING);
     entry.destination(&["url", "destinationurl"]);
     entry.code(&["key"]);
     entry.code_of_url(&["shortlink", "link"]);

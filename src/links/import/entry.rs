@@ -69,6 +69,15 @@ impl Entry {
         self.wrong.into_result(self.row)
     }
 
+    /// Makes cells empty that say so in words.
+    pub fn without(&mut self, nothing: &[&str]) {
+        for value in self.members.0.values_mut() {
+            if value.as_str().is_some_and(|text| nothing.contains(&text)) {
+                *value = Value::Null;
+            }
+        }
+    }
+
     fn value(&self, names: &[&str]) -> Option<&Value> {
         names.iter().find_map(|name| self.members.0.get(*name))
     }
@@ -88,6 +97,19 @@ impl Entry {
     pub fn text_of_first(&self, names: &[&str]) -> Option<String> {
         let first = self.value(names)?.as_array()?.first()?.as_str()?;
         (!first.is_empty()).then(|| first.to_owned())
+    }
+
+    /// Returns the texts of a list.
+    pub fn texts(&self, names: &[&str]) -> Vec<String> {
+        let list = self.value(names).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Returns the members of an object, by their own names, as texts.
+    pub fn pairs(&self, names: &[&str]) -> Vec<(String, String)> {
+        let object = self.value(names).and_then(Value::as_object).into_iter().flatten();
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        object.map(|(name, value)| (name.clone(), text(value))).collect()
     }
 
     /// Says whether something is so; what is not said is not so.
@@ -144,10 +166,13 @@ impl Entry {
         self.row.link.description = self.text(names).unwrap_or_default();
     }
 
-    /// Reads tags: a list of texts or of objects with names, or a text with separators.
+    /// Reads tags: a list of texts or of objects with names, also as JSON in a cell, or a text with separators.
     pub fn tags(&mut self, names: &[&str], separators: &[char]) {
         self.has("tags", names);
-        let tags = match self.value(names) {
+        let value = self.value(names);
+        let written = value.and_then(Value::as_str).filter(|text| text.starts_with('['));
+        let written = written.and_then(|text| serde_json::from_str(text).ok());
+        let tags = match written.as_ref().or(value) {
             Some(Value::Array(list)) => list.iter().filter_map(tag).map(str::to_owned).collect(),
             Some(Value::String(text)) => text.split(separators).map(|tag| tag.trim().to_owned()).collect(),
             _ => Vec::new(),

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `split.rs` `json.rs` | from bytes to records; pure |
-//! | `bitly.rs` `dub.rs` `shlink.rs` `kutt.rs` `yourls.rs` `table.rs` `entry.rs` | from a record to a link, one file for each tool; pure |
+//! | `bitly.rs` `dub.rs` `shlink.rs` `kutt.rs` `yourls.rs` `forty_core.rs` `table.rs` `entry.rs` | from a record to a link, one file for each tool; pure |
 //! | `fate.rs` | what becomes of it; pure |
 //! | `step.rs` `store.rs` | up to 1,000 rows in one transaction |
 //! | `stream.rs` `wire.rs` | many steps in one call, and the messages |
@@ -17,6 +17,7 @@ mod dub;
 mod entry;
 mod errors;
 mod fate;
+mod forty_core;
 mod json;
 mod kutt;
 mod shlink;

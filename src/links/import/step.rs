@@ -11,7 +11,7 @@ use super::{
     Terms, Where, bitly, dub,
     entry::{Entry, Members, Row},
     fate::{Fate, decide},
-    kutt, shlink,
+    forty_core, kutt, shlink,
     split::{self, Cut, Part, Record},
     store, table, unknown, yourls,
 };
@@ -143,6 +143,7 @@ pub fn of_source(record: &Record, columns: &[String], terms: &Terms) -> Result<R
     let map = &terms.0.column_map;
     let read = match terms.source() {
         _ if !map.is_empty() => return table::read(record, columns, map),
+        ImportSource::Linkforty if forty_core::is_one(record) => forty_core::read,
         ImportSource::Linkforty | ImportSource::Csv | ImportSource::Unspecified => {
             return table::read(record, columns, map);
         }

@@ -18,7 +18,7 @@ impl Code {
     /// Draws `text`; `None` when it is too long for any code.
     pub(super) fn draw(text: &str) -> Option<Self> {
         let grid = Grid::of(text, Level::Medium)?;
-        Some(Self { side: grid.side() + 2 * QUIET, path: grid.path(QUIET, 1) })
+        Some(Self { side: grid.side() + 2 * QUIET, path: grid.path((QUIET, QUIET), 1) })
     }
 }
 

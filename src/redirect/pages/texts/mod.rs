@@ -8,7 +8,7 @@ mod fr;
 mod ja;
 mod pt;
 
-use crate::redirect::rules::tags;
+use crate::redirect::languages::tags;
 
 /// Every language there is. The first is for visitors who like none of them.
 static LANGUAGES: [&Texts; 6] = [&en::TEXTS, &de::TEXTS, &fr::TEXTS, &es::TEXTS, &pt::TEXTS, &ja::TEXTS];

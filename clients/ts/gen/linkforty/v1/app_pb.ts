@@ -304,7 +304,7 @@ export type QueryItemPattern = Message<"linkforty.v1.QueryItemPattern"> & {
   name: string;
 
   /**
-   * The pattern of its value, at most 500 characters; empty: it has none.
+   * The pattern of its value, at most 500 characters. Empty: it has none; Apple alone.
    *
    * @generated from field: string value = 2;
    */
@@ -368,8 +368,11 @@ export const AndroidAppSchema: GenMessage<AndroidApp> = /*@__PURE__*/
 /**
  * A pattern of URLs as Android reads it (`dynamic_app_link_components`): a URL matches when all that is set matches. In
  * patterns `*` stands for any number of characters, `?` for one and `?*` for at least one; they are compared with the
- * URL's parts percent-decoded, and case counts. At most 500 characters each, none of them a control character. At least
- * one of `path`, `query_items` and `fragment` must be set.
+ * URL's parts percent-decoded, and case counts. 1 to 500 characters each, none of them a control character. At least
+ * one of `path`, `query_items` and `fragment` must be set. What a URL does not have matches no pattern, not even `*`.
+ *
+ * Devices do not try twice: in a pattern with more than one `*` at its end, `*` takes everything before the first of the character behind it, so
+ * that `/*\/page` does not match `/a/b/page`; a dot then stands for any character. MatchAppLink says what they make of a URL.
  *
  * @generated from message linkforty.v1.AndroidComponent
  */
@@ -382,8 +385,8 @@ export type AndroidComponent = Message<"linkforty.v1.AndroidComponent"> & {
   path?: string | undefined;
 
   /**
-   * Items of the query, at most 20, each name once. One item of that name in the URL must match; one that is not there
-   * does not.
+   * Items of the query, at most 20, each name once. One item of that name in the URL must match; one that is not there, or
+   * that has no `=`, does not. Values must not be empty.
    *
    * @generated from field: repeated linkforty.v1.QueryItemPattern query_items = 2;
    */

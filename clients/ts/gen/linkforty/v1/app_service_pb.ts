@@ -671,7 +671,7 @@ export const AppService: GenService<{
   },
   /**
    * Says whether a URL opens the workspace's apps, on each of their platforms, and which component decides, by the
-   * published rules of Apple and Android and the apps as they are stored. Whether an app is installed and lists the host
+   * published rules of Apple (iOS 13 and later) and what Android 15 makes of its own, and the apps as they are stored. Whether an app is installed and lists the host
    * in its entitlements or its manifest only the device knows. Needs `apps.read`. Changes nothing.
    *
    * @generated from rpc linkforty.v1.AppService.MatchAppLink

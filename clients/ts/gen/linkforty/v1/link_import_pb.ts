@@ -629,7 +629,8 @@ export enum ImportSource {
   CSV = 1,
 
   /**
-   * What ExportLinks writes, as CSV or NDJSON.
+   * What ExportLinks writes, as CSV or NDJSON; or what the API of LinkForty Core says of links, `GET /api/links`, whose templates and
+   * projects are not taken along.
    *
    * @generated from enum value: IMPORT_SOURCE_LINKFORTY = 2;
    */
@@ -637,15 +638,15 @@ export enum ImportSource {
 
   /**
    * Bitly: the answers of its API, `GET /v4/groups/{guid}/bitlinks`, one after the other in one file, or a CSV with the
-   * same names: `link`, `long_url`, `title`, `created_at`, `archived`, `tags`.
+   * same names: `link`, `long_url`, `title`, `created_at`, `archived`, `is_deleted`, `tags`. Deleted links become inactive.
    *
    * @generated from enum value: IMPORT_SOURCE_BITLY = 3;
    */
   BITLY = 3,
 
   /**
-   * Dub: the CSV of its export (`Short link`, `Destination URL`, `Title`, `Created at`, `Tags`, `Archived`...), or the answers of
-   * its API, `GET /links`.
+   * Dub: the CSV of its export (`Short link`, `Destination URL`, `Title`, `Created at`, `Tags`, `Archived`..., in older versions `link`,
+   * `url`, `createdAt`...), or the answers of its API, `GET /links`. Cells that say `null` are empty.
    *
    * @generated from enum value: IMPORT_SOURCE_DUB = 4;
    */
@@ -667,7 +668,7 @@ export enum ImportSource {
   KUTT = 6,
 
   /**
-   * YOURLS: its table of links as CSV (`keyword`, `url`, `title`, `timestamp`), the CSV of its plugin for exports (`source`,
+   * YOURLS: its table of links as CSV (`keyword`, `url`, `title`, `timestamp`; NULL is nothing), the CSV of its plugin for exports (`source`,
    * `target`), or the answer of its API, `action=stats`.
    *
    * @generated from enum value: IMPORT_SOURCE_YOURLS = 7;

@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/link_service.proto.
  */
 export const file_linkforty_v1_link_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi8AEKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIEhYKDnJldXNlX2V4aXN0aW5nGAYgASgIEisKCmNvZGVfc3R5bGUYByABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYCCABKAkiRgoSQ3JlYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIOCgZyZXVzZWQYAiABKAgiNwoOR2V0TGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkiMwoPR2V0TGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayLIAgoKTGlua0ZpbHRlchITCgZhY3RpdmUYASABKAhIAIgBARIxCg1jcmVhdGVkX2FmdGVyGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgEIAMoCRISCgpwcm9qZWN0X2lkGAUgASgJEhMKC3RlbXBsYXRlX2lkGAYgASgJEi0KCGFyY2hpdmVkGAcgASgOMhsubGlua2ZvcnR5LnYxLkFyY2hpdmVkTGlua3MSEwoLZXh0ZXJuYWxfaWQYCCABKAkSGAoQZXh0ZXJuYWxfdXNlcl9pZBgJIAEoCRIOCgZzb3VyY2UYCiABKAkSDgoGZG9tYWluGAsgASgJQgkKB19hY3RpdmUisQEKEExpc3RMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEigKBmZpbHRlchgEIAEoCzIYLmxpbmtmb3J0eS52MS5MaW5rRmlsdGVyEg4KBnNlYXJjaBgFIAEoCRImCgVvcmRlchgGIAEoDjIXLmxpbmtmb3J0eS52MS5MaW5rT3JkZXIiTwoRTGlzdExpbmtzUmVzcG9uc2USIQoFbGlua3MYASADKAsyEi5saW5rZm9ydHkudjEuTGluaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkixQEKEVVwZGF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgGIAEoCCI2ChJVcGRhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIlwKEURlbGV0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSIUChJEZWxldGVMaW5rUmVzcG9uc2UigwEKFER1cGxpY2F0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhIKCnNob3J0X2NvZGUYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCRIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCI5ChVEdXBsaWNhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIlsKD0FkZEFsaWFzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRINCgVhbGlhcxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjQKEEFkZEFsaWFzUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIl4KElJlbW92ZUFsaWFzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRINCgVhbGlhcxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjcKE1JlbW92ZUFsaWFzUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIr0BCgxMaW5rUmV2aXNpb24SEAoIcmV2aXNpb24YASABKAMSLwoLY2hhbmdlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKB3VzZXJfaWQYAyABKAlIABIUCgphcGlfa2V5X2lkGAQgASgJSAASFgoOY2hhbmdlZF9maWVsZHMYBSADKAkSIAoEbGluaxgGIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rQgcKBWFjdG9yImgKGExpc3RMaW5rUmV2aXNpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJjChlMaXN0TGlua1JldmlzaW9uc1Jlc3BvbnNlEi0KCXJldmlzaW9ucxgBIAMoCzIaLmxpbmtmb3J0eS52MS5MaW5rUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIncKGlJlc3RvcmVMaW5rUmV2aXNpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhAKCHJldmlzaW9uGAMgASgDEgwKBGV0YWcYBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCSI/ChtSZXN0b3JlTGlua1JldmlzaW9uUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIrgBCgpMaW5rUmVwb3J0EgoKAmlkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEgoKc2hvcnRfY29kZRgDIAEoCRImCgRraW5kGAQgASgOMhgubGlua2ZvcnR5LnYxLlJlcG9ydEtpbmQSDwoHZGV0YWlscxgFIAEoCRIPCgdjb250YWN0GAYgASgJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJmChZMaXN0TGlua1JlcG9ydHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl0KF0xpc3RMaW5rUmVwb3J0c1Jlc3BvbnNlEikKB3JlcG9ydHMYASADKAsyGC5saW5rZm9ydHkudjEuTGlua1JlcG9ydBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiaQoPQmF0Y2hMaW5rUmVzdWx0EiIKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGlua0gAEigKBWVycm9yGAIgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCKbAQoXQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiEKBWxpbmtzGAIgAygLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIm0KGEJhdGNoQ3JlYXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFIl8KCkxpbmtVcGRhdGUSIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayKjAQoXQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEikKB3VwZGF0ZXMYAiADKAsyGC5saW5rZm9ydHkudjEuTGlua1VwZGF0ZRISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgibQoYQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUibAoXQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhAKCGxpbmtfaWRzGAIgAygJEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJtChhCYXRjaERlbGV0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSKkAQoSRXhwb3J0TGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIqCgZmb3JtYXQYAiABKA4yGi5saW5rZm9ydHkudjEuRXhwb3J0Rm9ybWF0EigKBmZpbHRlchgDIAEoCzIYLmxpbmtmb3J0eS52MS5MaW5rRmlsdGVyEg4KBnNlYXJjaBgEIAEoCRISCgpwYWdlX3Rva2VuGAUgASgJIksKE0V4cG9ydExpbmtzUmVzcG9uc2USDAoEZGF0YRgBIAEoDBINCgVsaW5rcxgCIAEoBRIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkingIKElJlc29sdmVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIOCgZkb21haW4YAyABKAkSEgoKc2hvcnRfY29kZRgEIAEoCRIRCglzaG9ydF91cmwYBSABKAkSIAoEZWRpdBgGIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEi0KCWVkaXRfbWFzaxgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSLwoHdmlzaXRvchgIIAEoCzIeLmxpbmtmb3J0eS52MS5EZXNjcmliZWRWaXNpdG9yEigKBHRpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkMKE1Jlc29sdmVMaW5rUmVzcG9uc2USLAoKcmVzb2x1dGlvbhgBIAEoCzIYLmxpbmtmb3J0eS52MS5SZXNvbHV0aW9uKlkKCUNvZGVTdHlsZRIaChZDT0RFX1NUWUxFX1VOU1BFQ0lGSUVEEAASFAoQQ09ERV9TVFlMRV9TSE9SVBABEhoKFkNPREVfU1RZTEVfVU5HVUVTU0FCTEUQAiqjAQoJTGlua09yZGVyEhoKFkxJTktfT1JERVJfVU5TUEVDSUZJRUQQABIfChtMSU5LX09SREVSX0NSRUFURV9USU1FX0RFU0MQARIeChpMSU5LX09SREVSX0NSRUFURV9USU1FX0FTQxACEh8KG0xJTktfT1JERVJfQ0xJQ0tfQ09VTlRfREVTQxADEhgKFExJTktfT1JERVJfVElUTEVfQVNDEAQqgAEKDUFyY2hpdmVkTGlua3MSHgoaQVJDSElWRURfTElOS1NfVU5TUEVDSUZJRUQQABIZChVBUkNISVZFRF9MSU5LU19ISURERU4QARIXChNBUkNISVZFRF9MSU5LU19PTkxZEAISGwoXQVJDSElWRURfTElOS1NfSU5DTFVERUQQAyqiAQoKUmVwb3J0S2luZBIbChdSRVBPUlRfS0lORF9VTlNQRUNJRklFRBAAEhgKFFJFUE9SVF9LSU5EX1BISVNISU5HEAESFwoTUkVQT1JUX0tJTkRfTUFMV0FSRRACEhQKEFJFUE9SVF9LSU5EX1NQQU0QAxIXChNSRVBPUlRfS0lORF9DT05URU5UEAQSFQoRUkVQT1JUX0tJTkRfT1RIRVIQBTKbDwoLTGlua1NlcnZpY2USTwoKQ3JlYXRlTGluaxIfLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5DcmVhdGVMaW5rUmVzcG9uc2USRgoHR2V0TGluaxIcLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVxdWVzdBodLmxpbmtmb3J0eS52MS5HZXRMaW5rUmVzcG9uc2USTAoJTGlzdExpbmtzEh4ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1JlcXVlc3QaHy5saW5rZm9ydHkudjEuTGlzdExpbmtzUmVzcG9uc2USTwoKVXBkYXRlTGluaxIfLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5VcGRhdGVMaW5rUmVzcG9uc2USTwoKRGVsZXRlTGluaxIfLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVxdWVzdBogLmxpbmtmb3J0eS52MS5EZWxldGVMaW5rUmVzcG9uc2USWAoNRHVwbGljYXRlTGluaxIiLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVxdWVzdBojLmxpbmtmb3J0eS52MS5EdXBsaWNhdGVMaW5rUmVzcG9uc2USSQoIQWRkQWxpYXMSHS5saW5rZm9ydHkudjEuQWRkQWxpYXNSZXF1ZXN0Gh4ubGlua2ZvcnR5LnYxLkFkZEFsaWFzUmVzcG9uc2USUgoLUmVtb3ZlQWxpYXMSIC5saW5rZm9ydHkudjEuUmVtb3ZlQWxpYXNSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLlJlbW92ZUFsaWFzUmVzcG9uc2USZAoRTGlzdExpbmtSZXZpc2lvbnMSJi5saW5rZm9ydHkudjEuTGlzdExpbmtSZXZpc2lvbnNSZXF1ZXN0GicubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmV2aXNpb25zUmVzcG9uc2USagoTUmVzdG9yZUxpbmtSZXZpc2lvbhIoLmxpbmtmb3J0eS52MS5SZXN0b3JlTGlua1JldmlzaW9uUmVxdWVzdBopLmxpbmtmb3J0eS52MS5SZXN0b3JlTGlua1JldmlzaW9uUmVzcG9uc2USXgoPTGlzdExpbmtSZXBvcnRzEiQubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmVwb3J0c1JlcXVlc3QaJS5saW5rZm9ydHkudjEuTGlzdExpbmtSZXBvcnRzUmVzcG9uc2USYQoQQmF0Y2hDcmVhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaENyZWF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hVcGRhdGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaFVwZGF0ZUxpbmtzUmVzcG9uc2USYQoQQmF0Y2hEZWxldGVMaW5rcxIlLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5CYXRjaERlbGV0ZUxpbmtzUmVzcG9uc2USUgoLU3RhcnRJbXBvcnQSIC5saW5rZm9ydHkudjEuU3RhcnRJbXBvcnRSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLlN0YXJ0SW1wb3J0UmVzcG9uc2USVgoLSW1wb3J0TGlua3MSIC5saW5rZm9ydHkudjEuSW1wb3J0TGlua3NSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkltcG9ydExpbmtzUmVzcG9uc2UoATABElIKC0ltcG9ydENodW5rEiAubGlua2ZvcnR5LnYxLkltcG9ydENodW5rUmVxdWVzdBohLmxpbmtmb3J0eS52MS5JbXBvcnRDaHVua1Jlc3BvbnNlEkwKCUdldEltcG9ydBIeLmxpbmtmb3J0eS52MS5HZXRJbXBvcnRSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkdldEltcG9ydFJlc3BvbnNlEmkKEkV4cG9ydEltcG9ydEVycm9ycxInLmxpbmtmb3J0eS52MS5FeHBvcnRJbXBvcnRFcnJvcnNSZXF1ZXN0GigubGlua2ZvcnR5LnYxLkV4cG9ydEltcG9ydEVycm9yc1Jlc3BvbnNlMAESVAoLRXhwb3J0TGlua3MSIC5saW5rZm9ydHkudjEuRXhwb3J0TGlua3NSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkV4cG9ydExpbmtzUmVzcG9uc2UwARJMCglHZXRRckNvZGUSHi5saW5rZm9ydHkudjEuR2V0UXJDb2RlUmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXRRckNvZGVSZXNwb25zZRJSCgtSZXNvbHZlTGluaxIgLmxpbmtmb3J0eS52MS5SZXNvbHZlTGlua1JlcXVlc3QaIS5saW5rZm9ydHkudjEuUmVzb2x2ZUxpbmtSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_link_export, file_linkforty_v1_link_import, file_linkforty_v1_qr_code, file_linkforty_v1_resolution]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvbGlua19zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEihwIKEUNyZWF0ZUxpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIgCgRsaW5rGAIgASgLMhIubGlua2ZvcnR5LnYxLkxpbmsSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIEhYKDnJldXNlX2V4aXN0aW5nGAYgASgIEisKCmNvZGVfc3R5bGUYByABKA4yFy5saW5rZm9ydHkudjEuQ29kZVN0eWxlEhUKDXV0bV9wcmVzZXRfaWQYCCABKAkSFQoNZmV0Y2hfcHJldmlldxgJIAEoCCJ2ChJDcmVhdGVMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rEg4KBnJldXNlZBgCIAEoCBIuCg1wcmV2aWV3X2Vycm9yGAMgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvciI4ChNGZXRjaFByZXZpZXdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRILCgN1cmwYAiABKAkiPgoURmV0Y2hQcmV2aWV3UmVzcG9uc2USJgoHcHJldmlldxgBIAEoCzIVLmxpbmtmb3J0eS52MS5QcmV2aWV3IncKB1ByZXZpZXcSDQoFdGl0bGUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSEQoJaW1hZ2VfdXJsGAMgASgJEhEKCXNpdGVfbmFtZRgEIAEoCRIVCg1jYW5vbmljYWxfdXJsGAUgASgJEgsKA3VybBgGIAEoCSI3Cg5HZXRMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCSIzCg9HZXRMaW5rUmVzcG9uc2USIAoEbGluaxgBIAEoCzISLmxpbmtmb3J0eS52MS5MaW5rIsgCCgpMaW5rRmlsdGVyEhMKBmFjdGl2ZRgBIAEoCEgAiAEBEjEKDWNyZWF0ZWRfYWZ0ZXIYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0YWdzGAQgAygJEhIKCnByb2plY3RfaWQYBSABKAkSEwoLdGVtcGxhdGVfaWQYBiABKAkSLQoIYXJjaGl2ZWQYByABKA4yGy5saW5rZm9ydHkudjEuQXJjaGl2ZWRMaW5rcxITCgtleHRlcm5hbF9pZBgIIAEoCRIYChBleHRlcm5hbF91c2VyX2lkGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIOCgZkb21haW4YCyABKAlCCQoHX2FjdGl2ZSKxAQoQTGlzdExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSKAoGZmlsdGVyGAQgASgLMhgubGlua2ZvcnR5LnYxLkxpbmtGaWx0ZXISDgoGc2VhcmNoGAUgASgJEiYKBW9yZGVyGAYgASgOMhcubGlua2ZvcnR5LnYxLkxpbmtPcmRlciJPChFMaXN0TGlua3NSZXNwb25zZRIhCgVsaW5rcxgBIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLcAQoRVXBkYXRlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiAKBGxpbmsYAiABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAYgASgIEhUKDWZldGNoX3ByZXZpZXcYByABKAgiZgoSVXBkYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIuCg1wcmV2aWV3X2Vycm9yGAIgASgLMhcubGlua2ZvcnR5LnYxLkl0ZW1FcnJvciJcChFEZWxldGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiFAoSRGVsZXRlTGlua1Jlc3BvbnNlIoMBChREdXBsaWNhdGVMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRISCgpzaG9ydF9jb2RlGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSHAoUaWdub3JlX2ZhaWxpbmdfdGVzdHMYBSABKAgiOQoVRHVwbGljYXRlTGlua1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJbCg9BZGRBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI0ChBBZGRBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayJeChJSZW1vdmVBbGlhc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDQoFYWxpYXMYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSI3ChNSZW1vdmVBbGlhc1Jlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK9AQoMTGlua1JldmlzaW9uEhAKCHJldmlzaW9uGAEgASgDEi8KC2NoYW5nZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgd1c2VyX2lkGAMgASgJSAASFAoKYXBpX2tleV9pZBgEIAEoCUgAEhYKDmNoYW5nZWRfZmllbGRzGAUgAygJEiAKBGxpbmsYBiABKAsyEi5saW5rZm9ydHkudjEuTGlua0IHCgVhY3RvciJoChhMaXN0TGlua1JldmlzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYwoZTGlzdExpbmtSZXZpc2lvbnNSZXNwb25zZRItCglyZXZpc2lvbnMYASADKAsyGi5saW5rZm9ydHkudjEuTGlua1JldmlzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ3ChpSZXN0b3JlTGlua1JldmlzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRldGFnGAQgASgJEhIKCnJlcXVlc3RfaWQYBSABKAkiPwobUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluayK4AQoKTGlua1JlcG9ydBIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEhIKCnNob3J0X2NvZGUYAyABKAkSJgoEa2luZBgEIAEoDjIYLmxpbmtmb3J0eS52MS5SZXBvcnRLaW5kEg8KB2RldGFpbHMYBSABKAkSDwoHY29udGFjdBgGIAEoCRIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZgoWTGlzdExpbmtSZXBvcnRzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJdChdMaXN0TGlua1JlcG9ydHNSZXNwb25zZRIpCgdyZXBvcnRzGAEgAygLMhgubGlua2ZvcnR5LnYxLkxpbmtSZXBvcnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImkKD0JhdGNoTGlua1Jlc3VsdBIiCgRsaW5rGAEgASgLMhIubGlua2ZvcnR5LnYxLkxpbmtIABIoCgVlcnJvchgCIAEoCzIXLmxpbmtmb3J0eS52MS5JdGVtRXJyb3JIAEIICgZyZXN1bHQimwEKF0JhdGNoQ3JlYXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIhCgVsaW5rcxgCIAMoCzISLmxpbmtmb3J0eS52MS5MaW5rEhIKCnJlcXVlc3RfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBIcChRpZ25vcmVfZmFpbGluZ190ZXN0cxgFIAEoCCJtChhCYXRjaENyZWF0ZUxpbmtzUmVzcG9uc2USLgoHcmVzdWx0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5CYXRjaExpbmtSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJfCgpMaW5rVXBkYXRlEiAKBGxpbmsYASABKAsyEi5saW5rZm9ydHkudjEuTGluaxIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siowEKF0JhdGNoVXBkYXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIpCgd1cGRhdGVzGAIgAygLMhgubGlua2ZvcnR5LnYxLkxpbmtVcGRhdGUSEgoKcmVxdWVzdF9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhwKFGlnbm9yZV9mYWlsaW5nX3Rlc3RzGAUgASgIIm0KGEJhdGNoVXBkYXRlTGlua3NSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnYxLkJhdGNoTGlua1Jlc3VsdBIRCglzdWNjZWVkZWQYAiABKAUSDgoGZmFpbGVkGAMgASgFImwKF0JhdGNoRGVsZXRlTGlua3NSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRISCgpyZXF1ZXN0X2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgibQoYQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5saW5rZm9ydHkudjEuQmF0Y2hMaW5rUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUipAEKEkV4cG9ydExpbmtzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKgoGZm9ybWF0GAIgASgOMhoubGlua2ZvcnR5LnYxLkV4cG9ydEZvcm1hdBIoCgZmaWx0ZXIYAyABKAsyGC5saW5rZm9ydHkudjEuTGlua0ZpbHRlchIOCgZzZWFyY2gYBCABKAkSEgoKcGFnZV90b2tlbhgFIAEoCSJLChNFeHBvcnRMaW5rc1Jlc3BvbnNlEgwKBGRhdGEYASABKAwSDQoFbGlua3MYAiABKAUSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJIp4CChJSZXNvbHZlTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSDgoGZG9tYWluGAMgASgJEhIKCnNob3J0X2NvZGUYBCABKAkSEQoJc2hvcnRfdXJsGAUgASgJEiAKBGVkaXQYBiABKAsyEi5saW5rZm9ydHkudjEuTGluaxItCgllZGl0X21hc2sYByABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KB3Zpc2l0b3IYCCABKAsyHi5saW5rZm9ydHkudjEuRGVzY3JpYmVkVmlzaXRvchIoCgR0aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJDChNSZXNvbHZlTGlua1Jlc3BvbnNlEiwKCnJlc29sdXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuUmVzb2x1dGlvbipZCglDb2RlU3R5bGUSGgoWQ09ERV9TVFlMRV9VTlNQRUNJRklFRBAAEhQKEENPREVfU1RZTEVfU0hPUlQQARIaChZDT0RFX1NUWUxFX1VOR1VFU1NBQkxFEAIqowEKCUxpbmtPcmRlchIaChZMSU5LX09SREVSX1VOU1BFQ0lGSUVEEAASHwobTElOS19PUkRFUl9DUkVBVEVfVElNRV9ERVNDEAESHgoaTElOS19PUkRFUl9DUkVBVEVfVElNRV9BU0MQAhIfChtMSU5LX09SREVSX0NMSUNLX0NPVU5UX0RFU0MQAxIYChRMSU5LX09SREVSX1RJVExFX0FTQxAEKoABCg1BcmNoaXZlZExpbmtzEh4KGkFSQ0hJVkVEX0xJTktTX1VOU1BFQ0lGSUVEEAASGQoVQVJDSElWRURfTElOS1NfSElEREVOEAESFwoTQVJDSElWRURfTElOS1NfT05MWRACEhsKF0FSQ0hJVkVEX0xJTktTX0lOQ0xVREVEEAMqogEKClJlcG9ydEtpbmQSGwoXUkVQT1JUX0tJTkRfVU5TUEVDSUZJRUQQABIYChRSRVBPUlRfS0lORF9QSElTSElORxABEhcKE1JFUE9SVF9LSU5EX01BTFdBUkUQAhIUChBSRVBPUlRfS0lORF9TUEFNEAMSFwoTUkVQT1JUX0tJTkRfQ09OVEVOVBAEEhUKEVJFUE9SVF9LSU5EX09USEVSEAUy8g8KC0xpbmtTZXJ2aWNlEk8KCkNyZWF0ZUxpbmsSHy5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuQ3JlYXRlTGlua1Jlc3BvbnNlElUKDEZldGNoUHJldmlldxIhLmxpbmtmb3J0eS52MS5GZXRjaFByZXZpZXdSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkZldGNoUHJldmlld1Jlc3BvbnNlEkYKB0dldExpbmsSHC5saW5rZm9ydHkudjEuR2V0TGlua1JlcXVlc3QaHS5saW5rZm9ydHkudjEuR2V0TGlua1Jlc3BvbnNlEkwKCUxpc3RMaW5rcxIeLmxpbmtmb3J0eS52MS5MaXN0TGlua3NSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkxpc3RMaW5rc1Jlc3BvbnNlEk8KClVwZGF0ZUxpbmsSHy5saW5rZm9ydHkudjEuVXBkYXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuVXBkYXRlTGlua1Jlc3BvbnNlEk8KCkRlbGV0ZUxpbmsSHy5saW5rZm9ydHkudjEuRGVsZXRlTGlua1JlcXVlc3QaIC5saW5rZm9ydHkudjEuRGVsZXRlTGlua1Jlc3BvbnNlElgKDUR1cGxpY2F0ZUxpbmsSIi5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1JlcXVlc3QaIy5saW5rZm9ydHkudjEuRHVwbGljYXRlTGlua1Jlc3BvbnNlEkkKCEFkZEFsaWFzEh0ubGlua2ZvcnR5LnYxLkFkZEFsaWFzUmVxdWVzdBoeLmxpbmtmb3J0eS52MS5BZGRBbGlhc1Jlc3BvbnNlElIKC1JlbW92ZUFsaWFzEiAubGlua2ZvcnR5LnYxLlJlbW92ZUFsaWFzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5SZW1vdmVBbGlhc1Jlc3BvbnNlEmQKEUxpc3RMaW5rUmV2aXNpb25zEiYubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmV2aXNpb25zUmVxdWVzdBonLmxpbmtmb3J0eS52MS5MaXN0TGlua1JldmlzaW9uc1Jlc3BvbnNlEmoKE1Jlc3RvcmVMaW5rUmV2aXNpb24SKC5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlcXVlc3QaKS5saW5rZm9ydHkudjEuUmVzdG9yZUxpbmtSZXZpc2lvblJlc3BvbnNlEl4KD0xpc3RMaW5rUmVwb3J0cxIkLmxpbmtmb3J0eS52MS5MaXN0TGlua1JlcG9ydHNSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLkxpc3RMaW5rUmVwb3J0c1Jlc3BvbnNlEmEKEEJhdGNoQ3JlYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hDcmVhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoVXBkYXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hVcGRhdGVMaW5rc1Jlc3BvbnNlEmEKEEJhdGNoRGVsZXRlTGlua3MSJS5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1JlcXVlc3QaJi5saW5rZm9ydHkudjEuQmF0Y2hEZWxldGVMaW5rc1Jlc3BvbnNlElIKC1N0YXJ0SW1wb3J0EiAubGlua2ZvcnR5LnYxLlN0YXJ0SW1wb3J0UmVxdWVzdBohLmxpbmtmb3J0eS52MS5TdGFydEltcG9ydFJlc3BvbnNlElYKC0ltcG9ydExpbmtzEiAubGlua2ZvcnR5LnYxLkltcG9ydExpbmtzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5JbXBvcnRMaW5rc1Jlc3BvbnNlKAEwARJSCgtJbXBvcnRDaHVuaxIgLmxpbmtmb3J0eS52MS5JbXBvcnRDaHVua1JlcXVlc3QaIS5saW5rZm9ydHkudjEuSW1wb3J0Q2h1bmtSZXNwb25zZRJMCglHZXRJbXBvcnQSHi5saW5rZm9ydHkudjEuR2V0SW1wb3J0UmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXRJbXBvcnRSZXNwb25zZRJpChJFeHBvcnRJbXBvcnRFcnJvcnMSJy5saW5rZm9ydHkudjEuRXhwb3J0SW1wb3J0RXJyb3JzUmVxdWVzdBooLmxpbmtmb3J0eS52MS5FeHBvcnRJbXBvcnRFcnJvcnNSZXNwb25zZTABElQKC0V4cG9ydExpbmtzEiAubGlua2ZvcnR5LnYxLkV4cG9ydExpbmtzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5FeHBvcnRMaW5rc1Jlc3BvbnNlMAESTAoJR2V0UXJDb2RlEh4ubGlua2ZvcnR5LnYxLkdldFFyQ29kZVJlcXVlc3QaHy5saW5rZm9ydHkudjEuR2V0UXJDb2RlUmVzcG9uc2USUgoLUmVzb2x2ZUxpbmsSIC5saW5rZm9ydHkudjEuUmVzb2x2ZUxpbmtSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLlJlc29sdmVMaW5rUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_item_error, file_linkforty_v1_link, file_linkforty_v1_link_export, file_linkforty_v1_link_import, file_linkforty_v1_qr_code, file_linkforty_v1_resolution]);
 
 /**
  * Request of CreateLink.
@@ -92,6 +92,15 @@ export type CreateLinkRequest = Message<"linkforty.v1.CreateLinkRequest"> & {
    * @generated from field: string utm_preset_id = 8;
    */
   utmPresetId: string;
+
+  /**
+   * True: the page that the link leads to on the web (`link.web_url`, or else `link.destination_url`; one must be set) is fetched as by
+   * FetchPreview, and `link.og` and `link.title` get from it what they do not have. When it cannot be fetched, the link is created
+   * without, and `preview_error` says why. Not with `reuse_existing` unless `link.external_id` is set: what a page says changes.
+   *
+   * @generated from field: bool fetch_preview = 9;
+   */
+  fetchPreview: boolean;
 };
 
 /**
@@ -120,6 +129,13 @@ export type CreateLinkResponse = Message<"linkforty.v1.CreateLinkResponse"> & {
    * @generated from field: bool reused = 2;
    */
   reused: boolean;
+
+  /**
+   * Why there is no preview, if `fetch_preview` asked for one: what FetchPreview would have answered. Unset: nothing went wrong.
+   *
+   * @generated from field: linkforty.v1.ItemError preview_error = 3;
+   */
+  previewError?: ItemError | undefined;
 };
 
 /**
@@ -128,6 +144,113 @@ export type CreateLinkResponse = Message<"linkforty.v1.CreateLinkResponse"> & {
  */
 export const CreateLinkResponseSchema: GenMessage<CreateLinkResponse> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_link_service, 1);
+
+/**
+ * Request of FetchPreview.
+ *
+ * @generated from message linkforty.v1.FetchPreviewRequest
+ */
+export type FetchPreviewRequest = Message<"linkforty.v1.FetchPreviewRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * The page: an absolute URL, at most 2,048 characters, without user name or password, on a port that this server calls. A fragment is
+   * left out. `http` is called as `https` unless the server is in development.
+   *
+   * @generated from field: string url = 2;
+   */
+  url: string;
+};
+
+/**
+ * Describes the message linkforty.v1.FetchPreviewRequest.
+ * Use `create(FetchPreviewRequestSchema)` to create a new message.
+ */
+export const FetchPreviewRequestSchema: GenMessage<FetchPreviewRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 2);
+
+/**
+ * Response of FetchPreview.
+ *
+ * @generated from message linkforty.v1.FetchPreviewResponse
+ */
+export type FetchPreviewResponse = Message<"linkforty.v1.FetchPreviewResponse"> & {
+  /**
+   * What the page says of itself.
+   *
+   * @generated from field: linkforty.v1.Preview preview = 1;
+   */
+  preview?: Preview | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.FetchPreviewResponse.
+ * Use `create(FetchPreviewResponseSchema)` to create a new message.
+ */
+export const FetchPreviewResponseSchema: GenMessage<FetchPreviewResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 3);
+
+/**
+ * What a page says of itself, as plain text: character references are resolved, blanks put together, control characters left out. What it
+ * does not say is empty.
+ *
+ * @generated from message linkforty.v1.Preview
+ */
+export type Preview = Message<"linkforty.v1.Preview"> & {
+  /**
+   * `og:title`, else `twitter:title`, else the title of the page; cut to 255 characters, the last one then being `…`.
+   *
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * `og:description`, else `twitter:description`, else the description of the page; cut to 500 characters.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * `og:image`, else `twitter:image`, as an absolute URL that `Og.image_url` takes. It is not fetched.
+   *
+   * @generated from field: string image_url = 3;
+   */
+  imageUrl: string;
+
+  /**
+   * `og:site_name`, else the name of the application; cut to 100 characters.
+   *
+   * @generated from field: string site_name = 4;
+   */
+  siteName: string;
+
+  /**
+   * What the page calls its own URL (`rel=canonical`, else `og:url`), absolute.
+   *
+   * @generated from field: string canonical_url = 5;
+   */
+  canonicalUrl: string;
+
+  /**
+   * Where the page was found, after redirects.
+   *
+   * @generated from field: string url = 6;
+   */
+  url: string;
+};
+
+/**
+ * Describes the message linkforty.v1.Preview.
+ * Use `create(PreviewSchema)` to create a new message.
+ */
+export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_link_service, 4);
 
 /**
  * Request of GetLink.
@@ -155,7 +278,7 @@ export type GetLinkRequest = Message<"linkforty.v1.GetLinkRequest"> & {
  * Use `create(GetLinkRequestSchema)` to create a new message.
  */
 export const GetLinkRequestSchema: GenMessage<GetLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 2);
+  messageDesc(file_linkforty_v1_link_service, 5);
 
 /**
  * Response of GetLink.
@@ -176,7 +299,7 @@ export type GetLinkResponse = Message<"linkforty.v1.GetLinkResponse"> & {
  * Use `create(GetLinkResponseSchema)` to create a new message.
  */
 export const GetLinkResponseSchema: GenMessage<GetLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 3);
+  messageDesc(file_linkforty_v1_link_service, 6);
 
 /**
  * What a list shows: links for which every set field holds.
@@ -267,7 +390,7 @@ export type LinkFilter = Message<"linkforty.v1.LinkFilter"> & {
  * Use `create(LinkFilterSchema)` to create a new message.
  */
 export const LinkFilterSchema: GenMessage<LinkFilter> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 4);
+  messageDesc(file_linkforty_v1_link_service, 7);
 
 /**
  * Request of ListLinks.
@@ -326,7 +449,7 @@ export type ListLinksRequest = Message<"linkforty.v1.ListLinksRequest"> & {
  * Use `create(ListLinksRequestSchema)` to create a new message.
  */
 export const ListLinksRequestSchema: GenMessage<ListLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 5);
+  messageDesc(file_linkforty_v1_link_service, 8);
 
 /**
  * Response of ListLinks.
@@ -354,7 +477,7 @@ export type ListLinksResponse = Message<"linkforty.v1.ListLinksResponse"> & {
  * Use `create(ListLinksResponseSchema)` to create a new message.
  */
 export const ListLinksResponseSchema: GenMessage<ListLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 6);
+  messageDesc(file_linkforty_v1_link_service, 9);
 
 /**
  * Request of UpdateLink.
@@ -406,6 +529,14 @@ export type UpdateLinkRequest = Message<"linkforty.v1.UpdateLinkRequest"> & {
    * @generated from field: bool ignore_failing_tests = 6;
    */
   ignoreFailingTests: boolean;
+
+  /**
+   * True: as `CreateLinkRequest.fetch_preview`, with the page that the link leads to after the change: `og` and `title` get what they do not
+   * have then. To have all of it fetched anew, name `og` in the mask and leave it empty.
+   *
+   * @generated from field: bool fetch_preview = 7;
+   */
+  fetchPreview: boolean;
 };
 
 /**
@@ -413,7 +544,7 @@ export type UpdateLinkRequest = Message<"linkforty.v1.UpdateLinkRequest"> & {
  * Use `create(UpdateLinkRequestSchema)` to create a new message.
  */
 export const UpdateLinkRequestSchema: GenMessage<UpdateLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 7);
+  messageDesc(file_linkforty_v1_link_service, 10);
 
 /**
  * Response of UpdateLink.
@@ -427,6 +558,13 @@ export type UpdateLinkResponse = Message<"linkforty.v1.UpdateLinkResponse"> & {
    * @generated from field: linkforty.v1.Link link = 1;
    */
   link?: Link | undefined;
+
+  /**
+   * As `CreateLinkResponse.preview_error`.
+   *
+   * @generated from field: linkforty.v1.ItemError preview_error = 2;
+   */
+  previewError?: ItemError | undefined;
 };
 
 /**
@@ -434,7 +572,7 @@ export type UpdateLinkResponse = Message<"linkforty.v1.UpdateLinkResponse"> & {
  * Use `create(UpdateLinkResponseSchema)` to create a new message.
  */
 export const UpdateLinkResponseSchema: GenMessage<UpdateLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 8);
+  messageDesc(file_linkforty_v1_link_service, 11);
 
 /**
  * Request of DeleteLink.
@@ -476,7 +614,7 @@ export type DeleteLinkRequest = Message<"linkforty.v1.DeleteLinkRequest"> & {
  * Use `create(DeleteLinkRequestSchema)` to create a new message.
  */
 export const DeleteLinkRequestSchema: GenMessage<DeleteLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 9);
+  messageDesc(file_linkforty_v1_link_service, 12);
 
 /**
  * Response of DeleteLink.
@@ -491,7 +629,7 @@ export type DeleteLinkResponse = Message<"linkforty.v1.DeleteLinkResponse"> & {
  * Use `create(DeleteLinkResponseSchema)` to create a new message.
  */
 export const DeleteLinkResponseSchema: GenMessage<DeleteLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 10);
+  messageDesc(file_linkforty_v1_link_service, 13);
 
 /**
  * Request of DuplicateLink.
@@ -540,7 +678,7 @@ export type DuplicateLinkRequest = Message<"linkforty.v1.DuplicateLinkRequest"> 
  * Use `create(DuplicateLinkRequestSchema)` to create a new message.
  */
 export const DuplicateLinkRequestSchema: GenMessage<DuplicateLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 11);
+  messageDesc(file_linkforty_v1_link_service, 14);
 
 /**
  * Response of DuplicateLink.
@@ -561,7 +699,7 @@ export type DuplicateLinkResponse = Message<"linkforty.v1.DuplicateLinkResponse"
  * Use `create(DuplicateLinkResponseSchema)` to create a new message.
  */
 export const DuplicateLinkResponseSchema: GenMessage<DuplicateLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 12);
+  messageDesc(file_linkforty_v1_link_service, 15);
 
 /**
  * Request of AddAlias.
@@ -603,7 +741,7 @@ export type AddAliasRequest = Message<"linkforty.v1.AddAliasRequest"> & {
  * Use `create(AddAliasRequestSchema)` to create a new message.
  */
 export const AddAliasRequestSchema: GenMessage<AddAliasRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 13);
+  messageDesc(file_linkforty_v1_link_service, 16);
 
 /**
  * Response of AddAlias.
@@ -624,7 +762,7 @@ export type AddAliasResponse = Message<"linkforty.v1.AddAliasResponse"> & {
  * Use `create(AddAliasResponseSchema)` to create a new message.
  */
 export const AddAliasResponseSchema: GenMessage<AddAliasResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 14);
+  messageDesc(file_linkforty_v1_link_service, 17);
 
 /**
  * Request of RemoveAlias.
@@ -666,7 +804,7 @@ export type RemoveAliasRequest = Message<"linkforty.v1.RemoveAliasRequest"> & {
  * Use `create(RemoveAliasRequestSchema)` to create a new message.
  */
 export const RemoveAliasRequestSchema: GenMessage<RemoveAliasRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 15);
+  messageDesc(file_linkforty_v1_link_service, 18);
 
 /**
  * Response of RemoveAlias.
@@ -687,7 +825,7 @@ export type RemoveAliasResponse = Message<"linkforty.v1.RemoveAliasResponse"> & 
  * Use `create(RemoveAliasResponseSchema)` to create a new message.
  */
 export const RemoveAliasResponseSchema: GenMessage<RemoveAliasResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 16);
+  messageDesc(file_linkforty_v1_link_service, 19);
 
 /**
  * What a link was from a change on until the next.
@@ -752,7 +890,7 @@ export type LinkRevision = Message<"linkforty.v1.LinkRevision"> & {
  * Use `create(LinkRevisionSchema)` to create a new message.
  */
 export const LinkRevisionSchema: GenMessage<LinkRevision> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 17);
+  messageDesc(file_linkforty_v1_link_service, 20);
 
 /**
  * Request of ListLinkRevisions.
@@ -794,7 +932,7 @@ export type ListLinkRevisionsRequest = Message<"linkforty.v1.ListLinkRevisionsRe
  * Use `create(ListLinkRevisionsRequestSchema)` to create a new message.
  */
 export const ListLinkRevisionsRequestSchema: GenMessage<ListLinkRevisionsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 18);
+  messageDesc(file_linkforty_v1_link_service, 21);
 
 /**
  * Response of ListLinkRevisions.
@@ -822,7 +960,7 @@ export type ListLinkRevisionsResponse = Message<"linkforty.v1.ListLinkRevisionsR
  * Use `create(ListLinkRevisionsResponseSchema)` to create a new message.
  */
 export const ListLinkRevisionsResponseSchema: GenMessage<ListLinkRevisionsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 19);
+  messageDesc(file_linkforty_v1_link_service, 22);
 
 /**
  * Request of RestoreLinkRevision.
@@ -871,7 +1009,7 @@ export type RestoreLinkRevisionRequest = Message<"linkforty.v1.RestoreLinkRevisi
  * Use `create(RestoreLinkRevisionRequestSchema)` to create a new message.
  */
 export const RestoreLinkRevisionRequestSchema: GenMessage<RestoreLinkRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 20);
+  messageDesc(file_linkforty_v1_link_service, 23);
 
 /**
  * Response of RestoreLinkRevision.
@@ -892,7 +1030,7 @@ export type RestoreLinkRevisionResponse = Message<"linkforty.v1.RestoreLinkRevis
  * Use `create(RestoreLinkRevisionResponseSchema)` to create a new message.
  */
 export const RestoreLinkRevisionResponseSchema: GenMessage<RestoreLinkRevisionResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 21);
+  messageDesc(file_linkforty_v1_link_service, 24);
 
 /**
  * What a visitor reported about a link. Nothing is known of the visitor but what they wrote.
@@ -955,7 +1093,7 @@ export type LinkReport = Message<"linkforty.v1.LinkReport"> & {
  * Use `create(LinkReportSchema)` to create a new message.
  */
 export const LinkReportSchema: GenMessage<LinkReport> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 22);
+  messageDesc(file_linkforty_v1_link_service, 25);
 
 /**
  * Request of ListLinkReports.
@@ -997,7 +1135,7 @@ export type ListLinkReportsRequest = Message<"linkforty.v1.ListLinkReportsReques
  * Use `create(ListLinkReportsRequestSchema)` to create a new message.
  */
 export const ListLinkReportsRequestSchema: GenMessage<ListLinkReportsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 23);
+  messageDesc(file_linkforty_v1_link_service, 26);
 
 /**
  * Response of ListLinkReports.
@@ -1025,7 +1163,7 @@ export type ListLinkReportsResponse = Message<"linkforty.v1.ListLinkReportsRespo
  * Use `create(ListLinkReportsResponseSchema)` to create a new message.
  */
 export const ListLinkReportsResponseSchema: GenMessage<ListLinkReportsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 24);
+  messageDesc(file_linkforty_v1_link_service, 27);
 
 /**
  * What became of one item of a batch.
@@ -1063,7 +1201,7 @@ export type BatchLinkResult = Message<"linkforty.v1.BatchLinkResult"> & {
  * Use `create(BatchLinkResultSchema)` to create a new message.
  */
 export const BatchLinkResultSchema: GenMessage<BatchLinkResult> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 25);
+  messageDesc(file_linkforty_v1_link_service, 28);
 
 /**
  * Request of BatchCreateLinks.
@@ -1112,7 +1250,7 @@ export type BatchCreateLinksRequest = Message<"linkforty.v1.BatchCreateLinksRequ
  * Use `create(BatchCreateLinksRequestSchema)` to create a new message.
  */
 export const BatchCreateLinksRequestSchema: GenMessage<BatchCreateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 26);
+  messageDesc(file_linkforty_v1_link_service, 29);
 
 /**
  * Response of BatchCreateLinks.
@@ -1147,7 +1285,7 @@ export type BatchCreateLinksResponse = Message<"linkforty.v1.BatchCreateLinksRes
  * Use `create(BatchCreateLinksResponseSchema)` to create a new message.
  */
 export const BatchCreateLinksResponseSchema: GenMessage<BatchCreateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 27);
+  messageDesc(file_linkforty_v1_link_service, 30);
 
 /**
  * One item of BatchUpdateLinks.
@@ -1175,7 +1313,7 @@ export type LinkUpdate = Message<"linkforty.v1.LinkUpdate"> & {
  * Use `create(LinkUpdateSchema)` to create a new message.
  */
 export const LinkUpdateSchema: GenMessage<LinkUpdate> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 28);
+  messageDesc(file_linkforty_v1_link_service, 31);
 
 /**
  * Request of BatchUpdateLinks.
@@ -1224,7 +1362,7 @@ export type BatchUpdateLinksRequest = Message<"linkforty.v1.BatchUpdateLinksRequ
  * Use `create(BatchUpdateLinksRequestSchema)` to create a new message.
  */
 export const BatchUpdateLinksRequestSchema: GenMessage<BatchUpdateLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 29);
+  messageDesc(file_linkforty_v1_link_service, 32);
 
 /**
  * Response of BatchUpdateLinks.
@@ -1259,7 +1397,7 @@ export type BatchUpdateLinksResponse = Message<"linkforty.v1.BatchUpdateLinksRes
  * Use `create(BatchUpdateLinksResponseSchema)` to create a new message.
  */
 export const BatchUpdateLinksResponseSchema: GenMessage<BatchUpdateLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 30);
+  messageDesc(file_linkforty_v1_link_service, 33);
 
 /**
  * Request of BatchDeleteLinks.
@@ -1301,7 +1439,7 @@ export type BatchDeleteLinksRequest = Message<"linkforty.v1.BatchDeleteLinksRequ
  * Use `create(BatchDeleteLinksRequestSchema)` to create a new message.
  */
 export const BatchDeleteLinksRequestSchema: GenMessage<BatchDeleteLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 31);
+  messageDesc(file_linkforty_v1_link_service, 34);
 
 /**
  * Response of BatchDeleteLinks.
@@ -1336,7 +1474,7 @@ export type BatchDeleteLinksResponse = Message<"linkforty.v1.BatchDeleteLinksRes
  * Use `create(BatchDeleteLinksResponseSchema)` to create a new message.
  */
 export const BatchDeleteLinksResponseSchema: GenMessage<BatchDeleteLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 32);
+  messageDesc(file_linkforty_v1_link_service, 35);
 
 /**
  * Request of ExportLinks.
@@ -1386,7 +1524,7 @@ export type ExportLinksRequest = Message<"linkforty.v1.ExportLinksRequest"> & {
  * Use `create(ExportLinksRequestSchema)` to create a new message.
  */
 export const ExportLinksRequestSchema: GenMessage<ExportLinksRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 33);
+  messageDesc(file_linkforty_v1_link_service, 36);
 
 /**
  * Response of ExportLinks.
@@ -1421,7 +1559,7 @@ export type ExportLinksResponse = Message<"linkforty.v1.ExportLinksResponse"> & 
  * Use `create(ExportLinksResponseSchema)` to create a new message.
  */
 export const ExportLinksResponseSchema: GenMessage<ExportLinksResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 34);
+  messageDesc(file_linkforty_v1_link_service, 37);
 
 /**
  * Request of ResolveLink.
@@ -1500,7 +1638,7 @@ export type ResolveLinkRequest = Message<"linkforty.v1.ResolveLinkRequest"> & {
  * Use `create(ResolveLinkRequestSchema)` to create a new message.
  */
 export const ResolveLinkRequestSchema: GenMessage<ResolveLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 35);
+  messageDesc(file_linkforty_v1_link_service, 38);
 
 /**
  * Response of ResolveLink.
@@ -1521,7 +1659,7 @@ export type ResolveLinkResponse = Message<"linkforty.v1.ResolveLinkResponse"> & 
  * Use `create(ResolveLinkResponseSchema)` to create a new message.
  */
 export const ResolveLinkResponseSchema: GenMessage<ResolveLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_link_service, 36);
+  messageDesc(file_linkforty_v1_link_service, 39);
 
 /**
  * How a code is made.
@@ -1721,6 +1859,21 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof CreateLinkRequestSchema;
     output: typeof CreateLinkResponseSchema;
+  },
+  /**
+   * Reads from a page what a preview of a link to it would show: Open Graph and Twitter's tags, otherwise its title and description. Nothing is
+   * stored. Needs `links.write`, because this server calls the page's host. So many a minute for each workspace.
+   *
+   * The page is fetched anew by each call, without cookies and scripts, over at most 4 redirects; its first MiB is read, within 5 seconds.
+   * Fails with INVALID_FIELDS for a URL that is not called, FETCH_REFUSED, FETCH_FAILED, FETCH_STATUS, FETCH_UNREADABLE,
+   * FETCH_TOO_LARGE and RATE_LIMITED.
+   *
+   * @generated from rpc linkforty.v1.LinkService.FetchPreview
+   */
+  fetchPreview: {
+    methodKind: "unary";
+    input: typeof FetchPreviewRequestSchema;
+    output: typeof FetchPreviewResponseSchema;
   },
   /**
    * Returns one link. Needs `links.read`.
@@ -1953,9 +2106,10 @@ export const LinkService: GenService<{
   /**
    * Draws the QR code of a link. Needs `links.read`. Also of one that is disabled: it is a picture for members of the workspace.
    * What anybody gets at `/{short_code}/qr` on the host of links is drawn in the same way, without logo and caption, with the
-   * parameters `format`, `size`, `color`, `bgcolor`, `margin`, `level`; it answers 404 and 410 where the link does.
+   * parameters `format`, `size`, `color`, `bgcolor`, `margin`, `level`, `frame` (`none`, `border`, `rounded`) and `framecolor`; it answers
+   * 404 and 410 where the link does.
    *
-   * Fails with INVALID_FIELDS when no reader could make it out.
+   * Fails with INVALID_FIELDS when no reader could make it out or the logo is none, and for a `style.logo_url` as FetchPreview does.
    *
    * @generated from rpc linkforty.v1.LinkService.GetQrCode
    */

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/qr_code.proto.
  */
 export const file_linkforty_v1_qr_code: GenFile = /*@__PURE__*/
-  fileDesc("ChpsaW5rZm9ydHkvdjEvcXJfY29kZS5wcm90bxIMbGlua2ZvcnR5LnYxIsgBCgdRclN0eWxlEiYKBmZvcm1hdBgBIAEoDjIWLmxpbmtmb3J0eS52MS5RckZvcm1hdBIMCgRzaXplGAIgASgFEg0KBWNvbG9yGAMgASgJEhgKEGJhY2tncm91bmRfY29sb3IYBCABKAkSDgoGbWFyZ2luGAUgASgFEi8KC2Vycm9yX2xldmVsGAYgASgOMhoubGlua2ZvcnR5LnYxLlFyRXJyb3JMZXZlbBIMCgRsb2dvGAcgASgMEg8KB2NhcHRpb24YCCABKAkiXwoQR2V0UXJDb2RlUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHbGlua19pZBgCIAEoCRIkCgVzdHlsZRgDIAEoCzIVLmxpbmtmb3J0eS52MS5RclN0eWxlIkYKEUdldFFyQ29kZVJlc3BvbnNlEg0KBWltYWdlGAEgASgMEhQKDGNvbnRlbnRfdHlwZRgCIAEoCRIMCgR0ZXh0GAMgASgJKksKCFFyRm9ybWF0EhkKFVFSX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhEKDVFSX0ZPUk1BVF9QTkcQARIRCg1RUl9GT1JNQVRfU1ZHEAIqlwEKDFFyRXJyb3JMZXZlbBIeChpRUl9FUlJPUl9MRVZFTF9VTlNQRUNJRklFRBAAEhYKElFSX0VSUk9SX0xFVkVMX0xPVxABEhkKFVFSX0VSUk9SX0xFVkVMX01FRElVTRACEhsKF1FSX0VSUk9SX0xFVkVMX1FVQVJUSUxFEAMSFwoTUVJfRVJST1JfTEVWRUxfSElHSBAEYgZwcm90bzM");
+  fileDesc("ChpsaW5rZm9ydHkvdjEvcXJfY29kZS5wcm90bxIMbGlua2ZvcnR5LnYxIsoCCgdRclN0eWxlEiYKBmZvcm1hdBgBIAEoDjIWLmxpbmtmb3J0eS52MS5RckZvcm1hdBIMCgRzaXplGAIgASgFEg0KBWNvbG9yGAMgASgJEhgKEGJhY2tncm91bmRfY29sb3IYBCABKAkSDgoGbWFyZ2luGAUgASgFEi8KC2Vycm9yX2xldmVsGAYgASgOMhoubGlua2ZvcnR5LnYxLlFyRXJyb3JMZXZlbBIMCgRsb2dvGAcgASgMEg8KB2NhcHRpb24YCCABKAkSEAoIbG9nb191cmwYCSABKAkSJAoFZnJhbWUYCiABKA4yFS5saW5rZm9ydHkudjEuUXJGcmFtZRITCgtmcmFtZV9jb2xvchgLIAEoCRIzCg1jYXB0aW9uX3BsYWNlGAwgASgOMhwubGlua2ZvcnR5LnYxLlFyQ2FwdGlvblBsYWNlIl8KEEdldFFyQ29kZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSJAoFc3R5bGUYAyABKAsyFS5saW5rZm9ydHkudjEuUXJTdHlsZSJGChFHZXRRckNvZGVSZXNwb25zZRINCgVpbWFnZRgBIAEoDBIUCgxjb250ZW50X3R5cGUYAiABKAkSDAoEdGV4dBgDIAEoCSpLCghRckZvcm1hdBIZChVRUl9GT1JNQVRfVU5TUEVDSUZJRUQQABIRCg1RUl9GT1JNQVRfUE5HEAESEQoNUVJfRk9STUFUX1NWRxACKpcBCgxRckVycm9yTGV2ZWwSHgoaUVJfRVJST1JfTEVWRUxfVU5TUEVDSUZJRUQQABIWChJRUl9FUlJPUl9MRVZFTF9MT1cQARIZChVRUl9FUlJPUl9MRVZFTF9NRURJVU0QAhIbChdRUl9FUlJPUl9MRVZFTF9RVUFSVElMRRADEhcKE1FSX0VSUk9SX0xFVkVMX0hJR0gQBCp1CgdRckZyYW1lEhgKFFFSX0ZSQU1FX1VOU1BFQ0lGSUVEEAASEQoNUVJfRlJBTUVfTk9ORRABEhMKD1FSX0ZSQU1FX0JPUkRFUhACEhQKEFFSX0ZSQU1FX1JPVU5ERUQQAxISCg5RUl9GUkFNRV9CQURHRRAEKmoKDlFyQ2FwdGlvblBsYWNlEiAKHFFSX0NBUFRJT05fUExBQ0VfVU5TUEVDSUZJRUQQABIaChZRUl9DQVBUSU9OX1BMQUNFX0JFTE9XEAESGgoWUVJfQ0FQVElPTl9QTEFDRV9BQk9WRRACYgZwcm90bzM");
 
 /**
  * How a code looks.
@@ -26,7 +26,7 @@ export type QrStyle = Message<"linkforty.v1.QrStyle"> & {
   format: QrFormat;
 
   /**
-   * The width of the picture in pixels, 128 to 2,048; the height too, unless there is a caption. A PNG in which each module has
+   * The width of the picture in pixels, 128 to 2,048; the height too, unless there is a caption. A frame is part of it. A PNG in which each module has
    * less than 2 pixels is refused. 0: 512.
    *
    * @generated from field: int32 size = 2;
@@ -63,7 +63,7 @@ export type QrStyle = Message<"linkforty.v1.QrStyle"> & {
   errorLevel: QrErrorLevel;
 
   /**
-   * A PNG to show in the middle, on a light field of at most a fifth of the code's side: at most 131,072 bytes and 1,024 by 1,024
+   * A PNG or JPEG to show in the middle, on a light field of at most a fifth of the code's side: at most 524,288 bytes and 2,048 by 2,048
    * pixels. It is drawn anew, so nothing but its pixels is passed on. Empty: none.
    *
    * @generated from field: bytes logo = 7;
@@ -71,11 +71,41 @@ export type QrStyle = Message<"linkforty.v1.QrStyle"> & {
   logo: Uint8Array;
 
   /**
-   * A short text below the code: at most 32 of the characters from blank to `~` (ASCII). Empty: none.
+   * A short text below the code, or where `caption_place` says: at most 32 of the characters from blank to `~` (ASCII). Empty: none.
    *
    * @generated from field: string caption = 8;
    */
   caption: string;
+
+  /**
+   * Where such a picture is, in place of `logo`: an absolute URL, at most 2,048 characters, without user name or password, on a port that
+   * this server calls; `http` is called as `https` unless the server is in development. It is fetched as FetchPreview fetches pages and
+   * remembered for 10 minutes. Empty: none.
+   *
+   * @generated from field: string logo_url = 9;
+   */
+  logoUrl: string;
+
+  /**
+   * What stands around the code. Default: nothing.
+   *
+   * @generated from field: linkforty.v1.QrFrame frame = 10;
+   */
+  frame: QrFrame;
+
+  /**
+   * The colour of the frame and of the caption, `#rrggbb`. Its contrast with `background_color` must be at least 3:1. Empty: as `color`.
+   *
+   * @generated from field: string frame_color = 11;
+   */
+  frameColor: string;
+
+  /**
+   * Where the caption stands. Default: below.
+   *
+   * @generated from field: linkforty.v1.QrCaptionPlace caption_place = 12;
+   */
+  captionPlace: QrCaptionPlace;
 };
 
 /**
@@ -203,14 +233,14 @@ export enum QrErrorLevel {
   UNSPECIFIED = 0,
 
   /**
-   * 7 %. Not with a logo.
+   * 7 %. With a logo it is raised to high.
    *
    * @generated from enum value: QR_ERROR_LEVEL_LOW = 1;
    */
   LOW = 1,
 
   /**
-   * 15 %. Not with a logo.
+   * 15 %. With a logo it is raised to high.
    *
    * @generated from enum value: QR_ERROR_LEVEL_MEDIUM = 2;
    */
@@ -236,4 +266,86 @@ export enum QrErrorLevel {
  */
 export const QrErrorLevelSchema: GenEnum<QrErrorLevel> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_qr_code, 1);
+
+/**
+ * What stands around a code.
+ *
+ * @generated from enum linkforty.v1.QrFrame
+ */
+export enum QrFrame {
+  /**
+   * As none.
+   *
+   * @generated from enum value: QR_FRAME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: QR_FRAME_NONE = 1;
+   */
+  NONE = 1,
+
+  /**
+   * A line.
+   *
+   * @generated from enum value: QR_FRAME_BORDER = 2;
+   */
+  BORDER = 2,
+
+  /**
+   * A line with round corners.
+   *
+   * @generated from enum value: QR_FRAME_ROUNDED = 3;
+   */
+  ROUNDED = 3,
+
+  /**
+   * A line with round corners and a bar in which the caption stands, in `background_color`. Needs a caption.
+   *
+   * @generated from enum value: QR_FRAME_BADGE = 4;
+   */
+  BADGE = 4,
+}
+
+/**
+ * Describes the enum linkforty.v1.QrFrame.
+ */
+export const QrFrameSchema: GenEnum<QrFrame> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_qr_code, 2);
+
+/**
+ * Where the caption stands.
+ *
+ * @generated from enum linkforty.v1.QrCaptionPlace
+ */
+export enum QrCaptionPlace {
+  /**
+   * As below.
+   *
+   * @generated from enum value: QR_CAPTION_PLACE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Below the code.
+   *
+   * @generated from enum value: QR_CAPTION_PLACE_BELOW = 1;
+   */
+  BELOW = 1,
+
+  /**
+   * Above the code.
+   *
+   * @generated from enum value: QR_CAPTION_PLACE_ABOVE = 2;
+   */
+  ABOVE = 2,
+}
+
+/**
+ * Describes the enum linkforty.v1.QrCaptionPlace.
+ */
+export const QrCaptionPlaceSchema: GenEnum<QrCaptionPlace> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_qr_code, 3);
 
