@@ -2,7 +2,8 @@
 //!
 //! Cast: [`http`] reads the request and writes the answer; [`visitor`] says what the request tells about the visitor, and
 //! [`agent`] remembers it of each user agent, what [`software`] reads for rules included; [`history`] knows who was here before;
-//! [`destination`] decides, and only decides, where they go, and [`rules`] whom the rules of a link fit; `decorate` adds to
+//! [`destination`] decides, and only decides, where they go, and `rules` whom the rules of a link fit, by `facts` of the visit that are
+//! read once, `languages` among them; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
 //! are not simply sent on, `manner` says with which status and for how long a redirect holds, `unlock` hears their passwords,
 //! `look` says where a link leads, `qr` draws its code and `report` hears what is wrong with it; `dry_run` says what becomes of a
