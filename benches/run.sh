@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md promises and prints one table: promise, measured, kept or missed.
 #
-#   make bench                 everything, about 12 minutes once it is built
+#   make bench                 everything, about 9 minutes once it is built
 #   make bench ARGS=quick      shorter runs, about 2 minutes
 #
 # The figures also go to target/bench/report.json. A missed promise is a result and exits 0; only what could not be
