@@ -43,8 +43,9 @@ pub fn read(entry: &mut Entry) {
     let active = entry.text(&["isactive"]).map(|_| entry.flag(&["isactive"]));
     let click_id = entry.flag(&["appendclickid"]);
     let hours = entry.text(&["attributionwindowhours"]).and_then(|hours| hours.parse::<u64>().ok());
+    let seconds = hours.and_then(|hours| hours.checked_mul(HOUR));
     let window =
-        hours.and_then(|hours| prost_types::Duration::try_from(Duration::from_secs(hours * HOUR)).ok());
+        seconds.and_then(|seconds| prost_types::Duration::try_from(Duration::from_secs(seconds)).ok());
     let (utm, targeting, og) = (utm(entry), targeting(entry), og(entry));
     let parameters = entry.pairs(&["deeplinkparameters"]);
     let row = entry.row();
@@ -117,4 +118,23 @@ fn og(entry: &Entry) -> Option<v1::Og> {
         site_name: String::new(),
     };
     (og != v1::Og::default()).then_some(og)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::entry::Members, *};
+
+    #[test]
+    fn a_window_that_no_clock_can_count_is_left_out() {
+        for (hours, expected) in
+            [("1", Some(3600)), ("0", Some(0)), ("18446744073709551615", None), ("-1", None), ("soon", None)]
+        {
+            let object = [("attribution_window_hours".to_owned(), hours.into())].into_iter().collect();
+            let record = Record { cells: Vec::new(), content: Ok(Content::Object(object)) };
+            let mut entry = Entry::of(Members::of(&record, &[]).expect("an object"));
+            read(&mut entry);
+            let window = entry.row().link.attribution_window;
+            assert_eq!(window.map(|window| window.seconds), expected, "{hours}");
+        }
+    }
 }
