@@ -8,7 +8,7 @@ use super::{condition::Condition, routing};
 /// How many different conditions are kept and asked once each: as many as a word has bits.
 const SHARED: usize = 64;
 
-/// A rule without its conditions, which [`Rules::conditions`] returns.
+/// A rule without its conditions, which [`Rules::with_conditions`] returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its place among the rules of the link, from 0.
@@ -55,6 +55,13 @@ impl PartialEq for Loaded {
 }
 
 impl Eq for Loaded {}
+
+impl Loaded {
+    /// Returns the places of the conditions of a rule.
+    fn asked_by(&self, trial: Trial) -> &[u16] {
+        &self.asked[usize::from(trial.begin)..usize::from(trial.end)]
+    }
+}
 
 impl Rules {
     /// Makes rules that are stored ready. A rule that is not understood, because a newer version wrote it or somebody by hand,
@@ -112,11 +119,8 @@ impl Rules {
             }
             held & bit != 0
         };
-        let mut fits = |trial: &Trial| {
-            trial.active
-                && loaded.asked[usize::from(trial.begin)..usize::from(trial.end)].iter().all(&mut ask)
-        };
-        loaded.trials.iter().position(&mut fits).map(|place| &loaded.rules[place])
+        let fits = |trial: &Trial| trial.active && loaded.asked_by(*trial).iter().all(&mut ask);
+        loaded.trials.iter().position(fits).map(|place| &loaded.rules[place])
     }
 
     /// Returns the rules in their order.
@@ -128,8 +132,8 @@ impl Rules {
     pub fn with_conditions(&self) -> impl Iterator<Item = (&Rule, impl Iterator<Item = &Condition>)> {
         self.0.iter().flat_map(|loaded| {
             loaded.rules.iter().zip(&loaded.trials).map(|(rule, trial)| {
-                let asked = &loaded.asked[usize::from(trial.begin)..usize::from(trial.end)];
-                (rule, asked.iter().map(|place| &loaded.conditions[usize::from(*place)]))
+                let asked = loaded.asked_by(*trial).iter();
+                (rule, asked.map(|place| &loaded.conditions[usize::from(*place)]))
             })
         })
     }

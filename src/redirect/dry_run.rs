@@ -20,7 +20,7 @@ use crate::{
     clock::Moment,
     domains::Site,
     geo::Geo,
-    ids::ClickId,
+    ids::{ClickId, LinkId},
     links::{Condition, Described, Detail, Rule, Target, timestamp},
     pb::v1::{self, ResolutionOutcome, ResolutionStep, RuleResult},
 };
@@ -64,13 +64,14 @@ pub fn dry_run(
         return resolution;
     }
     let (steps, step) = steps(&lines, outcome);
+    let facts = Facts::of(&visit, now);
     v1::Resolution {
         step: step.into(),
         steps,
         rules: link
             .rules
             .with_conditions()
-            .map(|(rule, conditions)| verdict(rule, conditions, &call))
+            .map(|(rule, conditions)| verdict(rule, conditions, link.id, &facts))
             .collect(),
         visitor: Some(read_of(&visit)),
         time: Some(timestamp(now)),
@@ -203,13 +204,13 @@ fn text(text: Option<Cow<'_, str>>) -> String {
 fn verdict<'a>(
     rule: &Rule,
     conditions: impl Iterator<Item = &'a Condition>,
-    call: &Call<'_>,
+    link: LinkId,
+    facts: &Facts<'_>,
 ) -> v1::RuleVerdict {
-    let facts = Facts::of(call.visit, call.now);
     let conditions: Vec<_> = conditions
         .map(|condition| {
-            let holds = rules::holds(condition, &facts);
-            let explanation = if holds { String::new() } else { rules::words(condition, &facts) };
+            let holds = rules::holds(condition, facts);
+            let explanation = if holds { String::new() } else { rules::words(condition, facts) };
             v1::ConditionVerdict { holds, explanation }
         })
         .collect();
@@ -225,7 +226,7 @@ fn verdict<'a>(
         name: rule.name.to_string(),
         result: result.into(),
         conditions,
-        url: rules::url_of(rule, call.target.id, call.visit).0.to_owned(),
+        url: rules::url_of(rule, link, facts.visit).0.to_owned(),
     }
 }
 

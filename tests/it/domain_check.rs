@@ -23,14 +23,14 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Code as Grpc;
 
-use crate::support::{App, Store, Tenant, Zone, reason, wrong};
+use crate::support::{App, Store, Tenant, Zone, asked, reason, wrong};
 
 /// Where the hosts are that answer.
 const HERE: &str = "127.0.0.2";
@@ -130,15 +130,7 @@ type Answers = Arc<Mutex<HashMap<(String, String), Vec<u8>>>>;
 
 async fn serve(stream: TcpStream, acceptor: TlsAcceptor, answers: Answers) {
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => return,
-        }
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let Some((head, path)) = asked(&mut stream).await else { return };
     let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().to_owned();
     let answer = answers.lock().expect("nobody panicked").get(&(host, path)).cloned();

@@ -20,7 +20,7 @@ pub use self::dns::Zone;
 pub use self::folders::Folders;
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::statements::Statements;
-pub use self::strangers::{Says, Stranger, html, moved, respond};
+pub use self::strangers::{Says, Stranger, asked, html, moved, respond};
 pub use self::tenant::{ALL_SCOPES, Tenant, a_link, an_app, coded, link, request_id};
 pub use self::web::{WebStream, call_web, frame};
 

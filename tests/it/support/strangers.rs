@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -112,16 +112,19 @@ impl Stranger {
     }
 }
 
-async fn serve(mut stream: TcpStream, known: Arc<Mutex<Known>>) {
+/// Reads the head of a request, and returns it and its path; `None`: whoever asked is gone.
+pub async fn asked(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => return,
-        }
+        head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    Some((head, path))
+}
+
+async fn serve(mut stream: TcpStream, known: Arc<Mutex<Known>>) {
+    let Some((head, path)) = asked(&mut stream).await else { return };
     let says = {
         let mut known = known.lock().expect("nobody panicked");
         known.heard.push(head);
