@@ -9,7 +9,9 @@ mod slow;
 mod world;
 
 use std::{
+    collections::BTreeSet,
     process::{Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -55,12 +57,14 @@ pub fn dies_with_us(program: &str, signal: &str) -> Command {
 }
 
 /// Finds a port that nobody listens on, below those that the kernel gives to outgoing connections: a node comes back to its
-/// ports after it was killed, and must find them free.
+/// ports after it was killed, and must find them free. So none is given twice: while its node is dead, nobody listens on it.
 pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     for _ in 0..1000 {
         let [high, low] = random();
         let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free && GIVEN.lock().expect("nobody panics here").insert(port) {
             return port;
         }
     }
