@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "linkforty/v1/utm_preset_service.proto",
     "linkforty/v1/analytics_service.proto",
     "linkforty/v1/app_service.proto",
+    "linkforty/sdk/v1/sdk_service.proto",
     "linkforty/internal/v1/page_token.proto",
     "linkforty/internal/v1/click_record.proto",
     "linkforty/internal/v1/live_clicks.proto",
@@ -45,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".linkforty.v1.GetQrCodeResponse.image")
         // Ordered, so that one message has one encoding: request ids compare encodings.
         .btree_map(".linkforty.v1")
+        .btree_map(".linkforty.sdk.v1")
         .compile_fds(descriptors)?;
     Ok(())
 }

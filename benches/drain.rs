@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use linkforty::{
+    attribution,
     cache,
     clicks::{Click, Recorder, class::Class, drain},
     clock::{Moment, SystemClock},
@@ -56,7 +57,7 @@ async fn main() -> anyhow::Result<()> {
             recorded.push(visits.record(&recorder, &env, number)?);
         }
         let started = Instant::now();
-        let drained = drain::once(&env, &spool, &mut reader).await?;
+        let drained = drain::once((&env, attribution::carry), &spool, &mut reader).await?;
         let rate = drained as f64 / started.elapsed().as_secs_f64();
         println!("round {}: {drained} clicks, {rate:.0} a second", round + 1);
         rates.push(rate);

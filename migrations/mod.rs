@@ -18,6 +18,8 @@ mod m20261126_000014_lists;
 mod m20261126_000015_reports;
 mod m20261126_000018_imports;
 mod m20261126_000020_template_and_domain_lists;
+mod m20261126_000030_attribution;
+mod m20261126_000032_candidates;
 mod sql;
 
 /// Knows every migration.
@@ -43,6 +45,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000015_reports::Migration),
             Box::new(m20261126_000018_imports::Migration),
             Box::new(m20261126_000020_template_and_domain_lists::Migration),
+            Box::new(m20261126_000030_attribution::Migration),
+            Box::new(m20261126_000032_candidates::Migration),
         ]
     }
 }

@@ -84,6 +84,10 @@ id! {
     UtmPresetId;
     /// An import of a file of links.
     ImportId;
+    /// The first open of an app.
+    InstallId;
+    /// Something that happened in an app.
+    EventId;
 }
 
 /// Mints ids and random bytes.

@@ -5,7 +5,8 @@
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
 //!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`qr`], [`rpc`], [`spool`], [`telemetry`].
-//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`analytics`].
+//! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
+//!   [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
@@ -40,6 +41,7 @@ pub mod telemetry;
 pub mod accounts;
 pub mod analytics;
 pub mod apps;
+pub mod attribution;
 pub mod clicks;
 pub mod domains;
 pub mod links;

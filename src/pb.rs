@@ -11,6 +11,14 @@ pub mod v1 {
     tonic::include_proto!("linkforty.v1");
 }
 
+/// What apps speak.
+pub mod sdk {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("linkforty.sdk.v1");
+    }
+}
+
 /// What linkforty says to itself: page tokens, spool records and live clicks. Never served.
 pub mod internal {
     /// Version 1.

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::operator;
 use crate::{
+    attribution,
     clicks::drain,
     config::Config,
     spool::{self, Spool, SpoolOptions},
@@ -65,7 +66,7 @@ async fn store(config: Config, dir: PathBuf) -> anyhow::Result<()> {
     // Nothing is appended here, so the bounds on appends do not matter.
     let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
     let (spool, mut reader) = Spool::open(&dir, options)?;
-    let stored = drain::once(&env, &spool, &mut reader).await.context("the database refused")?;
+    let stored = drain::once((&env, attribution::carry), &spool, &mut reader).await.context("the database refused")?;
     spool.close().await;
     println!("stored {stored} records from {}", dir.display());
     Ok(())

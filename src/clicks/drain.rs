@@ -3,10 +3,15 @@
 //! A batch may be written any number of times: rows that are there change nothing. Progress is noted in the same
 //! transaction, then in the spool's own checkpoint; a crash between the two costs a repeated batch. What was really written
 //! goes on to whoever watches ([`live`]).
+//!
+//! Records that are no clicks are somebody else's to write ([`Carry`]): behind the clicks of their batch, which they may ask for,
+//! and before the batch is noted as drained.
 
 use std::time::Duration;
 
 use fail::fail_point;
+use futures::future::BoxFuture;
+use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,12 +31,28 @@ const BATCH_RECORDS: usize = 5000;
 const BATCH_BYTES: usize = 4 << 20;
 /// How long a batch waits for company: what an operator sees as lag when little happens.
 const LINGER: Duration = Duration::from_millis(100);
+/// What is said of a record that is set aside without the database having seen it.
+const UNREADABLE: &str = "this release cannot read it";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Writes records of one batch that are no clicks, any number of times. One that it cannot read it leaves to
+/// [`Unreadable`]; it fails when the database does, which then holds some of them or none.
+pub type Carry = for<'a> fn(&'a Env, &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>>;
+
+/// A record that nobody can read: its place among those that were handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable(pub usize);
+
 /// Drains the spool until `stop`; then whatever is still in it waits for the next start.
-pub async fn run(env: Env, spool: Spool, reader: &mut Reader, meters: Meters, stop: CancellationToken) {
-    let drain = Drain { env, dictionary: Dictionary::default(), spool, meters };
+pub async fn run(
+    (env, carry): (Env, Carry),
+    spool: Spool,
+    reader: &mut Reader,
+    meters: Meters,
+    stop: CancellationToken,
+) {
+    let drain = Drain { env, carry, dictionary: Dictionary::default(), spool, meters };
     tokio::select! {
         () = stop.cancelled() => {}
         () = drain.forever(reader) => {}
@@ -39,9 +60,14 @@ pub async fn run(env: Env, spool: Spool, reader: &mut Reader, meters: Meters, st
 }
 
 /// Drains what the spool holds now and returns how many records that were. Fails when the database does.
-pub async fn once(env: &Env, spool: &Spool, reader: &mut Reader) -> Result<u64, sea_orm::DbErr> {
+pub async fn once(
+    (env, carry): (&Env, Carry),
+    spool: &Spool,
+    reader: &mut Reader,
+) -> Result<u64, DbErr> {
     let drain = Drain {
         env: env.clone(),
+        carry,
         dictionary: Dictionary::default(),
         spool: spool.clone(),
         meters: Meters::new(),
@@ -64,6 +90,7 @@ pub async fn once(env: &Env, spool: &Spool, reader: &mut Reader) -> Result<u64, 
 
 struct Drain {
     env: Env,
+    carry: Carry,
     dictionary: Dictionary,
     spool: Spool,
     meters: Meters,
@@ -102,15 +129,50 @@ impl Drain {
         }
     }
 
-    /// Writes records. When the database refuses the data, finds the records it refuses and sets them aside, halving the
-    /// batch each time; any other failure is the caller's to repeat.
-    async fn store(&self, records: &[Record], end: Position) -> Result<(), sea_orm::DbErr> {
+    /// Writes records, and notes that everything before `end` is drained.
+    async fn store(&self, records: &[Record], end: Position) -> Result<(), DbErr> {
+        let others: Vec<Record> =
+            records.iter().filter(|record| record.kind != RecordKind::Click).cloned().collect();
+        if others.is_empty() {
+            return self.store_clicks(records, end).await;
+        }
+        // Nothing is noted before all of them are safe: the batch is drained up to where it begins.
+        self.store_clicks(records, records[0].position).await?;
+        self.carry(&others).await?;
+        self.store_clicks(&[], end).await
+    }
+
+    /// Has records that are no clicks written. One that the database refuses is found by halving and set aside.
+    async fn carry(&self, records: &[Record]) -> Result<(), DbErr> {
+        match (self.carry)(&self.env, records).await {
+            Err(error) if fault(&error) == Fault::Refused => match records {
+                [] => Err(error),
+                [record] => self.bury(record, &error.to_string()).await,
+                many => {
+                    let (left, right) = many.split_at(many.len() / 2);
+                    Box::pin(self.carry(left)).await?;
+                    Box::pin(self.carry(right)).await
+                }
+            },
+            Err(error) => Err(error),
+            Ok(unreadable) => {
+                for Unreadable(at) in unreadable {
+                    self.bury(&records[at], UNREADABLE).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the clicks among records. When the database refuses the data, finds the records it refuses and sets them aside,
+    /// halving the batch each time; any other failure is the caller's to repeat.
+    async fn store_clicks(&self, records: &[Record], end: Position) -> Result<(), DbErr> {
         let db = &self.env.db.drain;
         let mut rows: Vec<Row<'_>> = Vec::with_capacity(records.len());
-        for record in records {
-            match (record.kind, decode(record.id, &record.payload)) {
-                (RecordKind::Click, Some(row)) => rows.push(row),
-                _ => self.bury(record, "this release cannot read it").await?,
+        for record in records.iter().filter(|record| record.kind == RecordKind::Click) {
+            match decode(record.id, &record.payload) {
+                Some(row) => rows.push(row),
+                None => self.bury(record, UNREADABLE).await?,
             }
         }
         let progress = Progress { spool: self.spool.id(), position: end, now: self.env.now() };
@@ -121,8 +183,8 @@ impl Drain {
                 many => {
                     let (left, right) = many.split_at(many.len() / 2);
                     // The end of a half is not safe to note before its records are: note where the half began.
-                    Box::pin(self.store(left, left[0].position)).await?;
-                    Box::pin(self.store(right, end)).await
+                    Box::pin(self.store_clicks(left, left[0].position)).await?;
+                    Box::pin(self.store_clicks(right, end)).await
                 }
             },
             Ok(inserted) => {
@@ -134,7 +196,7 @@ impl Drain {
         }
     }
 
-    async fn bury(&self, record: &Record, why: &str) -> Result<(), sea_orm::DbErr> {
+    async fn bury(&self, record: &Record, why: &str) -> Result<(), DbErr> {
         tracing::error!(record.id = %record.id, kind = u8::from(record.kind), why, "a spool record was set aside as a dead letter");
         self.meters.dead_letters.increment(1);
         let letter = (record.id, u8::from(record.kind), record.payload.as_ref());
@@ -142,7 +204,7 @@ impl Drain {
     }
 
     /// Waits longer after each failure, never at the same moments as other nodes (full jitter).
-    async fn pause(&self, failures: &mut u32, error: &sea_orm::DbErr) {
+    async fn pause(&self, failures: &mut u32, error: &DbErr) {
         let bound = longest_pause(*failures);
         *failures = failures.saturating_add(1);
         let pause = Duration::from_millis(u64::from(self.env.ids.below(bound.as_millis() as u32)) + 1);

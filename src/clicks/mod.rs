@@ -121,6 +121,7 @@ impl Recorder {
             // Looked up now, because the address is not kept.
             country: click.client.and_then(|client| self.geo.country(client)),
             lease: click.lease.as_ref().map_or(&[], |lease| lease.0.as_bytes()),
+            address: click.client.map_or(0, |client| self.visitor_hash.address(click.workspace, client)),
         };
         record::encode(&fields, record);
     }

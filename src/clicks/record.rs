@@ -31,6 +31,7 @@ pub(super) struct Fields<'a> {
     pub parameters: &'a [(String, String)],
     pub country: Option<Country>,
     pub lease: &'a [u8],
+    pub address: u32,
 }
 
 /// Writes a record behind what is there.
@@ -50,6 +51,7 @@ pub(super) fn encode(fields: &Fields<'_>, record: &mut Vec<u8>) {
         parameters,
         country,
         lease,
+        address,
     } = fields;
     bytes(record, 1, workspace);
     bytes(record, 2, link);
@@ -72,6 +74,10 @@ pub(super) fn encode(fields: &Fields<'_>, record: &mut Vec<u8>) {
         record.extend_from_slice(value.as_bytes());
     }
     bytes(record, 14, lease);
+    if *address != 0 {
+        encode_key(15, WireType::ThirtyTwoBit, record);
+        record.extend_from_slice(&address.to_le_bytes());
+    }
 }
 
 fn bytes(record: &mut Vec<u8>, field: u32, value: &[u8]) {
@@ -110,6 +116,7 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row<'_>> {
         link_campaign: Vec::new(),
         country: None,
         lease: None,
+        address: None,
     };
     let (mut named, mut rest) = ((false, false), payload);
     while !rest.is_empty() {
@@ -136,7 +143,11 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row<'_>> {
             (12, WireType::LengthDelimited) => row.country = Country::parse(text(&mut rest)?),
             (13, WireType::LengthDelimited) => row.link_campaign.push(text(&mut rest)?),
             (14, WireType::LengthDelimited) => row.lease = uuid(taken(&mut rest)?).map(LeaseId),
-            (1..=14, _) => return None,
+            (15, WireType::ThirtyTwoBit) => {
+                let (number, after) = rest.split_first_chunk()?;
+                (row.address, rest) = (Some(i32::from_le_bytes(*number)), after);
+            }
+            (1..=15, _) => return None,
             _ => skip_field(kind, field, &mut rest, DecodeContext::default()).ok()?,
         }
     }
@@ -170,10 +181,10 @@ mod tests {
             [("utm_source", "mail"), ("id", "7"), ("utm_term", ""), ("utm_id", "1"), ("utm_content", &long)]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let campaign = ["utm_source=mail".to_owned(), "utm_term=".to_owned(), format!("utm_content={long}")];
-        for (user_agent, number, network, country, parameters, campaign, lease) in [
-            ("", 0, &[][..], "", &[][..], &[][..], &[][..]),
-            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[], &[9; 16]),
-            (&long, 6, &[1; 6], "NZ", &parameters, &campaign, &[]),
+        for (user_agent, number, network, country, parameters, campaign, lease, address) in [
+            ("", 0, &[][..], "", &[][..], &[][..], &[][..], 0),
+            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[], &[9; 16], u32::MAX),
+            (&long, 6, &[1; 6], "NZ", &parameters, &campaign, &[], 7),
         ] {
             let fields = Fields {
                 workspace: &[7; 16],
@@ -190,6 +201,7 @@ mod tests {
                 parameters,
                 country: Country::parse(country),
                 lease,
+                address,
             };
             let message = ClickRecord {
                 workspace_id: vec![7; 16].into(),
@@ -206,6 +218,7 @@ mod tests {
                 country: country.to_owned(),
                 link_campaign: campaign.to_vec(),
                 lease_id: lease.to_vec().into(),
+                address,
             };
             let mut record = b"before".to_vec();
             encode(&fields, &mut record);
@@ -217,6 +230,7 @@ mod tests {
             assert_eq!(row.country, Country::parse(country));
             assert_eq!(row.link_campaign, campaign);
             assert_eq!(row.lease.is_some(), !lease.is_empty());
+            assert_eq!(row.address.map_or(0, i32::cast_unsigned), address);
         }
         assert!(decode(Uuid::nil(), b"garbage").is_none());
     }

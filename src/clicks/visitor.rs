@@ -5,7 +5,10 @@ use std::{hash::Hasher as _, net::IpAddr};
 use ring::hmac;
 use siphasher::sip::SipHasher24;
 
-use crate::ids::{LinkId, WorkspaceId};
+use crate::{
+    geo::is_somewhere,
+    ids::{LinkId, WorkspaceId},
+};
 
 /// Hashes of visitors. SipHash-2-4 under a secret key: nobody without it can tell which address gave which hash, or make two
 /// the same, and it takes a tenth of the time of an HMAC.
@@ -33,6 +36,23 @@ impl VisitorHash {
         }
         hash.write(user_agent.as_bytes());
         hash.finish()
+    }
+
+    /// Returns which address somebody has, of IPv6 the first 64 bits, or 0 for one that says nothing about where somebody is. It
+    /// cannot be compared across workspaces.
+    pub fn address(self, workspace: WorkspaceId, client: IpAddr) -> u32 {
+        if !is_somewhere(client) {
+            return 0;
+        }
+        let mut hash = self.0;
+        hash.write(workspace.0.as_bytes());
+        match client.to_canonical() {
+            IpAddr::V4(address) => hash.write(&address.octets()),
+            IpAddr::V6(address) => hash.write(&address.octets()[..8]),
+        }
+        // Not what `of` would give for somebody without a user agent.
+        hash.write(b"address");
+        (hash.finish() as u32).max(1)
     }
 
     /// Returns the same visitor as one link knows them: it cannot be compared across links.

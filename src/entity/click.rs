@@ -38,6 +38,8 @@ pub struct Model {
     pub country: Option<String>,
     /// In the dictionary: the campaign of the visitor's query, else the link's own, as `clicks::query::campaign` writes it.
     pub campaign_id: Option<i32>,
+    /// Keyed hash of the address, where there is a network.
+    pub address: Option<i32>,
 }
 
 /// None: queries join by hand.

@@ -25,6 +25,7 @@ use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
     accounts,
     apps::Associations,
+    attribution,
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
@@ -103,7 +104,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin_apart("drain", move |token| {
         let (env, spool, reader) = (draining.clone(), spool.clone(), reader.clone());
         let meters = meters.clone();
-        async move { drain::run(env, spool, &mut *reader.lock().await, meters, token).await }
+        async move { drain::run((env, attribution::carry), spool, &mut *reader.lock().await, meters, token).await }
     });
     let live = env.clone();
     work.begin("live clicks", move |token| clicks::live::listen(live.clone(), token));

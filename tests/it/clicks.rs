@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use http::Method;
 use linkforty::{
+    attribution,
     clicks::{
         drain, network_of,
         query::{Hints, hints, parameters},
@@ -339,7 +340,7 @@ async fn draining_again_changes_nothing() {
             db.execute_unprepared("DELETE FROM spool_progress").await.expect("forgets");
             let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
             let (spool, mut reader) = Spool::open(&replayed, options).expect("the copy opens");
-            drain::once(app.env(), &spool, &mut reader).await.expect("drains");
+            drain::once((app.env(), attribution::carry), &spool, &mut reader).await.expect("drains");
             spool.close().await;
             drop((spool, reader));
             assert_eq!(totals(app).await, before);

@@ -46,6 +46,7 @@ pub struct Row<'a> {
     pub link_campaign: Vec<&'a str>,
     pub country: Option<Country>,
     pub lease: Option<LeaseId>,
+    pub address: Option<i32>,
 }
 
 /// The sorts of text in the dictionary. The numbers are stored.
@@ -349,6 +350,7 @@ mod tests {
             link_campaign: Vec::new(),
             country: None,
             lease: (class == Class::Human).then_some(LeaseId(Uuid::nil())),
+            address: None,
         };
         let preview = Class::Preview;
         let rows = [row(Class::Human), row(preview), row(Class::Human)];

@@ -64,13 +64,13 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<Made, sqlx:
     let found: Option<Vec<Uuid>> = sqlx::query_scalar(
         "WITH inserted AS (
          INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
-                             platform, bot, step, network, query, country, campaign_id)
+                             platform, bot, step, network, query, country, campaign_id, address)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[],
                               $7::integer[], $8::smallint[], $9::smallint[], $10::smallint[], $11::bytea[], $12::text[],
-                              $13::char(2)[], $14::integer[])
+                              $13::char(2)[], $14::integer[], $15::integer[])
          ON CONFLICT (id) DO NOTHING
          RETURNING id)
-         SELECT CASE WHEN count(*) < $15 THEN coalesce(array_agg(id), '{}') END FROM inserted",
+         SELECT CASE WHEN count(*) < $16 THEN coalesce(array_agg(id), '{}') END FROM inserted",
     )
     .bind(column(rows, |row| row.row.id.0))
     .bind(column(rows, |row| row.row.workspace.0))
@@ -86,6 +86,7 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<Made, sqlx:
     .bind(column(rows, |row| Some(row.row.query).filter(|query| !query.is_empty())))
     .bind(column(rows, |row| row.row.country.as_ref().map(Country::as_str)))
     .bind(column(rows, |row| row.campaign))
+    .bind(column(rows, |row| row.row.address))
     .bind(rows.len() as i64)
     .fetch_one(&mut *tx)
     .await?;

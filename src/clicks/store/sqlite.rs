@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Coded, Counts, Inserted, Kind, Made, Progress, by_lease, by_link, counts, fresh};
 use crate::ids::LeaseId;
 
-/// SQLite takes 32,766 values in a statement; fourteen to a click.
+/// SQLite takes 32,766 values in a statement; fifteen to a click.
 const ROWS_A_STATEMENT: usize = 2000;
 /// Two values to a text, and the statement should stay small.
 const TEXTS_A_STATEMENT: usize = 500;
@@ -48,7 +48,7 @@ async fn insert(
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
-                             platform, bot, step, network, query, country, campaign_id) ",
+                             platform, bot, step, network, query, country, campaign_id, address) ",
     );
     insert.push_values(rows, |mut values, coded| {
         let row = coded.row;
@@ -66,7 +66,8 @@ async fn insert(
             .push_bind(row.network.to_vec())
             .push_bind(if row.query.is_empty() { None } else { Some(row.query.to_owned()) })
             .push_bind(row.country.map(|country| country.as_str().to_owned()))
-            .push_bind(coded.campaign);
+            .push_bind(coded.campaign)
+            .push_bind(row.address);
     });
     insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
     for row in insert.build().fetch_all(tx).await? {

@@ -1,0 +1,462 @@
+//! Which click an install is credited to: pure.
+//!
+//! Order: the class of the evidence, then inside a class the touch. For evidence that names its click that is the last
+//! touch; for likeness it is the click of the same address before one of the same network, then the higher score, then the last
+//! touch. Two visitors who fit equally are [`NoMatch::Ambiguous`]: nobody gets the install.
+//!
+//! Every candidate has exactly one [`Fate`], and a fate that is a loss names the first thing that stood in the way, in the order of
+//! [`Loss`]. Weights and threshold are those of LinkForty, with its rule for a browser's click and an app's install.
+
+use std::cmp::Reverse;
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Moment,
+    ids::{ClickId, LinkId},
+};
+
+/// What points from an install to a click, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Evidence {
+    /// The store handed over what the click gave it (Google Play's install referrer).
+    StoreReferrer,
+    /// The visitor put a token of the click on the pasteboard by a tap.
+    Pasteboard,
+    /// The App Clip that the link opened handed over its click.
+    AppClip,
+    /// The same device or user id, which its owner allowed to be used, was at the click.
+    Identity,
+    /// The system opened the app by a URL that carries the click.
+    LinkOpen,
+    /// The click and the install look alike.
+    Likeness,
+}
+
+impl Evidence {
+    /// Every class, strongest first.
+    pub const ALL: [Self; 6] = [
+        Self::StoreReferrer,
+        Self::Pasteboard,
+        Self::AppClip,
+        Self::Identity,
+        Self::LinkOpen,
+        Self::Likeness,
+    ];
+}
+
+/// A mobile platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum System {
+    /// iOS and iPadOS.
+    Ios,
+    /// Android.
+    Android,
+    /// Neither.
+    Other,
+}
+
+/// What tells devices from each other without naming one. What is not known is `None` or empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The network: an IPv4 /24 in 3 bytes or an IPv6 /48 in 6. Empty when the address says nothing about where somebody is,
+    /// or too many share it.
+    #[serde(with = "hex")]
+    pub network: Vec<u8>,
+    /// A keyed hash of the address itself, of IPv6 of its first 64 bits.
+    pub address: Option<i32>,
+    /// The system.
+    pub system: Option<System>,
+    /// The first number of its version.
+    pub version: Option<u16>,
+    /// What a browser says of itself: device and browser, as `iphone|safari`. `None` for an app.
+    pub browser: Option<String>,
+    /// The IANA name of the time zone.
+    pub time_zone: Option<String>,
+    /// The first two letters of the language, in lower case.
+    pub language: Option<String>,
+    /// Width and height of the screen, in whatever pixels.
+    pub screen: Option<(u32, u32)>,
+}
+
+/// The install that is to be credited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Install {
+    /// When the app was first opened.
+    pub time: Moment,
+    /// The device.
+    pub device: Device,
+}
+
+/// A click that could be the install's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The click.
+    pub click: ClickId,
+    /// Its link.
+    pub link: LinkId,
+    /// When it was.
+    pub time: Moment,
+    /// The strongest evidence for it.
+    pub evidence: Evidence,
+    /// Who made it: equal numbers are one visitor.
+    pub visitor: i64,
+    /// Whether a person made it.
+    pub human: bool,
+    /// Whether another install has it.
+    pub claimed: bool,
+    /// Whether its link leads to another app.
+    pub other_app: bool,
+    /// How long after the click an install counts for its link, in seconds.
+    pub window_seconds: i64,
+    /// The device.
+    pub device: Device,
+}
+
+/// What decides beside the facts. Kept with every decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Goes up when what is decided changes although the facts are the same.
+    pub version: u32,
+    /// Whether likeness is evidence.
+    pub likeness: bool,
+    /// The score from which on it is: 1 to 100.
+    pub threshold: u16,
+    /// How long after the click it is at the most, in seconds; the window of the link holds too.
+    pub likeness_window_seconds: i64,
+}
+
+/// The version of the rules in this file.
+pub const RULES_VERSION: u32 = 1;
+/// LinkForty's threshold.
+pub const THRESHOLD: u16 = 70;
+/// LinkForty's window, a week.
+pub const WINDOW: Duration = Duration::hours(168);
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            version: RULES_VERSION,
+            likeness: true,
+            threshold: THRESHOLD,
+            likeness_window_seconds: WINDOW.num_seconds(),
+        }
+    }
+}
+
+/// What is credited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The click at this place of the candidates.
+    Attributed(usize),
+    /// None.
+    Organic(NoMatch),
+}
+
+/// Why no click is credited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum NoMatch {
+    /// There was no click that could be the install's.
+    NoClick,
+    /// There were, but each is older than its window.
+    WindowPassed,
+    /// There were, but none was alike enough.
+    NotAlike,
+    /// Several visitors' clicks fit equally.
+    Ambiguous,
+    /// Likeness would have been all there is, and it is switched off.
+    LikenessOff,
+    /// There were, and all are other installs'.
+    Claimed,
+}
+
+/// What became of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// The install is credited to it.
+    Won,
+    /// It is not, for this reason.
+    Lost(Loss),
+}
+
+/// The one reason why a candidate lost, in the order they are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Loss {
+    /// A program made the click.
+    NotHuman,
+    /// The click came after the install.
+    AfterInstall,
+    /// The link leads to another app.
+    OtherApp,
+    /// Another install has the click.
+    Claimed,
+    /// The install came when the window of the click was over.
+    WindowPassed,
+    /// Likeness is no evidence here.
+    LikenessOff,
+    /// The systems are known and differ.
+    OtherSystem,
+    /// The score is below the threshold.
+    BelowThreshold,
+    /// There is a click with stronger evidence.
+    WeakerEvidence,
+    /// There is one of the same address, and this is only of the same network.
+    OtherAddress,
+    /// There is one with a higher score.
+    LowerScore,
+    /// Another visitor's click fits as well, so neither gets the install.
+    Ambiguous,
+    /// There is a later one.
+    Earlier,
+}
+
+/// One term of a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// What was compared.
+    pub factor: Factor,
+    /// What it gave.
+    pub points: u16,
+    /// What it could have given.
+    pub most: u16,
+}
+
+/// What is compared of two devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Factor {
+    /// The network.
+    Network,
+    /// Device and browser, where both sides are browsers.
+    Browser,
+    /// The system, where one side is an app.
+    System,
+    /// The first number of its version, where one side is an app.
+    Version,
+    /// The time zone.
+    TimeZone,
+    /// The language.
+    Language,
+    /// The screen.
+    Screen,
+}
+
+impl Factor {
+    /// Returns the name by which LinkForty's SDKs know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "ip",
+            Self::Browser => "user_agent",
+            Self::System => "platform",
+            Self::Version => "platform_version",
+            Self::TimeZone => "timezone",
+            Self::Language => "language",
+            Self::Screen => "screen",
+        }
+    }
+}
+
+/// How alike a click and an install are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Likeness {
+    /// Every term, those that gave nothing too.
+    pub terms: Vec<Term>,
+    /// Whether the systems are known and differ.
+    pub other_system: bool,
+    /// Whether the addresses are known and the same.
+    pub same_address: bool,
+}
+
+impl Likeness {
+    /// Returns the sum of the terms, 0 to 100; 0 when the systems differ.
+    pub fn score(&self) -> u16 {
+        if self.other_system { 0 } else { self.terms.iter().map(|term| term.points).sum() }
+    }
+}
+
+/// What was decided, with what led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What is credited.
+    pub outcome: Outcome,
+    /// What became of each candidate, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What became of one candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it won.
+    pub fate: Fate,
+    /// How alike it is, whatever the evidence.
+    pub likeness: Likeness,
+    /// Until when an install counts for it.
+    pub window_end: Moment,
+}
+
+/// Decides.
+pub fn decide(install: &Install, candidates: &[Candidate], rules: &Rules) -> Decision {
+    let mut verdicts: Vec<Verdict> = candidates.iter().map(|one| alone(install, one, rules)).collect();
+    // A verdict is `Won` so far when nothing about the candidate itself stands in its way.
+    let mut left: Vec<usize> = (0..candidates.len()).filter(|at| verdicts[*at].fate == Fate::Won).collect();
+
+    keep_best(&mut left, &mut verdicts, Loss::WeakerEvidence, |at, _| Reverse(candidates[at].evidence));
+    let by_likeness = left.first().is_some_and(|at| candidates[*at].evidence == Evidence::Likeness);
+    if by_likeness {
+        keep_best(&mut left, &mut verdicts, Loss::OtherAddress, |_, verdict| verdict.likeness.same_address);
+        keep_best(&mut left, &mut verdicts, Loss::LowerScore, |_, verdict| verdict.likeness.score());
+        let visitor = left.first().map(|at| candidates[*at].visitor);
+        if left.iter().any(|at| Some(candidates[*at].visitor) != visitor) {
+            for at in left.drain(..) {
+                verdicts[at].fate = Fate::Lost(Loss::Ambiguous);
+            }
+            return Decision { outcome: Outcome::Organic(NoMatch::Ambiguous), verdicts };
+        }
+    }
+    // The id settles what happened in the same microsecond.
+    keep_best(&mut left, &mut verdicts, Loss::Earlier, |at, _| (candidates[at].time, candidates[at].click));
+    let outcome = match left.first() {
+        Some(at) => Outcome::Attributed(*at),
+        None => Outcome::Organic(why_none(&verdicts)),
+    };
+    Decision { outcome, verdicts }
+}
+
+/// Says what of a candidate itself stands in its way.
+fn alone(install: &Install, candidate: &Candidate, rules: &Rules) -> Verdict {
+    let likeness = likeness(&candidate.device, &install.device);
+    let by_likeness = candidate.evidence == Evidence::Likeness;
+    let mut window = candidate.window_seconds;
+    if by_likeness {
+        window = window.min(rules.likeness_window_seconds);
+    }
+    let window_end = candidate.time + Duration::seconds(window);
+    let loss = if !candidate.human {
+        Some(Loss::NotHuman)
+    } else if candidate.time > install.time {
+        Some(Loss::AfterInstall)
+    } else if candidate.other_app {
+        Some(Loss::OtherApp)
+    } else if candidate.claimed {
+        Some(Loss::Claimed)
+    } else if install.time > window_end {
+        Some(Loss::WindowPassed)
+    } else if !by_likeness {
+        None
+    } else if !rules.likeness {
+        Some(Loss::LikenessOff)
+    } else if likeness.other_system {
+        Some(Loss::OtherSystem)
+    } else if likeness.score() < rules.threshold {
+        Some(Loss::BelowThreshold)
+    } else {
+        None
+    };
+    Verdict { fate: loss.map_or(Fate::Won, Fate::Lost), likeness, window_end }
+}
+
+/// Keeps those of which `of` is greatest; the others lose.
+fn keep_best<K: Ord>(
+    left: &mut Vec<usize>,
+    verdicts: &mut [Verdict],
+    loss: Loss,
+    of: impl Fn(usize, &Verdict) -> K,
+) {
+    let keys: Vec<K> = left.iter().map(|at| of(*at, &verdicts[*at])).collect();
+    let best = keys.iter().max();
+    let mut kept = Vec::new();
+    for (at, key) in left.iter().zip(&keys) {
+        if Some(key) == best {
+            kept.push(*at);
+        } else {
+            verdicts[*at].fate = Fate::Lost(loss);
+        }
+    }
+    *left = kept;
+}
+
+/// Says of an install without a click what was nearest to one.
+fn why_none(verdicts: &[Verdict]) -> NoMatch {
+    let any = |loss| verdicts.iter().any(|verdict| verdict.fate == Fate::Lost(loss));
+    if any(Loss::BelowThreshold) || any(Loss::OtherSystem) {
+        NoMatch::NotAlike
+    } else if any(Loss::LikenessOff) {
+        NoMatch::LikenessOff
+    } else if any(Loss::Claimed) {
+        NoMatch::Claimed
+    } else if any(Loss::WindowPassed) {
+        NoMatch::WindowPassed
+    } else {
+        NoMatch::NoClick
+    }
+}
+
+const NETWORK: u16 = 40;
+const BROWSER: u16 = 30;
+const SYSTEM: u16 = 20;
+const VERSION: u16 = 10;
+const TIME_ZONE: u16 = 10;
+const LANGUAGE: u16 = 10;
+const SCREEN: u16 = 10;
+
+/// Compares a click's device with an install's.
+pub fn likeness(click: &Device, install: &Device) -> Likeness {
+    let term = |factor, equal: bool, most| Term { factor, points: if equal { most } else { 0 }, most };
+    let known = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+    let same_network = !click.network.is_empty() && click.network == install.network;
+    let mut terms = vec![term(Factor::Network, same_network, NETWORK)];
+    // An app's own user agent says nothing of a browser: what both sides know is the system.
+    if click.browser.is_some() && install.browser.is_some() {
+        terms.push(term(Factor::Browser, click.browser == install.browser, BROWSER));
+    } else {
+        let system = click.system.is_some() && click.system == install.system;
+        let version = system && click.version.is_some() && click.version == install.version;
+        terms.push(term(Factor::System, system, SYSTEM));
+        terms.push(term(Factor::Version, version, VERSION));
+    }
+    terms.push(term(Factor::TimeZone, known(&click.time_zone, &install.time_zone), TIME_ZONE));
+    terms.push(term(Factor::Language, known(&click.language, &install.language), LANGUAGE));
+    let screen = click.screen.zip(install.screen).is_some_and(|(a, b)| is_one_screen(a, b));
+    terms.push(term(Factor::Screen, screen, SCREEN));
+    let systems = click.system.zip(install.system);
+    Likeness {
+        terms,
+        other_system: systems.is_some_and(|(a, b)| a != b),
+        same_address: same_network && click.address.is_some() && click.address == install.address,
+    }
+}
+
+/// Says whether two sizes can be of one screen: a page counts points, an app may count pixels, up to four to a point, and both
+/// round.
+fn is_one_screen(a: (u32, u32), b: (u32, u32)) -> bool {
+    if a == b {
+        return a.0 != 0 && a.1 != 0;
+    }
+    if [a.0, a.1, b.0, b.1].contains(&0) {
+        return false;
+    }
+    let ratio = |a: u32, b: u32| f64::from(a.max(b)) / f64::from(a.min(b));
+    let one_way = (a.0 >= b.0) == (a.1 >= b.1);
+    let (wide, high) = (ratio(a.0, b.0), ratio(a.1, b.1));
+    one_way && (wide - high).abs() < 0.02 && wide.max(high) <= 4.0
+}
+
+/// Networks are stored as a text that people can read.
+mod hex {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.as_bytes();
+        let byte = |pair: &[u8]| {
+            let pair = str::from_utf8(pair).map_err(D::Error::custom)?;
+            u8::from_str_radix(pair, 16).map_err(D::Error::custom)
+        };
+        digits.chunks(2).map(byte).collect()
+    }
+}
