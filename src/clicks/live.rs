@@ -400,6 +400,7 @@ mod tests {
             link_campaign: Vec::new(),
             country: None,
             lease: None,
+            address: None,
         }
     }
 
