@@ -3,18 +3,34 @@
 //! | file | what |
 //! |---|---|
 //! | `decide.rs` | which click an install is credited to; pure |
+//! | `device.rs` | what is compared of a click and an install; pure |
+//! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
+//! | `token.rs` | tokens that carry a click through a store or over the pasteboard |
+//! | `shared.rs` | networks whose addresses say nothing of anybody |
+//! | `installs/` | installs: known again, credited once |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 
 pub mod decide;
+mod deep_link;
+mod device;
+mod installs;
 mod sdk;
+mod shared;
+mod token;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
 pub use self::sdk::SdkApi;
 use crate::{
-    clicks::drain::Unreadable, domains::Sites, env::Env, links::Resolver, spool::Record, spool::Spool,
+    clicks::{Recorder, drain::Unreadable},
+    domains::Sites,
+    env::Env,
+    links::Resolver,
+    spool::{Record, RecordKind, Spool},
 };
+
+pub use self::{installs::decide_pending, shared::refresh as refresh_shared_networks};
 
 /// What the calls of apps need. A cheap clone.
 #[derive(Debug, Clone)]
@@ -23,6 +39,8 @@ pub struct Sdk {
     pub env: Env,
     /// Keeps what cannot be stored at once.
     pub spool: Spool,
+    /// Records opens of links.
+    pub recorder: Recorder,
     /// Knows links.
     pub resolver: Resolver,
     /// Knows whose hosts are whose.
@@ -30,6 +48,18 @@ pub struct Sdk {
 }
 
 /// Writes what the spool holds of apps.
-pub fn carry<'a>(_: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>> {
-    Box::pin(async move { Ok((0..records.len()).map(Unreadable).collect()) })
+pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>> {
+    Box::pin(async move {
+        let mut unreadable = Vec::new();
+        for (at, record) in records.iter().enumerate() {
+            let read = match record.kind {
+                RecordKind::Install => installs::carry(env, record).await?,
+                _ => false,
+            };
+            if !read {
+                unreadable.push(Unreadable(at));
+            }
+        }
+        Ok(unreadable)
+    })
 }

@@ -14,6 +14,7 @@
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
 //! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
 //! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
+//! | `credit.rs` | what links say of the installs that are credited to them |
 //! | `qr.rs` | the codes that lead to links |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
@@ -30,6 +31,7 @@ mod changes;
 mod code;
 mod codes;
 mod condition;
+mod credit;
 mod described;
 mod dry_run;
 mod etag;
@@ -74,6 +76,7 @@ pub use self::{
     budget::{Budgets, Taken, Unit},
     code::is_short_code,
     codes::CodeStyle,
+    credit::{Credited, credited},
     condition::{Condition, SystemRange, Times, Version},
     described::{Checks, Decide, Described, DescribedPlace, Detail},
     dry_run::{Question, Which, dry_run},
