@@ -344,7 +344,8 @@ impl Config {
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
         let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
-        let shared_networks_file = Some(read.text("SHARED_NETWORKS_FILE", "")).filter(|file| !file.is_empty());
+        let shared_networks_file =
+            Some(read.text("SHARED_NETWORKS_FILE", "")).filter(|file| !file.is_empty());
         let shared_networks_file = shared_networks_file.map(PathBuf::from);
         let geoip_file = Some(read.text("GEOIP_FILE", "")).filter(|file| !file.is_empty()).map(PathBuf::from);
         let outbound = read.outbound();

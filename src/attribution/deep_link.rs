@@ -27,7 +27,8 @@ pub struct Tap<'a> {
 pub fn deep_link(link: LinkId, credited: &Credited, tap: Tap<'_>) -> DeepLink {
     let mut handed: BTreeMap<String, String> = credited.parameters.clone();
     handed.extend(parameters(tap.query));
-    let of_link: Vec<String> = credited.utm.iter().map(|(name, value)| format!("utm_{name}={value}")).collect();
+    let of_link: Vec<String> =
+        credited.utm.iter().map(|(name, value)| format!("utm_{name}={value}")).collect();
     let of_link: Vec<&str> = of_link.iter().map(String::as_str).collect();
     let utm = campaign(tap.query, &of_link);
     let pairs = utm.lines().filter_map(|line| line.split_once('='));

@@ -36,7 +36,10 @@ pub fn of_click(click: &OfClick<'_>) -> Device {
     let hinted = hints.platform.as_deref().and_then(system_named);
     let version = match &hints.platform_version {
         Some(version) => major(version),
-        None => software.version.filter(|_| system == Some(System::Ios) || system == Some(System::Android)).map(|version| version.major()),
+        None => software
+            .version
+            .filter(|_| system == Some(System::Ios) || system == Some(System::Android))
+            .map(|version| version.major()),
     };
     Device {
         network: click.network.to_vec(),
@@ -130,7 +133,11 @@ mod tests {
             ("", "", None, None, None),
         ] {
             let device = of_click(&click(user_agent, query));
-            assert_eq!((device.system, device.version, device.browser.as_deref()), (system, version, browser), "{user_agent} {query}");
+            assert_eq!(
+                (device.system, device.version, device.browser.as_deref()),
+                (system, version, browser),
+                "{user_agent} {query}"
+            );
         }
         let device = of_click(&click(IPHONE, "fp_tz=Europe/Zurich&fp_lang=fr&fp_sw=390&fp_sh=844"));
         assert_eq!(device.time_zone.as_deref(), Some("Europe/Zurich"));
@@ -149,7 +156,10 @@ mod tests {
         };
         let device = of_install(&report);
         assert_eq!((device.system, device.version), (Some(System::Ios), Some(17)));
-        assert_eq!((device.language.as_deref(), device.browser, device.screen, device.address), (Some("en"), None, None, None));
+        assert_eq!(
+            (device.language.as_deref(), device.browser, device.screen, device.address),
+            (Some("en"), None, None, None)
+        );
         let webview = InstallRecord { user_agent: REDUCED.into(), ..InstallRecord::default() };
         assert_eq!(of_install(&webview).browser.as_deref(), Some("android|chrome"));
     }

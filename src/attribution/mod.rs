@@ -8,14 +8,18 @@
 //! | `token.rs` | tokens that carry a click through a store or over the pasteboard |
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
+//! | `opens.rs` | links that the system handed to the app |
+//! | `sharing.rs` | links that users of an app share |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 
 pub mod decide;
 mod deep_link;
 mod device;
 mod installs;
+mod opens;
 mod sdk;
 mod shared;
+mod sharing;
 mod token;
 
 use futures::future::BoxFuture;

@@ -3,13 +3,7 @@
 //! Their owners publish them (Apple's relay as `egress-ip-ranges.csv`); `SHARED_NETWORKS_FILE` names a file of them, one network at the
 //! beginning of each line. It is read anew when it changes.
 
-use std::{
-    fs,
-    net::IpAddr,
-    path::Path,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{fs, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwapOption;
 use ipnet::IpNet;

@@ -72,7 +72,8 @@ impl ClickTokens {
     /// Returns the click that a query names: by a token, or by the click's own id, which nobody can guess.
     pub fn named_in(self, workspace: WorkspaceId, query: &str) -> Option<Named> {
         let pairs = || url::form_urlencoded::parse(query.as_bytes());
-        let value = |wanted: &str| pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned());
+        let value =
+            |wanted: &str| pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned());
         let token = value(TOKEN).and_then(|token| self.read(workspace, &token));
         token.or_else(|| value(CLICK_ID).and_then(|id| named(&id)))
     }

@@ -88,10 +88,7 @@ pub fn campaign(query: &str, link: &[&str]) -> String {
 /// Says whether a name is ours: nobody who shares a short URL may fill in what a link claims of itself.
 pub fn is_reserved(name: &str) -> bool {
     let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    begins("utm_")
-        || begins("fp_")
-        || name.eq_ignore_ascii_case(CLICK_ID)
-        || name.eq_ignore_ascii_case(TOKEN)
+    begins("utm_") || begins("fp_") || name.eq_ignore_ascii_case(CLICK_ID) || name.eq_ignore_ascii_case(TOKEN)
 }
 
 /// Returns the values that a name has, without spaces around them and without blank ones.

@@ -8,7 +8,9 @@ use sea_orm::{ConnectionTrait, DbErr};
 use super::{
     app_fields::{Texts, from_json, read_utm},
     extras::from_bytes,
-    store, templates,
+    store,
+    target::Target,
+    templates,
 };
 use crate::{
     entity::link::Model,
@@ -68,6 +70,32 @@ pub async fn credited(
         credit(link, from_bytes(template.map(Vec::as_slice)).unwrap_or_default())
     };
     Ok(found.into_iter().map(|(id, counted)| (id, of(counted.link))).collect())
+}
+
+impl Credited {
+    /// Returns what a link says that is known by what redirects need of it. Its windows are not among that.
+    pub fn of(target: &Target, short_code: &str) -> Self {
+        let extras = target.extras.as_deref();
+        let (mut utm, mut parameters) = (Texts::new(), Texts::new());
+        if let Some(decoration) = &target.decoration {
+            let (of_campaign, of_app) = decoration.parameters.split_at(decoration.of_campaign.into());
+            let name = |name: &str| name.strip_prefix("utm_").unwrap_or(name).to_owned();
+            utm.extend(of_campaign.iter().map(|(of, value)| (name(of), value.clone())));
+            parameters.extend(of_app.iter().cloned());
+        }
+        Self {
+            short_code: short_code.to_owned(),
+            destination_url: target.destination_url.to_string(),
+            ios_url: target.addresses.ios_url.clone(),
+            android_url: target.addresses.android_url.clone(),
+            web_url: target.addresses.web_url.clone(),
+            app_scheme: extras.map(|extras| extras.app_scheme.to_string()).unwrap_or_default(),
+            deep_link_path: extras.map(|extras| extras.deep_link_path.to_string()).unwrap_or_default(),
+            parameters,
+            utm,
+            ..Self::default()
+        }
+    }
 }
 
 /// What a link says, and its template where it says nothing.

@@ -78,7 +78,8 @@ pub async fn gather(
         // Asked for also where likeness is no evidence: the answer says that it would have been.
         let window = Duration::seconds(report.likeness_window_seconds.max(report.default_window_seconds));
         let span = (installed - window.min(LONGEST), installed);
-        let alike = store::clicks_of_network(db, workspace, &report.network, span, MOST_OF_A_NETWORK + 1).await?;
+        let alike =
+            store::clicks_of_network(db, workspace, &report.network, span, MOST_OF_A_NETWORK + 1).await?;
         crowded = alike.len() > MOST_OF_A_NETWORK as usize;
         if !crowded {
             rows.extend(alike.into_iter().filter(|row| !evidence.contains_key(&row.id)));
@@ -103,7 +104,9 @@ pub async fn gather(
     }
     // A token of ours is believed also before its click is stored, and after it was thrown away.
     for (class, named) in evidence.into_values().filter(|(_, named)| !stored.contains(&named.click)) {
-        let Some((link, credited)) = named.link.and_then(|link| links.get(&link).map(|of| (link, of))) else { continue };
+        let Some((link, credited)) = named.link.and_then(|link| links.get(&link).map(|of| (link, of))) else {
+            continue;
+        };
         candidates.push(unstored(named.click, link, class, credited, report));
         told.insert(named.click, Told { credited: credited.clone(), query: String::new() });
     }
@@ -158,7 +161,13 @@ fn candidate(row: ClickRow, evidence: Evidence, credited: &Credited, report: &In
     }
 }
 
-fn unstored(click: ClickId, link: LinkId, evidence: Evidence, credited: &Credited, report: &InstallRecord) -> Candidate {
+fn unstored(
+    click: ClickId,
+    link: LinkId,
+    evidence: Evidence,
+    credited: &Credited,
+    report: &InstallRecord,
+) -> Candidate {
     Candidate {
         click,
         link,
@@ -187,7 +196,9 @@ fn is_of_other_app(credited: &Credited, report: &InstallRecord) -> bool {
         Ok(Platform::Ios) if !report.app_store_id.is_empty() => url(&credited.ios_url).is_some_and(|url| {
             let mut parts = url.path().rsplit('/');
             let of_store = matches!(url.host_str(), Some("apps.apple.com" | "itunes.apple.com"));
-            let id = parts.find_map(|part| part.strip_prefix("id").filter(|id| id.bytes().all(|byte| byte.is_ascii_digit())));
+            let id = parts.find_map(|part| {
+                part.strip_prefix("id").filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+            });
             of_store && id.is_some_and(|id| id != report.app_store_id)
         }),
         Ok(Platform::Android) if !report.package_name.is_empty() => {

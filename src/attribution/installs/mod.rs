@@ -33,7 +33,10 @@ use crate::{
     env::Env,
     error::{Error, Kind, Result},
     ids::{AppId, InstallId, WorkspaceId},
-    pb::{internal::v1::InstallRecord, sdk::v1::AttributionState},
+    pb::{
+        internal::v1::InstallRecord,
+        sdk::v1::{AttributionState, MatchMethod},
+    },
     spool::{Record, RecordKind},
 };
 
@@ -176,7 +179,8 @@ async fn take_keys(
 
 /// Says whether a row that has the id of a report is of it: one that was forgotten is of nothing any more.
 fn row_is_of(row: &Model, report: &InstallRecord) -> bool {
-    !row.report.is_empty() && InstallRecord::decode(&row.report[..]).is_ok_and(|stored| stored.keys == report.keys)
+    !row.report.is_empty()
+        && InstallRecord::decode(&row.report[..]).is_ok_and(|stored| stored.keys == report.keys)
 }
 
 /// Decides an install and writes it down by `write`, which says whether its click was still free.
@@ -264,6 +268,42 @@ pub async fn find(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<Op
     }
 }
 
+/// What a user allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consent {
+    /// Ids of the device and the user as evidence.
+    pub identity: bool,
+    /// Likeness as evidence.
+    pub likeness: bool,
+}
+
+/// Notes what a user allows. An install that was credited by what is not allowed any more is decided anew without it.
+pub async fn consent(env: &Env, workspace: WorkspaceId, id: InstallId, consent: Consent) -> Result<()> {
+    let row = find(env, workspace, id).await?.ok_or_else(|| Error::not_found("install"))?;
+    let Ok(mut report) = InstallRecord::decode(&row.report[..]) else {
+        return Err(Error::not_found("install"));
+    };
+    if row.report.is_empty() {
+        return Err(Error::not_found("install"));
+    }
+    let undone = !consent.likeness && row.method == MatchMethod::Probabilistic as i16
+        || !consent.identity && row.method == MatchMethod::Identity as i16;
+    report.likeness &= consent.likeness;
+    if !consent.identity {
+        report.identities.clear();
+    }
+    let tx = env.db.begin().await?;
+    if undone {
+        // The click is free again, for this install too if there is other evidence for it.
+        store::save(&tx, &settle::open_again(row.clone())).await?;
+        decided(env, &tx, (row.id, &report), store::settle).await?;
+    } else {
+        store::save(&tx, &Model { report: report.encode_to_vec(), ..row }).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Forgets what an install is known by, its device and the click it is credited to. The row stays, and with it what was counted.
 pub async fn forget(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<()> {
     let Some(row) = find(env, workspace, id).await? else { return Ok(()) };
@@ -287,7 +327,11 @@ fn count(row: &Model) {
 fn whose(report: &InstallRecord) -> Result<(WorkspaceId, Option<AppId>)> {
     let id = |bytes: &[u8]| uuid::Uuid::from_slice(bytes);
     let workspace = id(&report.workspace_id).map_err(Error::internal)?;
-    let app = if report.app_id.is_empty() { None } else { Some(AppId(id(&report.app_id).map_err(Error::internal)?)) };
+    let app = if report.app_id.is_empty() {
+        None
+    } else {
+        Some(AppId(id(&report.app_id).map_err(Error::internal)?))
+    };
     Ok((WorkspaceId(workspace), app))
 }
 

@@ -66,7 +66,13 @@ impl From<&Holder> for Scope {
 
 impl Scope {
     /// Returns a report that says whose it is, how it is decided, from where and when it came, and nothing else.
-    pub fn begin(&self, env: &Env, client: Option<IpAddr>, platform: sdk::Platform, now: Moment) -> InstallRecord {
+    pub fn begin(
+        &self,
+        env: &Env,
+        client: Option<IpAddr>,
+        platform: sdk::Platform,
+        now: Moment,
+    ) -> InstallRecord {
         let of = &self.attribution;
         let asked = match platform {
             sdk::Platform::Ios => of.probabilistic_ios,
@@ -75,9 +81,8 @@ impl Scope {
         };
         let hashes = VisitorHash::new(env.secrets.session.expose_secret().as_bytes());
         let client = client.filter(|client| !shared::is_shared(env, *client));
-        let seconds = |given: Option<prost_types::Duration>| {
-            given.map_or(WINDOW.num_seconds(), |given| given.seconds)
-        };
+        let seconds =
+            |given: Option<prost_types::Duration>| given.map_or(WINDOW.num_seconds(), |given| given.seconds);
         InstallRecord {
             workspace_id: bytes(self.workspace.0),
             app_id: self.app.map(|app| bytes(app.0)).unwrap_or_default(),
@@ -181,7 +186,8 @@ pub fn read(
     };
     let first_open = time("first_open_time", asked.first_open_time, &mut wrong);
     let click = time("store_referrer.click_server_time", referrer.click_server_time, &mut wrong);
-    let begin = time("store_referrer.install_begin_server_time", referrer.install_begin_server_time, &mut wrong);
+    let begin =
+        time("store_referrer.install_begin_server_time", referrer.install_begin_server_time, &mut wrong);
     time("store_referrer.click_time", referrer.click_time, &mut wrong);
     time("store_referrer.install_begin_time", referrer.install_begin_time, &mut wrong);
     let window = asked.attribution_window.map_or(0, |window| window.seconds);
@@ -276,7 +282,8 @@ fn put_device(report: &mut InstallRecord, device: sdk::Device) {
 
 /// Reads the id of an install.
 pub fn install_id(text: &str) -> Result<InstallId> {
-    InstallId::parse(text).ok_or_else(|| Error::invalid_field("install_id", "must be a UUID of 36 characters"))
+    InstallId::parse(text)
+        .ok_or_else(|| Error::invalid_field("install_id", "must be a UUID of 36 characters"))
 }
 
 fn bytes(id: Uuid) -> bytes::Bytes {

@@ -129,9 +129,33 @@ pub fn pending(
     }
 }
 
+/// Returns an install as it was before it was decided.
+pub fn open_again(row: Model) -> Model {
+    Model {
+        state: AttributionState::Pending as i16,
+        method: 0,
+        no_match: 0,
+        score: 0,
+        flags: 0,
+        link_id: None,
+        click_id: None,
+        click_time: None,
+        facts: String::new(),
+        deep_link: Vec::new(),
+        ..row
+    }
+}
+
 /// Returns what is left of an install that is forgotten: that it was, and what was counted of it.
 pub fn forgotten(row: Model) -> Model {
-    Model { click_id: None, report: Vec::new(), facts: String::new(), deep_link: Vec::new(), due_time: None, ..row }
+    Model {
+        click_id: None,
+        report: Vec::new(),
+        facts: String::new(),
+        deep_link: Vec::new(),
+        due_time: None,
+        ..row
+    }
 }
 
 /// Returns what click and install had in common, where that was the evidence.

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, Value,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, Value,
     sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
@@ -36,7 +36,8 @@ pub struct ClickRow {
     pub claimed: bool,
 }
 
-const CLICK: &str = "SELECT clicks.id AS id, clicks.link_id AS link_id, clicks.visitor AS visitor, clicks.bot AS class,
+const CLICK: &str =
+    "SELECT clicks.id AS id, clicks.link_id AS link_id, clicks.visitor AS visitor, clicks.bot AS class,
     clicks.network AS network, clicks.address AS address, clicks.query AS query,
     agents.value AS user_agent, languages.value AS language,
     EXISTS (SELECT 1 FROM installs WHERE installs.click_id = clicks.id AND installs.test = false) AS claimed
@@ -58,8 +59,7 @@ pub async fn clicks_of_network(
          AND clicks.id >= $3 AND clicks.id < $4 ORDER BY clicks.id DESC LIMIT {most}"
     );
     let after = floor(to + chrono::Duration::milliseconds(1));
-    let values: [Value; 4] =
-        [workspace.0.into(), network.to_vec().into(), floor(from).into(), after.into()];
+    let values: [Value; 4] = [workspace.0.into(), network.to_vec().into(), floor(from).into(), after.into()];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     ClickRow::find_by_statement(statement).all(db).await
 }
@@ -116,8 +116,12 @@ pub async fn identify(
         return Ok(());
     }
     let rows = identities.iter().map(|key| {
-        let row =
-            click_identity::Model { workspace_id: workspace, key: key.clone(), click_id: click, link_id: link };
+        let row = click_identity::Model {
+            workspace_id: workspace,
+            key: key.clone(),
+            click_id: click,
+            link_id: link,
+        };
         row.into_active_model()
     });
     use click_identity::Column as Identity;
