@@ -9,12 +9,14 @@
 //! | `installs/` | installs: known again, credited once |
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
+//! | `json/` | the paths that LinkForty's SDKs call |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 
 pub mod decide;
 mod deep_link;
 mod device;
 mod installs;
+mod json;
 mod opens;
 mod sdk;
 mod shared;
@@ -23,7 +25,7 @@ mod sharing;
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
-pub use self::sdk::SdkApi;
+pub use self::{json::router as json_routes, sdk::SdkApi};
 use crate::{
     clicks::{Recorder, drain::Unreadable},
     domains::Sites,

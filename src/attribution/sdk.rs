@@ -45,13 +45,13 @@ pub struct SdkApi {
 }
 
 /// Who calls: which app, and from where.
-struct Calling {
-    scope: Scope,
-    client: Option<IpAddr>,
+pub(super) struct Calling {
+    pub scope: Scope,
+    pub client: Option<IpAddr>,
 }
 
 /// Opens a request: which app calls and what it wants.
-async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Calling, T)> {
+pub(super) async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Calling, T)> {
     let missing = || {
         Error::new(
             Reason::CredentialsMissing,
@@ -105,7 +105,7 @@ impl SdkService for SdkApi {
             let opened = opens::read_url(&self.sdk, &asked.url).ok_or_else(|| Error::not_found("link"))?;
             let click = Some(opens::click_of_open(calling.scope.workspace, install, open, time));
             let asking = Asking { click, time, device, client: calling.client, identities: Vec::new() };
-            let deep_link = opens::open(&self.sdk, &calling.scope, opened, asking).await?;
+            let deep_link = opens::open(&self.sdk, Some(calling.scope.workspace), opened, asking).await?;
             Ok(sdk::ReportOpenResponse { deep_link: Some(deep_link) })
         })
         .await
@@ -127,7 +127,7 @@ impl SdkService for SdkApi {
             let identities = allowed.map(|identity| report::identities(env, &calling.scope, &identity));
             let identities = identities.unwrap_or_default();
             let asking = Asking { click: None, time: env.now(), device, client: calling.client, identities };
-            let deep_link = opens::open(&self.sdk, &calling.scope, opened, asking).await?;
+            let deep_link = opens::open(&self.sdk, Some(calling.scope.workspace), opened, asking).await?;
             Ok(sdk::ResolveLinkResponse { deep_link: Some(deep_link) })
         })
         .await

@@ -16,7 +16,7 @@ use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
     apps::{self, AppApi},
-    attribution::{Sdk, SdkApi},
+    attribution::{Sdk, SdkApi, json_routes},
     domains::DomainApi,
     env::Env,
     limits::Limits,
@@ -100,7 +100,7 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
 pub(super) fn for_apps(sdk: &Sdk, life: &Life, limits: Option<&Limiters>) -> Router {
     let service = bounded!(SdkServiceServer::new(SdkApi { sdk: sdk.clone() }));
     let router = Routes::new(service).into_axum_router().reset_fallback();
-    layers::app_calls(router, life, limits)
+    layers::app_calls(router, json_routes(sdk.clone()), life, limits)
 }
 
 /// Returns the API listener's router.
