@@ -20,9 +20,11 @@ const FILES: &[&str] = &[
     "linkforty/v1/utm_preset_service.proto",
     "linkforty/v1/analytics_service.proto",
     "linkforty/v1/app_service.proto",
+    "linkforty/v1/attribution_service.proto",
     "linkforty/sdk/v1/sdk_service.proto",
     "linkforty/internal/v1/page_token.proto",
     "linkforty/internal/v1/click_record.proto",
+    "linkforty/internal/v1/event_record.proto",
     "linkforty/internal/v1/live_clicks.proto",
     "linkforty/internal/v1/import_reading.proto",
 ];

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use tonic::{Request, Response, Status};
 
-use super::Sdk;
+use super::{Sdk, events};
 use crate::{
     apps::tokens::{self, Holder},
     env::Env,
     error::{Error, Reason, Result as HouseResult},
+    ids::InstallId,
+    links::NOT_A_UUID,
     pb::sdk::v1::{self as sdk, sdk_service_server::SdkService},
     rpc,
 };
@@ -61,8 +63,13 @@ impl SdkService for SdkApi {
         request: Request<sdk::RecordEventsRequest>,
     ) -> Result<Response<sdk::RecordEventsResponse>, Status> {
         rpc::answer(async {
-            let (_holder, _asked) = open(&self.sdk.env, request).await?;
-            Err(Error::not_found("install"))
+            let Sdk { env, spool, .. } = &self.sdk;
+            let (holder, asked) = open(env, request).await?;
+            let install = InstallId::parse(&asked.install_id)
+                .ok_or_else(|| Error::invalid_field("install_id", NOT_A_UUID))?;
+            let source = events::Source { workspace: holder.workspace, app: Some(holder.app) };
+            let results = events::record(env, spool, source, install, asked.events).await?;
+            Ok(sdk::RecordEventsResponse { results })
         })
         .await
     }
