@@ -8,7 +8,7 @@ use prost_types::Duration;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Sdk,
+    Sdk, events,
     installs::{
         self, Answer,
         report::{self, Scope, read_device},
@@ -138,8 +138,12 @@ impl SdkService for SdkApi {
         request: Request<sdk::RecordEventsRequest>,
     ) -> Result<Response<sdk::RecordEventsResponse>, Status> {
         rpc::answer(async {
-            let (_calling, _asked) = open(&self.sdk.env, request).await?;
-            Err(Error::not_found("install"))
+            let Sdk { env, spool, .. } = &self.sdk;
+            let (calling, asked) = open(env, request).await?;
+            let install = report::install_id(&asked.install_id)?;
+            let source = events::Source { workspace: calling.scope.workspace, app: calling.scope.app };
+            let results = events::record(env, spool, source, install, asked.events).await?;
+            Ok(sdk::RecordEventsResponse { results })
         })
         .await
     }
