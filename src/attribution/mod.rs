@@ -11,6 +11,7 @@
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
 //! | `json/` | the paths that LinkForty's SDKs call |
+//! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 
@@ -18,6 +19,7 @@ pub mod decide;
 mod deep_link;
 mod device;
 pub mod events;
+mod explain;
 mod grpc;
 mod installs;
 mod json;
