@@ -3,26 +3,42 @@
 //! | file | what |
 //! |---|---|
 //! | `decide.rs` | which click an install is credited to; pure |
+//! | `device.rs` | what is compared of a click and an install; pure |
+//! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
+//! | `shared.rs` | networks whose addresses say nothing of anybody |
+//! | `installs/` | installs: known again, credited once |
+//! | `opens.rs` | links that the system handed to the app |
+//! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
+//! | `json/` | the paths that LinkForty's SDKs call |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 
 pub mod decide;
+mod deep_link;
+mod device;
 pub mod events;
 mod grpc;
+mod installs;
+mod json;
+mod opens;
 mod sdk;
+mod shared;
+mod sharing;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
-pub use self::{grpc::AttributionApi, sdk::SdkApi};
+pub use self::{grpc::AttributionApi, json::router as json_routes, sdk::SdkApi};
 use crate::{
-    clicks::drain::Unreadable,
+    clicks::{Recorder, drain::Unreadable},
     domains::Sites,
     env::Env,
     links::Resolver,
     spool::{Record, RecordKind, Spool},
 };
+
+pub use self::{installs::decide_pending, shared::refresh as refresh_shared_networks};
 
 /// What the calls of apps need. A cheap clone.
 #[derive(Debug, Clone)]
@@ -31,6 +47,8 @@ pub struct Sdk {
     pub env: Env,
     /// Keeps what cannot be stored at once.
     pub spool: Spool,
+    /// Records opens of links.
+    pub recorder: Recorder,
     /// Knows links.
     pub resolver: Resolver,
     /// Knows whose hosts are whose.
@@ -40,15 +58,21 @@ pub struct Sdk {
 /// Writes what the spool holds of apps.
 pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>> {
     Box::pin(async move {
-        let mut unreadable = Vec::new();
-        let mut events = Vec::new();
-        for (place, record) in records.iter().enumerate() {
-            match record.kind {
-                RecordKind::Event => events.push((place, record)),
-                _ => unreadable.push(Unreadable(place)),
+        let (mut unreadable, mut of_events) = (Vec::new(), Vec::new());
+        for (at, record) in records.iter().enumerate() {
+            let read = match record.kind {
+                RecordKind::Install => installs::carry(env, record).await?,
+                RecordKind::Event => {
+                    of_events.push((at, record));
+                    true
+                }
+                _ => false,
+            };
+            if !read {
+                unreadable.push(Unreadable(at));
             }
         }
-        unreadable.extend(events::carry(env, &events).await?);
+        unreadable.extend(events::carry(env, &of_events).await?);
         Ok(unreadable)
     })
 }

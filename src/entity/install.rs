@@ -46,6 +46,8 @@ pub struct Model {
     pub reinstalls: i32,
     /// When it last did.
     pub reinstall_time: Option<Moment>,
+    /// While it is pending: from when on it is decided.
+    pub due_time: Option<Moment>,
     /// What was reported (`linkforty.internal.v1.InstallRecord`).
     pub report: Vec<u8>,
     /// What was decided from: install, candidates and rules, as `attribution::decide` takes them, in JSON.

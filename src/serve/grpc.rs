@@ -16,7 +16,7 @@ use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
     apps::{self, AppApi},
-    attribution::{AttributionApi, Sdk, SdkApi, events::ByEvent},
+    attribution::{AttributionApi, Sdk, SdkApi, events::ByEvent, json_routes},
     domains::DomainApi,
     env::Env,
     limits::Limits,
@@ -103,7 +103,7 @@ pub(super) fn for_apps(sdk: &Sdk, life: &Life, limits: Option<&Limiters>) -> Rou
     let api = SdkApi { sdk: sdk.clone() };
     let service = bounded!(SdkServiceServer::new(api.clone()));
     let router = Routes::new(ByEvent::new(service, api, MOST_IN)).into_axum_router().reset_fallback();
-    layers::app_calls(router, life, limits)
+    layers::app_calls(router, json_routes(sdk.clone()), life, limits)
 }
 
 /// Returns the API listener's router.

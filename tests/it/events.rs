@@ -433,6 +433,7 @@ async fn installed(app: &App, tenant: &Tenant, link: &Link, click_time: Moment) 
         receive_time: click_time,
         reinstalls: 0,
         reinstall_time: None,
+        due_time: None,
         report: Vec::new(),
         facts: String::new(),
         deep_link: Vec::new(),
