@@ -19,9 +19,10 @@ use crate::{
     pb::{
         sdk::v1::{AttributionState, MatchMethod},
         v1::{
-            self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse, GetInstallRequest,
-            GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse, ListEventsRequest, ListEventsResponse,
-            ListInstallsRequest, ListInstallsResponse, attribution_service_server::AttributionService,
+            self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
+            GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
+            ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
+            attribution_service_server::AttributionService,
         },
     },
     rpc::{self, Permission},

@@ -19,6 +19,7 @@ mod doors;
 mod doors_nodes;
 mod doors_password;
 mod dry_run;
+mod events;
 mod faults;
 mod folders;
 mod geo;

@@ -72,7 +72,8 @@ pub async fn list(
         .limit(u64::from(page.size) + 1)
         .all(db)
         .await?;
-    let cursor = |row: &Model| Cursor { key: row.install_time.timestamp_micros().to_string(), id: row.id.to_string() };
+    let cursor =
+        |row: &Model| Cursor { key: row.install_time.timestamp_micros().to_string(), id: row.id.to_string() };
     Ok(Page::of(rows, page.size, cursor))
 }
 

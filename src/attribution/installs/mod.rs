@@ -257,7 +257,12 @@ async fn decide_one(env: &Env, tx: DatabaseTransaction, row: &Model) -> Result<M
 }
 
 /// Returns one page of installs. Fails for an app or a link that is not the workspace's.
-pub async fn list(env: &Env, tenant: &Tenant, query: &InstallQuery, page: &PageRequest) -> Result<Page<Model>> {
+pub async fn list(
+    env: &Env,
+    tenant: &Tenant,
+    query: &InstallQuery,
+    page: &PageRequest,
+) -> Result<Page<Model>> {
     super::events::expect(env, tenant, query.app, query.link).await?;
     Ok(list::list(&env.db.api, tenant.id, query, page).await?)
 }

@@ -78,9 +78,11 @@ impl Sent {
         let event_id = self.event_id(install, ids);
         let stamp = |text: &str| Uuid::try_parse(text).ok().map(|id| id.to_string()).unwrap_or_default();
         let (link_id, click_id) = (stamp(&self.link), stamp(&self.click));
-        let opened = times::read(&self.opened, zone).map(|opened| opened.min(now)).filter(|_| !link_id.is_empty());
+        let opened =
+            times::read(&self.opened, zone).map(|opened| opened.min(now)).filter(|_| !link_id.is_empty());
         let revenue = (self.name == "revenue").then(|| revenue(&self.data)).flatten();
-        let transaction = ["transactionId", "transaction_id"].iter().find_map(|name| self.data.get(*name)?.as_str());
+        let transaction =
+            ["transactionId", "transaction_id"].iter().find_map(|name| self.data.get(*name)?.as_str());
         let transaction = transaction.unwrap_or_default().chars().take(128).collect();
         let properties = Value::Object(self.data).to_string();
         Event {
@@ -99,7 +101,8 @@ impl Sent {
 
     /// Returns the id of the event: the one it was given, or one that follows from all that it says, so that a repeat is the same.
     fn event_id(&self, install: InstallId, ids: &Ids) -> String {
-        let good = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let good =
+            |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         if (8..=MAX_ID).contains(&self.id.len()) && good(&self.id) {
             return self.id.clone();
         }
@@ -109,7 +112,9 @@ impl Sent {
         }
         let mut hash = digest::Context::new(&digest::SHA256);
         let data = serde_json::to_vec(&self.data).unwrap_or_default();
-        for part in [self.id.as_bytes(), install.0.as_bytes(), self.name.as_bytes(), self.time.as_bytes(), &data] {
+        for part in
+            [self.id.as_bytes(), install.0.as_bytes(), self.name.as_bytes(), self.time.as_bytes(), &data]
+        {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -185,7 +190,10 @@ mod tests {
         ] {
             assert_ne!(of(base).event_id, of(&other).event_id, "{other}");
         }
-        let named = base.replace("{\"installId\"", "{\"eventId\":\"event-00001\",\"attributedLinkId\":null,\"installId\"");
+        let named = base.replace(
+            "{\"installId\"",
+            "{\"eventId\":\"event-00001\",\"attributedLinkId\":null,\"installId\"",
+        );
         assert_eq!(of(&named).event_id, "event-00001");
     }
 
