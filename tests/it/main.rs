@@ -43,6 +43,7 @@ mod returning;
 mod rooms;
 mod routing_tests;
 mod schema;
+mod sdk_json;
 mod searches;
 mod shutdown;
 mod smoke;
