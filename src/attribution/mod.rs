@@ -3,8 +3,16 @@
 //! | file | what |
 //! |---|---|
 //! | `decide.rs` | which click an install is credited to; pure |
+//! | `simulate/` | a population of which everything is known, and what the decisions are worth on it; pure |
 
 pub mod decide;
+#[cfg(test)]
+mod decide_tests;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod reference_tests;
+pub mod simulate;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;

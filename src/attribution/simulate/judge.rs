@@ -1,0 +1,109 @@
+//! Decides every install of a history in the order of time, as the server does.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::Duration;
+
+use super::{
+    linkforty::{self, Edition},
+    people::{History, Install},
+};
+use crate::attribution::decide::{self, Candidate, Evidence, Outcome, Rules, decide};
+
+/// How many clicks of a network are looked at, the newest; of a network that has more, nobody is told from anybody.
+const CANDIDATES: usize = 1000;
+/// How far back they go: as long as any link's window.
+const LOOK_BACK: Duration = Duration::days(30);
+
+/// What was answered of an install: the click that it is credited to, and by what evidence.
+pub(super) type Answer = Option<(usize, Evidence)>;
+
+/// The clicks of each network that are taken for people's, in the order of time.
+pub(super) struct Index<'a> {
+    history: &'a History,
+    networks: HashMap<&'a [u8], Vec<usize>>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn of(history: &'a History) -> Self {
+        let mut networks: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for (at, click) in history.clicks.iter().enumerate() {
+            if click.human && !click.device.network.is_empty() {
+                networks.entry(&click.device.network).or_default().push(at);
+            }
+        }
+        Self { history, networks }
+    }
+
+    /// Returns the clicks that the network of an install had before it; none when there are too many.
+    fn near(&self, install: &Install) -> &[usize] {
+        let Some(all) = self.networks.get(&install.device.network[..]) else { return &[] };
+        let time = |at: &usize| self.history.clicks[*at].time;
+        let from = all.partition_point(|at| time(at) < install.time - LOOK_BACK);
+        let to = all.partition_point(|at| time(at) <= install.time);
+        if to - from > CANDIDATES { &[] } else { &all[from..to] }
+    }
+}
+
+/// Decides all installs by our rules.
+pub(super) fn ours(index: &Index<'_>, rules: &Rules) -> Vec<Answer> {
+    let mut claimed = HashSet::new();
+    let mut answers = Vec::with_capacity(index.history.installs.len());
+    for install in &index.history.installs {
+        let found = found(index, install);
+        let facts = decide::Install { time: install.time, device: install.device.clone() };
+        let candidates: Vec<Candidate> = found
+            .iter()
+            .map(|(at, evidence)| candidate(index.history, install, *at, *evidence, &claimed))
+            .collect();
+        let answer = match decide(&facts, &candidates, rules).outcome {
+            Outcome::Attributed(at) => Some(found[at]),
+            Outcome::Organic(_) => None,
+        };
+        claimed.extend(answer.map(|(click, _)| click));
+        answers.push(answer);
+    }
+    answers
+}
+
+/// Gathers the clicks that an install names and those of its network, each once with its strongest evidence.
+fn found(index: &Index<'_>, install: &Install) -> Vec<(usize, Evidence)> {
+    let mut found: Vec<(usize, Evidence)> =
+        install.tokens.iter().map(|(evidence, at)| (*at, *evidence)).collect();
+    found.sort_unstable();
+    found.dedup_by_key(|(at, _)| *at);
+    for at in index.near(install) {
+        if found.iter().all(|(other, _)| other != at) {
+            found.push((*at, Evidence::Likeness));
+        }
+    }
+    found
+}
+
+fn candidate(
+    history: &History,
+    install: &Install,
+    at: usize,
+    evidence: Evidence,
+    claimed: &HashSet<usize>,
+) -> Candidate {
+    let click = &history.clicks[at];
+    Candidate {
+        click: click.id,
+        link: click.link,
+        time: click.time,
+        evidence,
+        visitor: click.visitor,
+        human: click.human,
+        claimed: claimed.contains(&at),
+        other_app: click.app != install.app,
+        window_seconds: click.window_seconds,
+        device: click.device.clone(),
+    }
+}
+
+/// Decides all installs by the rules of LinkForty.
+pub(super) fn linkforty(history: &History, edition: Edition) -> Vec<Answer> {
+    let matched = |install| linkforty::matched(history, install, edition).map(|at| (at, Evidence::Likeness));
+    history.installs.iter().map(matched).collect()
+}
