@@ -11,21 +11,22 @@ use crate::attribution::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Prints how many installs are credited to the right click, and how many to a stranger's, by evidence; and LinkForty's rules beside it
+    /// How many installs are credited to the right click and how many to a stranger's, by evidence, by window and threshold, and by
+    /// LinkForty's rules
     Attribution(Attribution),
 }
 
 /// The population and the rules. The same arguments always print the same.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  linkforty simulate attribution --seed 1\n  linkforty simulate attribution --window 7d --threshold 80\n  linkforty simulate attribution --grid --json | jq .grid"
+    after_help = "Examples:\n  linkforty simulate attribution --seed 1\n  linkforty simulate attribution --window 7d --threshold 80\n  linkforty simulate attribution --json | jq .grid"
 )]
 pub(super) struct Attribution {
     /// What everything follows from
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many people there are
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     people: u32,
     /// How many days they live
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=365))]
@@ -36,23 +37,20 @@ pub(super) struct Attribution {
     /// The score from which on it is [default: 70]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     threshold: Option<u16>,
-    /// Try other windows and thresholds too, and the same network in place of the same address
-    #[arg(long)]
-    grid: bool,
     /// As one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let Command::Attribution(Attribution { seed, people, days, window, threshold, grid, json }) = command;
+    let Command::Attribution(Attribution { seed, people, days, window, threshold, json }) = command;
     let base = Rules::default();
     let rules = Rules {
         likeness_window_seconds: window.unwrap_or(base.likeness_window_seconds),
         threshold: threshold.unwrap_or(base.threshold),
         ..base
     };
-    let report = simulate::run(&Settings { seed, people: people as usize, days, rules, grid });
+    let report = simulate::run(&Settings { seed, people: people as usize, days, rules, grid: true });
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
