@@ -25,6 +25,7 @@ const FILES: &[&str] = &[
     "linkforty/internal/v1/click_record.proto",
     "linkforty/internal/v1/live_clicks.proto",
     "linkforty/internal/v1/import_reading.proto",
+    "linkforty/internal/v1/install_record.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]

@@ -14,8 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use linkforty::{
-    attribution,
-    cache,
+    attribution, cache,
     clicks::{Click, Recorder, class::Class, drain},
     clock::{Moment, SystemClock},
     config::Config,

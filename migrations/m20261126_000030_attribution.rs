@@ -46,6 +46,7 @@ CREATE TABLE installs (
     receive_time {moment} NOT NULL,
     reinstalls {int} NOT NULL,
     reinstall_time {moment},
+    due_time {moment},
     report {bytes} NOT NULL,
     facts {text} NOT NULL,
     deep_link {bytes} NOT NULL,
@@ -55,7 +56,7 @@ CREATE TABLE installs (
 CREATE UNIQUE INDEX installs_click_id_key ON installs (click_id) WHERE test = false;
 CREATE INDEX installs_workspace_time_idx ON installs (workspace_id, install_time, id);
 CREATE INDEX installs_workspace_link_idx ON installs (workspace_id, link_id, install_time, id);
-CREATE INDEX installs_pending_idx ON installs (receive_time) WHERE state = 3;
+CREATE INDEX installs_pending_idx ON installs (due_time) WHERE state = 3;
 CREATE TABLE install_keys (
     workspace_id {uuid} NOT NULL,
     key {bytes} NOT NULL,

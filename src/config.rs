@@ -44,6 +44,8 @@ pub struct Config {
     pub trust_edge_bot_header: bool,
     /// The MaxMind-format file that countries are looked up in.
     pub geoip_file: Option<PathBuf>,
+    /// A file of networks whose addresses too many people share to tell anybody by.
+    pub shared_networks_file: Option<PathBuf>,
     /// Calls to URLs that strangers gave.
     pub outbound: Outbound,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
@@ -342,6 +344,9 @@ impl Config {
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
         let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
+        let shared_networks_file =
+            Some(read.text("SHARED_NETWORKS_FILE", "")).filter(|file| !file.is_empty());
+        let shared_networks_file = shared_networks_file.map(PathBuf::from);
         let geoip_file = Some(read.text("GEOIP_FILE", "")).filter(|file| !file.is_empty()).map(PathBuf::from);
         let outbound = read.outbound();
         let tls = read.tls();
@@ -437,6 +442,7 @@ impl Config {
             trusted_proxies,
             trust_edge_bot_header,
             geoip_file,
+            shared_networks_file,
             outbound,
             tls,
             log,

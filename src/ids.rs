@@ -174,6 +174,11 @@ fn at_tick(tick: u64, tail: [u8; 8]) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
+/// Returns the UUIDv7 of a moment whose rest is `tail`: the same of the same.
+pub fn derived(made: Moment, tail: [u8; 8]) -> Uuid {
+    at_tick(tick(made), tail)
+}
+
 /// Returns the moment in a UUIDv7, to the millisecond.
 pub fn time_of(id: Uuid) -> Moment {
     let bytes = id.as_bytes();

@@ -20,6 +20,8 @@ const MAX_SCHEMES: usize = 20;
 const MAX_SCHEME: usize = 64;
 const MAX_HOSTS: usize = 100;
 const MAX_STORE_ID: usize = 20;
+/// LinkForty's longest window, 2,160 hours.
+const MAX_WINDOW: i64 = 90 * 86_400;
 /// What an app may come to, encoded: little less than a file may.
 const MAX_CONTENT: usize = 96 * 1024;
 /// Schemes that a browser acts on by itself: no app owns them, and some of them run what they carry.
@@ -83,9 +85,11 @@ pub enum Field {
     PlayStoreId,
     /// `android.components`
     AndroidComponents,
+    /// `attribution`, all of it
+    Attribution,
 }
 
-const FIELDS: [(Field, &str); 17] = [
+const FIELDS: [(Field, &str); 18] = [
     (Field::Name, "name"),
     (Field::UrlSchemes, "url_schemes"),
     (Field::Hosts, "hosts"),
@@ -103,11 +107,20 @@ const FIELDS: [(Field, &str); 17] = [
     (Field::Fingerprints, "android.sha256_fingerprints"),
     (Field::PlayStoreId, "android.play_store_id"),
     (Field::AndroidComponents, "android.components"),
+    (Field::Attribution, "attribution"),
 ];
 /// What `*` means.
-const WHOLE: [Field; 6] =
-    [Field::Name, Field::UrlSchemes, Field::Hosts, Field::NoDefaultExclusions, Field::Ios, Field::Android];
-const OUTPUT_ONLY: [&str; 6] = ["id", "workspace_id", "served_hosts", "create_time", "update_time", "etag"];
+const WHOLE: [Field; 7] = [
+    Field::Name,
+    Field::UrlSchemes,
+    Field::Hosts,
+    Field::NoDefaultExclusions,
+    Field::Ios,
+    Field::Android,
+    Field::Attribution,
+];
+const OUTPUT_ONLY: [&str; 7] =
+    ["id", "workspace_id", "served_hosts", "create_time", "update_time", "etag", "app_token"];
 
 /// Whether an app is complete, or only what somebody wants changed of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +154,7 @@ pub fn check(app: v1::App, extent: Extent, wrong: &mut Violations) -> v1::App {
         url_schemes,
         hosts,
         no_default_exclusions: app.no_default_exclusions,
+        attribution: app.attribution.map(|attribution| check_attribution(attribution, wrong)),
         ..v1::App::default()
     };
     if read.encoded_len() > MAX_CONTENT {
@@ -200,6 +214,24 @@ fn check_of_android(mut android: v1::AndroidApp, complete: bool, wrong: &mut Vio
     }
     check_android(&format!("{path}.components"), &android.components, wrong);
     android
+}
+
+fn check_attribution(of: v1::AppAttribution, wrong: &mut Violations) -> v1::AppAttribution {
+    let path = |name| format!("app.attribution.{name}");
+    if !(0..=100).contains(&of.probabilistic_threshold) {
+        wrong.add(path("probabilistic_threshold"), "must be 0 to 100");
+    }
+    let mut seconds = |name, given: Option<prost_types::Duration>, bounds: std::ops::RangeInclusive<i64>| {
+        let whole = given.filter(|given| given.nanos != 0 || !bounds.contains(&given.seconds));
+        if whole.is_some() {
+            let (least, most) = (bounds.start(), bounds.end());
+            wrong.add(path(name), format!("must be {least} to {most} whole seconds"));
+        }
+    };
+    seconds("probabilistic_window", of.probabilistic_window, 60..=MAX_WINDOW);
+    seconds("attribution_window", of.attribution_window, 3600..=MAX_WINDOW);
+    seconds("session_gap", of.session_gap, 60..=86_400);
+    of
 }
 
 /// Reads the items of a list, each on its own; repeats are dropped.
@@ -334,6 +366,7 @@ impl Field {
             Self::Hosts => !app.hosts.is_empty(),
             Self::NoDefaultExclusions => app.no_default_exclusions,
             Self::Android => app.android.is_some(),
+            Self::Attribution => app.attribution.is_some(),
             _ => app.ios.is_some(),
         }
     }
@@ -352,6 +385,7 @@ pub fn copy(fields: &BTreeSet<Field>, from: &v1::App, to: &mut v1::App) {
             Field::NoDefaultExclusions => to.no_default_exclusions = from.no_default_exclusions,
             Field::Ios => to.ios.clone_from(&from.ios),
             Field::Android => to.android.clone_from(&from.android),
+            Field::Attribution => to.attribution = from.attribution,
             Field::BundleId
             | Field::AppIdPrefixes
             | Field::AppStoreId

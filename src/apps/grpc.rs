@@ -134,4 +134,25 @@ impl AppService for AppApi {
         })
         .await
     }
+
+    async fn rotate_app_token(
+        &self,
+        request: Request<v1::RotateAppTokenRequest>,
+    ) -> Result<Response<v1::RotateAppTokenResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AppsWrite).await?;
+            let mut wrong = Violations::default();
+            let id = take(&mut asked.request_id);
+            let once = wire::once(&tenant, "RotateAppToken", &id, &asked, &mut wrong);
+            let app = wire::app_id("app_id", &asked.app_id, &mut wrong);
+            let overlap = wrong.take("overlap", wire::overlap(asked.overlap));
+            let (app, overlap, once) = wrong.into_result((app, overlap, once))?;
+            let (app, overlap) = app.zip(overlap).ok_or_else(wire::unread)?;
+            let app = super::rotate_token(env, &tenant, app, overlap, once.as_ref()).await?;
+            Ok(v1::RotateAppTokenResponse { app: Some(wire::app(app)) })
+        })
+        .await
+    }
 }

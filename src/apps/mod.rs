@@ -7,6 +7,7 @@
 //! | `place.rs` | on which hosts an app is served; pure |
 //! | `association.rs` | the two files; pure |
 //! | `associations.rs` `changes.rs` `snapshot.rs` `http.rs` | the files of every host, in memory and fresh; how they are answered |
+//! | `tokens.rs` | what apps send with their calls, and which app that is |
 //! | `store.rs` | queries |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.AppService` |
 //!
@@ -29,10 +30,12 @@ mod pattern;
 mod place;
 mod snapshot;
 mod store;
+pub mod tokens;
 mod wire;
 
 use std::collections::BTreeSet;
 
+use chrono::Duration;
 use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use url::Url;
@@ -53,7 +56,7 @@ pub use self::{
 use crate::{
     clock::Moment,
     domains,
-    entity::app::Model,
+    entity::{app::Model, app_token},
     env::Env,
     error::{Error, Reason, Result, Violations},
     idempotency::{self, Claim, Request},
@@ -63,6 +66,10 @@ use crate::{
     workspaces::{self, Tenant},
 };
 
+/// How long the tokens before a new one stay good, when nobody says: apps that are installed go on sending theirs.
+const OVERLAP: Duration = Duration::days(365);
+/// The longest they can.
+const MOST_OVERLAP: Duration = Duration::days(3650);
 /// How many apps a workspace may have.
 const MAX_APPS: usize = 100;
 
@@ -72,6 +79,7 @@ pub(crate) struct Shown {
     pub app: Model,
     pub content: v1::App,
     pub served_hosts: Vec<String>,
+    pub token: String,
 }
 
 /// What somebody wants changed about an app.
@@ -116,22 +124,28 @@ pub(crate) async fn create(
     check_against_others(&app, &apps)?;
     check_size(&tx, &place, &app, apps).await?;
     store::insert(&tx, &app).await?;
+    let token = add_token(env, &tx, &app, now).await?;
     idempotency::made(&tx, request, app.id.to_string()).await?;
     commit(env, tx, tenant.id, now).await?;
-    Ok(shown(&place, app))
+    Ok(shown(&place, app, token))
 }
 
 /// Returns an app.
 pub(crate) async fn get(env: &Env, tenant: &Tenant, id: AppId) -> Result<Shown> {
     let app = store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
-    Ok(shown(&find_place(env, &env.db.api, tenant).await?, app))
+    with_token(&env.db.api, &find_place(env, &env.db.api, tenant).await?, app).await
 }
 
 /// Returns one page of apps, newest first.
 pub(crate) async fn list(env: &Env, tenant: &Tenant, page: &PageRequest) -> Result<Page<Shown>> {
     let place = find_place(env, &env.db.api, tenant).await?;
     let listed = store::list(&env.db.api, tenant.id, page).await?;
-    Ok(listed.map(|app| shown(&place, app)))
+    let apps: Vec<AppId> = listed.items.iter().map(|app| app.id).collect();
+    let mut tokens = tokens::newest(&env.db.api, tenant.id, &apps).await?;
+    Ok(listed.map(|app| {
+        let token = tokens.remove(&app.id).unwrap_or_default();
+        shown(&place, app, token)
+    }))
 }
 
 /// Changes an app.
@@ -160,8 +174,9 @@ pub(crate) async fn update(
     check_hosts(&place, &content, &before)?;
     idempotency::made(&tx, request, stored.id.to_string()).await?;
     if content == before {
+        let unchanged = with_token(&tx, &place, stored).await?;
         tx.commit().await?;
-        return Ok(shown(&place, stored));
+        return Ok(unchanged);
     }
     let app = Model {
         version: stored.version + 1,
@@ -171,8 +186,9 @@ pub(crate) async fn update(
     check_against_others(&app, &apps)?;
     check_size(&tx, &place, &app, apps).await?;
     store::save(&tx, &app).await?;
+    let shown = with_token(&tx, &place, app).await?;
     commit(env, tx, tenant.id, now).await?;
-    Ok(shown(&place, app))
+    Ok(shown)
 }
 
 /// Deletes an app for good.
@@ -194,6 +210,29 @@ pub(crate) async fn delete(
     store::remove(&tx, tenant.id, id).await?;
     idempotency::made(&tx, request, id.to_string()).await?;
     commit(env, tx, tenant.id, now).await
+}
+
+/// Gives an app another token. Those before it end after `overlap`.
+pub(crate) async fn rotate_token(
+    env: &Env,
+    tenant: &Tenant,
+    id: AppId,
+    overlap: Duration,
+    request: Option<&Request>,
+) -> Result<Shown> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
+        return made_earlier(env, &tx, tenant, &id).await;
+    }
+    let place = lock_place(env, &tx, tenant).await?;
+    let app = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
+    store::end_tokens(&tx, (tenant.id, id), now + overlap, now).await?;
+    let token = add_token(env, &tx, &app, now).await?;
+    idempotency::made(&tx, request, id.to_string()).await?;
+    tx.commit().await?;
+    tracing::info!(workspace.id = %tenant.id, app.id = %id, principal = %tenant.principal, "an app got another token");
+    Ok(shown(&place, app, token))
 }
 
 /// Says what becomes of a URL with the workspace's apps, or with one of them.
@@ -369,16 +408,34 @@ fn content_of(app: &Model) -> v1::App {
     v1::App::decode(app.content.as_slice()).unwrap_or_default()
 }
 
-fn shown(place: &Place, app: Model) -> Shown {
+fn shown(place: &Place, app: Model, token: String) -> Shown {
     let content = content_of(&app);
-    Shown { served_hosts: place.served(&content), content, app }
+    Shown { served_hosts: place.served(&content), content, app, token }
+}
+
+async fn with_token(db: &impl ConnectionTrait, place: &Place, app: Model) -> Result<Shown> {
+    let token = tokens::newest(db, app.workspace_id, &[app.id]).await?.remove(&app.id).unwrap_or_default();
+    Ok(shown(place, app, token))
+}
+
+async fn add_token(env: &Env, tx: &DatabaseTransaction, app: &Model, now: Moment) -> Result<String> {
+    let token = tokens::mint(&env.ids);
+    let row = app_token::Model {
+        token: token.clone(),
+        workspace_id: app.workspace_id,
+        app_id: app.id,
+        create_time: now,
+        expire_time: None,
+    };
+    store::insert_token(tx, &row).await?;
+    Ok(token)
 }
 
 /// Answers a repeat with the app as it is now.
 async fn made_earlier(env: &Env, tx: &DatabaseTransaction, tenant: &Tenant, id: &str) -> Result<Shown> {
     let id = AppId::parse(id).ok_or_else(|| Error::internal("what a request id led to is no app"))?;
     let app = store::find(tx, tenant.id, id).await?.ok_or_else(unknown)?;
-    Ok(shown(&find_place(env, tx, tenant).await?, app))
+    with_token(tx, &find_place(env, tx, tenant).await?, app).await
 }
 
 fn unknown() -> Error {

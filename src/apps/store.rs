@@ -1,15 +1,17 @@
-//! Queries of the table `apps`. Those of the node, which is above the tenants, say so.
+//! Queries of the tables `apps` and `app_tokens`. Those of the node, which is above the tenants, say so.
 
 use prost::Message as _;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationDef,
+    JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationDef, sea_query::ExprTrait as _,
 };
 
+use super::tokens::{Holder, holder_of};
 use crate::{
+    clock::Moment,
     entity::{
         app::{Column, Entity, Model},
-        workspace,
+        app_token, workspace,
     },
     ids::{AppId, WorkspaceId},
     page::{Cursor, Page, PageRequest},
@@ -72,7 +74,8 @@ pub async fn list(
         bytes += app.content.encoded_len();
         bytes <= PAGE_BYTES
     });
-    let size = u32::try_from(fits.count().max(1)).unwrap_or(u32::MAX).min(page.size);
+    let size = u32::try_from(fits.count().max(1)).unwrap_or(u32::MAX);
+    let size = Ord::min(size, page.size);
     Ok(Page::of(rows, size, |last| Cursor { key: String::new(), id: last.id.to_string() }))
 }
 
@@ -105,6 +108,66 @@ pub async fn listed(
     }
     let rows = query.order_by_asc(Column::Id).all(db).await?;
     Ok(rows.into_iter().filter_map(|(app, workspace)| Some((app, workspace?.apps_allowed))).collect())
+}
+
+/// Stores a token.
+pub async fn insert_token(tx: &impl ConnectionTrait, token: &app_token::Model) -> Result<(), DbErr> {
+    let row = token.clone().into_active_model().reset_all();
+    app_token::Entity::insert(row).exec_without_returning(tx).await.map(drop)
+}
+
+/// Returns the tokens of apps, oldest first.
+pub async fn tokens(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    apps: &[AppId],
+) -> Result<Vec<app_token::Model>, DbErr> {
+    app_token::Entity::find()
+        .filter(app_token::Column::WorkspaceId.eq(workspace))
+        .filter(app_token::Column::AppId.is_in(apps.iter().copied()))
+        .order_by_asc(app_token::Column::CreateTime)
+        .order_by_asc(app_token::Column::Token)
+        .all(db)
+        .await
+}
+
+/// Ends the tokens of an app at `end`, those that end earlier excepted, and forgets those that are over at `now`.
+pub async fn end_tokens(
+    tx: &impl ConnectionTrait,
+    (workspace, app): (WorkspaceId, AppId),
+    end: Moment,
+    now: Moment,
+) -> Result<(), DbErr> {
+    use app_token::Column as Token;
+    let of_app = || Token::WorkspaceId.eq(workspace).and(Token::AppId.eq(app));
+    app_token::Entity::delete_many().filter(of_app()).filter(Token::ExpireTime.lte(now)).exec(tx).await?;
+    app_token::Entity::update_many()
+        .col_expr(Token::ExpireTime, end.into())
+        .filter(of_app())
+        .filter(Token::ExpireTime.is_null().or(Token::ExpireTime.gt(end)))
+        .exec(tx)
+        .await
+        .map(drop)
+}
+
+/// Returns the app that a token names, unless the token is over or the workspace suspended. For the node: the token says whose.
+pub async fn holder(db: &impl ConnectionTrait, token: &str, now: Moment) -> Result<Option<Holder>, DbErr> {
+    use app_token::Column as Token;
+    let Some(token) = app_token::Entity::find_by_id(token.to_owned())
+        .filter(Token::ExpireTime.is_null().or(Token::ExpireTime.gt(now)))
+        .one(db)
+        .await?
+    else {
+        return Ok(None);
+    };
+    let found = Entity::find_by_id(token.app_id)
+        .select_also(workspace::Entity)
+        .join(JoinType::InnerJoin, workspace_of_app())
+        .filter(Column::WorkspaceId.eq(token.workspace_id))
+        .filter(workspace::Column::SuspendTime.is_null())
+        .one(db)
+        .await?;
+    Ok(found.and_then(|(app, workspace)| Some(holder_of(&app, workspace?.settings.as_deref()))))
 }
 
 fn workspace_of_app() -> RelationDef {

@@ -1,11 +1,12 @@
 //! Between the messages of the contract and the types of this room.
 
+use chrono::Duration;
 use prost::Message;
 use prost_types::FieldMask;
 use url::Url;
 
 use super::{
-    Change, Match, Shown, Standing, Verdict, etag,
+    Change, MOST_OVERLAP, Match, OVERLAP, Shown, Standing, Verdict, etag,
     fields::{self, Extent},
 };
 use crate::{
@@ -65,6 +66,15 @@ pub(super) fn change(
     Some(Change { id: id?, etag: app.etag, fields: named, content })
 }
 
+/// Reads how long tokens stay good beside a new one.
+pub(super) fn overlap(given: Option<prost_types::Duration>) -> Result<Duration, &'static str> {
+    let Some(given) = given else { return Ok(OVERLAP) };
+    let overlap = Duration::try_seconds(given.seconds).filter(|_| given.nanos == 0);
+    overlap
+        .filter(|overlap| (Duration::zero()..=MOST_OVERLAP).contains(overlap))
+        .ok_or("must be 0 to 3,650 days, in whole seconds")
+}
+
 /// Reads the URL somebody taps.
 pub(super) fn tapped(raw: &str) -> Result<Url, &'static str> {
     if raw.is_empty() || raw.chars().nth(MAX_URL).is_some() {
@@ -84,7 +94,7 @@ pub(super) fn question(tenant: &Tenant) -> Vec<u8> {
 
 /// Writes an app.
 pub(super) fn app(shown: Shown) -> v1::App {
-    let Shown { app, content, served_hosts } = shown;
+    let Shown { app, content, served_hosts, token } = shown;
     v1::App {
         id: app.id.to_string(),
         workspace_id: app.workspace_id.to_string(),
@@ -92,6 +102,7 @@ pub(super) fn app(shown: Shown) -> v1::App {
         create_time: Some(timestamp(app.create_time)),
         update_time: Some(timestamp(app.update_time)),
         etag: etag::of(&app),
+        app_token: token,
         ..content
     }
 }

@@ -142,7 +142,7 @@ pub const THRESHOLD: u16 = 70;
 pub const WINDOW: Duration = Duration::hours(168);
 /// How long likeness holds: two hours, in which some four of five who come by a link install.
 pub const LIKENESS_WINDOW: Duration = Duration::hours(2);
-/// How many visitors do not make a crowd: more than a household has in a month.
+/// How many visitors do not make a crowd: more than a household has in a week.
 pub const CROWD: u16 = 10;
 
 impl Default for Rules {

@@ -3,23 +3,75 @@
 //! | file | what |
 //! |---|---|
 //! | `decide.rs` | which click an install is credited to; pure |
+//! | `device.rs` | what is compared of a click and an install; pure |
+//! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
+//! | `token.rs` | tokens that carry a click through a store or over the pasteboard |
+//! | `shared.rs` | networks whose addresses say nothing of anybody |
+//! | `installs/` | installs: known again, credited once |
+//! | `opens.rs` | links that the system handed to the app |
+//! | `sharing.rs` | links that users of an app share |
+//! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 //! | `simulate/` | a population of which everything is known, and what the decisions are worth on it; pure |
 
 pub mod decide;
 #[cfg(test)]
 mod decide_tests;
+mod deep_link;
+mod device;
+mod installs;
+mod opens;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod reference_tests;
+mod sdk;
+mod shared;
+mod sharing;
 pub mod simulate;
+mod token;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
-use crate::{clicks::drain::Unreadable, env::Env, spool::Record};
+pub use self::sdk::SdkApi;
+use crate::{
+    clicks::{Recorder, drain::Unreadable},
+    domains::Sites,
+    env::Env,
+    links::Resolver,
+    spool::{Record, RecordKind, Spool},
+};
+
+pub use self::{installs::decide_pending, shared::refresh as refresh_shared_networks};
+
+/// What the calls of apps need. A cheap clone.
+#[derive(Debug, Clone)]
+pub struct Sdk {
+    /// The handles.
+    pub env: Env,
+    /// Keeps what cannot be stored at once.
+    pub spool: Spool,
+    /// Records opens of links.
+    pub recorder: Recorder,
+    /// Knows links.
+    pub resolver: Resolver,
+    /// Knows whose hosts are whose.
+    pub sites: Sites,
+}
 
 /// Writes what the spool holds of apps.
-pub fn carry<'a>(_: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>> {
-    Box::pin(async move { Ok((0..records.len()).map(Unreadable).collect()) })
+pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>> {
+    Box::pin(async move {
+        let mut unreadable = Vec::new();
+        for (at, record) in records.iter().enumerate() {
+            let read = match record.kind {
+                RecordKind::Install => installs::carry(env, record).await?,
+                _ => false,
+            };
+            if !read {
+                unreadable.push(Unreadable(at));
+            }
+        }
+        Ok(unreadable)
+    })
 }

@@ -66,7 +66,8 @@ async fn store(config: Config, dir: PathBuf) -> anyhow::Result<()> {
     // Nothing is appended here, so the bounds on appends do not matter.
     let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
     let (spool, mut reader) = Spool::open(&dir, options)?;
-    let stored = drain::once((&env, attribution::carry), &spool, &mut reader).await.context("the database refused")?;
+    let stored =
+        drain::once((&env, attribution::carry), &spool, &mut reader).await.context("the database refused")?;
     spool.close().await;
     println!("stored {stored} records from {}", dir.display());
     Ok(())

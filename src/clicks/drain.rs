@@ -60,11 +60,7 @@ pub async fn run(
 }
 
 /// Drains what the spool holds now and returns how many records that were. Fails when the database does.
-pub async fn once(
-    (env, carry): (&Env, Carry),
-    spool: &Spool,
-    reader: &mut Reader,
-) -> Result<u64, DbErr> {
+pub async fn once((env, carry): (&Env, Carry), spool: &Spool, reader: &mut Reader) -> Result<u64, DbErr> {
     let drain = Drain {
         env: env.clone(),
         carry,

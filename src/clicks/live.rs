@@ -401,6 +401,7 @@ mod tests {
             link_campaign: Vec::new(),
             country: None,
             lease: None,
+            address: None,
         }
     }
 

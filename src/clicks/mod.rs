@@ -37,6 +37,8 @@ use crate::{
     spool::{RecordKind, Refused, Spool},
 };
 
+/// The step of a visit that no redirect saw: the system opened the app, which told. No number of a redirect's step.
+pub const OPENED_BY_SYSTEM: i16 = 12;
 /// The longest texts that are kept of a request, in bytes.
 const MAX_USER_AGENT: usize = 512;
 const MAX_LANGUAGE: usize = 35;

@@ -8,6 +8,8 @@ use url::form_urlencoded::parse;
 
 /// The parameter that carries the id of the click.
 pub const CLICK_ID: &str = "lf_click";
+/// The parameter that carries the token of a click, which is signed.
+pub const TOKEN: &str = "lf";
 /// The names of a campaign's parameters, in the order they are written in.
 pub const CAMPAIGN: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];
 /// The longest value of a campaign, in bytes.
@@ -86,7 +88,7 @@ pub fn campaign(query: &str, link: &[&str]) -> String {
 /// Says whether a name is ours: nobody who shares a short URL may fill in what a link claims of itself.
 pub fn is_reserved(name: &str) -> bool {
     let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    begins("utm_") || begins("fp_") || name.eq_ignore_ascii_case(CLICK_ID)
+    begins("utm_") || begins("fp_") || name.eq_ignore_ascii_case(CLICK_ID) || name.eq_ignore_ascii_case(TOKEN)
 }
 
 /// Returns the values that a name has, without spaces around them and without blank ones.

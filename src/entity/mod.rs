@@ -3,14 +3,18 @@
 
 pub mod api_key;
 pub mod app;
+pub mod app_token;
 pub mod click;
 pub mod click_budget;
+pub mod click_identity;
 pub mod click_lease;
 pub mod click_rollup;
 pub mod dead_letter;
 pub mod dictionary;
 pub mod domain;
 pub mod idempotency_key;
+pub mod install;
+pub mod install_key;
 pub mod link;
 pub mod link_import;
 pub mod link_import_draft;

@@ -119,6 +119,11 @@ impl Version {
         (version.count > 0).then_some(version)
     }
 
+    /// Returns the first of its numbers.
+    pub fn major(self) -> u16 {
+        u16::try_from(self.parts[0]).unwrap_or(u16::MAX)
+    }
+
     /// Says whether this is `min` or above; numbers that are not there are 0.
     pub fn is_at_least(self, min: Self) -> bool {
         self.parts >= min.parts

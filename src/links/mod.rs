@@ -14,6 +14,8 @@
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
 //! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
 //! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
+//! | `by_app.rs` | links that apps make for their users |
+//! | `credit.rs` | what links say of the installs that are credited to them |
 //! | `qr.rs` | the codes that lead to links |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.LinkService` |
@@ -26,10 +28,12 @@ mod aliases;
 mod app_fields;
 mod batch;
 mod budget;
+mod by_app;
 mod changes;
 mod code;
 mod codes;
 mod condition;
+mod credit;
 mod described;
 mod dry_run;
 mod etag;
@@ -72,9 +76,11 @@ pub use self::{
     app_fields::check_scheme,
     batch::{batch_create, batch_delete, batch_update},
     budget::{Budgets, Taken, Unit},
+    by_app::{Named, create_by_app, default_template_leads},
     code::is_short_code,
     codes::CodeStyle,
     condition::{Condition, SystemRange, Times, Version},
+    credit::{Credited, credited},
     described::{Checks, Decide, Described, DescribedPlace, Detail},
     dry_run::{Question, Which, dry_run},
     extras::{Extras, House, Targeting},

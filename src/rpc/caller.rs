@@ -1,5 +1,7 @@
 //! Who is calling.
 
+use std::net::IpAddr;
+
 use tonic::Request;
 use uuid::Uuid;
 
@@ -8,6 +10,10 @@ use crate::{
     error::{Error, Reason, Result},
     ids::{ApiKeyId, SessionId, UserId, WorkspaceId},
 };
+
+/// The address of the client, as far as it can be believed. In the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// Who is calling, as the layer in `serve/` found out and put into the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,11 +16,13 @@ use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
     apps::{self, AppApi},
+    attribution::{Sdk, SdkApi},
     domains::DomainApi,
     env::Env,
     limits::Limits,
     links::{Fetch, LinkApi, ProjectApi, TemplateApi, UtmPresetApi},
     outbound::Outbound,
+    pb::sdk::v1::sdk_service_server::SdkServiceServer,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
         app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
@@ -92,6 +94,13 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(TemplateServiceServer::new(TemplateApi { env: env() })))
         .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
+}
+
+/// Returns the router of what apps call, for the links listener.
+pub(super) fn for_apps(sdk: &Sdk, life: &Life, limits: Option<&Limiters>) -> Router {
+    let service = bounded!(SdkServiceServer::new(SdkApi { sdk: sdk.clone() }));
+    let router = Routes::new(service).into_axum_router().reset_fallback();
+    layers::app_calls(router, life, limits)
 }
 
 /// Returns the API listener's router.

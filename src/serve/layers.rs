@@ -35,6 +35,8 @@ use crate::env::Env;
 
 /// How many calls the API works on at once; what is more is refused at once rather than late.
 const API_AT_ONCE: usize = 512;
+/// The same for calls of apps, which wait for the disk.
+const APPS_AT_ONCE: usize = 1024;
 
 /// What every request through a router passes, on each listener.
 pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods: &Arc<Methods>) -> Router {
@@ -52,6 +54,19 @@ pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods:
             .layer(from_fn(refusal::word))
             // A defect ends one call and not its connection.
             .layer(from_fn(bounds::catch_panic)),
+    )
+}
+
+/// What every call of an app passes on the links listener. Its token is looked at by the room, which has no other credentials.
+pub(super) fn app_calls(router: Router, life: &Life, limits: Option<&Limiters>) -> Router {
+    router.layer(
+        ServiceBuilder::new()
+            .layer(with(bounds::Room::for_calls(APPS_AT_ONCE, life), bounds::shed))
+            .layer(from_fn(bounds::deadline))
+            .option_layer(limits.map(Limiters::by_address))
+            .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
+            .layer(tonic_web::GrpcWebLayer::new())
+            .map_request(|request: http::Request<tonic::body::Body>| request.map(Body::new)),
     )
 }
 

@@ -74,9 +74,11 @@ impl Visits {
         sites: Sites,
         redirects: Redirects,
         associations: Associations,
+        for_apps: Router,
     ) -> Self {
         let router = Router::new()
             .merge(health.routes(Eyes::Public))
+            .merge(for_apps)
             .merge(files(&sites, &associations))
             .fallback(async || refuse(unknown_path()));
         Self(Arc::new(Shared {
@@ -170,7 +172,7 @@ async fn answer_later(
         let begun = Instant::now();
         (begun, attempt(&shared, peer, code, &parts, body).await)
     } else {
-        if !reads && is_visit(path) {
+        if !reads && is_visit(path) && !is_of_apps(path) {
             shared.redirects.count(Ending::Method);
         }
         let request = with_peer(Request::from_parts(parts, axum::body::Body::new(body)), peer);
@@ -286,6 +288,11 @@ async fn guarded(
             sorry(&Error::new(Reason::StoreUnavailable, "the link cannot be looked up at the moment"))
         }
     }
+}
+
+/// Says whether a path is one that apps call.
+fn is_of_apps(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/linkforty.sdk.")
 }
 
 /// Says whether a path can be a short link, in either form.

@@ -34,6 +34,7 @@ use self::{
 use crate::{
     accounts::{self, FirstSignIn},
     apps::Associations,
+    attribution::{self, Sdk},
     cache,
     clicks::Recorder,
     clock::{Clock, SystemClock},
@@ -134,6 +135,14 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let recorder = Recorder::new(spool.clone(), secret, env.geo.clone());
     let budgets = Budgets::new(env.clone(), spool.clone());
     let sites = Sites::load(&env).await;
+    attribution::refresh_shared_networks(&env);
+    let sdk = Sdk {
+        env: env.clone(),
+        spool: spool.clone(),
+        recorder: recorder.clone(),
+        resolver: resolver.clone(),
+        sites: sites.clone(),
+    };
     let history = History::load(&env);
     let redirects = Redirects::new(
         env.clone(),
@@ -147,7 +156,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone());
+    let for_apps = grpc::for_apps(&sdk, &life, limits.as_ref());
+    let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps);
     let calls = grpc::router(&env, &outbound, &life, &health, (&shares, limits.as_ref()));
     door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
     door("api", api, certificates.as_ref()).open(listen::to_router(calls));

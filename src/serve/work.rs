@@ -47,6 +47,7 @@ const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
+const PENDING_EVERY: Duration = Duration::from_secs(1);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 /// The nice value of work that stands back: on a core that visitors keep busy it gets a tenth.
@@ -164,6 +165,18 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         work.begin("countries", move |token| {
             let geo = geo.clone();
             every(COUNTRIES_EVERY, token, move || refresh_countries(geo.clone()))
+        });
+    }
+    let deciding = env.clone();
+    work.begin("pending installs", move |token| {
+        let env = deciding.clone();
+        every(PENDING_EVERY, token, move || decide_pending(env.clone()))
+    });
+    if env.config.shared_networks_file.is_some() {
+        let shared = env.clone();
+        work.begin("shared networks", move |token| {
+            let env = shared.clone();
+            every(COUNTRIES_EVERY, token, now(move || attribution::refresh_shared_networks(&env)))
         });
     }
     let sweeping = env.clone();
@@ -315,6 +328,16 @@ fn now(mut step: impl FnMut()) -> impl FnMut() -> std::future::Ready<()> {
     move || {
         step();
         std::future::ready(())
+    }
+}
+
+async fn decide_pending(env: Env) {
+    match attribution::decide_pending(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "decided installs that were pending"),
+        Err(error) => {
+            tracing::debug!(cause = %error.inward(), "cannot decide pending installs; trying again");
+        }
     }
 }
 

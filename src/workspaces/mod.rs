@@ -32,7 +32,7 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     idempotency::{self, Claim},
-    ids::{UserId, WorkspaceId, parse},
+    ids::{AppId, UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
     rpc::{Caller, Permission},
 };
@@ -114,6 +114,12 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
     Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, _made_here: () })
+}
+
+/// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
+/// to say, and is never more than to add something of its own.
+pub fn enter_as_app(workspace: WorkspaceId, app: AppId) -> Tenant {
+    Tenant { id: workspace, principal: app.0, role: None, _made_here: () }
 }
 
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.

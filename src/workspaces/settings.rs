@@ -27,10 +27,11 @@ enum Field {
     Launchpad,
     ReportAbuseUrl,
     PublicPreview,
+    ProbabilisticMatching,
 }
 
 /// Fields and their paths.
-const FIELDS: [(Field, &str); 7] = [
+const FIELDS: [(Field, &str); 8] = [
     (Field::Name, "name"),
     (Field::IosStoreUrl, "settings.ios_store_url"),
     (Field::AndroidStoreUrl, "settings.android_store_url"),
@@ -38,6 +39,7 @@ const FIELDS: [(Field, &str); 7] = [
     (Field::Launchpad, "settings.launchpad"),
     (Field::ReportAbuseUrl, "settings.report_abuse_url"),
     (Field::PublicPreview, "settings.public_preview"),
+    (Field::ProbabilisticMatching, "settings.probabilistic_matching"),
 ];
 const OUTPUT_ONLY: [&str; 5] = ["id", "role", "create_time", "update_time", "suspend_time"];
 
@@ -79,6 +81,7 @@ pub fn read(
         launchpad: None,
         report_abuse_url: url("report_abuse_url", &given.report_abuse_url, has(Field::ReportAbuseUrl)),
         public_preview: given.public_preview,
+        probabilistic_matching: given.probabilistic_matching,
     };
     if let Some(launchpad) = given.launchpad.filter(|_| has(Field::Launchpad)) {
         let icon = url("launchpad.app_icon_url", &launchpad.app_icon_url, true);
@@ -156,6 +159,9 @@ impl Change {
                 Field::PublicPreview => {
                     settings.public_preview = given.public_preview.filter(|shown| !shown);
                 }
+                Field::ProbabilisticMatching => {
+                    settings.probabilistic_matching = given.probabilistic_matching.filter(|on| !on);
+                }
             }
         }
         workspace.settings = (settings != v1::WorkspaceSettings::default()).then(|| settings.encode_to_vec());
@@ -177,7 +183,11 @@ fn read_stored(stored: Option<&[u8]>) -> v1::WorkspaceSettings {
 /// Reads stored settings, to show them.
 pub fn shown(stored: Option<&[u8]>) -> v1::WorkspaceSettings {
     let settings = read_stored(stored);
-    v1::WorkspaceSettings { public_preview: Some(settings.public_preview != Some(false)), ..settings }
+    v1::WorkspaceSettings {
+        public_preview: Some(settings.public_preview != Some(false)),
+        probabilistic_matching: Some(settings.probabilistic_matching != Some(false)),
+        ..settings
+    }
 }
 
 #[cfg(test)]

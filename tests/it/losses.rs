@@ -232,7 +232,8 @@ async fn a_record_drained_again_is_a_duplicate_and_no_click() {
         db.execute_unprepared("DELETE FROM spool_progress").await.expect("forgets");
         let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
         let (spool, mut reader) = Spool::open(&replayed, options).expect("the copy opens");
-        let drained = drain::once((app.env(), attribution::carry), &spool, &mut reader).await.expect("drains");
+        let drained =
+            drain::once((app.env(), attribution::carry), &spool, &mut reader).await.expect("drains");
         spool.close().await;
         assert_eq!(drained, 3, "{store}");
         assert_eq!(number(&metrics, "linkforty_clicks_duplicate_total"), drained, "{store}");

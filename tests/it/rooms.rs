@@ -49,7 +49,7 @@ const DOORS: &[&str] = &["serve", "cli"];
 /// The arrows between rooms. Besides, every room may ask `workspaces` for roles.
 const BETWEEN_ROOMS: &[(&str, &[&str])] = &[
     ("redirect", &["links", "clicks", "domains", "apps"]),
-    ("attribution", &["links", "clicks", "apps"]),
+    ("attribution", &["links", "clicks", "apps", "domains", "redirect"]),
     ("analytics", &["links", "clicks", "attribution"]),
     ("links", &["domains"]),
     ("apps", &["domains"]),

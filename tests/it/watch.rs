@@ -261,7 +261,8 @@ async fn what_is_drained_again_is_not_seen_again() {
         app.env().db.api.execute_unprepared("DELETE FROM spool_progress").await.expect("forgets");
         let options = SpoolOptions { min_free_bytes: 0, ..SpoolOptions::default() };
         let (spool, mut reader) = Spool::open(&replayed, options).expect("the copy opens");
-        let drained = drain::once((app.env(), attribution::carry), &spool, &mut reader).await.expect("drains");
+        let drained =
+            drain::once((app.env(), attribution::carry), &spool, &mut reader).await.expect("drains");
         assert!(drained >= 20);
         spool.close().await;
         silent(&mut stream).await;

@@ -8,12 +8,12 @@ use super::{
     linkforty::{self, Edition},
     people::{History, Install},
 };
-use crate::attribution::decide::{self, Candidate, Evidence, Outcome, Rules, decide};
+use crate::attribution::decide::{self, Candidate, Evidence, Outcome, Rules, WINDOW, decide};
 
 /// How many clicks of a network are looked at, the newest; of a network that has more, nobody is told from anybody.
 const CANDIDATES: usize = 1000;
-/// How far back they go: as long as any link's window.
-const LOOK_BACK: Duration = Duration::days(30);
+/// How far back they go: as long as the window of a link that says nothing else.
+const LOOK_BACK: Duration = WINDOW;
 
 /// What was answered of an install: the click that it is credited to, and by what evidence.
 pub(super) type Answer = Option<(usize, Evidence)>;

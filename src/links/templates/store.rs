@@ -35,6 +35,15 @@ pub async fn find(
     Entity::find_by_id(id).filter(Column::WorkspaceId.eq(workspace)).one(db).await
 }
 
+/// Returns the template of a slug.
+pub async fn find_by_slug(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    slug: &str,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Slug.eq(slug)).one(db).await
+}
+
 /// Returns a template and keeps everybody else from changing and from naming it until the transaction ends.
 pub async fn lock(
     tx: &impl ConnectionTrait,

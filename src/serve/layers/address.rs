@@ -12,9 +12,7 @@ use ipnet::IpNet;
 
 use crate::env::Env;
 
-/// The address of the client, as far as it can be believed. In the extensions of every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::serve) struct ClientAddress(pub IpAddr);
+pub(in crate::serve) use crate::rpc::ClientAddress;
 
 /// Puts the client's address into the extensions.
 pub(super) async fn find(State(env): State<Env>, mut request: Request, next: Next) -> Response {

@@ -1,0 +1,135 @@
+//! The tokens of apps: publishable, and enough to say which app calls.
+//!
+//! Each node asks the database at most every ten seconds for one token. While the database is away what was known goes on being
+//! believed, for as long as links are: an app that could report its install a minute ago still can.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::Duration;
+use quick_cache::sync::Cache;
+use sea_orm::{ConnectionTrait, DbErr};
+
+use super::{content_of, store};
+use crate::{
+    clock::Moment,
+    env::Env,
+    error::{Error, Result},
+    ids::{AppId, Ids, WorkspaceId},
+    pb::v1,
+};
+
+/// What every token begins with, and neither an API key nor an access token does.
+pub const START: &str = "at_";
+const DIGITS: usize = 32;
+const HEX: &[u8] = b"0123456789abcdef";
+/// How long an answer of the database is believed.
+const LIFE: Duration = Duration::seconds(10);
+/// How many tokens are remembered, good and bad ones apart: nobody can push the good ones out with made-up ones.
+const REMEMBERED: usize = 10_000;
+
+/// An app, known by its token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Holder {
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// Which.
+    pub app: AppId,
+    /// The app as it is stored.
+    pub content: v1::App,
+    /// What the workspace says of matching by likeness, where the app does not.
+    pub probabilistic: bool,
+}
+
+/// What is known of a token, and since when.
+type Known = (Moment, Option<Arc<Holder>>);
+
+#[derive(Debug)]
+struct Remembered {
+    good: Cache<String, Known>,
+    bad: Cache<String, Known>,
+}
+
+/// Makes a token.
+pub(super) fn mint(ids: &Ids) -> String {
+    format!("{START}{}", ids.text(HEX, DIGITS))
+}
+
+/// Says whether a text can be a token.
+pub fn is_token(text: &str) -> bool {
+    text.strip_prefix(START)
+        .is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|byte| HEX.contains(&byte)))
+}
+
+/// Returns the app whose token this is. `None`: nobody's, one that is over, or one of a suspended workspace.
+pub async fn holder(env: &Env, token: &str) -> Result<Option<Arc<Holder>>> {
+    if !is_token(token) {
+        return Ok(None);
+    }
+    let now = env.now();
+    let remembered =
+        env.memory.of(|| Remembered { good: Cache::new(REMEMBERED), bad: Cache::new(REMEMBERED) });
+    let known = remembered.good.get(token).or_else(|| remembered.bad.get(token));
+    if let Some((since, holder)) = &known
+        && now - *since < LIFE
+    {
+        return Ok(holder.clone());
+    }
+    match store::holder(&env.db.lookup, token, now).await {
+        Ok(found) => {
+            let holder = found.map(Arc::new);
+            let (kept, other) = match holder {
+                Some(_) => (&remembered.good, &remembered.bad),
+                None => (&remembered.bad, &remembered.good),
+            };
+            kept.insert(token.to_owned(), (now, holder.clone()));
+            other.remove(token);
+            Ok(holder)
+        }
+        Err(error) => {
+            let bound = Duration::from_std(env.config.cache.max_stale_if_error).unwrap_or(LIFE);
+            match known {
+                Some((since, Some(holder))) if now - since < bound => Ok(Some(holder)),
+                _ => Err(Error::from(error)),
+            }
+        }
+    }
+}
+
+/// Returns the newest token of each app.
+pub(super) async fn newest(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    apps: &[AppId],
+) -> Result<HashMap<AppId, String>, DbErr> {
+    let tokens = store::tokens(db, workspace, apps).await?;
+    // Oldest first, so that the newest stays.
+    Ok(tokens.into_iter().map(|token| (token.app_id, token.token)).collect())
+}
+
+pub(super) fn holder_of(app: &crate::entity::app::Model, settings: Option<&[u8]>) -> Holder {
+    use prost::Message as _;
+    let settings =
+        settings.and_then(|settings| v1::WorkspaceSettings::decode(settings).ok()).unwrap_or_default();
+    Holder {
+        workspace: app.workspace_id,
+        app: app.id,
+        content: content_of(app),
+        probabilistic: settings.probabilistic_matching != Some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_told_from_everything_else() {
+        let token = mint(&Ids::seeded(1));
+        assert!(is_token(&token), "{token}");
+        for other in
+            ["", "at_", "at_0123", &token[1..], &token.to_uppercase(), &format!("{token}0"), "lf_0123456789"]
+        {
+            assert!(!is_token(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Installs: reported once or a hundred times, credited once.
+//!
+//! | file | what |
+//! |---|---|
+//! | `report.rs` | what apps may say of an install, and what it is known by; pure |
+//! | `gather.rs` | the clicks it could be credited to |
+//! | `settle.rs` | from report and clicks to the row; pure |
+//! | `flags.rs` | what is odd about an install; pure |
+//! | `store.rs` | queries |
+//!
+//! Guarantees: one install is one row and one decision, however often and on however many nodes it is reported; a click is claimed by
+//! one install; an install that was answered survives, also when its answer was that it is not decided yet.
+
+pub mod flags;
+mod gather;
+pub mod report;
+pub mod settle;
+pub(super) mod store;
+
+use std::time::Duration;
+
+use prost::Message as _;
+use sea_orm::{DatabaseTransaction, DbErr};
+
+use self::{
+    report::likeness_life,
+    settle::{Facts, settle},
+};
+use super::{Sdk, token::ClickTokens};
+use crate::{
+    clock::{Moment, from_micros},
+    entity::install::Model,
+    env::Env,
+    error::{Error, Kind, Result},
+    ids::{AppId, InstallId, WorkspaceId},
+    pb::{
+        internal::v1::InstallRecord,
+        sdk::v1::{AttributionState, MatchMethod},
+    },
+    spool::{Record, RecordKind},
+};
+
+/// How long an app waits for the answer to its install before it is told to ask again.
+const BUDGET: Duration = Duration::from_millis(300);
+/// How long a pending install waits for the clicks of other nodes, whose spools are drained at the same time.
+const GRACE: chrono::Duration = chrono::Duration::seconds(5);
+/// How often an install whose click is claimed under its hands looks again.
+const ATTEMPTS: usize = 5;
+/// How many pending installs are decided in one step.
+const AT_ONCE: usize = 100;
+/// The state of an install that is not decided.
+const PENDING: i16 = AttributionState::Pending as i16;
+
+/// What an app is told of its install.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It is decided.
+    Decided(Box<Model>),
+    /// It is kept under this id and not decided yet.
+    Pending(InstallId),
+}
+
+/// Answers a report, within the budget.
+pub async fn report(sdk: &Sdk, report: InstallRecord) -> Result<Answer> {
+    let env = &sdk.env;
+    let stored = tokio::time::timeout(BUDGET, store_and_decide(env, &report)).await;
+    let why = match stored {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) if !is_passing(&error) => return Err(error),
+        Ok(Err(error)) => error.inward(),
+        Err(_) => "the time is up".to_owned(),
+    };
+    let id = id_of(&report)?;
+    tracing::debug!(install.id = %id, why, "an install is kept until it can be decided");
+    metrics::counter!("linkforty_installs_pending_total").increment(1);
+    match sdk.spool.append_durable(RecordKind::Install, id.0, &report.encode_to_vec()).await {
+        Ok(_) => Ok(Answer::Pending(id)),
+        Err(refused) => Err(Error::store_unavailable(refused)),
+    }
+}
+
+/// Says whether the same may succeed later.
+fn is_passing(error: &Error) -> bool {
+    error.kind() == Kind::Unavailable
+}
+
+async fn store_and_decide(env: &Env, report: &InstallRecord) -> Result<Answer> {
+    let now = env.now();
+    let (workspace, _) = whose(report)?;
+    // Most reports are of installs that are known: an app may report at every start. They cost two reads and no transaction.
+    if let Some(row) = recognise(env, workspace, report, now).await? {
+        return Ok(answer(row));
+    }
+    let tx = env.db.begin().await?;
+    let id = id_of(report)?;
+    let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
+    if let Some(row) = known {
+        tx.commit().await?;
+        return Ok(answer(row));
+    }
+    let row = decided(env, &tx, (id, report), store::insert).await?;
+    tx.commit().await?;
+    count(&row);
+    Ok(answer(row))
+}
+
+/// Returns the install if it is known by the key that names its installation and was seen lately.
+async fn recognise(
+    env: &Env,
+    workspace: WorkspaceId,
+    report: &InstallRecord,
+    now: Moment,
+) -> Result<Option<Model>> {
+    let Some(first) = report.keys.first() else { return Ok(None) };
+    let known = store::known(&env.db.api, workspace, &[first.to_vec()]).await?;
+    let Some((id, seen)) = known.get(&first[..]) else { return Ok(None) };
+    // A likeness lives on while it is seen: it is written again once in a while.
+    if report.fleeting && now - *seen > likeness_life() / 24 {
+        return Ok(None);
+    }
+    Ok(store::find(&env.db.api, workspace, *id).await?)
+}
+
+/// Takes every key of a report for the install that has the strongest of them, or for `id`. Returns whose they are now, and that
+/// install if it was there.
+async fn take_keys(
+    env: &Env,
+    tx: &DatabaseTransaction,
+    workspace: WorkspaceId,
+    (report, id): (&InstallRecord, InstallId),
+    now: Moment,
+) -> Result<(InstallId, Option<Model>), DbErr> {
+    let keys: Vec<Vec<u8>> = report.keys.iter().map(|key| key.to_vec()).collect();
+    let known = store::known(tx, workspace, &keys).await?;
+    let fresh_since = report.fleeting.then(|| now - likeness_life());
+    let is_good = |seen: &Moment| fresh_since.is_none_or(|since| *seen >= since);
+    let mut owner = keys
+        .iter()
+        .find_map(|key| known.get(key).filter(|(_, seen)| is_good(seen)).map(|(install, _)| *install))
+        .unwrap_or(id);
+    let mut came_again = false;
+    for (place, key) in keys.iter().enumerate() {
+        let taken = store::take_key(tx, (workspace, key), owner, now, fresh_since).await?;
+        // Somebody else was faster, or the keys are of two installs: the stronger one says.
+        if place == 0 {
+            owner = taken;
+            came_again = !known.contains_key(key) && owner != id;
+        }
+    }
+    let row = store::find(tx, workspace, owner).await?;
+    match row {
+        Some(mut row) if owner != id || known.contains_key(&keys[0]) || row_is_of(&row, report) => {
+            if came_again {
+                store::note_reinstall(tx, workspace, owner, now).await?;
+                row.reinstalls += 1;
+                row.reinstall_time = Some(now);
+            }
+            // Whoever was told the id of a report that was kept finds its install by it.
+            if owner != id {
+                let alias = report::alias(env, workspace, id);
+                store::take_key(tx, (workspace, &alias), owner, now, None).await?;
+            }
+            Ok((owner, Some(row)))
+        }
+        // An install that was forgotten has the id that this one would have.
+        Some(_) => {
+            let other = InstallId(uuid::Uuid::from_bytes(env.ids.bytes()));
+            for key in &keys {
+                // Nobody was ever seen at the end of time: whatever stands there gives way.
+                store::take_key(tx, (workspace, key), other, now, Some(Moment::MAX_UTC)).await?;
+            }
+            let alias = report::alias(env, workspace, id);
+            store::take_key(tx, (workspace, &alias), other, now, None).await?;
+            Ok((other, None))
+        }
+        None => Ok((owner, None)),
+    }
+}
+
+/// Says whether a row that has the id of a report is of it: one that was forgotten is of nothing any more.
+fn row_is_of(row: &Model, report: &InstallRecord) -> bool {
+    !row.report.is_empty()
+        && InstallRecord::decode(&row.report[..]).is_ok_and(|stored| stored.keys == report.keys)
+}
+
+/// Decides an install and writes it down by `write`, which says whether its click was still free.
+async fn decided<'a, W>(
+    env: &Env,
+    tx: &'a DatabaseTransaction,
+    (id, report): (InstallId, &InstallRecord),
+    write: W,
+) -> Result<Model>
+where
+    W: AsyncFn(&'a DatabaseTransaction, &Model) -> Result<bool, DbErr>,
+{
+    let (workspace, app) = whose(report)?;
+    for _ in 0..ATTEMPTS {
+        let gathered = gather::gather(env, tx, workspace, report).await?;
+        let facts = Facts::of(report, gathered.candidates, gathered.crowded);
+        let row = settle((id, workspace, app), report, &facts, &facts.decide(), &gathered.told);
+        if write(tx, &row).await? {
+            return Ok(row);
+        }
+    }
+    Err(Error::store_unavailable("the click of an install was claimed again and again"))
+}
+
+/// Writes an install that was kept in the spool, to be decided when the clicks of all nodes are there. `false`: nobody can read it.
+pub(super) async fn carry(env: &Env, record: &Record) -> Result<bool, DbErr> {
+    let Ok(report) = InstallRecord::decode(&record.payload[..]) else { return Ok(false) };
+    let (Ok(whose), Ok(id)) = (whose(&report), id_of(&report)) else { return Ok(false) };
+    if report.keys.is_empty() {
+        return Ok(false);
+    }
+    keep(env, whose, (&report, id)).await?;
+    Ok(true)
+}
+
+async fn keep(
+    env: &Env,
+    (workspace, app): (WorkspaceId, Option<AppId>),
+    (report, id): (&InstallRecord, InstallId),
+) -> Result<(), DbErr> {
+    let now = from_micros(report.receive_time_micros);
+    let tx = crate::db::begin(&env.db.drain).await?;
+    let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
+    if known.is_none() {
+        let row = settle::pending((id, workspace, app), report, Some(env.now() + GRACE));
+        store::insert(&tx, &row).await?;
+    }
+    tx.commit().await
+}
+
+/// Decides installs that are pending and whose time has come. Returns how many.
+pub async fn decide_pending(env: &Env) -> Result<usize> {
+    for done in 0..AT_ONCE {
+        let tx = env.db.begin().await?;
+        let Some(row) = store::pending(&tx, env.now()).await? else { return Ok(done) };
+        match decide_one(env, tx, &row).await {
+            Ok(row) => count(&row),
+            // Its click may have been claimed meanwhile, or something about it is wrong: the others do not wait for it.
+            Err(error) => {
+                tracing::warn!(install.id = %row.id, cause = %error.inward(), "a pending install is put off");
+                store::put_off(&env.db.api, row.id, env.now() + GRACE).await?;
+            }
+        }
+    }
+    Ok(AT_ONCE)
+}
+
+async fn decide_one(env: &Env, tx: DatabaseTransaction, row: &Model) -> Result<Model> {
+    let report = InstallRecord::decode(&row.report[..]).map_err(Error::internal)?;
+    let row = decided(env, &tx, (row.id, &report), store::settle).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// Returns an install by the id that an app was told.
+pub async fn find(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<Option<Model>> {
+    if let Some(row) = store::find(&env.db.api, workspace, id).await? {
+        return Ok(Some(row));
+    }
+    let alias = report::alias(env, workspace, id);
+    let known = store::known(&env.db.api, workspace, std::slice::from_ref(&alias)).await?;
+    match known.get(&alias) {
+        Some((install, _)) => Ok(store::find(&env.db.api, workspace, *install).await?),
+        None => Ok(None),
+    }
+}
+
+/// What a user allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consent {
+    /// Ids of the device and the user as evidence.
+    pub identity: bool,
+    /// Likeness as evidence.
+    pub likeness: bool,
+}
+
+/// Notes what a user allows. An install that was credited by what is not allowed any more is decided anew without it.
+pub async fn consent(env: &Env, workspace: WorkspaceId, id: InstallId, consent: Consent) -> Result<()> {
+    let row = find(env, workspace, id).await?.ok_or_else(|| Error::not_found("install"))?;
+    let Ok(mut report) = InstallRecord::decode(&row.report[..]) else {
+        return Err(Error::not_found("install"));
+    };
+    if row.report.is_empty() {
+        return Err(Error::not_found("install"));
+    }
+    let undone = !consent.likeness && row.method == MatchMethod::Probabilistic as i16
+        || !consent.identity && row.method == MatchMethod::Identity as i16;
+    report.likeness &= consent.likeness;
+    if !consent.identity {
+        report.identities.clear();
+    }
+    let tx = env.db.begin().await?;
+    if undone {
+        // The click is free again, for this install too if there is other evidence for it.
+        store::save(&tx, &settle::open_again(row.clone())).await?;
+        decided(env, &tx, (row.id, &report), store::settle).await?;
+    } else {
+        store::save(&tx, &Model { report: report.encode_to_vec(), ..row }).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Forgets what an install is known by, its device and the click it is credited to. The row stays, and with it what was counted.
+pub async fn forget(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<()> {
+    let Some(row) = find(env, workspace, id).await? else { return Ok(()) };
+    let tx = env.db.begin().await?;
+    store::forget_keys(&tx, workspace, row.id).await?;
+    store::save(&tx, &settle::forgotten(row)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn answer(row: Model) -> Answer {
+    if row.state == PENDING { Answer::Pending(row.id) } else { Answer::Decided(Box::new(row)) }
+}
+
+fn count(row: &Model) {
+    let method = settle::method_name(row);
+    metrics::counter!("linkforty_installs_total", "method" => method).increment(1);
+}
+
+/// Returns whose a report is.
+fn whose(report: &InstallRecord) -> Result<(WorkspaceId, Option<AppId>)> {
+    let id = |bytes: &[u8]| uuid::Uuid::from_slice(bytes);
+    let workspace = id(&report.workspace_id).map_err(Error::internal)?;
+    let app = if report.app_id.is_empty() {
+        None
+    } else {
+        Some(AppId(id(&report.app_id).map_err(Error::internal)?))
+    };
+    Ok((WorkspaceId(workspace), app))
+}
+
+/// Returns the id that a report was given.
+fn id_of(report: &InstallRecord) -> Result<InstallId> {
+    uuid::Uuid::from_slice(&report.install_id).map(InstallId).map_err(Error::internal)
+}
+
+/// Returns what reads and makes tokens of clicks.
+pub(super) fn tokens(env: &Env) -> ClickTokens {
+    use secrecy::ExposeSecret as _;
+    ClickTokens::new(env.secrets.session.expose_secret().as_bytes())
+}

@@ -1,0 +1,212 @@
+//! From a report and the clicks it could be of to the row that is stored. Pure.
+
+use std::collections::HashMap;
+
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+
+use super::{flags::flags, gather::Told};
+use crate::{
+    attribution::{
+        decide::{
+            Candidate, Decision, Evidence, Factor, Install, NoMatch, Outcome, RULES_VERSION, Rules, decide,
+        },
+        deep_link::{Tap, deep_link},
+        device::of_install,
+    },
+    clock::{Moment, from_micros},
+    entity::install::Model,
+    ids::{AppId, ClickId, InstallId, WorkspaceId},
+    pb::{
+        internal::v1::InstallRecord,
+        sdk::v1::{AttributionState, MatchMethod, NoMatchReason},
+    },
+};
+
+/// What an install was decided from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The install.
+    pub install: Install,
+    /// The clicks it could have been credited to.
+    pub candidates: Vec<Candidate>,
+    /// The rules.
+    pub rules: Rules,
+    /// Whether there were too many clicks of its network to tell them apart; none of them is a candidate then.
+    pub crowded: bool,
+}
+
+impl Facts {
+    /// Puts them together.
+    pub fn of(report: &InstallRecord, candidates: Vec<Candidate>, crowded: bool) -> Self {
+        Self {
+            install: Install { time: from_micros(report.install_time_micros), device: of_install(report) },
+            candidates,
+            rules: Rules {
+                version: RULES_VERSION,
+                likeness: report.likeness,
+                threshold: u16::try_from(report.threshold).unwrap_or(u16::MAX),
+                likeness_window_seconds: report.likeness_window_seconds,
+                ..Rules::default()
+            },
+            crowded,
+        }
+    }
+
+    /// Decides.
+    pub fn decide(&self) -> Decision {
+        let mut decision = decide(&self.install, &self.candidates, &self.rules);
+        if self.crowded && self.rules.likeness && matches!(decision.outcome, Outcome::Organic(_)) {
+            decision.outcome = Outcome::Organic(NoMatch::Ambiguous);
+        }
+        decision
+    }
+}
+
+/// Returns the row of an install that is decided.
+pub fn settle(
+    (id, workspace, app): (InstallId, WorkspaceId, Option<AppId>),
+    report: &InstallRecord,
+    facts: &Facts,
+    decision: &Decision,
+    told: &HashMap<ClickId, Told>,
+) -> Model {
+    let mut row = pending((id, workspace, app), report, None);
+    row.facts = serde_json::to_string(facts).unwrap_or_default();
+    match decision.outcome {
+        Outcome::Organic(why) => {
+            row.state = AttributionState::Organic as i16;
+            row.no_match = no_match(why) as i16;
+        }
+        Outcome::Attributed(at) => {
+            let click = &facts.candidates[at];
+            row.state = AttributionState::Attributed as i16;
+            row.method = method(click.evidence) as i16;
+            row.score = match click.evidence {
+                Evidence::Likeness => decision.verdicts[at].likeness.score().cast_signed(),
+                _ => 100,
+            };
+            row.flags = flags(report, click);
+            row.link_id = Some(click.link);
+            row.click_id = Some(click.click);
+            row.click_time = Some(click.time);
+            if let Some(Told { credited, query }) = told.get(&click.click) {
+                let tap = Tap { click: Some(click.click), time: click.time, query, deferred: true };
+                row.deep_link = deep_link(click.link, credited, tap).encode_to_vec();
+            }
+        }
+    }
+    row
+}
+
+/// Returns the row of an install that is decided later, at `due`.
+pub fn pending(
+    (id, workspace, app): (InstallId, WorkspaceId, Option<AppId>),
+    report: &InstallRecord,
+    due: Option<Moment>,
+) -> Model {
+    Model {
+        id,
+        workspace_id: workspace,
+        app_id: app,
+        state: AttributionState::Pending as i16,
+        method: 0,
+        no_match: 0,
+        score: 0,
+        flags: 0,
+        link_id: None,
+        click_id: None,
+        click_time: None,
+        platform: i16::try_from(report.platform).unwrap_or_default(),
+        test: report.test,
+        install_time: from_micros(report.install_time_micros),
+        receive_time: from_micros(report.receive_time_micros),
+        reinstalls: 0,
+        reinstall_time: None,
+        due_time: due,
+        report: report.encode_to_vec(),
+        facts: String::new(),
+        deep_link: Vec::new(),
+    }
+}
+
+/// Returns an install as it was before it was decided.
+pub fn open_again(row: Model) -> Model {
+    Model {
+        state: AttributionState::Pending as i16,
+        method: 0,
+        no_match: 0,
+        score: 0,
+        flags: 0,
+        link_id: None,
+        click_id: None,
+        click_time: None,
+        facts: String::new(),
+        deep_link: Vec::new(),
+        ..row
+    }
+}
+
+/// Returns what is left of an install that is forgotten: that it was, and what was counted of it.
+pub fn forgotten(row: Model) -> Model {
+    Model {
+        click_id: None,
+        report: Vec::new(),
+        facts: String::new(),
+        deep_link: Vec::new(),
+        due_time: None,
+        ..row
+    }
+}
+
+/// Returns what click and install had in common, where that was the evidence.
+pub fn matched_factors(row: &Model) -> Vec<Factor> {
+    if row.method != MatchMethod::Probabilistic as i16 {
+        return Vec::new();
+    }
+    let Ok(facts) = serde_json::from_str::<Facts>(&row.facts) else { return Vec::new() };
+    let decision = facts.decide();
+    let Outcome::Attributed(at) = decision.outcome else { return Vec::new() };
+    let terms = &decision.verdicts[at].likeness.terms;
+    terms.iter().filter(|term| term.points > 0).map(|term| term.factor).collect()
+}
+
+/// Returns the method's name in metrics.
+pub fn method_name(row: &Model) -> &'static str {
+    match MatchMethod::try_from(i32::from(row.method)).unwrap_or_default() {
+        MatchMethod::Unspecified => match NoMatchReason::try_from(i32::from(row.no_match)) {
+            Ok(NoMatchReason::Ambiguous) => "ambiguous",
+            _ => "organic",
+        },
+        MatchMethod::StoreReferrer => "store_referrer",
+        MatchMethod::Pasteboard => "pasteboard",
+        MatchMethod::AppClip => "app_clip",
+        MatchMethod::Identity => "identity",
+        MatchMethod::LinkOpen => "link_open",
+        MatchMethod::Probabilistic => "probabilistic",
+    }
+}
+
+/// Returns the contract's word for a class of evidence.
+pub fn method(evidence: Evidence) -> MatchMethod {
+    match evidence {
+        Evidence::StoreReferrer => MatchMethod::StoreReferrer,
+        Evidence::Pasteboard => MatchMethod::Pasteboard,
+        Evidence::AppClip => MatchMethod::AppClip,
+        Evidence::Identity => MatchMethod::Identity,
+        Evidence::LinkOpen => MatchMethod::LinkOpen,
+        Evidence::Likeness => MatchMethod::Probabilistic,
+    }
+}
+
+/// Returns the contract's word for why there is no match.
+pub fn no_match(why: NoMatch) -> NoMatchReason {
+    match why {
+        NoMatch::NoClick => NoMatchReason::NoClick,
+        NoMatch::WindowPassed => NoMatchReason::WindowPassed,
+        NoMatch::NotAlike => NoMatchReason::NotAlike,
+        NoMatch::Ambiguous => NoMatchReason::Ambiguous,
+        NoMatch::LikenessOff => NoMatchReason::ProbabilisticOff,
+        NoMatch::Claimed => NoMatchReason::Claimed,
+    }
+}
