@@ -167,12 +167,12 @@ pub enum Outcome {
     Organic(NoMatch),
 }
 
-/// Why no click is credited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Why no click is credited: of several reasons that of the click that came nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NoMatch {
     /// There was no click that could be the install's.
     NoClick,
-    /// There were, but each is older than its window.
+    /// There were, but older than their windows.
     WindowPassed,
     /// There were, but none was alike enough.
     NotAlike,
@@ -180,8 +180,20 @@ pub enum NoMatch {
     Ambiguous,
     /// Likeness would have been all there is, and it is switched off.
     LikenessOff,
-    /// There were, and all are other installs'.
+    /// There were, but other installs have them.
     Claimed,
+}
+
+impl NoMatch {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::NoClick,
+        Self::WindowPassed,
+        Self::NotAlike,
+        Self::Ambiguous,
+        Self::LikenessOff,
+        Self::Claimed,
+    ];
 }
 
 /// What became of a candidate.

@@ -393,7 +393,6 @@ mod tests {
             step: 4,
             network: &[],
             visitor: 0,
-            address: None,
             user_agent: "never sent",
             referrer_host: "example.com",
             language: "de",

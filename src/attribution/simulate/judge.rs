@@ -8,15 +8,15 @@ use super::{
     linkforty::{self, Edition},
     people::{History, Install},
 };
-use crate::attribution::decide::{self, Candidate, Evidence, Outcome, Rules, WINDOW, decide};
+use crate::attribution::decide::{self, Candidate, Evidence, NoMatch, Outcome, Rules, WINDOW, decide};
 
 /// How many clicks of a network are looked at, the newest; of a network that has more, nobody is told from anybody.
 const CANDIDATES: usize = 1000;
 /// How far back they go: as long as the window of a link that says nothing else.
 const LOOK_BACK: Duration = WINDOW;
 
-/// What was answered of an install: the click that it is credited to, and by what evidence.
-pub(super) type Answer = Option<(usize, Evidence)>;
+/// What was answered of an install: the click that it is credited to, and by what evidence; or why to none.
+pub(super) type Answer = Result<(usize, Evidence), NoMatch>;
 
 /// The clicks of each network that are taken for people's, in the order of time.
 pub(super) struct Index<'a> {
@@ -35,13 +35,22 @@ impl<'a> Index<'a> {
         Self { history, networks }
     }
 
-    /// Returns the clicks that the network of an install had before it; none when there are too many.
+    /// Returns the clicks that are looked at; none when there are too many.
     fn near(&self, install: &Install) -> &[usize] {
+        if self.is_full(install) { &[] } else { self.of_network(install) }
+    }
+
+    /// Says whether the network of an install had too many clicks before it.
+    fn is_full(&self, install: &Install) -> bool {
+        self.of_network(install).len() > CANDIDATES
+    }
+
+    fn of_network(&self, install: &Install) -> &[usize] {
         let Some(all) = self.networks.get(&install.device.network[..]) else { return &[] };
         let time = |at: &usize| self.history.clicks[*at].time;
         let from = all.partition_point(|at| time(at) < install.time - LOOK_BACK);
         let to = all.partition_point(|at| time(at) <= install.time);
-        if to - from > CANDIDATES { &[] } else { &all[from..to] }
+        &all[from..to]
     }
 }
 
@@ -57,8 +66,9 @@ pub(super) fn ours(index: &Index<'_>, rules: &Rules) -> Vec<Answer> {
             .map(|(at, evidence)| candidate(index.history, install, *at, *evidence, &claimed))
             .collect();
         let answer = match decide(&facts, &candidates, rules).outcome {
-            Outcome::Attributed(at) => Some(found[at]),
-            Outcome::Organic(_) => None,
+            Outcome::Attributed(at) => Ok(found[at]),
+            Outcome::Organic(_) if index.is_full(install) => Err(NoMatch::Ambiguous),
+            Outcome::Organic(why) => Err(why),
         };
         claimed.extend(answer.map(|(click, _)| click));
         answers.push(answer);
@@ -104,6 +114,6 @@ fn candidate(
 
 /// Decides all installs by the rules of LinkForty.
 pub(super) fn linkforty(history: &History, edition: Edition) -> Vec<Answer> {
-    let matched = |install| linkforty::matched(history, install, edition).map(|at| (at, Evidence::Likeness));
-    history.installs.iter().map(matched).collect()
+    let matched = |install| linkforty::matched(history, install, edition).ok_or(NoMatch::NotAlike);
+    history.installs.iter().map(|install| Ok((matched(install)?, Evidence::Likeness))).collect()
 }

@@ -18,6 +18,7 @@
 //! | delay | 75 % within an hour (8 minutes in the mean), 19 % within a day, 6 % up to 14 days | AppsFlyer: 75 % in the first hour, 94 % in 24 h |
 //! | installs without a click | 0.05 a person in 30 days, about 55 % of all installs | assumption; vendors name 50 to 70 % |
 //! | again | 4 % of installs come a second time under a new id, up to 14 days later | assumption |
+//! | looked at | the clicks of the network in 7 days, none when there are more than 1,000 | as the server does |
 //! | apps, links | three apps of one workspace (60, 30, 10 %), eight links each; windows of 7 days, one of 24 hours, one of 30 days | LinkForty's default is 7 days |
 //! | households | 1 to 5 people (41, 34, 12, 9, 4 %) | close to Germany's census |
 //! | lines of homes | 45 % IPv4, 40 % both, 15 % IPv6 with an IPv4 address that 32 households share | DS-Lite as cable providers have it; shares assumed |
@@ -100,9 +101,9 @@ pub fn run(settings: &Settings) -> Report {
                     Rules { likeness_window_seconds, threshold, same_address, ..settings.rules.clone() };
                 // What LinkForty's own rule is worth with our candidates: no crowds are known there.
                 let crowd = if same_address { rules.crowd } else { u16::MAX };
-                let Worth { all, classes } = worth(&Rules { crowd, ..rules });
-                let likeness = classes[Evidence::Likeness as usize].1.clone();
-                grid.push(Cell { window_hours, threshold, same_address, likeness, all });
+                let worth = worth(&Rules { crowd, ..rules });
+                let likeness = worth.of_class(Evidence::Likeness);
+                grid.push(Cell { window_hours, threshold, same_address, likeness, all: worth.all });
             }
         }
     }

@@ -1,6 +1,9 @@
 //! What the decisions are worth, and how it is told.
 
-use std::fmt::{Display, Formatter, Result};
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Formatter, Result},
+};
 
 use chrono::Duration;
 use serde::Serialize;
@@ -9,7 +12,7 @@ use super::{
     judge::Answer,
     people::{History, Install},
 };
-use crate::attribution::decide::Evidence;
+use crate::attribution::decide::{Evidence, NoMatch};
 
 /// How often what was decided is true.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -56,39 +59,45 @@ fn share(part: u32, whole: u32) -> f64 {
 /// What a way to decide is worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Worth {
-    /// Each class of evidence, in the order of [`Evidence::ALL`].
-    pub classes: Vec<(Evidence, Tally)>,
+    /// Each class of evidence.
+    pub classes: BTreeMap<Evidence, Tally>,
     /// All of them together.
     pub all: Tally,
+    /// Findable installs that are credited to nothing, by the reason that is given for it.
+    pub missed: BTreeMap<NoMatch, u32>,
 }
 
 impl Worth {
     /// Counts what answers are worth.
     pub(super) fn of(history: &History, answers: &[Answer]) -> Self {
-        let mut classes: Vec<(Evidence, Tally)> = Evidence::ALL.map(|class| (class, Tally::default())).into();
+        let mut classes = BTreeMap::from(Evidence::ALL.map(|class| (class, Tally::default())));
+        let mut missed = BTreeMap::from(NoMatch::ALL.map(|why| (why, 0)));
         for (install, answer) in history.installs.iter().zip(answers) {
-            let right = answer.is_some_and(|(click, _)| is_right(history, install, click));
+            let right = answer.is_ok_and(|(click, _)| is_right(history, install, click));
             if let Some(evidence) = findable(history, install) {
-                let tally = &mut classes[evidence as usize].1;
+                let tally = classes.entry(evidence).or_default();
                 tally.findable += 1;
                 tally.found += u32::from(right);
+                if let Err(why) = answer {
+                    *missed.entry(*why).or_default() += 1;
+                }
             }
-            if let Some((_, evidence)) = answer {
-                let tally = &mut classes[*evidence as usize].1;
+            if let Ok((_, evidence)) = answer {
+                let tally = classes.entry(*evidence).or_default();
                 tally.attributed += 1;
                 tally.right += u32::from(right);
             }
         }
         let mut all = Tally::default();
-        for (_, tally) in &classes {
+        for tally in classes.values() {
             all.add(tally);
         }
-        Self { classes, all }
+        Self { classes, all, missed }
     }
 
     /// Returns what one class of evidence is worth.
-    pub fn of_class(&self, class: Evidence) -> &Tally {
-        &self.classes[class as usize].1
+    pub fn of_class(&self, class: Evidence) -> Tally {
+        self.classes.get(&class).cloned().unwrap_or_default()
     }
 }
 
@@ -181,6 +190,11 @@ impl Display for Report {
             writeln!(f, "{:26}  {tally}", name(*class))?;
         }
         writeln!(f, "{:26}  {}\n", "all", self.ours.all)?;
+        writeln!(f, "{:26}  installs", "not found, because")?;
+        for (why, times) in self.ours.missed.iter().filter(|(_, times)| **times > 0) {
+            writeln!(f, "{:26}  {times:8}", reason(*why))?;
+        }
+        writeln!(f)?;
         writeln!(f, "{:26}  {HEAD}", "LinkForty's rules")?;
         writeln!(f, "{:26}  {}", "1.21", self.linkforty.all)?;
         writeln!(f, "{:26}  {}", "later sources", self.linkforty_next.all)?;
@@ -194,6 +208,17 @@ impl Display for Report {
             writeln!(f, "{what:26}  {likeness}  {:16.2}%", 100.0 * all.precision())?;
         }
         Ok(())
+    }
+}
+
+const fn reason(why: NoMatch) -> &'static str {
+    match why {
+        NoMatch::NoClick => "no click of the network",
+        NoMatch::WindowPassed => "window passed",
+        NoMatch::NotAlike => "not alike, other address",
+        NoMatch::Ambiguous => "ambiguous, crowded",
+        NoMatch::LikenessOff => "likeness off",
+        NoMatch::Claimed => "another install has it",
     }
 }
 
