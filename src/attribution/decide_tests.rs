@@ -544,7 +544,7 @@ fn an_address_that_a_crowd_has_is_no_evidence() {
         with(100 + u128::from(number), |click| {
             click.visitor = i64::from(number) + 100;
             click.time = ago(48 * HOUR);
-            click.other_app = number % 2 == 0;
+            click.other_app = number.is_multiple_of(2);
             click.device = Device { network: phone().network, address: Some(7), ..Device::default() };
         })
     };

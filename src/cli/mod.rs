@@ -92,7 +92,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Import(import) => return conclude(block_on(import.run())),
         Command::Export(export) => return conclude(block_on(export.run()).map(|()| ExitCode::SUCCESS)),
         // It needs nothing but its arguments.
-        Command::Simulate(command) => return conclude(simulate::run(command)),
+        Command::Simulate(command) => return conclude(simulate::run(&command)),
         command => command,
     };
     let data_dir = cli.data_dir.map(|dir| dir.display().to_string());

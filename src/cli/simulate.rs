@@ -42,8 +42,8 @@ pub(super) struct Attribution {
     json: bool,
 }
 
-pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let Command::Attribution(Attribution { seed, people, days, window, threshold, json }) = command;
+pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let Command::Attribution(Attribution { seed, people, days, window, threshold, json }) = *command;
     let base = Rules::default();
     let rules = Rules {
         likeness_window_seconds: window.unwrap_or(base.likeness_window_seconds),

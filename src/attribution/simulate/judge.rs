@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::Duration;
 
 use super::{
+    history::{History, Install},
     linkforty::{self, Edition},
-    people::{History, Install},
 };
 use crate::attribution::decide::{self, Candidate, Evidence, NoMatch, Outcome, Rules, WINDOW, decide};
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use chrono::Duration;
 
-use super::people::{Click, History, Install, Raw};
+use super::history::{Click, History, Install, Raw};
 use crate::attribution::decide::System;
 
 /// Which LinkForty.

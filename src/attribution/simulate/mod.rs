@@ -43,14 +43,18 @@
 //! | `dice.rs` | chance that follows from a seed |
 //! | `places.rs` | where people are, and their addresses |
 //! | `phones.rs` | devices and browsers |
-//! | `people.rs` | clicks and installs |
+//! | `people.rs` | households, people, and who comes to which link |
+//! | `lives.rs` | what they do then |
+//! | `history.rs` | clicks and installs, and what is true of them |
 //! | `judge.rs` | candidates, decisions |
 //! | `linkforty.rs` | LinkForty's rules |
 //! | `report.rs` | what it is worth |
 
 mod dice;
+mod history;
 mod judge;
 mod linkforty;
+mod lives;
 mod people;
 mod phones;
 mod places;
@@ -86,7 +90,7 @@ const THRESHOLDS: [u16; 3] = [60, 70, 80];
 
 /// Lets the population live and decides all its installs.
 pub fn run(settings: &Settings) -> Report {
-    let history = people::live(settings);
+    let history = lives::live(settings);
     let index = Index::of(&history);
     let worth = |rules: &Rules| Worth::of(&history, &judge::ours(&index, rules));
     let linkforty = |edition| Worth::of(&history, &judge::linkforty(&history, edition));
@@ -98,7 +102,7 @@ pub fn run(settings: &Settings) -> Report {
             {
                 let likeness_window_seconds = window_hours * 3600;
                 let rules =
-                    Rules { likeness_window_seconds, threshold, same_address, ..settings.rules.clone() };
+                    Rules { threshold, likeness_window_seconds, same_address, ..settings.rules.clone() };
                 // What LinkForty's own rule is worth with our candidates: no crowds are known there.
                 let crowd = if same_address { rules.crowd } else { u16::MAX };
                 let worth = worth(&Rules { crowd, ..rules });

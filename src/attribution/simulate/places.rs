@@ -74,12 +74,11 @@ pub(super) fn place_at(seed: u64, lines: &Lines, second: i64) -> Place {
         return Place::Vpn;
     }
     let home = match part {
-        0 => 0.92,
-        1 => 0.5,
         2 if weekday && lines.office.is_some() => {
             return if dice.chance(0.65) { Place::Office } else { Place::Mobile };
         }
-        2 => 0.5,
+        0 => 0.92,
+        1 | 2 => 0.5,
         _ => 0.65,
     };
     if dice.chance(home) { Place::Home } else { Place::Mobile }
@@ -117,7 +116,7 @@ pub(super) fn address(seed: u64, lines: &Lines, place: Place, second: i64, prefe
                 return v6(0x2001_0db9, network, roll(&[7, lines.person, attached], 65_536));
             }
             // Where pooling is arbitrary, every connection may get another address.
-            let drawn = if lines.region % 5 == 0 { second as u64 } else { attached };
+            let drawn = if lines.region.is_multiple_of(5) { second as u64 } else { attached };
             let network = lines.region * 2 + roll(&[8, lines.person, attached], 2);
             v4(37, network, roll(&[9, lines.person, drawn], 254))
         }

@@ -9,8 +9,8 @@ use chrono::Duration;
 use serde::Serialize;
 
 use super::{
+    history::{History, Install},
     judge::Answer,
-    people::{History, Install},
 };
 use crate::attribution::decide::{Evidence, NoMatch};
 

@@ -4,15 +4,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/app.proto.
  */
 export const file_linkforty_v1_app: GenFile = /*@__PURE__*/
-  fileDesc("ChZsaW5rZm9ydHkvdjEvYXBwLnByb3RvEgxsaW5rZm9ydHkudjEizAIKA0FwcBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIhCgNpb3MYBCABKAsyFC5saW5rZm9ydHkudjEuSW9zQXBwEikKB2FuZHJvaWQYBSABKAsyGC5saW5rZm9ydHkudjEuQW5kcm9pZEFwcBITCgt1cmxfc2NoZW1lcxgGIAMoCRINCgVob3N0cxgHIAMoCRIdChVub19kZWZhdWx0X2V4Y2x1c2lvbnMYCCABKAgSFAoMc2VydmVkX2hvc3RzGAkgAygJEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgMIAEoCSL1AQoGSW9zQXBwEhEKCWJ1bmRsZV9pZBgBIAEoCRIXCg9hcHBfaWRfcHJlZml4ZXMYAiADKAkSFAoMYXBwX3N0b3JlX2lkGAMgASgJEhsKE2FwcF9jbGlwX2J1bmRsZV9pZHMYBCADKAkSFgoOd2ViY3JlZGVudGlhbHMYBSABKAgSMAoKY29tcG9uZW50cxgGIAMoCzIcLmxpbmtmb3J0eS52MS5BcHBsZUNvbXBvbmVudBJCChZzdWJzdGl0dXRpb25fdmFyaWFibGVzGAcgAygLMiIubGlua2ZvcnR5LnYxLlN1YnN0aXR1dGlvblZhcmlhYmxlIqcCCg5BcHBsZUNvbXBvbmVudBIRCgRwYXRoGAEgASgJSACIAQESEgoFcXVlcnkYAiABKAlIAYgBARIzCgtxdWVyeV9pdGVtcxgDIAMoCzIeLmxpbmtmb3J0eS52MS5RdWVyeUl0ZW1QYXR0ZXJuEhUKCGZyYWdtZW50GAQgASgJSAKIAQESDwoHZXhjbHVkZRgFIAEoCBIPCgdjb21tZW50GAYgASgJEhsKDmNhc2Vfc2Vuc2l0aXZlGAcgASgISAOIAQESHAoPcGVyY2VudF9lbmNvZGVkGAggASgISASIAQFCBwoFX3BhdGhCCAoGX3F1ZXJ5QgsKCV9mcmFnbWVudEIRCg9fY2FzZV9zZW5zaXRpdmVCEgoQX3BlcmNlbnRfZW5jb2RlZCI0ChRTdWJzdGl0dXRpb25WYXJpYWJsZRIMCgRuYW1lGAEgASgJEg4KBnZhbHVlcxgCIAMoCSIvChBRdWVyeUl0ZW1QYXR0ZXJuEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkiigEKCkFuZHJvaWRBcHASFAoMcGFja2FnZV9uYW1lGAEgASgJEhsKE3NoYTI1Nl9maW5nZXJwcmludHMYAiADKAkSFQoNcGxheV9zdG9yZV9pZBgDIAEoCRIyCgpjb21wb25lbnRzGAQgAygLMh4ubGlua2ZvcnR5LnYxLkFuZHJvaWRDb21wb25lbnQiqQEKEEFuZHJvaWRDb21wb25lbnQSEQoEcGF0aBgBIAEoCUgAiAEBEjMKC3F1ZXJ5X2l0ZW1zGAIgAygLMh4ubGlua2ZvcnR5LnYxLlF1ZXJ5SXRlbVBhdHRlcm4SFQoIZnJhZ21lbnQYAyABKAlIAYgBARIPCgdleGNsdWRlGAQgASgIEg8KB2NvbW1lbnQYBSABKAlCBwoFX3BhdGhCCwoJX2ZyYWdtZW50YgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChZsaW5rZm9ydHkvdjEvYXBwLnByb3RvEgxsaW5rZm9ydHkudjEikgMKA0FwcBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIhCgNpb3MYBCABKAsyFC5saW5rZm9ydHkudjEuSW9zQXBwEikKB2FuZHJvaWQYBSABKAsyGC5saW5rZm9ydHkudjEuQW5kcm9pZEFwcBITCgt1cmxfc2NoZW1lcxgGIAMoCRINCgVob3N0cxgHIAMoCRIdChVub19kZWZhdWx0X2V4Y2x1c2lvbnMYCCABKAgSFAoMc2VydmVkX2hvc3RzGAkgAygJEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgMIAEoCRIRCglhcHBfdG9rZW4YDSABKAkSMQoLYXR0cmlidXRpb24YDiABKAsyHC5saW5rZm9ydHkudjEuQXBwQXR0cmlidXRpb24ixQIKDkFwcEF0dHJpYnV0aW9uEh4KEXByb2JhYmlsaXN0aWNfaW9zGAEgASgISACIAQESIgoVcHJvYmFiaWxpc3RpY19hbmRyb2lkGAIgASgISAGIAQESHwoXcHJvYmFiaWxpc3RpY190aHJlc2hvbGQYAyABKAUSNwoUcHJvYmFiaWxpc3RpY193aW5kb3cYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSYXR0cmlidXRpb25fd2luZG93GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC3Nlc3Npb25fZ2FwGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhQKEl9wcm9iYWJpbGlzdGljX2lvc0IYChZfcHJvYmFiaWxpc3RpY19hbmRyb2lkIvUBCgZJb3NBcHASEQoJYnVuZGxlX2lkGAEgASgJEhcKD2FwcF9pZF9wcmVmaXhlcxgCIAMoCRIUCgxhcHBfc3RvcmVfaWQYAyABKAkSGwoTYXBwX2NsaXBfYnVuZGxlX2lkcxgEIAMoCRIWCg53ZWJjcmVkZW50aWFscxgFIAEoCBIwCgpjb21wb25lbnRzGAYgAygLMhwubGlua2ZvcnR5LnYxLkFwcGxlQ29tcG9uZW50EkIKFnN1YnN0aXR1dGlvbl92YXJpYWJsZXMYByADKAsyIi5saW5rZm9ydHkudjEuU3Vic3RpdHV0aW9uVmFyaWFibGUipwIKDkFwcGxlQ29tcG9uZW50EhEKBHBhdGgYASABKAlIAIgBARISCgVxdWVyeRgCIAEoCUgBiAEBEjMKC3F1ZXJ5X2l0ZW1zGAMgAygLMh4ubGlua2ZvcnR5LnYxLlF1ZXJ5SXRlbVBhdHRlcm4SFQoIZnJhZ21lbnQYBCABKAlIAogBARIPCgdleGNsdWRlGAUgASgIEg8KB2NvbW1lbnQYBiABKAkSGwoOY2FzZV9zZW5zaXRpdmUYByABKAhIA4gBARIcCg9wZXJjZW50X2VuY29kZWQYCCABKAhIBIgBAUIHCgVfcGF0aEIICgZfcXVlcnlCCwoJX2ZyYWdtZW50QhEKD19jYXNlX3NlbnNpdGl2ZUISChBfcGVyY2VudF9lbmNvZGVkIjQKFFN1YnN0aXR1dGlvblZhcmlhYmxlEgwKBG5hbWUYASABKAkSDgoGdmFsdWVzGAIgAygJIi8KEFF1ZXJ5SXRlbVBhdHRlcm4SDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKKAQoKQW5kcm9pZEFwcBIUCgxwYWNrYWdlX25hbWUYASABKAkSGwoTc2hhMjU2X2ZpbmdlcnByaW50cxgCIAMoCRIVCg1wbGF5X3N0b3JlX2lkGAMgASgJEjIKCmNvbXBvbmVudHMYBCADKAsyHi5saW5rZm9ydHkudjEuQW5kcm9pZENvbXBvbmVudCKpAQoQQW5kcm9pZENvbXBvbmVudBIRCgRwYXRoGAEgASgJSACIAQESMwoLcXVlcnlfaXRlbXMYAiADKAsyHi5saW5rZm9ydHkudjEuUXVlcnlJdGVtUGF0dGVybhIVCghmcmFnbWVudBgDIAEoCUgBiAEBEg8KB2V4Y2x1ZGUYBCABKAgSDwoHY29tbWVudBgFIAEoCUIHCgVfcGF0aEILCglfZnJhZ21lbnRiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A mobile app that a workspace's links open, at most 96 KiB in all. What stands here is published, on every host that the app is served on, as
@@ -111,6 +111,21 @@ export type App = Message<"linkforty.v1.App"> & {
    * @generated from field: string etag = 12;
    */
   etag: string;
+
+  /**
+   * Output only. What the app sends with its calls of `linkforty.sdk.v1.SdkService`: `at_` and 32 hexadecimal digits. Publishable: it names the
+   * app and opens nothing else. `RotateAppToken` replaces it.
+   *
+   * @generated from field: string app_token = 13;
+   */
+  appToken: string;
+
+  /**
+   * How installs of the app are credited to links. Unset: as if every field of it were.
+   *
+   * @generated from field: linkforty.v1.AppAttribution attribution = 14;
+   */
+  attribution?: AppAttribution | undefined;
 };
 
 /**
@@ -119,6 +134,67 @@ export type App = Message<"linkforty.v1.App"> & {
  */
 export const AppSchema: GenMessage<App> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_app, 0);
+
+/**
+ * How installs of an app are credited to links.
+ *
+ * @generated from message linkforty.v1.AppAttribution
+ */
+export type AppAttribution = Message<"linkforty.v1.AppAttribution"> & {
+  /**
+   * Whether clicks and installs on iOS are matched by what they have in common (network, system, language, screen), where nothing else
+   * connects them. Such a match is a likelihood and always labelled. Unset: what the workspace's settings say. Apple's
+   * Developer Program License Agreement forbids apps to derive data from a device in order to identify it; whoever leaves this on for iOS answers for it, and
+   * in the EU and elsewhere needs a lawful basis for it.
+   *
+   * @generated from field: optional bool probabilistic_ios = 1;
+   */
+  probabilisticIos?: boolean | undefined;
+
+  /**
+   * The same on Android.
+   *
+   * @generated from field: optional bool probabilistic_android = 2;
+   */
+  probabilisticAndroid?: boolean | undefined;
+
+  /**
+   * From which score on, 1 to 100; 0 = 70. The network gives 40, the system 20, its version 10, language, time zone and screen 10 each. Whatever the score, the address must be the
+   * same, and not one that a crowd has.
+   *
+   * @generated from field: int32 probabilistic_threshold = 3;
+   */
+  probabilisticThreshold: number;
+
+  /**
+   * How long after the click at the most, a minute to 90 days; unset: 2 hours. The window of the link holds too. The longer it is, the
+   * more installs are credited to strangers.
+   *
+   * @generated from field: google.protobuf.Duration probabilistic_window = 4;
+   */
+  probabilisticWindow?: Duration | undefined;
+
+  /**
+   * How long after a click an install counts for a link that has no window of its own, an hour to 90 days; unset: 7 days.
+   *
+   * @generated from field: google.protobuf.Duration attribution_window = 5;
+   */
+  attributionWindow?: Duration | undefined;
+
+  /**
+   * After which pause a new session begins, a minute to 24 hours; unset: 30 minutes.
+   *
+   * @generated from field: google.protobuf.Duration session_gap = 6;
+   */
+  sessionGap?: Duration | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.AppAttribution.
+ * Use `create(AppAttributionSchema)` to create a new message.
+ */
+export const AppAttributionSchema: GenMessage<AppAttribution> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_app, 1);
 
 /**
  * An app on Apple's platforms.
@@ -185,7 +261,7 @@ export type IosApp = Message<"linkforty.v1.IosApp"> & {
  * Use `create(IosAppSchema)` to create a new message.
  */
 export const IosAppSchema: GenMessage<IosApp> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app, 1);
+  messageDesc(file_linkforty_v1_app, 2);
 
 /**
  * A pattern of URLs as Apple reads it (`applinks.details.components`): a URL matches when all that is set matches. In
@@ -258,7 +334,7 @@ export type AppleComponent = Message<"linkforty.v1.AppleComponent"> & {
  * Use `create(AppleComponentSchema)` to create a new message.
  */
 export const AppleComponentSchema: GenMessage<AppleComponent> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app, 2);
+  messageDesc(file_linkforty_v1_app, 3);
 
 /**
  * A name and what it stands for in patterns.
@@ -288,7 +364,7 @@ export type SubstitutionVariable = Message<"linkforty.v1.SubstitutionVariable"> 
  * Use `create(SubstitutionVariableSchema)` to create a new message.
  */
 export const SubstitutionVariableSchema: GenMessage<SubstitutionVariable> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app, 3);
+  messageDesc(file_linkforty_v1_app, 4);
 
 /**
  * A pattern for one item of a query.
@@ -316,7 +392,7 @@ export type QueryItemPattern = Message<"linkforty.v1.QueryItemPattern"> & {
  * Use `create(QueryItemPatternSchema)` to create a new message.
  */
 export const QueryItemPatternSchema: GenMessage<QueryItemPattern> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app, 4);
+  messageDesc(file_linkforty_v1_app, 5);
 
 /**
  * An app on Android.
@@ -363,7 +439,7 @@ export type AndroidApp = Message<"linkforty.v1.AndroidApp"> & {
  * Use `create(AndroidAppSchema)` to create a new message.
  */
 export const AndroidAppSchema: GenMessage<AndroidApp> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app, 5);
+  messageDesc(file_linkforty_v1_app, 6);
 
 /**
  * A pattern of URLs as Android reads it (`dynamic_app_link_components`): a URL matches when all that is set matches. In
@@ -419,5 +495,5 @@ export type AndroidComponent = Message<"linkforty.v1.AndroidComponent"> & {
  * Use `create(AndroidComponentSchema)` to create a new message.
  */
 export const AndroidComponentSchema: GenMessage<AndroidComponent> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app, 6);
+  messageDesc(file_linkforty_v1_app, 7);
 

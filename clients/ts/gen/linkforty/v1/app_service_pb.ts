@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FieldMask } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
 import type { App } from "./app_pb.js";
 import { file_linkforty_v1_app } from "./app_pb.js";
 import type { Platform } from "./platform_pb.js";
@@ -16,7 +16,70 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/app_service.proto.
  */
 export const file_linkforty_v1_app_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5saW5rZm9ydHkvdjEvYXBwX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSJcChBDcmVhdGVBcHBSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIeCgNhcHAYAiABKAsyES5saW5rZm9ydHkudjEuQXBwEhIKCnJlcXVlc3RfaWQYAyABKAkiMwoRQ3JlYXRlQXBwUmVzcG9uc2USHgoDYXBwGAEgASgLMhEubGlua2ZvcnR5LnYxLkFwcCI1Cg1HZXRBcHBSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkiMAoOR2V0QXBwUmVzcG9uc2USHgoDYXBwGAEgASgLMhEubGlua2ZvcnR5LnYxLkFwcCJOCg9MaXN0QXBwc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIkwKEExpc3RBcHBzUmVzcG9uc2USHwoEYXBwcxgBIAMoCzIRLmxpbmtmb3J0eS52MS5BcHASFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIo0BChBVcGRhdGVBcHBSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIeCgNhcHAYAiABKAsyES5saW5rZm9ydHkudjEuQXBwEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAQgASgJIjMKEVVwZGF0ZUFwcFJlc3BvbnNlEh4KA2FwcBgBIAEoCzIRLmxpbmtmb3J0eS52MS5BcHAiWgoQRGVsZXRlQXBwUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSITChFEZWxldGVBcHBSZXNwb25zZSJIChNNYXRjaEFwcExpbmtSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRILCgN1cmwYAiABKAkSDgoGYXBwX2lkGAMgASgJIkMKFE1hdGNoQXBwTGlua1Jlc3BvbnNlEisKB21hdGNoZXMYASADKAsyGi5saW5rZm9ydHkudjEuQXBwTGlua01hdGNoIokCCgxBcHBMaW5rTWF0Y2gSDgoGYXBwX2lkGAEgASgJEigKCHBsYXRmb3JtGAIgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEi0KB291dGNvbWUYAyABKA4yHC5saW5rZm9ydHkudjEuQXBwTGlua091dGNvbWUSHAoPY29tcG9uZW50X2luZGV4GAQgASgFSACIAQESEAoIb3duX3BhZ2UYBSABKAkSKwoGbWlzc2VzGAYgAygLMhsubGlua2ZvcnR5LnYxLkNvbXBvbmVudE1pc3MSHwoXb3BlbnNfYmVmb3JlX2FuZHJvaWRfMTUYByABKAhCEgoQX2NvbXBvbmVudF9pbmRleCKCAQoNQ29tcG9uZW50TWlzcxIXCg9jb21wb25lbnRfaW5kZXgYASABKAUSJAoEcGFydBgCIAEoDjIWLmxpbmtmb3J0eS52MS5MaW5rUGFydBIPCgdwYXR0ZXJuGAMgASgJEg0KBWZvdW5kGAQgASgJEhIKCnF1ZXJ5X2l0ZW0YBSABKAkqvgIKDkFwcExpbmtPdXRjb21lEiAKHEFQUF9MSU5LX09VVENPTUVfVU5TUEVDSUZJRUQQABIaChZBUFBfTElOS19PVVRDT01FX09QRU5TEAESHQoZQVBQX0xJTktfT1VUQ09NRV9FWENMVURFRBACEh0KGUFQUF9MSU5LX09VVENPTUVfT1dOX1BBR0UQAxIhCh1BUFBfTElOS19PVVRDT01FX05PX0NPTVBPTkVOVBAEEiEKHUFQUF9MSU5LX09VVENPTUVfSE9TVF9VTktOT1dOEAUSIwofQVBQX0xJTktfT1VUQ09NRV9IT1NUX05PVF9OQU1FRBAGEiUKIUFQUF9MSU5LX09VVENPTUVfSE9TVF9OT1RfQUxMT1dFRBAHEh4KGkFQUF9MSU5LX09VVENPTUVfU1VTUEVOREVEEAgqgAEKCExpbmtQYXJ0EhkKFUxJTktfUEFSVF9VTlNQRUNJRklFRBAAEhIKDkxJTktfUEFSVF9QQVRIEAESEwoPTElOS19QQVJUX1FVRVJZEAISGAoUTElOS19QQVJUX1FVRVJZX0lURU0QAxIWChJMSU5LX1BBUlRfRlJBR01FTlQQBDLdAwoKQXBwU2VydmljZRJMCglDcmVhdGVBcHASHi5saW5rZm9ydHkudjEuQ3JlYXRlQXBwUmVxdWVzdBofLmxpbmtmb3J0eS52MS5DcmVhdGVBcHBSZXNwb25zZRJDCgZHZXRBcHASGy5saW5rZm9ydHkudjEuR2V0QXBwUmVxdWVzdBocLmxpbmtmb3J0eS52MS5HZXRBcHBSZXNwb25zZRJJCghMaXN0QXBwcxIdLmxpbmtmb3J0eS52MS5MaXN0QXBwc1JlcXVlc3QaHi5saW5rZm9ydHkudjEuTGlzdEFwcHNSZXNwb25zZRJMCglVcGRhdGVBcHASHi5saW5rZm9ydHkudjEuVXBkYXRlQXBwUmVxdWVzdBofLmxpbmtmb3J0eS52MS5VcGRhdGVBcHBSZXNwb25zZRJMCglEZWxldGVBcHASHi5saW5rZm9ydHkudjEuRGVsZXRlQXBwUmVxdWVzdBofLmxpbmtmb3J0eS52MS5EZWxldGVBcHBSZXNwb25zZRJVCgxNYXRjaEFwcExpbmsSIS5saW5rZm9ydHkudjEuTWF0Y2hBcHBMaW5rUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5NYXRjaEFwcExpbmtSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_linkforty_v1_app, file_linkforty_v1_platform]);
+  fileDesc("Ch5saW5rZm9ydHkvdjEvYXBwX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSJ9ChVSb3RhdGVBcHBUb2tlblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg4KBmFwcF9pZBgCIAEoCRIqCgdvdmVybGFwGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBCABKAkiOAoWUm90YXRlQXBwVG9rZW5SZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIlwKEENyZWF0ZUFwcFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEh4KA2FwcBgCIAEoCzIRLmxpbmtmb3J0eS52MS5BcHASEgoKcmVxdWVzdF9pZBgDIAEoCSIzChFDcmVhdGVBcHBSZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIjUKDUdldEFwcFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg4KBmFwcF9pZBgCIAEoCSIwCg5HZXRBcHBSZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIk4KD0xpc3RBcHBzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiTAoQTGlzdEFwcHNSZXNwb25zZRIfCgRhcHBzGAEgAygLMhEubGlua2ZvcnR5LnYxLkFwcBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijQEKEFVwZGF0ZUFwcFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEh4KA2FwcBgCIAEoCzIRLmxpbmtmb3J0eS52MS5BcHASLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkiMwoRVXBkYXRlQXBwUmVzcG9uc2USHgoDYXBwGAEgASgLMhEubGlua2ZvcnR5LnYxLkFwcCJaChBEZWxldGVBcHBSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhMKEURlbGV0ZUFwcFJlc3BvbnNlIkgKE01hdGNoQXBwTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEgsKA3VybBgCIAEoCRIOCgZhcHBfaWQYAyABKAkiQwoUTWF0Y2hBcHBMaW5rUmVzcG9uc2USKwoHbWF0Y2hlcxgBIAMoCzIaLmxpbmtmb3J0eS52MS5BcHBMaW5rTWF0Y2giiQIKDEFwcExpbmtNYXRjaBIOCgZhcHBfaWQYASABKAkSKAoIcGxhdGZvcm0YAiABKA4yFi5saW5rZm9ydHkudjEuUGxhdGZvcm0SLQoHb3V0Y29tZRgDIAEoDjIcLmxpbmtmb3J0eS52MS5BcHBMaW5rT3V0Y29tZRIcCg9jb21wb25lbnRfaW5kZXgYBCABKAVIAIgBARIQCghvd25fcGFnZRgFIAEoCRIrCgZtaXNzZXMYBiADKAsyGy5saW5rZm9ydHkudjEuQ29tcG9uZW50TWlzcxIfChdvcGVuc19iZWZvcmVfYW5kcm9pZF8xNRgHIAEoCEISChBfY29tcG9uZW50X2luZGV4IoIBCg1Db21wb25lbnRNaXNzEhcKD2NvbXBvbmVudF9pbmRleBgBIAEoBRIkCgRwYXJ0GAIgASgOMhYubGlua2ZvcnR5LnYxLkxpbmtQYXJ0Eg8KB3BhdHRlcm4YAyABKAkSDQoFZm91bmQYBCABKAkSEgoKcXVlcnlfaXRlbRgFIAEoCSq+AgoOQXBwTGlua091dGNvbWUSIAocQVBQX0xJTktfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhoKFkFQUF9MSU5LX09VVENPTUVfT1BFTlMQARIdChlBUFBfTElOS19PVVRDT01FX0VYQ0xVREVEEAISHQoZQVBQX0xJTktfT1VUQ09NRV9PV05fUEFHRRADEiEKHUFQUF9MSU5LX09VVENPTUVfTk9fQ09NUE9ORU5UEAQSIQodQVBQX0xJTktfT1VUQ09NRV9IT1NUX1VOS05PV04QBRIjCh9BUFBfTElOS19PVVRDT01FX0hPU1RfTk9UX05BTUVEEAYSJQohQVBQX0xJTktfT1VUQ09NRV9IT1NUX05PVF9BTExPV0VEEAcSHgoaQVBQX0xJTktfT1VUQ09NRV9TVVNQRU5ERUQQCCqAAQoITGlua1BhcnQSGQoVTElOS19QQVJUX1VOU1BFQ0lGSUVEEAASEgoOTElOS19QQVJUX1BBVEgQARITCg9MSU5LX1BBUlRfUVVFUlkQAhIYChRMSU5LX1BBUlRfUVVFUllfSVRFTRADEhYKEkxJTktfUEFSVF9GUkFHTUVOVBAEMroECgpBcHBTZXJ2aWNlEkwKCUNyZWF0ZUFwcBIeLmxpbmtmb3J0eS52MS5DcmVhdGVBcHBSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkNyZWF0ZUFwcFJlc3BvbnNlEkMKBkdldEFwcBIbLmxpbmtmb3J0eS52MS5HZXRBcHBSZXF1ZXN0GhwubGlua2ZvcnR5LnYxLkdldEFwcFJlc3BvbnNlEkkKCExpc3RBcHBzEh0ubGlua2ZvcnR5LnYxLkxpc3RBcHBzUmVxdWVzdBoeLmxpbmtmb3J0eS52MS5MaXN0QXBwc1Jlc3BvbnNlEkwKCVVwZGF0ZUFwcBIeLmxpbmtmb3J0eS52MS5VcGRhdGVBcHBSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLlVwZGF0ZUFwcFJlc3BvbnNlEkwKCURlbGV0ZUFwcBIeLmxpbmtmb3J0eS52MS5EZWxldGVBcHBSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkRlbGV0ZUFwcFJlc3BvbnNlElUKDE1hdGNoQXBwTGluaxIhLmxpbmtmb3J0eS52MS5NYXRjaEFwcExpbmtSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLk1hdGNoQXBwTGlua1Jlc3BvbnNlElsKDlJvdGF0ZUFwcFRva2VuEiMubGlua2ZvcnR5LnYxLlJvdGF0ZUFwcFRva2VuUmVxdWVzdBokLmxpbmtmb3J0eS52MS5Sb3RhdGVBcHBUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_linkforty_v1_app, file_linkforty_v1_platform]);
+
+/**
+ * Request of RotateAppToken.
+ *
+ * @generated from message linkforty.v1.RotateAppTokenRequest
+ */
+export type RotateAppTokenRequest = Message<"linkforty.v1.RotateAppTokenRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the app.
+   *
+   * @generated from field: string app_id = 2;
+   */
+  appId: string;
+
+  /**
+   * How long the tokens before stay good: 0 to 3,650 days. Default: 365 days, since apps that are installed go on sending theirs.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 3;
+   */
+  overlap?: Duration | undefined;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours returns the app as it is now. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RotateAppTokenRequest.
+ * Use `create(RotateAppTokenRequestSchema)` to create a new message.
+ */
+export const RotateAppTokenRequestSchema: GenMessage<RotateAppTokenRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_app_service, 0);
+
+/**
+ * Response of RotateAppToken.
+ *
+ * @generated from message linkforty.v1.RotateAppTokenResponse
+ */
+export type RotateAppTokenResponse = Message<"linkforty.v1.RotateAppTokenResponse"> & {
+  /**
+   * The app with its new token.
+   *
+   * @generated from field: linkforty.v1.App app = 1;
+   */
+  app?: App | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.RotateAppTokenResponse.
+ * Use `create(RotateAppTokenResponseSchema)` to create a new message.
+ */
+export const RotateAppTokenResponseSchema: GenMessage<RotateAppTokenResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_app_service, 1);
 
 /**
  * Request of CreateApp.
@@ -52,7 +115,7 @@ export type CreateAppRequest = Message<"linkforty.v1.CreateAppRequest"> & {
  * Use `create(CreateAppRequestSchema)` to create a new message.
  */
 export const CreateAppRequestSchema: GenMessage<CreateAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 0);
+  messageDesc(file_linkforty_v1_app_service, 2);
 
 /**
  * Response of CreateApp.
@@ -73,7 +136,7 @@ export type CreateAppResponse = Message<"linkforty.v1.CreateAppResponse"> & {
  * Use `create(CreateAppResponseSchema)` to create a new message.
  */
 export const CreateAppResponseSchema: GenMessage<CreateAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 1);
+  messageDesc(file_linkforty_v1_app_service, 3);
 
 /**
  * Request of GetApp.
@@ -101,7 +164,7 @@ export type GetAppRequest = Message<"linkforty.v1.GetAppRequest"> & {
  * Use `create(GetAppRequestSchema)` to create a new message.
  */
 export const GetAppRequestSchema: GenMessage<GetAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 2);
+  messageDesc(file_linkforty_v1_app_service, 4);
 
 /**
  * Response of GetApp.
@@ -122,7 +185,7 @@ export type GetAppResponse = Message<"linkforty.v1.GetAppResponse"> & {
  * Use `create(GetAppResponseSchema)` to create a new message.
  */
 export const GetAppResponseSchema: GenMessage<GetAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 3);
+  messageDesc(file_linkforty_v1_app_service, 5);
 
 /**
  * Request of ListApps.
@@ -158,7 +221,7 @@ export type ListAppsRequest = Message<"linkforty.v1.ListAppsRequest"> & {
  * Use `create(ListAppsRequestSchema)` to create a new message.
  */
 export const ListAppsRequestSchema: GenMessage<ListAppsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 4);
+  messageDesc(file_linkforty_v1_app_service, 6);
 
 /**
  * Response of ListApps.
@@ -186,7 +249,7 @@ export type ListAppsResponse = Message<"linkforty.v1.ListAppsResponse"> & {
  * Use `create(ListAppsResponseSchema)` to create a new message.
  */
 export const ListAppsResponseSchema: GenMessage<ListAppsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 5);
+  messageDesc(file_linkforty_v1_app_service, 7);
 
 /**
  * Request of UpdateApp.
@@ -230,7 +293,7 @@ export type UpdateAppRequest = Message<"linkforty.v1.UpdateAppRequest"> & {
  * Use `create(UpdateAppRequestSchema)` to create a new message.
  */
 export const UpdateAppRequestSchema: GenMessage<UpdateAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 6);
+  messageDesc(file_linkforty_v1_app_service, 8);
 
 /**
  * Response of UpdateApp.
@@ -251,7 +314,7 @@ export type UpdateAppResponse = Message<"linkforty.v1.UpdateAppResponse"> & {
  * Use `create(UpdateAppResponseSchema)` to create a new message.
  */
 export const UpdateAppResponseSchema: GenMessage<UpdateAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 7);
+  messageDesc(file_linkforty_v1_app_service, 9);
 
 /**
  * Request of DeleteApp.
@@ -293,7 +356,7 @@ export type DeleteAppRequest = Message<"linkforty.v1.DeleteAppRequest"> & {
  * Use `create(DeleteAppRequestSchema)` to create a new message.
  */
 export const DeleteAppRequestSchema: GenMessage<DeleteAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 8);
+  messageDesc(file_linkforty_v1_app_service, 10);
 
 /**
  * Response of DeleteApp.
@@ -308,7 +371,7 @@ export type DeleteAppResponse = Message<"linkforty.v1.DeleteAppResponse"> & {
  * Use `create(DeleteAppResponseSchema)` to create a new message.
  */
 export const DeleteAppResponseSchema: GenMessage<DeleteAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 9);
+  messageDesc(file_linkforty_v1_app_service, 11);
 
 /**
  * Request of MatchAppLink.
@@ -343,7 +406,7 @@ export type MatchAppLinkRequest = Message<"linkforty.v1.MatchAppLinkRequest"> & 
  * Use `create(MatchAppLinkRequestSchema)` to create a new message.
  */
 export const MatchAppLinkRequestSchema: GenMessage<MatchAppLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 10);
+  messageDesc(file_linkforty_v1_app_service, 12);
 
 /**
  * Response of MatchAppLink.
@@ -365,7 +428,7 @@ export type MatchAppLinkResponse = Message<"linkforty.v1.MatchAppLinkResponse"> 
  * Use `create(MatchAppLinkResponseSchema)` to create a new message.
  */
 export const MatchAppLinkResponseSchema: GenMessage<MatchAppLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 11);
+  messageDesc(file_linkforty_v1_app_service, 13);
 
 /**
  * What becomes of a URL with one app on one platform.
@@ -429,7 +492,7 @@ export type AppLinkMatch = Message<"linkforty.v1.AppLinkMatch"> & {
  * Use `create(AppLinkMatchSchema)` to create a new message.
  */
 export const AppLinkMatchSchema: GenMessage<AppLinkMatch> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 12);
+  messageDesc(file_linkforty_v1_app_service, 14);
 
 /**
  * Why a component does not match a URL.
@@ -478,7 +541,7 @@ export type ComponentMiss = Message<"linkforty.v1.ComponentMiss"> & {
  * Use `create(ComponentMissSchema)` to create a new message.
  */
 export const ComponentMissSchema: GenMessage<ComponentMiss> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 13);
+  messageDesc(file_linkforty_v1_app_service, 15);
 
 /**
  * What becomes of a URL on a device with the app.
@@ -680,6 +743,17 @@ export const AppService: GenService<{
     methodKind: "unary";
     input: typeof MatchAppLinkRequestSchema;
     output: typeof MatchAppLinkResponseSchema;
+  },
+  /**
+   * Gives the app another token. The tokens before it stay good for `overlap`, and no longer than they were to. Needs `apps.write`. Idempotent by
+   * `request_id`. Every node knows within ten seconds.
+   *
+   * @generated from rpc linkforty.v1.AppService.RotateAppToken
+   */
+  rotateAppToken: {
+    methodKind: "unary";
+    input: typeof RotateAppTokenRequestSchema;
+    output: typeof RotateAppTokenResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_app_service, 0);
