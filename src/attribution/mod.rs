@@ -5,7 +5,6 @@
 //! | `decide.rs` | which click an install is credited to; pure |
 //! | `device.rs` | what is compared of a click and an install; pure |
 //! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
-//! | `token.rs` | tokens that carry a click through a store or over the pasteboard |
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
 //! | `opens.rs` | links that the system handed to the app |
@@ -28,7 +27,6 @@ mod sdk;
 mod shared;
 mod sharing;
 pub mod simulate;
-mod token;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;

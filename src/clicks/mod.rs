@@ -3,7 +3,7 @@
 //! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
 //! and keeps the totals; [`live`] shows them to whoever watches; [`class`] tells people from programs; [`query`]
 //! reads what the query of a short URL says; `record` is a click as the
-//! spool holds it; [`VisitorHash`] tells visitors apart; `store` the SQL of both
+//! spool holds it; [`VisitorHash`] tells visitors apart; [`ClickTokens`] carry a click through a store; `store` the SQL of both
 //! databases.
 //!
 //! Guarantees: a click whose id was given out is in the spool (survives kill -9 of the process) and reaches the database
@@ -18,6 +18,7 @@ mod network;
 pub mod query;
 mod record;
 mod store;
+mod token;
 mod visitor;
 
 use metrics::{Counter, counter};
@@ -26,6 +27,7 @@ use self::class::Class;
 pub use self::{
     meters::Meters,
     network::{Network, network_of},
+    token::{ClickTokens, Named, TOKEN_LENGTH, named},
     visitor::VisitorHash,
 };
 use crate::{
@@ -79,6 +81,7 @@ pub struct Click<'a> {
 pub struct Recorder {
     spool: Spool,
     visitor_hash: VisitorHash,
+    tokens: ClickTokens,
     geo: Geo,
     unrecorded: Counter,
 }
@@ -89,9 +92,15 @@ impl Recorder {
         Self {
             spool,
             visitor_hash: VisitorHash::new(secret),
+            tokens: ClickTokens::new(secret),
             geo,
             unrecorded: counter!("linkforty_clicks_unrecorded_total"),
         }
+    }
+
+    /// Returns what makes tokens of clicks.
+    pub fn tokens(&self) -> &ClickTokens {
+        &self.tokens
     }
 
     /// Records a click under `id`. When this returns without an error the click survives the death of the process.

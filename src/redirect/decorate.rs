@@ -8,8 +8,11 @@ use std::borrow::Cow;
 use url::form_urlencoded::{byte_serialize, parse};
 
 use crate::{
-    clicks::query::{CLICK_ID, is_reserved},
-    ids::ClickId,
+    clicks::{
+        ClickTokens, TOKEN_LENGTH,
+        query::{CLICK_ID, TOKEN, is_reserved},
+    },
+    ids::{ClickId, LinkId, WorkspaceId},
     links::Decoration,
 };
 
@@ -18,14 +21,41 @@ const MAX_BYTES: usize = 8192;
 /// The pages of these hosts read their query themselves, `id` above all, so nothing is set there.
 const STORES: [&str; 3] = [PLAY, "apps.apple.com", "itunes.apple.com"];
 const PLAY: &str = "play.google.com";
+/// As the parser writes the URL of such a page.
+const PLAY_PAGE: &str = "https://play.google.com/";
+
+/// What marks a URL with a click.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark<'a> {
+    /// The click.
+    pub click: ClickId,
+    /// Its link.
+    pub link: LinkId,
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// What makes its token; `None`: nobody, [`NO_TOKEN`] stands in for it.
+    pub tokens: Option<&'a ClickTokens>,
+}
+
+impl Mark<'_> {
+    fn token(&self) -> Cow<'static, str> {
+        self.tokens.map_or(Cow::Borrowed(NO_TOKEN), |tokens| {
+            Cow::Owned(tokens.mint(self.workspace, self.link, self.click))
+        })
+    }
+}
+
+/// Stands in for the token of a click that nobody makes.
+pub const NO_TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const _: () = assert!(NO_TOKEN.len() == TOKEN_LENGTH);
 
 /// What a URL is decorated with.
 #[derive(Debug, Clone, Copy)]
 pub struct Additions<'a> {
     /// What the link sets.
     pub link: Option<&'a Decoration>,
-    /// The id of the click, if it was recorded.
-    pub click: Option<ClickId>,
+    /// The click, if it was recorded.
+    pub click: Option<Mark<'a>>,
     /// The query of the short URL as the visitor sent it, if it is forwarded.
     pub query: &'a str,
 }
@@ -33,9 +63,14 @@ pub struct Additions<'a> {
 /// Returns `url` with the additions; unchanged when there are none or it is no URL to add to.
 ///
 /// Parameters of the link take the place of those the URL has; the visitor's only fill what neither has. A store page
-/// stays as it is, but for the referrer that the Play Store hands to an app it installs.
+/// stays as it is, but for the referrer that the Play Store hands to an app it installs: the token of the click.
 pub fn decorate<'a>(url: &'a str, additions: Additions<'_>) -> Cow<'a, str> {
     let Additions { link, click, query } = additions;
+    if let Some(mark) = click
+        && url.starts_with(PLAY_PAGE)
+    {
+        return with_referrer(url, mark);
+    }
     let click = click.filter(|_| link.is_some_and(|link| link.append_click_id));
     let parameters = link.map_or(&[][..], |link| &link.parameters);
     if parameters.is_empty() && click.is_none() && query.is_empty() {
@@ -45,18 +80,9 @@ pub fn decorate<'a>(url: &'a str, additions: Additions<'_>) -> Cow<'a, str> {
     let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     let (base, own) = rest.split_once('?').unwrap_or((rest, ""));
     let mut id = [0; 36];
-    let id = click.map(|click| &*click.0.as_hyphenated().encode_lower(&mut id));
+    let id = click.map(|mark| &*mark.click.0.as_hyphenated().encode_lower(&mut id));
     if STORES.iter().any(|store| host.eq_ignore_ascii_case(store)) {
-        return match id {
-            Some(id)
-                if host.eq_ignore_ascii_case(PLAY) && !pairs(own).any(|pair| name(pair) == "referrer") =>
-            {
-                let separator = if own.is_empty() { "?" } else { "&" };
-                let rest = rest.strip_suffix(['?', '&']).unwrap_or(rest);
-                Cow::Owned(format!("{rest}{separator}referrer={CLICK_ID}%3D{id}{fragment}"))
-            }
-            _ => Cow::Borrowed(url),
-        };
+        return Cow::Borrowed(url);
     }
     let set: Vec<(&str, &str)> = parameters
         .iter()
@@ -88,6 +114,18 @@ pub fn decorate<'a>(url: &'a str, additions: Additions<'_>) -> Cow<'a, str> {
         }
     }
     Cow::Owned(written.end(fragment))
+}
+
+/// Returns the page of an app in the Play Store with the referrer that the store hands to the app it installs, unless it has one.
+fn with_referrer<'a>(url: &'a str, mark: Mark<'_>) -> Cow<'a, str> {
+    let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let own = rest.split_once('?').map_or("", |(_, own)| own);
+    if pairs(own).any(|pair| name(pair) == "referrer") {
+        return Cow::Borrowed(url);
+    }
+    let separator = if own.is_empty() { "?" } else { "&" };
+    let rest = rest.strip_suffix(['?', '&']).unwrap_or(rest);
+    Cow::Owned(format!("{rest}{separator}referrer={TOKEN}%3D{}{fragment}", mark.token()))
 }
 
 /// A URL whose query is being written.
@@ -179,11 +217,13 @@ mod tests {
         let parameters =
             parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let link = Decoration { parameters, of_campaign: 0, append_click_id };
-        let click = Some(ClickId(uuid::Uuid::nil()));
+        let nil = uuid::Uuid::nil();
+        let click =
+            Some(Mark { click: ClickId(nil), link: LinkId(nil), workspace: WorkspaceId(nil), tokens: None });
         let whole = decorate(url, Additions { link: Some(&link), click, query }).into_owned();
         let unrecorded = decorate(url, Additions { link: Some(&link), click: None, query });
-        assert!(append_click_id || whole == unrecorded);
-        assert!(!unrecorded.contains(ID));
+        assert!(append_click_id || whole == unrecorded || whole.contains(NO_TOKEN));
+        assert!(!unrecorded.contains(ID) && !unrecorded.contains(NO_TOKEN));
         whole
     }
 
@@ -258,9 +298,9 @@ mod tests {
     #[test]
     fn store_pages_get_nothing_but_the_play_referrer() {
         let play = "https://play.google.com/store/apps/details?id=com.example";
-        let referrer = format!("&referrer=lf_click%3D{ID}");
+        let referrer = format!("&referrer=lf%3D{NO_TOKEN}");
         for (url, append_click_id, expected) in [
-            (play, false, play.to_owned()),
+            (play, false, format!("{play}{referrer}")),
             (play, true, format!("{play}{referrer}")),
             (&format!("{play}&referrer=x")[..], true, format!("{play}&referrer=x")),
             (&format!("{play}#f"), true, format!("{play}{referrer}#f")),

@@ -58,7 +58,15 @@ pub fn dry_run(
     } else {
         outcome
     };
-    let call = Call { target: link, site: &Site::Own, code: "", visit: &visit, class: Class::Human, now };
+    let call = Call {
+        target: link,
+        site: &Site::Own,
+        code: "",
+        visit: &visit,
+        class: Class::Human,
+        now,
+        tokens: None,
+    };
     let resolution = told(&call, outcome, by_form);
     if detail == Detail::Outcome {
         return resolution;

@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use super::{
     agent::Agents,
-    decorate::{Additions, decorate},
+    decorate::{Additions, Mark, decorate},
     destination::{Outcome, Step, choose},
     ending::{Ending, Endings},
     history::History,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clicks::{
-        Click, Recorder,
+        Click, ClickTokens, Recorder,
         class::{self, Class, Edge},
     },
     clock::Moment,
@@ -39,7 +39,7 @@ pub(super) struct Inner {
     pub limits: Arc<dyn Limits>,
     resolver: Resolver,
     budgets: Budgets,
-    recorder: Recorder,
+    pub recorder: Recorder,
     endings: Endings,
     agents: Agents,
     history: History,
@@ -54,6 +54,8 @@ pub(super) struct Call<'a> {
     pub visit: &'a Visit<'a>,
     pub class: Class,
     pub now: Moment,
+    /// What makes the token of the click.
+    pub tokens: Option<&'a ClickTokens>,
 }
 
 /// Visits differ by visitor and must be counted, so nobody may answer in our place.
@@ -123,7 +125,8 @@ impl Redirects {
         }
         let visit = self.read(request, client, &target);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let call = Call { target: &target, site, code, visit: &visit, class, now };
+        let tokens = Some(self.0.recorder.tokens());
+        let call = Call { target: &target, site, code, visit: &visit, class, now, tokens };
         Ok(match choose(&target, &visit, now) {
             Outcome::Go { url, step } => self.go(&call, url, step, None, StatusCode::FOUND),
             other => self.show(&call, other, None),
@@ -184,7 +187,8 @@ impl Redirects {
     ) -> Response<Full<Bytes>> {
         let visit = self.read(request, client, target);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let call = Call { target, site, code, visit: &visit, class, now };
+        let tokens = Some(self.0.recorder.tokens());
+        let call = Call { target, site, code, visit: &visit, class, now, tokens };
         let Some((outcome, unit)) = self.decide(target, &visit, now).await else {
             return self.unavailable(visit.languages);
         };
@@ -384,6 +388,8 @@ impl Call<'_> {
     /// Returns a URL with what the link and the visitor add to it.
     pub fn decorated<'a>(&self, url: &'a str, click: Option<ClickId>) -> Cow<'a, str> {
         let query = if self.target.forward_query { self.visit.query } else { "" };
+        let Target { id: link, workspace_id: workspace, .. } = *self.target;
+        let click = click.map(|click| Mark { click, link, workspace, tokens: self.tokens });
         decorate(url, Additions { link: self.target.decoration.as_deref(), click, query })
     }
 }

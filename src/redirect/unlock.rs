@@ -54,7 +54,8 @@ impl Redirects {
         let visit = self.read(request, client, &target);
         // The method is that of the form; who sends it has a browser.
         let class = class::by_request(&http::Method::GET, &request.headers, edge);
-        let call = Call { target: &target, site, code, visit: &visit, class, now };
+        let tokens = Some(self.0.recorder.tokens());
+        let call = Call { target: &target, site, code, visit: &visit, class, now, tokens };
         match choose(&target, &visit, now) {
             Outcome::Password => {}
             Outcome::Go { .. } | Outcome::OpenApp { .. } | Outcome::Launchpad(_) | Outcome::Preview(_) => {

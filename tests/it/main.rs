@@ -26,6 +26,7 @@ mod health;
 mod http2;
 mod imports;
 mod imports_sources;
+mod installs;
 mod keys;
 mod layers;
 mod link_options;

@@ -11,10 +11,9 @@ use crate::{
     attribution::{
         decide::{Candidate, Device, Evidence},
         device::{OfClick, of_click},
-        token::{Named, named},
     },
-    clicks::class::Class,
-    clock::{Moment, from_micros},
+    clicks::{Named, class::Class, named},
+    clock::from_micros,
     env::Env,
     ids::{ClickId, LinkId, WorkspaceId, time_of},
     links::{Credited, credited},
@@ -120,19 +119,19 @@ fn carried(env: &Env, workspace: WorkspaceId, report: &InstallRecord) -> Vec<(Ev
     let tokens = super::tokens(env);
     let found = [
         (Evidence::StoreReferrer, tokens.named_in(workspace, &report.store_referrer)),
-        (Evidence::Pasteboard, pasted(env, report, |text| tokens.named_by(workspace, text))),
+        (
+            Evidence::Pasteboard,
+            tokens.named_by(workspace, &report.pasteboard).filter(|named| is_fresh(named, report)),
+        ),
         (Evidence::AppClip, named(&report.app_clip_click_id)),
         (Evidence::LinkOpen, tokens.named_by(workspace, &report.opened_url)),
     ];
     found.into_iter().filter_map(|(class, named)| Some((class, named?))).collect()
 }
 
-/// Returns the click that was put on the pasteboard, for a day.
-fn pasted(env: &Env, report: &InstallRecord, read: impl Fn(&str) -> Option<Named>) -> Option<Named> {
-    let _ = env;
-    let named = read(&report.pasteboard)?;
-    let age = from_micros(report.install_time_micros) - time_of(named.click.0);
-    (age <= PASTED).then_some(named)
+/// Says whether what stood on the pasteboard is young enough: it may have stood there before.
+fn is_fresh(named: &Named, report: &InstallRecord) -> bool {
+    from_micros(report.install_time_micros) - time_of(named.click.0) <= PASTED
 }
 
 /// How long a token on the pasteboard is good.
@@ -209,9 +208,4 @@ fn is_of_other_app(credited: &Credited, report: &InstallRecord) -> bool {
         }
         _ => false,
     }
-}
-
-/// Says from when on clicks are looked for.
-pub fn earliest(installed: Moment) -> Moment {
-    installed - LONGEST
 }

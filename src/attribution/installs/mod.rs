@@ -26,8 +26,9 @@ use self::{
     report::likeness_life,
     settle::{Facts, settle},
 };
-use super::{Sdk, token::ClickTokens};
+use super::Sdk;
 use crate::{
+    clicks::ClickTokens,
     clock::{Moment, from_micros},
     entity::install::Model,
     env::Env,

@@ -12,6 +12,9 @@ use url::Url;
 /// Where warnings of all others lead.
 const OWN_REPORTS: &str = "https://go.example.test/report/";
 
+/// Before the token of a click in the URL of a store, and what stands for no token.
+const TOKEN: &str = "referrer=lf%3D";
+const NO_TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const NO_CLICK: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An answer.
@@ -40,7 +43,7 @@ impl Answered {
     fn without_click(&self, text: &str) -> String {
         match self.header("x-click-id") {
             "" => text.to_owned(),
-            click => text.replace(click, NO_CLICK),
+            click => without_token(&text.replace(click, NO_CLICK)),
         }
     }
 
@@ -92,6 +95,16 @@ impl Answered {
     fn links(&self) -> impl Iterator<Item = String> {
         let found = self.body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
         found.map(|link| self.without_click(&plain(link)))
+    }
+}
+
+/// Puts what stands for no token in the place of a token of a click.
+fn without_token(text: &str) -> String {
+    match text.split_once(TOKEN) {
+        Some((before, rest)) if rest.len() >= NO_TOKEN.len() => {
+            format!("{before}{TOKEN}{NO_TOKEN}{}", &rest[NO_TOKEN.len()..])
+        }
+        _ => text.to_owned(),
     }
 }
 

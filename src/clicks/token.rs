@@ -10,10 +10,11 @@ use ring::hmac;
 use siphasher::sip::SipHasher24;
 use uuid::Uuid;
 
-use crate::{
-    clicks::query::{CLICK_ID, TOKEN},
-    ids::{ClickId, LinkId, WorkspaceId},
-};
+use super::query::{CLICK_ID, TOKEN};
+use crate::ids::{ClickId, LinkId, WorkspaceId};
+
+/// How long a token is.
+pub const TOKEN_LENGTH: usize = 54;
 
 /// A click that something names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +106,7 @@ mod tests {
         let (link, click) = (LinkId::mint(&ids, now), ClickId::mint(&ids, now));
         let tokens = ClickTokens::new(b"secret");
         let token = tokens.mint(ours, link, click);
-        assert_eq!(token.len(), 54);
+        assert_eq!(token.len(), TOKEN_LENGTH);
         let known = Some(Named { click, link: Some(link) });
         assert_eq!(tokens.read(ours, &token), known);
         assert_eq!(tokens.read(theirs, &token), None);
