@@ -20,19 +20,19 @@
 //! | again | 4 % of installs come a second time under a new id, up to 14 days later | assumption |
 //! | looked at | the clicks of the network in 7 days, none when there are more than 1,000 | as the server does |
 //! | apps, links | three apps of one workspace (60, 30, 10 %), eight links each; windows of 7 days, one of 24 hours, one of 30 days | LinkForty's default is 7 days |
-//! | households | 1 to 5 people (41, 34, 12, 9, 4 %) | close to Germany's census |
+//! | households | 1 to 5 people (41, 34, 12, 9, 4 %) | assumption, close to Germany's |
 //! | lines of homes | 45 % IPv4, 40 % both, 15 % IPv6 with an IPv4 address that 32 households share | DS-Lite as cable providers have it; shares assumed |
 //! | in reach | a tenth of all people: 25 homes of a /24 and of a /48, 3 of a shared address | assumption; the denser, the harder |
 //! | offices | 30 % work in one, 65 % of working hours on its one address; 2, 5, 12 or 40 people in reach | assumption |
-//! | carriers | 3,200 people in reach on two /24s (64 subscribers to an address) and four /48s; another address every 6 hours, in one region of five for each connection | Richter et al. 2016 (carrier-grade NAT): 16 to 128 subscribers to an address, pooling paired or arbitrary |
-//! | IPv6 of carriers | 55 %, a /64 for each device | Google counts some 45 % of its users; RFC 7934, RFC 8273 |
+//! | carriers | 3,200 people in reach on two /24s (64 subscribers to an address) and four /48s; another address every 6 hours, in one region of five for each connection | Richter et al., IMC 2016, on carrier-grade NAT: chunks of ports for each subscriber, pooling paired or arbitrary; figures assumed |
+//! | IPv6 of carriers | 55 %, a /64 for each device | RFC 8273; share assumed |
 //! | both families | a click goes by IPv6 in 85 %, an app in 80 %, each for itself | RFC 8305 prefers IPv6; shares assumed |
 //! | where people are | by part of the day; 10 % change between Wi-Fi and carrier before they open the app | assumption |
 //! | relays | 10 % of iOS with Safari; half of the addresses known as a relay's, the others of another network | Apple names no figure |
 //! | VPN | 3 %, always on, 20 exits for all | assumption |
-//! | systems | 45 % iOS, an eighth of it iPads | between StatCounter's Europe and North America |
+//! | systems | 45 % iOS, an eighth of it iPads | assumption: between Europe and North America |
 //! | browsers | 35 % inside apps; of iPads 85 % ask as a Mac; the same one in 85 % when the link is followed again | iPadOS asks for desktop pages by default |
-//! | versions | iOS 26 is named 18 but by Safari, which says its own; Chrome says "Android 10; K" | WebKit froze iOS 26, Chrome reduced 2023 |
+//! | versions | Safari names iOS 26 as 18 and says its own version, views inside apps as 18; Chrome says "Android 10; K" | WebKit on Safari 26, Chrome's reduction of 2023; that apps do as Safari is assumed |
 //! | languages | 76 % one, 90 % of a household the same; 3 % of browsers another than the system | assumption |
 //! | screens | a dozen common ones; a fifth of clicks have one, and a time zone, by hints of the page; half of the apps count pixels | common models |
 //! | tokens | store referrer on Android 60 %, pasteboard on iOS 12 %, App Clip 2 %, identity 3 %, opened by link 4 % | assumption: the others lost it or never had it |

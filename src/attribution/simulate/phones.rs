@@ -104,7 +104,7 @@ impl Phone {
         let in_app = dice.chance(0.35);
         let language = if dice.chance(0.97) { self.language } else { "en" };
         let newest = dice.pick(&[(142, 65.0), (141, 22.0), (140, 8.0), (138, 5.0)]);
-        // What iOS calls itself since 26; the version of Safari tells the truth.
+        // What WebKit calls iOS since 26, in Safari and here also inside apps; the version of Safari tells the truth.
         let frozen = if self.major >= 26 { 18 } else { self.major };
         let (major, minor, model) = (self.major, self.minor, &self.model);
         let seen = |agent: String, version, literal_version, pair, safari| Seen {
@@ -149,9 +149,9 @@ impl Phone {
             let agent = format!("{pair} os {frozen}_{minor} version/{major}.{minor}");
             seen(agent, Some(major), Some(frozen), pair, true)
         } else {
-            let agent = format!("{pair} os {frozen}_{minor} crios/{newest}");
+            let agent = format!("{pair} os {major}_{minor} crios/{newest}");
             let pair = if self.tablet { "ipad|chrome" } else { "iphone|chrome" };
-            seen(agent, Some(frozen), Some(frozen), pair, false)
+            seen(agent, Some(major), Some(major), pair, false)
         }
     }
 
