@@ -514,6 +514,13 @@ if [ "$mode" = full ]; then
   at_most "choosing for a link with 20 rules, p50" us 3 "$chosen"
 fi
 
+##### attribution
+
+say "attribution: a population of which everything is known"
+simulated=$("$(program linkforty)" simulate attribution | tee "$out/attribution.txt" | tee -a /dev/stderr | sed -n 's/^all  *//p')
+at_least "credited installs that are right, in the simulator" % 99 "$(awk '{ print $6 + 0 }' <<<"$simulated")"
+note "installs after a click that are credited to it" % "$(awk '{ print $3 + 0 }' <<<"$simulated")"
+
 ##### the table
 
 machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)

@@ -1,13 +1,15 @@
 //! Which click an install is credited to: pure.
 //!
 //! Order: the class of the evidence, then inside a class the touch. For evidence that names its click that is the last
-//! touch; for likeness it is the click of the same address before one of the same network, then the higher score, then the last
-//! touch. Two visitors who fit equally are [`NoMatch::Ambiguous`]: nobody gets the install.
+//! touch; for likeness it is the higher score, then the last touch. Two visitors who fit equally are [`NoMatch::Ambiguous`]: nobody
+//! gets the install.
 //!
 //! Every candidate has exactly one [`Fate`], and a fate that is a loss names the first thing that stood in the way, in the order of
-//! [`Loss`]. Weights and threshold are those of LinkForty, with its rule for a browser's click and an app's install.
+//! [`Loss`]. Weights and threshold are those of LinkForty, with its rule for a browser's click and an app's install. They alone credit
+//! every fourth install to a stranger, so likeness holds for two hours, asks for the same address, and is no evidence where a
+//! crowd has that address (`docs/attribution.md` has the figures, `linkforty simulate attribution` prints them).
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -125,6 +127,11 @@ pub struct Rules {
     pub threshold: u16,
     /// How long after the click it is at the most, in seconds; the window of the link holds too.
     pub likeness_window_seconds: i64,
+    /// Whether it asks for the same address. Otherwise the same network will do, where no click is of the same address.
+    pub same_address: bool,
+    /// Of how many visitors there may be clicks among the candidates that have the install's address (its network, where that will
+    /// do). Where there are more, likeness is no evidence.
+    pub crowd: u16,
 }
 
 /// The version of the rules in this file.
@@ -133,6 +140,10 @@ pub const RULES_VERSION: u32 = 1;
 pub const THRESHOLD: u16 = 70;
 /// LinkForty's window, a week.
 pub const WINDOW: Duration = Duration::hours(168);
+/// How long likeness holds: two hours, in which some four of five who come by a link install.
+pub const LIKENESS_WINDOW: Duration = Duration::hours(2);
+/// How many visitors do not make a crowd: more than a household has in a week.
+pub const CROWD: u16 = 10;
 
 impl Default for Rules {
     fn default() -> Self {
@@ -140,7 +151,9 @@ impl Default for Rules {
             version: RULES_VERSION,
             likeness: true,
             threshold: THRESHOLD,
-            likeness_window_seconds: WINDOW.num_seconds(),
+            likeness_window_seconds: LIKENESS_WINDOW.num_seconds(),
+            same_address: true,
+            crowd: CROWD,
         }
     }
 }
@@ -154,21 +167,33 @@ pub enum Outcome {
     Organic(NoMatch),
 }
 
-/// Why no click is credited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Why no click is credited: of several reasons that of the click that came nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NoMatch {
     /// There was no click that could be the install's.
     NoClick,
-    /// There were, but each is older than its window.
+    /// There were, but older than their windows.
     WindowPassed,
     /// There were, but none was alike enough.
     NotAlike,
-    /// Several visitors' clicks fit equally.
+    /// Several visitors' clicks fit equally, or too many share the address.
     Ambiguous,
     /// Likeness would have been all there is, and it is switched off.
     LikenessOff,
-    /// There were, and all are other installs'.
+    /// There were, but other installs have them.
     Claimed,
+}
+
+impl NoMatch {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::NoClick,
+        Self::WindowPassed,
+        Self::NotAlike,
+        Self::Ambiguous,
+        Self::LikenessOff,
+        Self::Claimed,
+    ];
 }
 
 /// What became of a candidate.
@@ -199,10 +224,12 @@ pub enum Loss {
     OtherSystem,
     /// The score is below the threshold.
     BelowThreshold,
+    /// It is alike, but not known to be of the same address: the rules ask for that, or there is one that is.
+    OtherAddress,
+    /// It is alike, but clicks of too many visitors have the address.
+    Crowded,
     /// There is a click with stronger evidence.
     WeakerEvidence,
-    /// There is one of the same address, and this is only of the same network.
-    OtherAddress,
     /// There is one with a higher score.
     LowerScore,
     /// Another visitor's click fits as well, so neither gets the install.
@@ -272,6 +299,11 @@ impl Likeness {
     pub fn score(&self) -> u16 {
         if self.other_system { 0 } else { self.terms.iter().map(|term| term.points).sum() }
     }
+
+    /// Says whether the networks are known and the same.
+    pub fn same_network(&self) -> bool {
+        self.terms.iter().any(|term| term.factor == Factor::Network && term.points > 0)
+    }
 }
 
 /// What was decided, with what led to it.
@@ -300,10 +332,19 @@ pub fn decide(install: &Install, candidates: &[Candidate], rules: &Rules) -> Dec
     // A verdict is `Won` so far when nothing about the candidate itself stands in its way.
     let mut left: Vec<usize> = (0..candidates.len()).filter(|at| verdicts[*at].fate == Fate::Won).collect();
 
+    let like = |at: usize| candidates[at].evidence == Evidence::Likeness;
+    if left.iter().any(|at| like(*at) && verdicts[*at].likeness.same_address) {
+        keep_best(&mut left, &mut verdicts, Loss::OtherAddress, |at, verdict| {
+            !like(at) || verdict.likeness.same_address
+        });
+    }
+    if is_crowded(candidates, &verdicts, rules) {
+        for at in left.extract_if(.., |at| like(*at)) {
+            verdicts[at].fate = Fate::Lost(Loss::Crowded);
+        }
+    }
     keep_best(&mut left, &mut verdicts, Loss::WeakerEvidence, |at, _| Reverse(candidates[at].evidence));
-    let by_likeness = left.first().is_some_and(|at| candidates[*at].evidence == Evidence::Likeness);
-    if by_likeness {
-        keep_best(&mut left, &mut verdicts, Loss::OtherAddress, |_, verdict| verdict.likeness.same_address);
+    if left.first().is_some_and(|at| like(*at)) {
         keep_best(&mut left, &mut verdicts, Loss::LowerScore, |_, verdict| verdict.likeness.score());
         let visitor = left.first().map(|at| candidates[*at].visitor);
         if left.iter().any(|at| Some(candidates[*at].visitor) != visitor) {
@@ -349,10 +390,23 @@ fn alone(install: &Install, candidate: &Candidate, rules: &Rules) -> Verdict {
         Some(Loss::OtherSystem)
     } else if likeness.score() < rules.threshold {
         Some(Loss::BelowThreshold)
+    } else if rules.same_address && !likeness.same_address {
+        Some(Loss::OtherAddress)
     } else {
         None
     };
     Verdict { fate: loss.map_or(Fate::Won, Fate::Lost), likeness, window_end }
+}
+
+/// Says whether clicks of too many visitors have the place of the install for anybody to be told by it. Every click tells of that,
+/// whatever becomes of it.
+fn is_crowded(candidates: &[Candidate], verdicts: &[Verdict], rules: &Rules) -> bool {
+    let near = |likeness: &Likeness| {
+        if rules.same_address { likeness.same_address } else { likeness.same_network() }
+    };
+    let there = candidates.iter().zip(verdicts).filter(|(one, verdict)| one.human && near(&verdict.likeness));
+    let visitors: BTreeSet<i64> = there.map(|(one, _)| one.visitor).collect();
+    visitors.len() > usize::from(rules.crowd)
 }
 
 /// Keeps those of which `of` is greatest; the others lose.
@@ -378,7 +432,9 @@ fn keep_best<K: Ord>(
 /// Says of an install without a click what was nearest to one.
 fn why_none(verdicts: &[Verdict]) -> NoMatch {
     let any = |loss| verdicts.iter().any(|verdict| verdict.fate == Fate::Lost(loss));
-    if any(Loss::BelowThreshold) || any(Loss::OtherSystem) {
+    if any(Loss::Crowded) {
+        NoMatch::Ambiguous
+    } else if any(Loss::BelowThreshold) || any(Loss::OtherSystem) || any(Loss::OtherAddress) {
         NoMatch::NotAlike
     } else if any(Loss::LikenessOff) {
         NoMatch::LikenessOff
@@ -429,16 +485,19 @@ pub fn likeness(click: &Device, install: &Device) -> Likeness {
 /// Says whether two sizes can be of one screen: a page counts points, an app may count pixels, up to four to a point, and both
 /// round.
 fn is_one_screen(a: (u32, u32), b: (u32, u32)) -> bool {
-    if a == b {
-        return a.0 != 0 && a.1 != 0;
-    }
     if [a.0, a.1, b.0, b.1].contains(&0) {
         return false;
     }
-    let ratio = |a: u32, b: u32| f64::from(a.max(b)) / f64::from(a.min(b));
-    let one_way = (a.0 >= b.0) == (a.1 >= b.1);
-    let (wide, high) = (ratio(a.0, b.0), ratio(a.1, b.1));
-    one_way && (wide - high).abs() < 0.02 && wide.max(high) <= 4.0
+    // Whichever is asked first: the one that counts pixels, if one does, is the larger.
+    let (small, large) = if sides(a) <= sides(b) { (a, b) } else { (b, a) };
+    let ratio = |large: u32, small: u32| f64::from(large) / f64::from(small);
+    let (wide, high) = (ratio(large.0, small.0), ratio(large.1, small.1));
+    (wide - high).abs() < 0.02 && wide.max(high) <= 4.0
+}
+
+/// Returns what sizes are ordered by.
+fn sides(size: (u32, u32)) -> (u64, u32) {
+    (u64::from(size.0) + u64::from(size.1), size.0)
 }
 
 /// Networks are stored as a text that people can read.

@@ -85,6 +85,8 @@ pub fn explain(row: &Model) -> ExplainAttributionResponse {
             probabilistic: facts.rules.likeness,
             probabilistic_threshold: facts.rules.threshold.into(),
             probabilistic_window: Some(seconds(facts.rules.likeness_window_seconds)),
+            same_address: facts.rules.same_address,
+            crowd: facts.rules.crowd.into(),
         }),
         candidates: candidates.map(|(candidate, verdict)| shown_candidate(candidate, verdict)).collect(),
         crowded: facts.crowded,
@@ -156,6 +158,7 @@ const fn loss(fate: Fate) -> LossReason {
         Fate::Lost(Loss::LowerScore) => LossReason::LowerScore,
         Fate::Lost(Loss::Ambiguous) => LossReason::Ambiguous,
         Fate::Lost(Loss::Earlier) => LossReason::Earlier,
+        Fate::Lost(Loss::Crowded) => LossReason::Crowded,
     }
 }
 

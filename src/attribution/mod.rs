@@ -14,8 +14,11 @@
 //! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
+//! | `simulate/` | a population of which everything is known, and what the decisions are worth on it; pure |
 
 pub mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod deep_link;
 mod device;
 pub mod events;
@@ -24,9 +27,14 @@ mod grpc;
 mod installs;
 mod json;
 mod opens;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod reference_tests;
 mod sdk;
 mod shared;
 mod sharing;
+pub mod simulate;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;

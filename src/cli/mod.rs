@@ -11,6 +11,7 @@ mod migrate;
 mod operator;
 mod rates;
 mod serve;
+mod simulate;
 mod smoke;
 mod spool;
 mod user;
@@ -76,6 +77,9 @@ enum Command {
     Import(import::Import),
     /// Writes the links of a running deployment to a file
     Export(export::Export),
+    /// What attribution is worth on a population of which everything is known
+    #[command(subcommand)]
+    Simulate(simulate::Command),
     /// Prints the version
     Version,
 }
@@ -91,6 +95,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Smoke(smoke) => return conclude(block_on(smoke.run()).map(|()| ExitCode::SUCCESS)),
         Command::Import(import) => return conclude(block_on(import.run())),
         Command::Export(export) => return conclude(block_on(export.run()).map(|()| ExitCode::SUCCESS)),
+        // It needs nothing but its arguments.
+        Command::Simulate(command) => return conclude(simulate::run(&command)),
         command => command,
     };
     let data_dir = cli.data_dir.map(|dir| dir.display().to_string());
@@ -107,9 +113,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Rates(command) => block_on(rates::run(config, command)).map(|()| ExitCode::SUCCESS),
-        Command::Smoke(_) | Command::Import(_) | Command::Export(_) | Command::Version => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Smoke(_)
+        | Command::Import(_)
+        | Command::Export(_)
+        | Command::Simulate(_)
+        | Command::Version => Ok(ExitCode::SUCCESS),
     };
     conclude(outcome)
 }

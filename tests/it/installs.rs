@@ -27,6 +27,9 @@ async fn on_every_store(test: impl AsyncFn(&App, &Tenant)) {
     }
 }
 
+/// Another browser on a phone of the same kind.
+const CHROME_ON_IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/125.0.6422.80 Mobile/15E148 Safari/604.1";
+
 fn is_organic(answer: &ReportInstallResponse, why: NoMatchReason) {
     assert_eq!((answer.state(), answer.no_match()), (AttributionState::Organic, why), "{answer:?}");
     assert_eq!(answer.deep_link, None);
@@ -100,12 +103,13 @@ async fn who_says_why_there_is_no_link() {
         a_while_later(app);
         is_organic(&report(&elsewhere, first_open("phone-0001", iphone())).await, NoMatchReason::NoClick);
         is_organic(&report(&here, first_open("phone-0002", pixel())).await, NoMatchReason::NotAlike);
-        // Somebody else of the same network, with the same phone.
-        app.tap("/spring", "203.0.113.8").await;
+        // Somebody of the same network, then somebody behind the same address.
+        let third = app.sdk(&token, "203.0.113.9").await;
+        is_organic(&report(&third, first_open("phone-0003", iphone())).await, NoMatchReason::NotAlike);
+        app.tap_with("/spring", HERE, CHROME_ON_IPHONE).await;
         app.settled().await;
         a_while_later(app);
-        let third = app.sdk(&token, "203.0.113.9").await;
-        is_organic(&report(&third, first_open("phone-0003", iphone())).await, NoMatchReason::Ambiguous);
+        is_organic(&report(&here, first_open("phone-0005", iphone())).await, NoMatchReason::Ambiguous);
         app.clock.advance(chrono::Duration::hours(169));
         is_organic(&report(&here, first_open("phone-0004", iphone())).await, NoMatchReason::WindowPassed);
     })

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     apps::tokens::Holder,
     attribution::{
-        decide::{THRESHOLD, WINDOW},
+        decide::{LIKENESS_WINDOW, THRESHOLD, WINDOW},
         shared,
     },
     clicks::{VisitorHash, network_of},
@@ -81,8 +81,9 @@ impl Scope {
         };
         let hashes = VisitorHash::new(env.secrets.session.expose_secret().as_bytes());
         let client = client.filter(|client| !shared::is_shared(env, *client));
-        let seconds =
-            |given: Option<prost_types::Duration>| given.map_or(WINDOW.num_seconds(), |given| given.seconds);
+        let seconds = |given: Option<prost_types::Duration>, otherwise: chrono::Duration| {
+            given.map_or(otherwise.num_seconds(), |given| given.seconds)
+        };
         InstallRecord {
             workspace_id: bytes(self.workspace.0),
             app_id: self.app.map(|app| bytes(app.0)).unwrap_or_default(),
@@ -96,8 +97,8 @@ impl Scope {
                 .ok()
                 .filter(|threshold| *threshold != 0)
                 .unwrap_or(THRESHOLD.into()),
-            likeness_window_seconds: seconds(of.probabilistic_window),
-            default_window_seconds: seconds(of.attribution_window),
+            likeness_window_seconds: seconds(of.probabilistic_window, LIKENESS_WINDOW),
+            default_window_seconds: seconds(of.attribution_window, WINDOW),
             app_store_id: self.app_store_id.clone(),
             package_name: self.package_name.clone(),
             ..InstallRecord::default()

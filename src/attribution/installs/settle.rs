@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{flags::flags, gather::Told};
 use crate::{
     attribution::{
-        decide::{
-            Candidate, Decision, Evidence, Factor, Install, NoMatch, Outcome, RULES_VERSION, Rules, decide,
-        },
+        decide::{Candidate, Decision, Evidence, Factor, Install, NoMatch, Outcome, Rules, decide},
         deep_link::{Tap, deep_link},
         device::of_install,
     },
@@ -43,10 +41,10 @@ impl Facts {
             install: Install { time: from_micros(report.install_time_micros), device: of_install(report) },
             candidates,
             rules: Rules {
-                version: RULES_VERSION,
                 likeness: report.likeness,
                 threshold: u16::try_from(report.threshold).unwrap_or(u16::MAX),
                 likeness_window_seconds: report.likeness_window_seconds,
+                ..Rules::default()
             },
             crowded,
         }
