@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::Duration;
 use quick_cache::sync::Cache;
 use sea_orm::{ConnectionTrait, DbErr};
+use tokio::time::timeout;
 
 use super::{content_of, store};
 use crate::{
@@ -24,6 +25,9 @@ const DIGITS: usize = 32;
 const HEX: &[u8] = b"0123456789abcdef";
 /// How long an answer of the database is believed.
 const LIFE: Duration = Duration::seconds(10);
+/// How long the database may take for a token that is known, and for one that is not.
+const HURRY: std::time::Duration = std::time::Duration::from_millis(100);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 /// How many tokens are remembered, good and bad ones apart: nobody can push the good ones out with made-up ones.
 const REMEMBERED: usize = 10_000;
 
@@ -74,8 +78,10 @@ pub async fn holder(env: &Env, token: &str) -> Result<Option<Arc<Holder>>> {
     {
         return Ok(holder.clone());
     }
-    match store::holder(&env.db.lookup, token, now).await {
-        Ok(found) => {
+    // Whoever is known already does not wait for a database that is away.
+    let patience = if known.as_ref().is_some_and(|(_, holder)| holder.is_some()) { HURRY } else { PATIENCE };
+    match timeout(patience, store::holder(&env.db.lookup, token, now)).await {
+        Ok(Ok(found)) => {
             let holder = found.map(Arc::new);
             let (kept, other) = match holder {
                 Some(_) => (&remembered.good, &remembered.bad),
@@ -85,11 +91,14 @@ pub async fn holder(env: &Env, token: &str) -> Result<Option<Arc<Holder>>> {
             other.remove(token);
             Ok(holder)
         }
-        Err(error) => {
+        failed => {
             let bound = Duration::from_std(env.config.cache.max_stale_if_error).unwrap_or(LIFE);
             match known {
                 Some((since, Some(holder))) if now - since < bound => Ok(Some(holder)),
-                _ => Err(Error::from(error)),
+                _ => Err(failed.map_or_else(Error::store_unavailable, |failed| match failed {
+                    Err(error) => Error::from(error),
+                    Ok(_) => Error::internal("an answer that was none"),
+                })),
             }
         }
     }

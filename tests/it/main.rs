@@ -20,6 +20,7 @@ mod doors_nodes;
 mod doors_password;
 mod dry_run;
 mod events;
+mod explanations;
 mod faults;
 mod folders;
 mod geo;

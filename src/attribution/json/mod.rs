@@ -22,7 +22,7 @@ mod scope;
 mod times;
 mod wire;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     Router,
@@ -33,6 +33,7 @@ use axum::{
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use prost::Message as _;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use self::{
     body::Body,
@@ -59,6 +60,8 @@ use crate::{
 
 /// The largest body.
 const MAX_BODY: usize = 1024 * 1024;
+/// How long the database may take to say whose an install is.
+const PATIENCE: Duration = Duration::from_millis(250);
 const MAX_NAME: usize = 50;
 const HOUR: u32 = 3600;
 /// LinkForty's longest window.
@@ -137,13 +140,13 @@ async fn source(sdk: &Sdk, parts: &Parts, install: InstallId) -> Result<(events:
     let site = sdk.sites.of(parts);
     let who = who(&sdk.env, &parts.headers, "").await?;
     let scope = async || scope(sdk, who, &site).await;
-    match installs::find_anywhere(&sdk.env, install).await {
-        Ok(Some(row)) => {
+    match timeout(PATIENCE, installs::find_anywhere(&sdk.env, install)).await {
+        Ok(Ok(Some(row))) => {
             let report = InstallRecord::decode(&row.report[..]).unwrap_or_default();
             Ok((events::Source { workspace: row.workspace_id, app: row.app_id }, report.time_zone))
         }
-        Ok(None) if !is_provisional(install) => Err(Error::not_found("install")),
-        Ok(None) | Err(_) => {
+        Ok(Ok(None)) if !is_provisional(install) => Err(Error::not_found("install")),
+        Ok(Ok(None) | Err(_)) | Err(_) => {
             let scope = scope().await?;
             Ok((events::Source { workspace: scope.workspace, app: scope.app }, String::new()))
         }
@@ -167,7 +170,8 @@ fn refused(why: &str) -> Error {
 /// Returns the install that an SDK says it is, if that is known.
 async fn recognise(env: &Env, report: &InstallRecord, id: InstallId) -> Option<Answer> {
     let (workspace, _) = installs::whose(report).ok()?;
-    installs::find(env, workspace, id).await.ok().flatten().map(installs::answer)
+    let found = timeout(PATIENCE, installs::find(env, workspace, id)).await;
+    found.ok()?.ok().flatten().map(installs::answer)
 }
 
 /// Reads the report of an install.

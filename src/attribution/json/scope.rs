@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::Duration;
 use http::{HeaderMap, header::AUTHORIZATION};
 use quick_cache::sync::Cache;
+use tokio::time::timeout;
 
 use crate::{
     apps::tokens::{self, is_token},
@@ -22,6 +23,9 @@ use crate::{
 /// How long what a workspace says is believed.
 const LIFE: Duration = Duration::seconds(10);
 const REMEMBERED: usize = 1000;
+/// How long the database may take for a workspace that is known, and for one that is not.
+const HURRY: std::time::Duration = std::time::Duration::from_millis(100);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Who calls, as far as they said.
 #[derive(Debug)]
@@ -101,7 +105,11 @@ async fn of_workspace(env: &Env, workspace: Option<WorkspaceId>) -> Result<Scope
     {
         return Ok(Scope::clone(scope));
     }
-    match find(env, workspace).await {
+    let patience = if known.is_some() { HURRY } else { PATIENCE };
+    let found = timeout(patience, find(env, workspace))
+        .await
+        .unwrap_or_else(|late| Err(Error::store_unavailable(late)));
+    match found {
         Ok(scope) => {
             remembered.0.insert(workspace, (now, Arc::new(scope.clone())));
             Ok(scope)

@@ -9,6 +9,7 @@ mod database;
 mod events;
 mod freshness;
 mod imports;
+mod installs;
 mod limits;
 mod spool;
 mod stopping;

@@ -110,6 +110,19 @@ impl Books {
     }
 }
 
+/// Counts the rows of a table.
+pub async fn count(url: &str, table: &str) -> i64 {
+    let sql = AssertSqlSafe(format!("SELECT CAST(count(*) AS bigint) FROM {table}"));
+    let counted = if url.starts_with("postgres:") {
+        let mut connection = PgConnection::connect(url).await.expect("Postgres answers");
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await
+    } else {
+        let mut connection = SqliteConnection::connect(url).await.expect("the file opens");
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await
+    };
+    counted.expect("the table can be counted")
+}
+
 /// Runs one statement on a database.
 pub async fn execute(url: &str, sql: &str) {
     let statement = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));

@@ -152,6 +152,11 @@ impl World {
         }
     }
 
+    /// Counts the rows of a table.
+    pub async fn count(&self, table: &str) -> i64 {
+        super::books::count(&self.database(), table).await
+    }
+
     /// Makes spool and database forget how far the spool was drained.
     pub async fn forget_progress(&self) {
         std::fs::remove_file(self.node.spool().join("checkpoint")).expect("there is a checkpoint");
