@@ -21,6 +21,7 @@ mod m20261126_000020_template_and_domain_lists;
 mod m20261126_000030_attribution;
 mod m20261126_000031_events;
 mod m20261126_000032_candidates;
+mod m20261126_000033_outbox;
 mod sql;
 
 /// Knows every migration.
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000030_attribution::Migration),
             Box::new(m20261126_000031_events::Migration),
             Box::new(m20261126_000032_candidates::Migration),
+            Box::new(m20261126_000033_outbox::Migration),
         ]
     }
 }

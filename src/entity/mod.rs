@@ -28,6 +28,7 @@ pub mod link_revision;
 pub mod link_tag;
 pub mod link_total;
 pub mod member;
+pub mod outbox;
 pub mod project;
 pub mod session;
 pub mod spool_progress;

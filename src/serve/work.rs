@@ -33,6 +33,7 @@ use crate::{
     env::Env,
     geo::Geo,
     idempotency,
+    outbox,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
     redirect::history::History,
     spool::{Reader, Spool},
@@ -179,6 +180,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
             every(COUNTRIES_EVERY, token, now(move || attribution::refresh_shared_networks(&env)))
         });
     }
+    let sweeping = env.clone();
+    work.begin("outbox", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_what_happened(env.clone()))
+    });
     let sweeping = env.clone();
     work.begin("request ids", move |token| {
         let env = sweeping.clone();
@@ -342,6 +348,14 @@ async fn decide_pending(env: Env) {
         Err(error) => {
             tracing::debug!(cause = %error.inward(), "cannot decide pending installs; trying again");
         }
+    }
+}
+
+async fn forget_what_happened(env: Env) {
+    match outbox::sweep(&env.db.api, env.now()).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "forgot what happened a week ago"),
+        Err(error) => tracing::warn!(%error, "cannot forget what happened; trying again later"),
     }
 }
 

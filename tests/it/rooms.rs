@@ -24,6 +24,7 @@ const TOOLS: &[&str] = &[
     "idempotency",
     "memory",
     "outbound",
+    "outbox",
     "qr",
     "rpc",
     "geo",

@@ -34,6 +34,7 @@ use crate::{
     env::Env,
     error::{Error, Kind, Result},
     ids::{AppId, InstallId, WorkspaceId},
+    outbox::{self, Kind as Happened},
     page::{Page, PageRequest},
     pb::{
         internal::v1::InstallRecord,
@@ -200,6 +201,9 @@ where
         let facts = Facts::of(report, gathered.candidates, gathered.crowded);
         let row = settle((id, workspace, app), report, &facts, &facts.decide(), &gathered.told);
         if write(tx, &row).await? {
+            let kind =
+                if row.click_id.is_some() { Happened::InstallAttributed } else { Happened::InstallOrganic };
+            outbox::note(tx, &env.ids, (workspace, kind, row.id.0), env.now()).await?;
             return Ok(row);
         }
     }

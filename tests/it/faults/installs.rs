@@ -131,6 +131,7 @@ async fn installs_answered_without_a_database_are_decided_once_by_when_they_were
         }
         world.node.drained().await;
         assert_eq!(world.count("installs").await, PHONES as i64 + 1);
+        assert_eq!(world.count("outbox").await, PHONES as i64 + 1, "one decision of each");
     })
     .await;
 }
