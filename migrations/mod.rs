@@ -19,6 +19,7 @@ mod m20261126_000015_reports;
 mod m20261126_000018_imports;
 mod m20261126_000020_template_and_domain_lists;
 mod m20261126_000030_attribution;
+mod m20261126_000031_events;
 mod m20261126_000032_candidates;
 mod sql;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000018_imports::Migration),
             Box::new(m20261126_000020_template_and_domain_lists::Migration),
             Box::new(m20261126_000030_attribution::Migration),
+            Box::new(m20261126_000031_events::Migration),
             Box::new(m20261126_000032_candidates::Migration),
         ]
     }

@@ -46,6 +46,8 @@ pub struct Config {
     pub geoip_file: Option<PathBuf>,
     /// A file of networks whose addresses too many people share to tell anybody by.
     pub shared_networks_file: Option<PathBuf>,
+    /// How long an app waits for the answer to its install before it is told to ask again.
+    pub install_budget: Duration,
     /// Calls to URLs that strangers gave.
     pub outbound: Outbound,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
@@ -344,6 +346,7 @@ impl Config {
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
         let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
+        let install_budget = read.millis("INSTALL_BUDGET_MS", "300");
         let shared_networks_file =
             Some(read.text("SHARED_NETWORKS_FILE", "")).filter(|file| !file.is_empty());
         let shared_networks_file = shared_networks_file.map(PathBuf::from);
@@ -443,6 +446,7 @@ impl Config {
             trust_edge_bot_header,
             geoip_file,
             shared_networks_file,
+            install_budget,
             outbound,
             tls,
             log,

@@ -33,7 +33,7 @@ mod store;
 pub mod tokens;
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::Duration;
 use futures::future::BoxFuture;
@@ -70,6 +70,8 @@ use crate::{
 const OVERLAP: Duration = Duration::days(365);
 /// The longest they can.
 const MOST_OVERLAP: Duration = Duration::days(3650);
+/// After which pause a new session begins when an app does not say.
+pub const SESSION_GAP_SECONDS: i64 = 30 * 60;
 /// How many apps a workspace may have.
 const MAX_APPS: usize = 100;
 
@@ -134,6 +136,15 @@ pub(crate) async fn create(
 pub(crate) async fn get(env: &Env, tenant: &Tenant, id: AppId) -> Result<Shown> {
     let app = store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
     with_token(&env.db.api, &find_place(env, &env.db.api, tenant).await?, app).await
+}
+
+/// Returns the apps of a workspace, and after which pause a new session begins in each, in seconds.
+pub async fn session_gaps(env: &Env, tenant: &Tenant) -> Result<HashMap<AppId, i64>> {
+    let gap = |app: &Model| {
+        let attribution = content_of(app).attribution.unwrap_or_default();
+        attribution.session_gap.map_or(SESSION_GAP_SECONDS, |gap| gap.seconds)
+    };
+    Ok(store::all_of(&env.db.api, tenant.id).await?.iter().map(|app| (app.id, gap(app))).collect())
 }
 
 /// Returns one page of apps, newest first.

@@ -7,8 +7,11 @@
 //! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
+//! | `events/` | what users do in apps, with its money |
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
+//! | `json/` | the paths that LinkForty's SDKs call |
+//! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 //! | `simulate/` | a population of which everything is known, and what the decisions are worth on it; pure |
 
@@ -17,7 +20,10 @@ pub mod decide;
 mod decide_tests;
 mod deep_link;
 mod device;
+pub mod events;
+mod grpc;
 mod installs;
+mod json;
 mod opens;
 #[cfg(test)]
 mod reference;
@@ -31,7 +37,7 @@ pub mod simulate;
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
-pub use self::sdk::SdkApi;
+pub use self::{grpc::AttributionApi, json::router as json_routes, sdk::SdkApi};
 use crate::{
     clicks::{Recorder, drain::Unreadable},
     domains::Sites,
@@ -61,15 +67,21 @@ pub struct Sdk {
 pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>> {
     Box::pin(async move {
         let mut unreadable = Vec::new();
-        for (at, record) in records.iter().enumerate() {
+        let mut events = Vec::new();
+        for (place, record) in records.iter().enumerate() {
             let read = match record.kind {
                 RecordKind::Install => installs::carry(env, record).await?,
-                _ => false,
+                RecordKind::Event => {
+                    events.push((place, record));
+                    true
+                }
+                RecordKind::Click | RecordKind::Unknown(_) => false,
             };
             if !read {
-                unreadable.push(Unreadable(at));
+                unreadable.push(Unreadable(place));
             }
         }
+        unreadable.extend(events::carry(env, &events).await?);
         Ok(unreadable)
     })
 }

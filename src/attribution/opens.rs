@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Sdk,
     deep_link::{Tap, deep_link},
-    installs::{report::Scope, store},
+    installs::store,
 };
 use crate::{
     clicks::{Click, OPENED_BY_SYSTEM, class::Class},
@@ -70,13 +70,18 @@ pub fn read_url(sdk: &Sdk, url: &str) -> Option<Opened> {
     Some(Opened { site, slug, code: code.to_owned(), query: url.query().unwrap_or_default().to_owned() })
 }
 
-/// Says where a link leads in the app, and records the tap.
-pub async fn open(sdk: &Sdk, scope: &Scope, opened: Opened, asking: Asking) -> Result<DeepLink> {
+/// Says where a link of one workspace, or of any, leads in the app, and records the tap.
+pub async fn open(
+    sdk: &Sdk,
+    workspace: Option<WorkspaceId>,
+    opened: Opened,
+    asking: Asking,
+) -> Result<DeepLink> {
     let env = &sdk.env;
     let unknown = || Error::not_found("link");
     match &opened.site {
         Site::Own => {}
-        Site::Of(domain) if domain.workspace_id == scope.workspace => {}
+        Site::Of(domain) if workspace.is_none_or(|workspace| workspace == domain.workspace_id) => {}
         Site::Of(_) | Site::Unknown => return Err(unknown()),
         Site::Away => return Err(Error::store_unavailable("nobody knows the domains yet")),
     }
@@ -86,14 +91,15 @@ pub async fn open(sdk: &Sdk, scope: &Scope, opened: Opened, asking: Asking) -> R
         Answer::Unknown => return Err(unknown()),
         Answer::Away => return Err(Error::store_unavailable("no store knows the link")),
     };
-    if target.workspace_id != scope.workspace || !is_open(&target, opened.slug.as_deref(), env.now()) {
+    let foreign = workspace.is_some_and(|workspace| workspace != target.workspace_id);
+    if foreign || !is_open(&target, opened.slug.as_deref(), env.now()) {
         return Err(unknown());
     }
     let click = record(sdk, &target, &opened.query, &asking);
     if let Some(click) = click
         && !asking.identities.is_empty()
     {
-        let of = (scope.workspace, target.id, click);
+        let of = (target.workspace_id, target.id, click);
         let noted = store::identify(&env.db.api, of, &asking.identities);
         if !matches!(tokio::time::timeout(IDENTIFYING, noted).await, Ok(Ok(()))) {
             metrics::counter!("linkforty_click_identities_lost_total").increment(1);

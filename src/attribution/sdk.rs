@@ -8,7 +8,7 @@ use prost_types::Duration;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Sdk,
+    Sdk, events,
     installs::{
         self, Answer,
         report::{self, Scope, read_device},
@@ -45,13 +45,13 @@ pub struct SdkApi {
 }
 
 /// Who calls: which app, and from where.
-struct Calling {
-    scope: Scope,
-    client: Option<IpAddr>,
+pub(super) struct Calling {
+    pub scope: Scope,
+    pub client: Option<IpAddr>,
 }
 
 /// Opens a request: which app calls and what it wants.
-async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Calling, T)> {
+pub(super) async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Calling, T)> {
     let missing = || {
         Error::new(
             Reason::CredentialsMissing,
@@ -105,7 +105,7 @@ impl SdkService for SdkApi {
             let opened = opens::read_url(&self.sdk, &asked.url).ok_or_else(|| Error::not_found("link"))?;
             let click = Some(opens::click_of_open(calling.scope.workspace, install, open, time));
             let asking = Asking { click, time, device, client: calling.client, identities: Vec::new() };
-            let deep_link = opens::open(&self.sdk, &calling.scope, opened, asking).await?;
+            let deep_link = opens::open(&self.sdk, Some(calling.scope.workspace), opened, asking).await?;
             Ok(sdk::ReportOpenResponse { deep_link: Some(deep_link) })
         })
         .await
@@ -127,7 +127,7 @@ impl SdkService for SdkApi {
             let identities = allowed.map(|identity| report::identities(env, &calling.scope, &identity));
             let identities = identities.unwrap_or_default();
             let asking = Asking { click: None, time: env.now(), device, client: calling.client, identities };
-            let deep_link = opens::open(&self.sdk, &calling.scope, opened, asking).await?;
+            let deep_link = opens::open(&self.sdk, Some(calling.scope.workspace), opened, asking).await?;
             Ok(sdk::ResolveLinkResponse { deep_link: Some(deep_link) })
         })
         .await
@@ -138,8 +138,12 @@ impl SdkService for SdkApi {
         request: Request<sdk::RecordEventsRequest>,
     ) -> Result<Response<sdk::RecordEventsResponse>, Status> {
         rpc::answer(async {
-            let (_calling, _asked) = open(&self.sdk.env, request).await?;
-            Err(Error::not_found("install"))
+            let Sdk { env, spool, .. } = &self.sdk;
+            let (calling, asked) = open(env, request).await?;
+            let install = report::install_id(&asked.install_id)?;
+            let source = events::Source { workspace: calling.scope.workspace, app: calling.scope.app };
+            let results = events::record(env, spool, source, install, asked.events).await?;
+            Ok(sdk::RecordEventsResponse { results })
         })
         .await
     }

@@ -9,6 +9,7 @@ mod import;
 mod key;
 mod migrate;
 mod operator;
+mod rates;
 mod serve;
 mod simulate;
 mod smoke;
@@ -67,6 +68,9 @@ enum Command {
     Key(key::Arguments),
     /// What waits to be stored, and storing it by hand
     Spool(spool::Arguments),
+    /// Exchange rates for the revenue of events: import, list
+    #[command(subcommand)]
+    Rates(rates::Command),
     /// Checks a running deployment from outside: create, click, counted, deleted
     Smoke(smoke::Smoke),
     /// Imports a file of links into a running deployment: CSV, Bitly, Dub, Shlink, Kutt, YOURLS, linkforty
@@ -108,6 +112,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Workspace(command) => block_on(workspace::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
+        Command::Rates(command) => block_on(rates::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Smoke(_)
         | Command::Import(_)
         | Command::Export(_)

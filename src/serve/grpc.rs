@@ -16,7 +16,7 @@ use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
     apps::{self, AppApi},
-    attribution::{Sdk, SdkApi},
+    attribution::{AttributionApi, Sdk, SdkApi, json_routes},
     domains::DomainApi,
     env::Env,
     limits::Limits,
@@ -25,10 +25,11 @@ use crate::{
     pb::sdk::v1::sdk_service_server::SdkServiceServer,
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
-        app_service_server::AppServiceServer, auth_service_server::AuthServiceServer,
-        domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
-        project_service_server::ProjectServiceServer, template_service_server::TemplateServiceServer,
-        utm_preset_service_server::UtmPresetServiceServer, workspace_service_server::WorkspaceServiceServer,
+        app_service_server::AppServiceServer, attribution_service_server::AttributionServiceServer,
+        auth_service_server::AuthServiceServer, domain_service_server::DomainServiceServer,
+        link_service_server::LinkServiceServer, project_service_server::ProjectServiceServer,
+        template_service_server::TemplateServiceServer, utm_preset_service_server::UtmPresetServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
@@ -94,13 +95,14 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(TemplateServiceServer::new(TemplateApi { env: env() })))
         .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
+        .with(bounded!(AttributionServiceServer::new(AttributionApi { env: env() })))
 }
 
 /// Returns the router of what apps call, for the links listener.
 pub(super) fn for_apps(sdk: &Sdk, life: &Life, limits: Option<&Limiters>) -> Router {
     let service = bounded!(SdkServiceServer::new(SdkApi { sdk: sdk.clone() }));
     let router = Routes::new(service).into_axum_router().reset_fallback();
-    layers::app_calls(router, life, limits)
+    layers::app_calls(router, json_routes(sdk.clone()), life, limits)
 }
 
 /// Returns the API listener's router.

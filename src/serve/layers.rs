@@ -57,16 +57,20 @@ pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods:
     )
 }
 
-/// What every call of an app passes on the links listener. Its token is looked at by the room, which has no other credentials.
-pub(super) fn app_calls(router: Router, life: &Life, limits: Option<&Limiters>) -> Router {
-    router.layer(
+/// What every call of an app passes on the links listener, by gRPC or by JSON. Its token is looked at by the room, which has no other
+/// credentials.
+pub(super) fn app_calls(grpc: Router, json: Router, life: &Life, limits: Option<&Limiters>) -> Router {
+    let grpc = grpc.layer(
         ServiceBuilder::new()
-            .layer(with(bounds::Room::for_calls(APPS_AT_ONCE, life), bounds::shed))
-            .layer(from_fn(bounds::deadline))
-            .option_layer(limits.map(Limiters::by_address))
             .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
             .layer(tonic_web::GrpcWebLayer::new())
             .map_request(|request: http::Request<tonic::body::Body>| request.map(Body::new)),
+    );
+    grpc.merge(json).layer(
+        ServiceBuilder::new()
+            .layer(with(bounds::Room::for_calls(APPS_AT_ONCE, life), bounds::shed))
+            .layer(from_fn(bounds::deadline))
+            .option_layer(limits.map(Limiters::by_address)),
     )
 }
 

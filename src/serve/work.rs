@@ -287,11 +287,15 @@ pub(super) async fn every<F: Future<Output = ()>>(
 }
 
 async fn make_partitions(env: Env) {
-    match clicks::make_partitions_ahead(&env).await {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "made partitions for the days to come"),
-        Err(error) => {
-            tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later");
+    for made in
+        [clicks::make_partitions_ahead(&env).await, attribution::events::make_partitions_ahead(&env).await]
+    {
+        match made {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "made partitions for the days to come"),
+            Err(error) => {
+                tracing::warn!(cause = %error.inward(), "cannot make partitions ahead; trying again later");
+            }
         }
     }
 }

@@ -359,6 +359,37 @@ impl Spool {
         Ok(position)
     }
 
+    /// Appends several records with `disk` durability, under as few syncs as there are: each is answered for itself, in their order.
+    ///
+    /// They are written in groups, so that nobody else waits longer for the lock than for one large record. A group is written whole
+    /// or not at all. A caller that stops waiting leaves the records in the spool.
+    pub async fn append_all_durable(
+        &self,
+        kind: RecordKind,
+        records: &[(Uuid, Vec<u8>)],
+    ) -> Vec<Result<(), Refused>> {
+        let shared = &self.owner.shared;
+        // All of them are written before anybody waits: the first sync covers most.
+        let groups: Vec<_> = shared
+            .groups(records)
+            .into_iter()
+            .map(|group| {
+                let (waiter, synced) = oneshot::channel();
+                (group.len(), shared.append_group(kind.into(), group, waiter).map(|()| synced))
+            })
+            .collect();
+        shared.wake_sync();
+        let mut outcomes = Vec::with_capacity(records.len());
+        for (count, written) in groups {
+            let outcome = match written {
+                Ok(synced) => synced.await.unwrap_or(Err(Refused::Failed)),
+                Err(refused) => Err(refused),
+            };
+            outcomes.extend(std::iter::repeat_n(outcome, count));
+        }
+        outcomes
+    }
+
     /// Says whether everything that earlier runs left in the spool has been drained.
     pub fn has_drained_earlier_runs(&self) -> bool {
         self.owner.shared.lag_below(self.owner.shared.first_new) == 0

@@ -151,7 +151,7 @@ impl Shared {
         RECORD
             .with_borrow_mut(|record| {
                 let unplaced = segment::encode(record, kind, id, payload);
-                if record.len() > MAX_RECORD.min((self.options.segment_bytes - HEADER_LEN) as usize) {
+                if record.len() > self.largest_record() {
                     record.shrink_to(MAX_RECORD);
                     return Err(Refused::TooLarge);
                 }
@@ -164,7 +164,8 @@ impl Shared {
                 if self.held.load(Ordering::Relaxed) + record.len() as u64 > limit {
                     return Err(Refused::Full);
                 }
-                let position = self.write(&mut state, record, unplaced)?;
+                let parts = [(record.len(), unplaced)];
+                let position = self.write(&mut state, record, &parts)?;
                 let first = state.dirty_since.is_none();
                 if first {
                     state.dirty_since = Some(Instant::now());
@@ -180,8 +181,82 @@ impl Shared {
             .inspect(|_| fail::fail_point!("spool.append.after"))
     }
 
-    /// Writes an encoded record at the end, in a new segment if the current one is full or fails.
-    fn write(&self, state: &mut State, record: &mut [u8], unplaced: u32) -> Result<Position, Refused> {
+    /// Cuts records into groups that are appended in one write each: up to the size of the largest record.
+    pub fn groups<'a>(&self, records: &'a [(Uuid, Vec<u8>)]) -> Vec<&'a [(Uuid, Vec<u8>)]> {
+        let most = self.largest_record();
+        let (mut groups, mut begin, mut bytes) = (Vec::new(), 0, 0);
+        for (at, (_, payload)) in records.iter().enumerate() {
+            let len = segment::FRAME + payload.len();
+            if bytes + len > most && at > begin {
+                groups.push(&records[begin..at]);
+                (begin, bytes) = (at, 0);
+            }
+            bytes += len;
+        }
+        if begin < records.len() {
+            groups.push(&records[begin..]);
+        }
+        groups
+    }
+
+    /// Appends a group of records, all of them or none, and has `waiter` told when a sync has covered them. Wakes nobody up.
+    pub fn append_group(&self, kind: u8, records: &[(Uuid, Vec<u8>)], waiter: Waiter) -> Result<(), Refused> {
+        let appended = self.try_append_group(kind, records, waiter);
+        for _ in records {
+            match appended {
+                Ok(()) => self.meters.appended(kind),
+                Err(reason) => self.meters.refused(reason),
+            }
+        }
+        appended
+    }
+
+    fn try_append_group(&self, kind: u8, records: &[(Uuid, Vec<u8>)], waiter: Waiter) -> Result<(), Refused> {
+        if let Some(reason) = self.refuses(true) {
+            return Err(reason);
+        }
+        let mut group = Vec::new();
+        let mut parts = Vec::with_capacity(records.len());
+        RECORD.with_borrow_mut(|record| {
+            for (id, payload) in records {
+                let unplaced = segment::encode(record, kind, *id, |record| record.extend_from_slice(payload));
+                group.extend_from_slice(record);
+                parts.push((record.len(), unplaced));
+            }
+        });
+        if group.len() > self.largest_record() {
+            return Err(Refused::TooLarge);
+        }
+        let mut state = lock(&self.state);
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Refused::Closed);
+        }
+        if self.held.load(Ordering::Relaxed) + group.len() as u64 > self.critical_bytes() {
+            return Err(Refused::Full);
+        }
+        self.write(&mut state, &mut group, &parts)?;
+        if state.dirty_since.is_none() {
+            state.dirty_since = Some(Instant::now());
+        }
+        state.waiters.push(waiter);
+        drop(state);
+        self.wake_reader();
+        fail::fail_point!("spool.append.after");
+        Ok(())
+    }
+
+    fn largest_record(&self) -> usize {
+        MAX_RECORD.min((self.options.segment_bytes - HEADER_LEN) as usize)
+    }
+
+    /// Writes encoded records at the end, in a new segment if the current one is full or fails. `parts` are their lengths and
+    /// checksums without their places.
+    fn write(
+        &self,
+        state: &mut State,
+        record: &mut [u8],
+        parts: &[(usize, u32)],
+    ) -> Result<Position, Refused> {
         let len = record.len() as u64;
         for _ in 0..2 {
             let full = state.offset + len > self.options.segment_bytes;
@@ -190,15 +265,19 @@ impl Shared {
                 _ => self.rotate(state)?,
             };
             let position = Position { segment: current.number, offset: state.offset };
-            segment::seal(record, unplaced, current.id, position.offset);
+            let mut at = 0;
+            for (len, unplaced) in parts {
+                segment::seal(&mut record[at..], *unplaced, current.id, position.offset + at as u64);
+                at += len;
+            }
             match current.file.write_all_at(record, position.offset) {
                 Ok(()) => {
                     state.offset += len;
                     state.unsynced.push(record);
-                    current.records.fetch_add(1, Ordering::SeqCst);
+                    current.records.fetch_add(parts.len() as u64, Ordering::SeqCst);
                     current.written.store(state.offset, Ordering::SeqCst);
                     self.held.fetch_add(len, Ordering::Relaxed);
-                    self.appended.fetch_add(1, Ordering::SeqCst);
+                    self.appended.fetch_add(parts.len() as u64, Ordering::SeqCst);
                     return Ok(position);
                 }
                 Err(error) => {
@@ -266,7 +345,8 @@ impl Shared {
                 let (one, next) = rest.split_at(8 + u32::from_le_bytes(*len) as usize);
                 record.clear();
                 record.extend_from_slice(one);
-                self.write(&mut state, &mut record, segment::unplaced_crc(one))?;
+                let parts = [(record.len(), segment::unplaced_crc(one))];
+                self.write(&mut state, &mut record, &parts)?;
                 rest = next;
             }
             dirty

@@ -24,7 +24,7 @@ use self::changes::Changed;
 pub use self::{
     changes::changed_workspace,
     roles::Role,
-    store::{changed_since, find, lock},
+    store::{changed_since, find, first, lock},
 };
 pub use crate::entity::workspace::Model as Workspace;
 use crate::{

@@ -6,7 +6,7 @@ use prost::Message as _;
 use prost_types::FieldMask;
 
 use super::Workspace;
-use crate::{clock::Moment, destination_url, destination_url::Own, error::Violations, pb::v1};
+use crate::{clock::Moment, currency, destination_url, destination_url::Own, error::Violations, pb::v1};
 
 const MAX_APP_NAME: usize = 60;
 
@@ -28,10 +28,11 @@ enum Field {
     ReportAbuseUrl,
     PublicPreview,
     ProbabilisticMatching,
+    ReportingCurrency,
 }
 
 /// Fields and their paths.
-const FIELDS: [(Field, &str); 8] = [
+const FIELDS: [(Field, &str); 9] = [
     (Field::Name, "name"),
     (Field::IosStoreUrl, "settings.ios_store_url"),
     (Field::AndroidStoreUrl, "settings.android_store_url"),
@@ -40,6 +41,7 @@ const FIELDS: [(Field, &str); 8] = [
     (Field::ReportAbuseUrl, "settings.report_abuse_url"),
     (Field::PublicPreview, "settings.public_preview"),
     (Field::ProbabilisticMatching, "settings.probabilistic_matching"),
+    (Field::ReportingCurrency, "settings.reporting_currency"),
 ];
 const OUTPUT_ONLY: [&str; 5] = ["id", "role", "create_time", "update_time", "suspend_time"];
 
@@ -82,12 +84,20 @@ pub fn read(
         report_abuse_url: url("report_abuse_url", &given.report_abuse_url, has(Field::ReportAbuseUrl)),
         public_preview: given.public_preview,
         probabilistic_matching: given.probabilistic_matching,
+        reporting_currency: String::new(),
     };
     if let Some(launchpad) = given.launchpad.filter(|_| has(Field::Launchpad)) {
         let icon = url("launchpad.app_icon_url", &launchpad.app_icon_url, true);
         let read = v1::Launchpad { app_icon_url: icon, ..launchpad };
         check_launchpad(&read, wrong);
         settings.launchpad = Some(read).filter(|read| *read != v1::Launchpad::default());
+    }
+    if has(Field::ReportingCurrency) && !given.reporting_currency.is_empty() {
+        if currency::is_known(&given.reporting_currency) {
+            settings.reporting_currency = given.reporting_currency;
+        } else {
+            wrong.add("workspace.settings.reporting_currency", currency::NOT_ONE);
+        }
     }
     Change { fields, name, settings }
 }
@@ -161,6 +171,9 @@ impl Change {
                 }
                 Field::ProbabilisticMatching => {
                     settings.probabilistic_matching = given.probabilistic_matching.filter(|on| !on);
+                }
+                Field::ReportingCurrency => {
+                    settings.reporting_currency.clone_from(&given.reporting_currency);
                 }
             }
         }
@@ -262,6 +275,7 @@ mod tests {
                 app_icon_url: "javascript:alert(1)".into(),
                 accent_color: "red".into(),
             }),
+            reporting_currency: "chf".into(),
             ..Default::default()
         };
         let (_, wrong) = read_with(asked(bad), &["settings", "nonsense"]);
@@ -277,6 +291,7 @@ mod tests {
                 "workspace.settings.launchpad.mobile",
                 "workspace.settings.launchpad.app_name",
                 "workspace.settings.launchpad.accent_color",
+                "workspace.settings.reporting_currency",
             ]
         );
         assert_eq!(read_with(None, &[]).1, ["workspace"]);

@@ -107,6 +107,11 @@ pub async fn oldest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Workspa
     Workspaces::find().order_by_asc(workspace::Column::Id).limit(limit).all(db).await
 }
 
+/// Returns the first of all workspaces, the operator's own. For the node.
+pub async fn first(db: &impl ConnectionTrait) -> Result<Option<Workspace>, DbErr> {
+    Ok(oldest(db, 1).await?.pop())
+}
+
 /// Returns the person's membership of the workspace, if there is one.
 pub async fn find_member(
     db: &impl ConnectionTrait,

@@ -20,7 +20,7 @@ use crate::support::{
 async fn on_every_store(test: impl AsyncFn(&App, &Tenant)) {
     for store in stores() {
         eprintln!("on {store}");
-        let app = App::start_with(store, &[BEHIND_A_PROXY]).await;
+        let app = App::start_with(store, &BEHIND_A_PROXY).await;
         let tenant = app.tenant().await;
         test(&app, &tenant).await;
         app.stop().await;

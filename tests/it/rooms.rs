@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] = &["config", "clock", "destination_url", "files", "ids", "error", "page", "pb"];
+const GROUND: &[&str] =
+    &["config", "clock", "currency", "destination_url", "files", "ids", "error", "page", "pb"];
 const TOOLS: &[&str] = &[
     "env",
     "db",

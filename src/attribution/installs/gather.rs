@@ -79,6 +79,11 @@ pub async fn gather(
         let span = (installed - window.min(LONGEST), installed);
         let alike =
             store::clicks_of_network(db, workspace, &report.network, span, MOST_OF_A_NETWORK + 1).await?;
+        if alike.is_empty() {
+            // Only to say that there was one, and that its time is over.
+            let before = (installed - LONGEST, span.0);
+            rows.extend(store::clicks_of_network(db, workspace, &report.network, before, 1).await?);
+        }
         crowded = alike.len() > MOST_OF_A_NETWORK as usize;
         if !crowded {
             rows.extend(alike.into_iter().filter(|row| !evidence.contains_key(&row.id)));

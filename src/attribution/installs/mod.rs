@@ -17,8 +17,6 @@ pub mod report;
 pub mod settle;
 pub(super) mod store;
 
-use std::time::Duration;
-
 use prost::Message as _;
 use sea_orm::{DatabaseTransaction, DbErr};
 
@@ -41,8 +39,6 @@ use crate::{
     spool::{Record, RecordKind},
 };
 
-/// How long an app waits for the answer to its install before it is told to ask again.
-const BUDGET: Duration = Duration::from_millis(300);
 /// How long a pending install waits for the clicks of other nodes, whose spools are drained at the same time.
 const GRACE: chrono::Duration = chrono::Duration::seconds(5);
 /// How often an install whose click is claimed under its hands looks again.
@@ -64,7 +60,7 @@ pub enum Answer {
 /// Answers a report, within the budget.
 pub async fn report(sdk: &Sdk, report: InstallRecord) -> Result<Answer> {
     let env = &sdk.env;
-    let stored = tokio::time::timeout(BUDGET, store_and_decide(env, &report)).await;
+    let stored = tokio::time::timeout(env.config.install_budget, store_and_decide(env, &report)).await;
     let why = match stored {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) if !is_passing(&error) => return Err(error),
@@ -315,7 +311,8 @@ pub async fn forget(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<
     Ok(())
 }
 
-fn answer(row: Model) -> Answer {
+/// Returns what an app is told of its install.
+pub fn answer(row: Model) -> Answer {
     if row.state == PENDING { Answer::Pending(row.id) } else { Answer::Decided(Box::new(row)) }
 }
 
@@ -325,7 +322,7 @@ fn count(row: &Model) {
 }
 
 /// Returns whose a report is.
-fn whose(report: &InstallRecord) -> Result<(WorkspaceId, Option<AppId>)> {
+pub fn whose(report: &InstallRecord) -> Result<(WorkspaceId, Option<AppId>)> {
     let id = |bytes: &[u8]| uuid::Uuid::from_slice(bytes);
     let workspace = id(&report.workspace_id).map_err(Error::internal)?;
     let app = if report.app_id.is_empty() {

@@ -1,0 +1,193 @@
+//! Queries of `events`, `event_transactions` and `event_properties`. What the drain writes is sqlx's on SeaORM's own pools, as for clicks.
+
+mod postgres;
+mod sqlite;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::NaiveDate;
+use prost::Message as _;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, RuntimeErr, sea_query::OnConflict,
+};
+use uuid::Uuid;
+
+use super::{rates::Reporting, record::Row};
+use crate::{
+    db::{self, Db, Dialect, dialect},
+    entity::{
+        event::{self, Entity as Events, Model as Event},
+        event_property, workspace,
+    },
+    ids::{EventId, WorkspaceId},
+    pb::v1,
+};
+
+/// An event and what it earned in the currency of its workspace.
+#[derive(Debug)]
+pub struct Priced<'a> {
+    pub row: &'a Row,
+    pub reporting: Option<Reporting>,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Written {
+    /// The events that were not there.
+    pub inserted: HashSet<EventId>,
+    /// How many of those have revenue that another event has already.
+    pub duplicate_revenue: u64,
+}
+
+/// One revenue that may count: of what scope and transaction, and which event has it.
+type Revenue<'a> = (Uuid, bool, &'a str, EventId);
+
+/// Writes a batch, and claims its transactions, in one transaction of the database. Rows that are there already change nothing.
+pub async fn write(db: &DatabaseConnection, rows: &[Priced<'_>]) -> Result<Written, DbErr> {
+    match dialect(db.get_database_backend()) {
+        Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), rows).await,
+        Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), rows).await,
+    }
+    .map_err(sql)
+}
+
+/// Returns the content of those events that are stored.
+pub async fn contents(db: &DatabaseConnection, ids: &[EventId]) -> Result<HashMap<EventId, i64>, DbErr> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    match dialect(db.get_database_backend()) {
+        Dialect::Postgres => postgres::contents(db.get_postgres_connection_pool(), &ids).await,
+        Dialect::Sqlite => sqlite::contents(db.get_sqlite_connection_pool(), &ids).await,
+    }
+    .map(|rows| rows.into_iter().map(|(id, content)| (EventId(id), content)).collect())
+    .map_err(sql)
+}
+
+/// Makes the partitions of the days from `first` to `last` that are not there yet, and returns how many it made. For
+/// Postgres only.
+pub async fn make_partitions(
+    db: &DatabaseConnection,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Result<i32, DbErr> {
+    postgres::make_partitions(db.get_postgres_connection_pool(), first, last).await.map_err(sql)
+}
+
+/// Returns the currencies of the workspaces that have one.
+pub async fn reporting_currencies(
+    db: &impl ConnectionTrait,
+    workspaces: &BTreeSet<WorkspaceId>,
+) -> Result<HashMap<WorkspaceId, String>, DbErr> {
+    let rows: Vec<(WorkspaceId, Option<Vec<u8>>)> = workspace::Entity::find()
+        .select_only()
+        .columns([workspace::Column::Id, workspace::Column::Settings])
+        .filter(workspace::Column::Id.is_in(workspaces.iter().copied()))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let currency = |(id, settings): (WorkspaceId, Option<Vec<u8>>)| {
+        let settings = v1::WorkspaceSettings::decode(settings?.as_slice()).ok()?;
+        Some((id, settings.reporting_currency)).filter(|(_, currency)| !currency.is_empty())
+    };
+    Ok(rows.into_iter().filter_map(currency).collect())
+}
+
+/// Adds names to those of a scope, as long as there are not `most`, and returns all of them.
+pub async fn add_names(
+    db: &DatabaseConnection,
+    scope: Uuid,
+    new: &BTreeSet<String>,
+    most: usize,
+) -> Result<HashSet<String>, DbErr> {
+    use event_property::{ActiveModel, Column, Entity};
+    let tx = db::begin(db).await?;
+    if dialect(db.get_database_backend()) == Dialect::Postgres {
+        // Nodes add to the names of one app one after the other, or there would be more than `most`.
+        let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 31))";
+        let statement =
+            sea_orm::Statement::from_sql_and_values(db.get_database_backend(), lock, [scope.into()]);
+        tx.execute_raw(statement).await?;
+    }
+    let stored: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::Name)
+        .filter(Column::ScopeId.eq(scope))
+        .into_tuple()
+        .all(&tx)
+        .await?;
+    let mut names: HashSet<String> = stored.into_iter().collect();
+    let room = most.saturating_sub(names.len());
+    let added: Vec<String> = new.iter().filter(|name| !names.contains(*name)).take(room).cloned().collect();
+    if !added.is_empty() {
+        let rows = added.iter().map(|name| ActiveModel { scope_id: Set(scope), name: Set(name.clone()) });
+        let conflict = OnConflict::columns([Column::ScopeId, Column::Name]).do_nothing().to_owned();
+        Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(&tx).await?;
+        names.extend(added);
+    }
+    tx.commit().await?;
+    Ok(names)
+}
+
+/// Lists events whose revenue waits for a rate, oldest first. Of all workspaces: for the operator.
+pub async fn waiting(
+    db: &impl ConnectionTrait,
+    after: Option<EventId>,
+    most: u64,
+) -> Result<Vec<Event>, DbErr> {
+    use event::Column;
+    let mut query =
+        Events::find().filter(Column::Units.is_not_null()).filter(Column::ReportingUnits.is_null());
+    if let Some(after) = after {
+        query = query.filter(Column::Id.gt(after));
+    }
+    query.order_by_asc(Column::Id).limit(most).all(db).await
+}
+
+/// Notes what the revenue of events came to, where nothing is noted yet. Returns for how many.
+pub async fn set_reporting(db: &Db, of: &[(EventId, Reporting)]) -> Result<u64, DbErr> {
+    use event::Column;
+    use sea_orm::sea_query::Expr;
+    if of.is_empty() {
+        return Ok(0);
+    }
+    let tx = db.begin().await?;
+    let mut changed = 0;
+    for (id, Reporting { currency, amount, day }) in of {
+        let done = Events::update_many()
+            .col_expr(Column::ReportingUnits, Expr::value(amount.units()))
+            .col_expr(Column::ReportingNanos, Expr::value(amount.nanos()))
+            .col_expr(Column::ReportingCurrency, Expr::value(currency.clone()))
+            .col_expr(Column::RateDay, Expr::value(*day))
+            .filter(Column::Id.eq(*id))
+            .filter(Column::ReportingUnits.is_null())
+            .exec(&tx)
+            .await?;
+        changed += done.rows_affected;
+    }
+    tx.commit().await?;
+    Ok(changed)
+}
+
+/// What of a batch counts as revenue if nothing else of its transaction did before: by transaction, in one order on every node, so that
+/// none waits for another that waits for it; of one transaction the first of the batch.
+fn revenues<'a>(rows: &'a [Priced<'_>], inserted: &HashSet<EventId>) -> Vec<Revenue<'a>> {
+    let mut seen = HashSet::new();
+    let mut revenues: Vec<Revenue<'a>> = rows
+        .iter()
+        .filter(|priced| inserted.contains(&priced.row.id) && seen.insert(priced.row.id))
+        .filter_map(|priced| {
+            let row = priced.row;
+            let revenue = row.revenue.as_ref()?;
+            Some((row.source.scope(), revenue.amount.is_refund(), row.transaction.as_deref()?, row.id))
+        })
+        .collect();
+    revenues.sort_by(|one, other| (one.0, one.1, one.2).cmp(&(other.0, other.1, other.2)));
+    revenues
+}
+
+fn sql(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}

@@ -1,0 +1,189 @@
+//! `linkforty.v1.AttributionService`: who calls, may they, what do they want, do it, answer.
+
+use prost::Message as _;
+use prost_types::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount};
+use crate::{
+    clock::Moment,
+    entity::event,
+    env::Env,
+    error::{Result, Violations},
+    ids::{AppId, InstallId, LinkId},
+    links::{NOT_A_UUID, moment, timestamp},
+    pb::v1::{
+        self, AppEvent, EventCredit, GetScreenFlowRequest, GetScreenFlowResponse, ListEventsRequest,
+        ListEventsResponse, attribution_service_server::AttributionService,
+    },
+    rpc::{self, Permission},
+    workspaces,
+};
+
+/// Answers `AttributionService`.
+#[derive(Debug, Clone)]
+pub struct AttributionApi {
+    /// The handles.
+    pub env: Env,
+}
+
+#[tonic::async_trait]
+impl AttributionService for AttributionApi {
+    async fn list_events(
+        &self,
+        request: Request<ListEventsRequest>,
+    ) -> Result<Response<ListEventsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+            let (now, query) = (env.now(), read_query(&asked)?);
+            let of_query = ListEventsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
+            let question =
+                [b"ListEvents", tenant.id.0.as_bytes().as_slice(), &of_query.encode_to_vec()].concat();
+            let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = events::list(env, &tenant, &query, &page).await?;
+            Ok(ListEventsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, now),
+                events: page.items.into_iter().map(shown).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn get_screen_flow(
+        &self,
+        request: Request<GetScreenFlowRequest>,
+    ) -> Result<Response<GetScreenFlowResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+            let query = read_flow(&asked, env.now())?;
+            let flow = events::screen_flow(env, &tenant, &query).await?;
+            Ok(flow_response(flow, &query))
+        })
+        .await
+    }
+}
+
+fn read_query(asked: &ListEventsRequest) -> Result<EventQuery> {
+    let mut wrong = Violations::default();
+    let query = EventQuery {
+        app: read_id("app_id", &asked.app_id, AppId::parse, &mut wrong),
+        install: read_id("install_id", &asked.install_id, InstallId::parse, &mut wrong),
+        link: read_id("link_id", &asked.link_id, LinkId::parse, &mut wrong),
+        name: asked.name.clone(),
+        start: read_time("start_time", asked.start_time.as_ref(), &mut wrong),
+        end: read_time("end_time", asked.end_time.as_ref(), &mut wrong),
+    };
+    wrong.into_result(query)
+}
+
+fn read_flow(asked: &GetScreenFlowRequest, now: Moment) -> Result<FlowQuery> {
+    let mut wrong = Violations::default();
+    let app = read_id("app_id", &asked.app_id, AppId::parse, &mut wrong);
+    let link = read_id("link_id", &asked.link_id, LinkId::parse, &mut wrong);
+    let start = read_time("start_time", asked.start_time.as_ref(), &mut wrong);
+    let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
+    let (app, link, span) = wrong.into_result((app, link, (start, end)))?;
+    FlowQuery::new(app, link, span, now)
+}
+
+fn read_id<T>(field: &str, text: &str, parse: fn(&str) -> Option<T>, wrong: &mut Violations) -> Option<T> {
+    if text.is_empty() { None } else { wrong.take(field, parse(text).ok_or(NOT_A_UUID)) }
+}
+
+fn read_time(field: &str, given: Option<&Timestamp>, wrong: &mut Violations) -> Option<Moment> {
+    given.and_then(|given| wrong.take(field, moment(given)))
+}
+
+fn shown(Listed { event, credit }: Listed) -> AppEvent {
+    let event::Model {
+        id,
+        workspace_id,
+        install_id,
+        app_id,
+        link_id,
+        click_id,
+        link_open_time,
+        event_time,
+        receive_time,
+        content_hash: _,
+        units,
+        reporting_units,
+        nanos,
+        reporting_nanos,
+        rate_day,
+        duplicate_revenue,
+        event_key,
+        name,
+        session,
+        currency,
+        reporting_currency,
+        transaction_id,
+        properties,
+    } = event;
+    let money = |units: Option<i64>, nanos: Option<i32>, currency: Option<String>| {
+        let amount = Amount::new(units?, nanos.unwrap_or_default());
+        Some(v1::Money { currency: currency?, units: amount.units(), nanos: amount.nanos() })
+    };
+    let (credit, credited) = match credit {
+        Credit::LastLink(link) => (EventCredit::LastLink, link.to_string()),
+        Credit::InstallLink(link) => (EventCredit::InstallLink, link.to_string()),
+        Credit::WindowPassed => (EventCredit::WindowPassed, String::new()),
+        Credit::Organic => (EventCredit::Organic, String::new()),
+    };
+    AppEvent {
+        id: id.to_string(),
+        workspace_id: workspace_id.to_string(),
+        app_id: app_id.map(|app| app.to_string()).unwrap_or_default(),
+        install_id: install_id.to_string(),
+        event_key,
+        name,
+        event_time: Some(timestamp(event_time)),
+        receive_time: Some(timestamp(receive_time)),
+        session_id: session.unwrap_or_default(),
+        properties: properties.as_deref().map(events::shown_properties),
+        revenue: money(units, nanos, currency),
+        reporting_revenue: money(reporting_units, reporting_nanos, reporting_currency),
+        rate_date: rate_day.map(|day| events::date_of(day).to_string()).unwrap_or_default(),
+        duplicate_revenue,
+        transaction_id: transaction_id.unwrap_or_default(),
+        link_id: link_id.map(|link| link.to_string()).unwrap_or_default(),
+        click_id: click_id.map(|click| click.to_string()).unwrap_or_default(),
+        link_open_time: link_open_time.map(timestamp),
+        credit: credit.into(),
+        credited_link_id: credited,
+    }
+}
+
+fn flow_response(flow: ScreenFlow, query: &FlowQuery) -> GetScreenFlowResponse {
+    let ScreenFlow { walks, sessions, events, more } = flow;
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let screens = walks.screens.into_iter().map(|(name, screen)| v1::Screen {
+        name,
+        views: screen.views,
+        entries: screen.entries,
+        exits: screen.exits,
+        average_time: screen
+            .average()
+            .map(|time| prost_types::Duration { seconds: time.num_seconds(), nanos: time.subsec_nanos() }),
+    });
+    let transitions = walks.ways.into_iter().map(|(from_screen, to_screen, count)| v1::ScreenTransition {
+        from_screen,
+        to_screen,
+        count,
+    });
+    GetScreenFlowResponse {
+        screens: screens.collect(),
+        transitions: transitions.collect(),
+        session_count: count(sessions),
+        event_count: count(events),
+        truncated: more || walks.cut,
+        start_time: Some(timestamp(query.start)),
+        end_time: Some(timestamp(query.end)),
+    }
+}

@@ -1,0 +1,314 @@
+//! The paths that the SDKs of LinkForty call, which are in apps that nobody can change: the same decisions as by gRPC, in their words.
+//!
+//! | file | what |
+//! |---|---|
+//! | `body.rs` `times.rs` | what SDKs send; pure |
+//! | `wire.rs` | what they read; pure |
+//! | `scope.rs` | whose app calls |
+//!
+//! | path | needs |
+//! |---|---|
+//! | `POST /api/sdk/v1/install` | nothing; an app token or an API key says whose it is |
+//! | `GET /api/sdk/v1/resolve/{code}`, `.../{slug}/{code}` | nothing |
+//! | `POST /api/sdk/v1/links`, `POST /api/links` | an app token, or an API key with `links.write` |
+//! | `GET /api/sdk/v1/health` | nothing |
+//!
+//! Guarantees: a body is answered with JSON, whatever becomes of it; 5xx is answered only where the same may succeed later.
+
+mod body;
+mod scope;
+mod times;
+mod wire;
+
+use std::net::IpAddr;
+
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde_json::{Value, json};
+
+use self::{
+    body::Body,
+    scope::{enter_to_create, scope, who},
+};
+use super::{
+    Sdk,
+    installs::{self, Answer, report::known_by},
+    opens::{self, Asking, Opened},
+    sharing::{Wanted, share_in},
+};
+use crate::{
+    clicks::query::hints,
+    env::Env,
+    error::{Error, Kind, Result},
+    ids::InstallId,
+    pb::{
+        internal::v1::InstallRecord,
+        sdk::v1::{Device, Platform},
+    },
+    rpc::ClientAddress,
+};
+
+/// The largest body.
+const MAX_BODY: usize = 1024 * 1024;
+const MAX_NAME: usize = 50;
+const HOUR: u32 = 3600;
+/// LinkForty's longest window.
+const MAX_WINDOW_HOURS: u32 = 2160;
+
+/// Returns the routes.
+pub fn router(sdk: Sdk) -> Router {
+    Router::new()
+        .route("/api/sdk/v1/install", post(install))
+        .route("/api/sdk/v1/resolve/{code}", get(resolve))
+        .route("/api/sdk/v1/resolve/{slug}/{code}", get(resolve_long))
+        .route("/api/sdk/v1/links", post(create_link))
+        .route("/api/links", post(create_link))
+        .route("/api/sdk/v1/health", get(health))
+        .with_state(sdk)
+}
+
+async fn install(State(sdk): State<Sdk>, request: Request) -> Response {
+    answered(async {
+        let (parts, mut body) = read(request).await?;
+        let report = report(&sdk, &parts, &mut body).await?;
+        let echoed = body.text("ipAddress", 64);
+        let known = InstallId::parse(&body.text("installId", 64));
+        body.end()?;
+        let answer = match known {
+            Some(id) => recognise(&sdk.env, &report, id).await,
+            None => None,
+        };
+        let answer = match answer {
+            Some(answer) => answer,
+            None => installs::report(&sdk, report).await?,
+        };
+        let mut told = wire::install(&answer);
+        if !echoed.is_empty() {
+            told["clientReportedIp"] = echoed.into();
+        }
+        Ok(told)
+    })
+    .await
+}
+
+/// Returns the install that an SDK says it is, if that is known.
+async fn recognise(env: &Env, report: &InstallRecord, id: InstallId) -> Option<Answer> {
+    let (workspace, _) = installs::whose(report).ok()?;
+    installs::find(env, workspace, id).await.ok().flatten().map(installs::answer)
+}
+
+/// Reads the report of an install.
+async fn report(sdk: &Sdk, parts: &Parts, body: &mut Body) -> Result<InstallRecord> {
+    let (env, now) = (&sdk.env, sdk.env.now());
+    let token = body.text("appToken", MAX_NAME);
+    let scope = scope(sdk, who(env, &parts.headers, &token).await?, &sdk.sites.of(parts)).await?;
+    let mut user_agent = body.text("userAgent", 512);
+    if user_agent.is_empty() {
+        user_agent = header_text(&parts.headers, &header::USER_AGENT);
+    }
+    let platform = platform(&body.text("platform", 32), &user_agent);
+    let (mut name, mut version) = (body.text("sdkName", MAX_NAME), body.text("sdkVersion", MAX_NAME));
+    if name.is_empty() {
+        let said = header_text(&parts.headers, &header::HeaderName::from_static("x-linkforty-sdk"));
+        let (said_name, said_version) = said.split_once('/').unwrap_or((&said, ""));
+        name = said_name.chars().take(MAX_NAME).collect();
+        version = said_version.chars().take(MAX_NAME).collect();
+    }
+    let hours = body.count("attributionWindowHours").min(MAX_WINDOW_HOURS);
+    let base = scope.begin(env, client(parts), platform, now);
+    let mut report = InstallRecord {
+        os_version: body.text("platformVersion", 32),
+        model: body.text("deviceModel", 64),
+        time_zone: body.text("timezone", 64),
+        language: body.text("language", 35),
+        screen_width: body.count("screenWidth").min(100_000),
+        screen_height: body.count("screenHeight").min(100_000),
+        app_version: body.text("appVersion", 64),
+        sdk_name: name,
+        sdk_version: version,
+        user_agent,
+        window_seconds: i64::from(hours * HOUR),
+        store_referrer: body.text("installReferrer", 2048),
+        opened_url: body.text("clickId", 2048),
+        ..base
+    };
+    let device = body.text("deviceId", 255);
+    let (keys, fleeting) = if device.is_empty() {
+        (vec![scope.key(env, "likeness", &likeness(&report))], true)
+    } else {
+        (vec![scope.key(env, "device", &device)], false)
+    };
+    known_by(&mut report, keys, fleeting, now);
+    Ok(report)
+}
+
+/// Returns what a device is known by that has no id.
+fn likeness(report: &InstallRecord) -> String {
+    let network: String = report.network.iter().map(|byte| format!("{byte:02x}")).collect();
+    let screen = format!("{}x{}", report.screen_width, report.screen_height);
+    let parts =
+        [&network, &report.user_agent, &report.os_version, &screen, &report.time_zone, &report.language];
+    parts.map(String::as_str).join("\n")
+}
+
+/// Returns the platform that an app says, or its user agent.
+fn platform(said: &str, user_agent: &str) -> Platform {
+    match said.to_ascii_lowercase().as_str() {
+        "ios" | "ipados" => return Platform::Ios,
+        "android" => return Platform::Android,
+        _ => {}
+    }
+    let agent = user_agent.to_ascii_lowercase();
+    if ["ios/", "iphone", "ipad", "ipod"].iter().any(|name| agent.contains(name)) {
+        Platform::Ios
+    } else if agent.contains("android") {
+        Platform::Android
+    } else {
+        Platform::Unspecified
+    }
+}
+
+async fn resolve(State(sdk): State<Sdk>, Path(code): Path<String>, request: Request) -> Response {
+    resolved(&sdk, None, code, request).await
+}
+
+async fn resolve_long(
+    State(sdk): State<Sdk>,
+    Path((slug, code)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    resolved(&sdk, Some(slug), code, request).await
+}
+
+async fn resolved(sdk: &Sdk, slug: Option<String>, code: String, request: Request) -> Response {
+    answered(async {
+        let (parts, _) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let workspace = match who(&sdk.env, &parts.headers, "").await? {
+            scope::Who::App(scope) => Some(scope.workspace),
+            scope::Who::Key(crate::rpc::Caller::ApiKey { workspace, .. }) => Some(workspace),
+            _ => None,
+        };
+        let hints = hints(&query);
+        let user_agent = header_text(&parts.headers, &header::USER_AGENT);
+        let said = hints.platform.unwrap_or_default();
+        let device = Device {
+            platform: platform(&said, &user_agent).into(),
+            language: hints.language.unwrap_or_default(),
+            ..Device::default()
+        };
+        let opened = Opened { site: sdk.sites.of(&parts), slug, code, query };
+        let asking = Asking {
+            click: None,
+            time: sdk.env.now(),
+            device,
+            client: client(&parts),
+            identities: Vec::new(),
+        };
+        Ok(wire::deep_link(&opens::open(sdk, workspace, opened, asking).await?))
+    })
+    .await
+}
+
+async fn create_link(State(sdk): State<Sdk>, request: Request) -> Response {
+    answered(async {
+        let (parts, mut body) = read(request).await?;
+        let who = who(&sdk.env, &parts.headers, "").await?;
+        let (scope, tenant) = enter_to_create(&sdk.env, who).await?;
+        let wanted = Wanted {
+            external_user_id: body.text("externalUserId", 256),
+            parameters: body.texts("deepLinkParameters"),
+            path: body.text("deepLinkPath", 2049),
+            title: body.text("title", 256),
+            description: body.text("description", 2001),
+            short_code: body.text("customCode", 64),
+            utm: body.texts("utmParameters"),
+            template_slug: body.text("templateSlug", 64),
+            template_id: body.text("templateId", 64),
+            web_url: body.text("webFallbackUrl", 2049),
+        };
+        body.end()?;
+        let (link, deduplicated) = share_in(&sdk, &scope, &tenant, wanted).await?;
+        Ok(json!({
+            "url": link.short_url,
+            "short_url": link.short_url,
+            "shortCode": link.short_code,
+            "short_code": link.short_code,
+            "linkId": link.id,
+            "id": link.id,
+            "deduplicated": deduplicated,
+        }))
+    })
+    .await
+}
+
+async fn health(State(sdk): State<Sdk>) -> Response {
+    let now = sdk.env.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    written(StatusCode::OK, &json!({ "status": "healthy", "version": "v1", "timestamp": now }))
+}
+
+/// Reads the body of a request.
+async fn read(request: Request) -> Result<(Parts, Body)> {
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, MAX_BODY).await;
+    let bytes = bytes.map_err(|_| Error::invalid_field("body", "must be at most 1 MiB"))?;
+    Ok((parts, Body::read(&bytes)?))
+}
+
+fn client(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ClientAddress>().map(|client| client.0)
+}
+
+fn header_text(headers: &HeaderMap, name: &header::HeaderName) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// Answers in JSON, whatever became of it.
+async fn answered(work: impl Future<Output = Result<Value>>) -> Response {
+    match work.await {
+        Ok(value) => written(StatusCode::OK, &value),
+        Err(error) => failed(&error),
+    }
+}
+
+fn written(status: StatusCode, value: &Value) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, "application/json; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, value.to_string()).into_response()
+}
+
+/// Writes an error in the words of LinkForty's API. SDKs send again what is answered with 5xx, so that is kept for what may succeed then.
+fn failed(error: &Error) -> Response {
+    let status = match error.kind() {
+        // What stands in the way is something of the caller's.
+        Kind::Precondition => 409,
+        kind => kind.http_status(),
+    };
+    if error.kind() == Kind::Internal {
+        tracing::error!(cause = %error.inward(), "a call of an SDK failed");
+    }
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let fields =
+        error.violations().iter().map(|wrong| (wrong.field.clone(), Value::from(wrong.description.as_str())));
+    let mut body = json!({
+        "success": false,
+        "error": status.canonical_reason().unwrap_or("Error"),
+        "message": error.message(),
+        "reason": error.reason_name(),
+        "statusCode": status.as_u16(),
+    });
+    let validation: serde_json::Map<String, Value> = fields.collect();
+    if !validation.is_empty() {
+        body["validation"] = validation.into();
+    }
+    let mut response = written(status, &body);
+    if let Some(delay) = error.retry_delay() {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(delay.as_secs().max(1)));
+    }
+    response
+}

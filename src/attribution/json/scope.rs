@@ -1,0 +1,130 @@
+//! Whose app calls by JSON: some SDKs say so by an app's token, some by an API key, and some say nothing but the host they call.
+
+use std::sync::Arc;
+
+use chrono::Duration;
+use http::{HeaderMap, header::AUTHORIZATION};
+use quick_cache::sync::Cache;
+
+use crate::{
+    apps::tokens::{self, is_token},
+    attribution::{Sdk, installs::report::Scope},
+    clock::Moment,
+    domains::Site,
+    env::Env,
+    error::{Error, Reason, Result},
+    ids::WorkspaceId,
+    pb::v1,
+    rpc::{Caller, Permission},
+    workspaces::{self, Tenant, enter_as_app, keys},
+};
+
+/// How long what a workspace says is believed.
+const LIFE: Duration = Duration::seconds(10);
+const REMEMBERED: usize = 1000;
+
+/// Who calls, as far as they said.
+#[derive(Debug)]
+pub enum Who {
+    /// Nobody in particular.
+    Stranger,
+    /// An app.
+    App(Box<Scope>),
+    /// A program of a workspace.
+    Key(Caller),
+    /// Somebody whose credentials are no good.
+    Nobody,
+}
+
+/// Reads the credentials. What is wrong with them is for the method to say: most need none.
+pub async fn who(env: &Env, headers: &HeaderMap, app_token: &str) -> Result<Who> {
+    if is_token(app_token)
+        && let Some(holder) = tokens::holder(env, app_token).await?
+    {
+        return Ok(Who::App(Box::new(Scope::from(&*holder))));
+    }
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Who::Stranger) };
+    let bearer = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, bearer)| bearer.trim());
+    let Some(bearer) = bearer.filter(|bearer| !bearer.is_empty()) else { return Ok(Who::Nobody) };
+    if is_token(bearer) {
+        let holder = tokens::holder(env, bearer).await?;
+        return Ok(holder.map_or(Who::Nobody, |holder| Who::App(Box::new(Scope::from(&*holder)))));
+    }
+    match keys::authenticate(env, bearer).await {
+        Ok(caller) => Ok(Who::Key(caller)),
+        Err(error) if error.reason() == Reason::CredentialsInvalid => {
+            metrics::counter!("linkforty_sdk_bad_credentials_total").increment(1);
+            Ok(Who::Nobody)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whose the call is: the app's, else the key's workspace, else that of the host; on the server's own host that of the first
+/// workspace, as with association files.
+pub async fn scope(sdk: &Sdk, who: Who, site: &Site) -> Result<Scope> {
+    let workspace = match (who, site) {
+        (Who::App(scope), _) => return Ok(*scope),
+        (Who::Key(Caller::ApiKey { workspace, .. }), _) => Some(workspace),
+        (_, Site::Of(domain)) => Some(domain.workspace_id),
+        (_, Site::Away) => return Err(Error::store_unavailable("nobody knows the domains yet")),
+        (_, Site::Own | Site::Unknown) => None,
+    };
+    of_workspace(&sdk.env, workspace).await
+}
+
+/// Lets whoever may create links into their workspace.
+pub async fn enter_to_create(env: &Env, who: Who) -> Result<(Scope, Tenant)> {
+    match who {
+        Who::App(scope) => {
+            let tenant = enter_as_app(scope.workspace, scope.app.ok_or_else(Error::credentials_invalid)?);
+            Ok((*scope, tenant))
+        }
+        Who::Key(caller) => {
+            let tenant = workspaces::enter(env, &caller, "", Permission::LinksWrite).await?;
+            Ok((of_workspace(env, Some(tenant.id)).await?, tenant))
+        }
+        Who::Stranger | Who::Nobody => Err(Error::credentials_invalid()),
+    }
+}
+
+type Known = (Moment, Arc<Scope>);
+
+/// Returns the scope of a workspace whose apps did not say which they are. What was known goes on being believed while the database is
+/// away.
+async fn of_workspace(env: &Env, workspace: Option<WorkspaceId>) -> Result<Scope> {
+    struct Remembered(Cache<Option<WorkspaceId>, Known>);
+    let (now, remembered) = (env.now(), env.memory.of(|| Remembered(Cache::new(REMEMBERED))));
+    let known = remembered.0.get(&workspace);
+    if let Some((since, scope)) = &known
+        && now - *since < LIFE
+    {
+        return Ok(Scope::clone(scope));
+    }
+    match find(env, workspace).await {
+        Ok(scope) => {
+            remembered.0.insert(workspace, (now, Arc::new(scope.clone())));
+            Ok(scope)
+        }
+        Err(error) if error.reason() == Reason::NotFound => Err(error),
+        Err(error) => known.map(|(_, scope)| Scope::clone(&scope)).ok_or(error),
+    }
+}
+
+async fn find(env: &Env, workspace: Option<WorkspaceId>) -> Result<Scope> {
+    let found = match workspace {
+        Some(id) => workspaces::find(&env.db.lookup, id).await?,
+        None => workspaces::first(&env.db.lookup).await?,
+    };
+    let found =
+        found.filter(|found| found.suspend_time.is_none()).ok_or_else(|| Error::not_found("workspace"))?;
+    let settings = workspaces::settings::shown(found.settings.as_deref());
+    Ok(Scope {
+        workspace: found.id,
+        app: None,
+        attribution: v1::AppAttribution::default(),
+        probabilistic: settings.probabilistic_matching != Some(false),
+        app_store_id: String::new(),
+        package_name: String::new(),
+    })
+}
