@@ -29,7 +29,7 @@ if [ -z "${LINKFORTY_BENCH_PROGRAMS-}" ]; then
   command -v valgrind >/dev/null || .ci/apt-install valgrind
   # The server by itself, as a release is built: beside the benches it would get what tests ask of its dependencies.
   cargo build --release --bin linkforty >&2
-  benches=(null_server load start seed drain choose lists)
+  benches=(null_server load start seed drain events choose lists)
   if [ "$mode" = full ]; then benches+=(micro); fi
   cargo build --release "${benches[@]/#/--bench=}" >&2
   # Cargo knows which of the files in target/ is the newest; it says so in JSON.
@@ -444,6 +444,24 @@ note "click record in the spool, p99" us "$(value record_p99_us <<<"$stored")"
 at_least "drain into Postgres" clicks/s 40000 "$(value rows_per_second <<<"$stored")"
 at_most "a stored click with all its indexes, at $(value rows <<<"$stored") clicks" bytes 300 "$(value bytes_per_click <<<"$stored")"
 note "what the dictionary, hourly counts and totals add to each" bytes "$(value extra_bytes_per_click <<<"$stored")"
+
+##### events
+
+say "events: $capacity_seconds s of calls with 250 events each, on Postgres and on SQLite"
+mkdir -p "$scratch/events-postgres" "$scratch/events-sqlite"
+addresses
+told=$(DATABASE_URL=$(new_database bench_events) APP_ENV=development DATA_DIR=$scratch/events-postgres \
+  "$(program events)" "$capacity_seconds" 250 8 | tee -a /dev/stderr | tail -n 1)
+at_least "events acknowledged durable over gRPC, caller on the same cores" events/s 20000 "$(value acknowledged_per_second <<<"$told")"
+note "the same until they are in Postgres" events/s "$(value stored_per_second <<<"$told")"
+note "a call with 250 events, p99" ms "$(value p99_ms <<<"$told")"
+note "records of that size in the spool alone, a sync for each wait" records/s "$(value raw_per_second <<<"$told")"
+note "the same in batches of 250" records/s "$(value raw_batch_per_second <<<"$told")"
+addresses
+told=$(APP_ENV=development DATA_DIR=$scratch/events-sqlite \
+  "$(program events)" "$capacity_seconds" 250 8 | tee -a /dev/stderr | tail -n 1)
+at_least "the same, embedded" events/s 20000 "$(value acknowledged_per_second <<<"$told")"
+note "until they are in SQLite" events/s "$(value stored_per_second <<<"$told")"
 
 ##### lists
 

@@ -4,17 +4,26 @@ use prost::Message as _;
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount};
+use super::{
+    events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount},
+    explain,
+    installs::{self, InstallQuery, report::install_id},
+};
 use crate::{
     clock::Moment,
     entity::event,
     env::Env,
-    error::{Result, Violations},
+    error::{Error, Result, Violations},
     ids::{AppId, InstallId, LinkId},
     links::{NOT_A_UUID, moment, timestamp},
-    pb::v1::{
-        self, AppEvent, EventCredit, GetScreenFlowRequest, GetScreenFlowResponse, ListEventsRequest,
-        ListEventsResponse, attribution_service_server::AttributionService,
+    pb::{
+        sdk::v1::{AttributionState, MatchMethod},
+        v1::{
+            self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
+            GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
+            ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
+            attribution_service_server::AttributionService,
+        },
     },
     rpc::{self, Permission},
     workspaces,
@@ -29,6 +38,60 @@ pub struct AttributionApi {
 
 #[tonic::async_trait]
 impl AttributionService for AttributionApi {
+    async fn list_installs(
+        &self,
+        request: Request<ListInstallsRequest>,
+    ) -> Result<Response<ListInstallsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+            let (now, query) = (env.now(), read_installs(&asked)?);
+            let of_query = ListInstallsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
+            let question =
+                [b"ListInstalls", tenant.id.0.as_bytes().as_slice(), &of_query.encode_to_vec()].concat();
+            let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = installs::list(env, &tenant, &query, &page).await?;
+            Ok(ListInstallsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, now),
+                installs: page.items.iter().map(explain::install).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn get_install(
+        &self,
+        request: Request<GetInstallRequest>,
+    ) -> Result<Response<GetInstallResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+            let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
+            let found = found.ok_or_else(|| Error::not_found("install"))?;
+            Ok(GetInstallResponse { install: Some(explain::install(&found)) })
+        })
+        .await
+    }
+
+    async fn explain_attribution(
+        &self,
+        request: Request<ExplainAttributionRequest>,
+    ) -> Result<Response<ExplainAttributionResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+            let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
+            Ok(explain::explain(&found.ok_or_else(|| Error::not_found("install"))?))
+        })
+        .await
+    }
+
     async fn list_events(
         &self,
         request: Request<ListEventsRequest>,
@@ -67,6 +130,28 @@ impl AttributionService for AttributionApi {
         })
         .await
     }
+}
+
+fn read_installs(asked: &ListInstallsRequest) -> Result<InstallQuery> {
+    let mut wrong = Violations::default();
+    let number = |field, given: i32, known: bool, wrong: &mut Violations| {
+        if !known {
+            wrong.add(field, "is none this server knows");
+        }
+        i16::try_from(given).ok().filter(|given| *given != 0)
+    };
+    let state = number("state", asked.state, AttributionState::try_from(asked.state).is_ok(), &mut wrong);
+    let method = number("method", asked.method, MatchMethod::try_from(asked.method).is_ok(), &mut wrong);
+    let query = InstallQuery {
+        app: read_id("app_id", &asked.app_id, AppId::parse, &mut wrong),
+        link: read_id("link_id", &asked.link_id, LinkId::parse, &mut wrong),
+        state,
+        method,
+        start: read_time("start_time", asked.start_time.as_ref(), &mut wrong),
+        end: read_time("end_time", asked.end_time.as_ref(), &mut wrong),
+        test: asked.include_test,
+    };
+    wrong.into_result(query)
 }
 
 fn read_query(asked: &ListEventsRequest) -> Result<EventQuery> {

@@ -7,10 +7,11 @@
 //! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
-//! | `events/` | what users do in apps, with its money |
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
+//! | `events/` | what users do in apps, with its money |
 //! | `json/` | the paths that LinkForty's SDKs call |
+//! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 //! | `simulate/` | a population of which everything is known, and what the decisions are worth on it; pure |
@@ -21,6 +22,7 @@ mod decide_tests;
 mod deep_link;
 mod device;
 pub mod events;
+mod explain;
 mod grpc;
 mod installs;
 mod json;

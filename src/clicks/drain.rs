@@ -135,6 +135,7 @@ impl Drain {
         // Nothing is noted before all of them are safe: the batch is drained up to where it begins.
         self.store_clicks(records, records[0].position).await?;
         self.carry(&others).await?;
+        fail_point!("drain.carried.after");
         self.store_clicks(&[], end).await
     }
 

@@ -16,7 +16,7 @@ use crate::{
     accounts::grpc::AuthApi,
     analytics::AnalyticsApi,
     apps::{self, AppApi},
-    attribution::{AttributionApi, Sdk, SdkApi, json_routes},
+    attribution::{AttributionApi, Sdk, SdkApi, events::ByEvent, json_routes},
     domains::DomainApi,
     env::Env,
     limits::Limits,
@@ -100,8 +100,9 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
 
 /// Returns the router of what apps call, for the links listener.
 pub(super) fn for_apps(sdk: &Sdk, life: &Life, limits: Option<&Limiters>) -> Router {
-    let service = bounded!(SdkServiceServer::new(SdkApi { sdk: sdk.clone() }));
-    let router = Routes::new(service).into_axum_router().reset_fallback();
+    let api = SdkApi { sdk: sdk.clone() };
+    let service = bounded!(SdkServiceServer::new(api.clone()));
+    let router = Routes::new(ByEvent::new(service, api, MOST_IN)).into_axum_router().reset_fallback();
     layers::app_calls(router, json_routes(sdk.clone()), life, limits)
 }
 

@@ -69,6 +69,33 @@ fn segment_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
+async fn records_appended_together_come_out_one_by_one_and_outlive_a_power_cut() {
+    let dir = TempDir::new().unwrap();
+    let (spool, mut reader) = open(dir.path(), SMALL);
+    // Over several segments, and one that is too large for any.
+    let sizes = [10, 0, 700, 3000, 5000, 20, 900, 900, 900, 900, 900, 1];
+    let records: Vec<(Uuid, Vec<u8>)> =
+        sizes.iter().enumerate().map(|(n, size)| (id(n as u128), vec![n as u8; *size])).collect();
+    let outcomes = spool.append_all_durable(RecordKind::Event, &records).await;
+    let expected: Vec<_> =
+        sizes.iter().map(|size| if *size == 5000 { Err(Refused::TooLarge) } else { Ok(()) }).collect();
+    assert_eq!(outcomes, expected);
+    assert!(spool.append_all_durable(RecordKind::Event, &[]).await.is_empty());
+    let copy = crashed_copy(dir.path());
+    let kept: Vec<_> = records.iter().filter(|(_, payload)| payload.len() != 5000).collect();
+    let (other, mut recovered) = open(copy.path(), SMALL);
+    assert_eq!(other.status().lag_records, kept.len() as u64);
+    for reader in [&mut reader, &mut recovered] {
+        let seen = rest(reader).await;
+        let seen: Vec<_> = seen.iter().map(|record| (record.id, record.payload.to_vec())).collect();
+        assert_eq!(seen.iter().collect::<Vec<_>>(), kept);
+    }
+    spool.close().await;
+    let refused = spool.append_all_durable(RecordKind::Event, &records[..2]).await;
+    assert_eq!(refused, [Err(Refused::Closed); 2]);
+}
+
+#[tokio::test]
 async fn what_goes_in_comes_out() {
     let dir = TempDir::new().unwrap();
     let (spool, mut reader) = open(dir.path(), SMALL);

@@ -238,3 +238,22 @@ fn workspaces_are_suspended_and_restored_by_the_operator() {
     assert!(said(&["workspace", "restore", &id]).starts_with("it was not suspended"));
     assert_eq!(said(&["workspace", "list"]), listed);
 }
+
+#[test]
+fn exchange_rates_are_imported_and_listed_by_the_operator() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data_dir = dir.path().join("data").display().to_string();
+    let file = dir.path().join("rates.csv").display().to_string();
+    let import = ["rates", "import", &file];
+    std::fs::write(&file, "Date,USD,JPY,\n2026-11-20,1.1,N/A,\n2026-11-19,1.2,161.5,\n")
+        .expect("it is written");
+    let summary =
+        "imported 3 rates of 2 days; 1 cells had none; converted the revenue of 0 events".to_owned();
+    assert_eq!(said(&data_dir, &import).trim(), summary);
+    assert_eq!(said(&data_dir, &import).trim(), summary, "a repeat is the same");
+    let listed = said(&data_dir, &["rates", "list"]);
+    assert_eq!(listed, "JPY  2026-11-19 to 2026-11-19, 1 days\nUSD  2026-11-19 to 2026-11-20, 2 days\n");
+    std::fs::write(&file, "Date,USD\n2026-11-20,a lot\n").expect("it is written");
+    refused(&data_dir, &import, 1, "line 2");
+    refused(&data_dir, &["rates", "import", "/nowhere.csv"], 1, "cannot open");
+}

@@ -72,6 +72,8 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/ListApps", Who::With(&[AppsRead]), Names::Nothing),
     ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
@@ -312,7 +314,9 @@ impl Fill<'_> {
             | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
-            | "served_hosts" | "logo_url" | "frame_color" => return None,
+            | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency" => {
+                return None;
+            }
             other => panic!("{message}.{other}: say what stands there"),
         };
         Some(text.to_owned())

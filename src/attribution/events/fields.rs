@@ -10,6 +10,8 @@ use crate::{
     pb::{internal::v1::EventProperty, sdk::v1 as sdk},
 };
 
+/// The name of an event that could not be read at all. No app can have it: it is a control character.
+pub const UNREADABLE: &str = "\u{0}";
 /// How long ago an event may have happened.
 pub const MOST_LATE: Duration = Duration::days(30);
 /// How far ahead the clock of a device may be. Beyond that nobody can say what its time means, and the id is made of it.
@@ -86,6 +88,9 @@ pub fn too_late() -> Refusal {
 
 /// Reads an event.
 pub fn read(event: &sdk::Event, now: Moment) -> Result<NewEvent, Refusal> {
+    if event.name == UNREADABLE {
+        return Err(Refusal::of("event", "cannot be read: it is no message, or a text in it is not UTF-8"));
+    }
     let mut wrong = Wrong::default();
     if !is_key(&event.event_id) {
         wrong.add("event_id", "must be 8 to 64 letters, digits, hyphens and underscores");

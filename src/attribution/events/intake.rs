@@ -36,6 +36,8 @@ use crate::{
 pub const MOST_EVENTS: usize = 1000;
 /// How long the database may take to say what it knows.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The same when there are events that are too late: what becomes of those only the database can say.
+const PATIENCE_WITH_LATE: Duration = Duration::from_secs(1);
 /// How long it is not asked after it did not say.
 const REST: chrono::Duration = chrono::Duration::seconds(1);
 
@@ -116,61 +118,62 @@ async fn take_in(
     fates: &mut [Option<Fate>],
 ) {
     let recent = env.memory.of(Recent::default);
-    let claims = recent.claim(incoming.iter().map(|(_, one)| (one.key, one.content)));
+    let repeated = |known: i64, one: &Incoming| {
+        if known == one.content {
+            meters.repeated.increment(1);
+            Fate::Accepted
+        } else {
+            Fate::Refused(used())
+        }
+    };
+    // What is stored or on this disk comes first: no claim may stand before it.
+    let kept = recent.kept(incoming.iter().map(|(_, one)| one.key));
     let mut open: Vec<(usize, Incoming)> = Vec::with_capacity(incoming.len());
-    let mut first: HashMap<Key, usize> = HashMap::new();
-    let mut same: Vec<(usize, usize)> = Vec::new();
-    for ((place, one), claim) in incoming.into_iter().zip(claims) {
-        match claim {
-            Claim::Other => fates[place] = Some(Fate::Refused(used())),
-            Claim::Kept => {
-                meters.repeated.increment(1);
-                fates[place] = Some(Fate::Accepted);
-            }
-            // Twice in this call: the fate of the first is the fate of both. Otherwise another call is at it, and whether it gets
-            // it to the disk nobody knows, so it is written again.
-            Claim::New | Claim::Coming => match first.get(&one.key) {
-                Some(of) => same.push((place, *of)),
-                None => {
-                    first.insert(one.key, place);
-                    open.push((place, one));
-                }
-            },
+    for ((place, one), kept) in incoming.into_iter().zip(kept) {
+        match kept {
+            Some(known) => fates[place] = Some(repeated(known, &one)),
+            None => open.push((place, one)),
         }
     }
     let known = known(env, &open).await;
     let mut settled = Vec::new();
-    let mut given_back = Vec::new();
     open.retain(|(place, one)| {
-        let fate = match known.as_ref().map(|known| known.get(&one.id)) {
-            Some(Some(content)) => {
-                settled.push((one.key, *content));
-                if *content == one.content {
-                    meters.repeated.increment(1);
-                    Fate::Accepted
-                } else {
-                    Fate::Refused(used())
-                }
+        fates[*place] = match known.as_ref().map(|known| known.get(&one.id)) {
+            Some(Some(known)) => {
+                settled.push((one.key, *known));
+                Some(repeated(*known, one))
             }
             // What is too late may be a repeat of what was in time: only the database can say.
-            Some(None) if one.event.late => Fate::Refused(fields::too_late()),
-            None if one.event.late => Fate::Retry,
-            _ => return true,
+            Some(None) if one.event.late => Some(Fate::Refused(fields::too_late())),
+            None if one.event.late => Some(Fate::Retry),
+            _ => None,
         };
-        if one.event.late {
-            given_back.push((one.key, one.content));
-        }
-        fates[*place] = Some(fate);
-        false
+        fates[*place].is_none()
     });
-    recent.forget(given_back.into_iter());
     recent.keep(settled.into_iter());
 
+    let claims = recent.claim(open.iter().map(|(_, one)| (one.key, one.content)));
     let now = env.now();
+    let mut first: HashMap<Key, usize> = HashMap::new();
+    let mut same: Vec<(usize, usize)> = Vec::new();
     let (mut places, mut records) = (Vec::with_capacity(open.len()), Vec::with_capacity(open.len()));
-    for (place, Incoming { key, content, event, .. }) in open {
-        places.push((place, key, content));
-        records.push((env.ids.uuid(now), encode(source, install, content, event)));
+    for ((place, one), claim) in open.into_iter().zip(claims) {
+        let Incoming { key, content, event, .. } = one;
+        match (claim, first.get(&key)) {
+            (Claim::Other, _) => fates[place] = Some(Fate::Refused(used())),
+            (Claim::Kept, _) => {
+                meters.repeated.increment(1);
+                fates[place] = Some(Fate::Accepted);
+            }
+            // Twice in this call: the fate of the first is the fate of both.
+            (Claim::New | Claim::Coming, Some(of)) => same.push((place, *of)),
+            // When another call is at it, nobody knows yet whether it gets it to the disk, so it is written again.
+            (Claim::New | Claim::Coming, None) => {
+                first.insert(key, place);
+                places.push((place, key, content));
+                records.push((env.ids.uuid(now), encode(source, install, content, event)));
+            }
+        }
     }
     let outcomes = spool.append_all_durable(RecordKind::Event, &records).await;
     fail_point!("events.kept.after");
@@ -208,7 +211,9 @@ async fn known(env: &Env, open: &[(usize, Incoming)]) -> Option<HashMap<EventId,
         return None;
     }
     let ids: Vec<EventId> = open.iter().map(|(_, one)| one.id).collect();
-    let asked = tokio::time::timeout(PATIENCE, store::contents(&env.db.api, &ids)).await;
+    let late = open.iter().any(|(_, one)| one.event.late);
+    let patience = if late { PATIENCE_WITH_LATE } else { PATIENCE };
+    let asked = tokio::time::timeout(patience, store::contents(&env.db.api, &ids)).await;
     match asked {
         Ok(Ok(known)) => Some(known),
         Ok(Err(error)) => {

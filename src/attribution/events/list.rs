@@ -3,26 +3,24 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::Duration;
-use prost::Message as _;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _,
 };
 
-use super::credit::{self, Credit, Touch, WINDOW_SECONDS};
+use super::credit::{self, Credit, Touch};
 use crate::{
     apps,
     clock::Moment,
     entity::{
         event::{Column, Entity, Model as Event},
-        install, link, template,
+        install,
     },
     env::Env,
     error::{Error, Result},
-    ids::{AppId, EventId, InstallId, LinkId, TemplateId, WorkspaceId, floor, parse},
+    ids::{AppId, EventId, InstallId, LinkId, WorkspaceId, floor, parse},
     links,
     page::{Cursor, Page, PageRequest},
-    pb::v1::LinkDefaults,
     workspaces::Tenant,
 };
 
@@ -166,12 +164,12 @@ impl Touches {
             .into_iter()
             .filter_map(|(id, link, time)| Some((id, Touch { link: link?, time })))
             .collect();
-        let links: BTreeSet<LinkId> = events
+        let links: HashSet<LinkId> = events
             .iter()
             .filter_map(|event| event.link_id)
             .chain(installs.values().map(|touch| touch.link))
             .collect();
-        Ok(Self { installs, windows: windows(db, workspace, links).await? })
+        Ok(Self { installs, windows: windows(db, workspace, &links).await? })
     }
 
     fn credit(&self, event: &Event) -> Credit {
@@ -186,50 +184,11 @@ impl Touches {
 async fn windows(
     db: &impl ConnectionTrait,
     workspace: WorkspaceId,
-    links: BTreeSet<LinkId>,
+    links: &HashSet<LinkId>,
 ) -> Result<HashMap<LinkId, i64>, DbErr> {
-    if links.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let found: Vec<(LinkId, Option<TemplateId>, i32, i32)> = link::Entity::find()
-        .select_only()
-        .columns([
-            link::Column::Id,
-            link::Column::TemplateId,
-            link::Column::EventAttributionWindow,
-            link::Column::AttributionWindow,
-        ])
-        .filter(link::Column::WorkspaceId.eq(workspace))
-        .filter(link::Column::Id.is_in(links))
-        .into_tuple()
-        .all(db)
-        .await?;
-    let named: BTreeSet<TemplateId> = found.iter().filter_map(|(_, template, ..)| *template).collect();
-    let mut templates: HashMap<TemplateId, LinkDefaults> = HashMap::new();
-    if !named.is_empty() {
-        let rows: Vec<(TemplateId, Vec<u8>)> = template::Entity::find()
-            .select_only()
-            .columns([template::Column::Id, template::Column::Defaults])
-            .filter(template::Column::WorkspaceId.eq(workspace))
-            .filter(template::Column::Id.is_in(named))
-            .into_tuple()
-            .all(db)
-            .await?;
-        let read = |(id, defaults): (TemplateId, Vec<u8>)| {
-            (id, LinkDefaults::decode(defaults.as_slice()).unwrap_or_default())
-        };
-        templates.extend(rows.into_iter().map(read));
-    }
-    let seconds = |window: &Option<prost_types::Duration>| window.as_ref().map_or(0, |window| window.seconds);
-    let window = |(id, template, events, installs): (LinkId, Option<TemplateId>, i32, i32)| {
-        let template = template.and_then(|id| templates.get(&id));
-        let said = [
-            i64::from(events),
-            template.map_or(0, |template| seconds(&template.event_attribution_window)),
-            i64::from(installs),
-            template.map_or(0, |template| seconds(&template.attribution_window)),
-        ];
-        (id, said.into_iter().find(|seconds| *seconds > 0).unwrap_or(WINDOW_SECONDS))
+    let window = |said: links::Credited| {
+        said.event_window_seconds.or(said.window_seconds).unwrap_or(credit::WINDOW_SECONDS)
     };
-    Ok(found.into_iter().map(window).collect())
+    let said = links::credited(db, workspace, links).await?;
+    Ok(said.into_iter().map(|(link, said)| (link, window(said))).collect())
 }

@@ -5,6 +5,7 @@
 //! | `fields.rs` `properties.rs` | what apps may say of an event; pure |
 //! | `key.rs` | the id of an event and what tells other content under it; pure |
 //! | `recent.rs` | the events that this node heard of last |
+//! | `heard.rs` | reads a call event by event, so that one that is no message costs no other |
 //! | `record.rs` | an event as the spool holds it |
 //! | `intake.rs` | takes a batch in: known already, refused, or into the spool |
 //! | `carry.rs` `store/` | carries the spool into the table `events`, and the SQL of both databases |
@@ -24,6 +25,7 @@ mod carry;
 mod credit;
 mod fields;
 mod flow;
+mod heard;
 mod intake;
 mod key;
 mod list;
@@ -44,9 +46,10 @@ pub use self::{
     carry::carry,
     credit::Credit,
     flow::{FlowQuery, ScreenFlow, screen_flow},
+    heard::ByEvent,
     intake::{MOST_EVENTS, record},
     key::id_of,
-    list::{EventQuery, Listed, list},
+    list::{EventQuery, Listed, expect, list},
     properties::shown as shown_properties,
     rates::{Imported, Span, date_of, import as import_rates, list as list_rates},
 };

@@ -43,6 +43,12 @@ pub enum Claim {
 }
 
 impl Recent {
+    /// Returns the content that is on the disk or in the database under each id, as far as it is remembered.
+    pub fn kept(&self, keys: impl Iterator<Item = Key>) -> Vec<Option<i64>> {
+        let said = self.lock();
+        keys.map(|key| said.get(key).filter(|said| said.kept).map(|said| said.content)).collect()
+    }
+
     /// Claims ids, each for its content, in one go: of two calls that claim the same one is first.
     pub fn claim(&self, events: impl Iterator<Item = (Key, i64)>) -> Vec<Claim> {
         let mut said = self.lock();
@@ -129,6 +135,8 @@ mod tests {
         // The database knows better.
         recent.keep([(key(2), 5)].into_iter());
         assert_eq!((claim(2, 9), claim(2, 5)), (Claim::Other, Claim::Kept));
+        assert_eq!(claim(3, 1), Claim::New);
+        assert_eq!(recent.kept([1, 2, 3, 4].map(key).into_iter()), [Some(7), Some(5), None, None]);
     }
 
     #[test]

@@ -6,13 +6,14 @@
 //! | `gather.rs` | the clicks it could be credited to |
 //! | `settle.rs` | from report and clicks to the row; pure |
 //! | `flags.rs` | what is odd about an install; pure |
-//! | `store.rs` | queries |
+//! | `list.rs` `store.rs` | queries |
 //!
 //! Guarantees: one install is one row and one decision, however often and on however many nodes it is reported; a click is claimed by
 //! one install; an install that was answered survives, also when its answer was that it is not decided yet.
 
 pub mod flags;
 mod gather;
+mod list;
 pub mod report;
 pub mod settle;
 pub(super) mod store;
@@ -20,6 +21,7 @@ pub(super) mod store;
 use prost::Message as _;
 use sea_orm::{DatabaseTransaction, DbErr};
 
+pub use self::list::InstallQuery;
 use self::{
     report::likeness_life,
     settle::{Facts, settle},
@@ -32,11 +34,13 @@ use crate::{
     env::Env,
     error::{Error, Kind, Result},
     ids::{AppId, InstallId, WorkspaceId},
+    page::{Page, PageRequest},
     pb::{
         internal::v1::InstallRecord,
         sdk::v1::{AttributionState, MatchMethod},
     },
     spool::{Record, RecordKind},
+    workspaces::Tenant,
 };
 
 /// How long a pending install waits for the clicks of other nodes, whose spools are drained at the same time.
@@ -252,6 +256,17 @@ async fn decide_one(env: &Env, tx: DatabaseTransaction, row: &Model) -> Result<M
     Ok(row)
 }
 
+/// Returns one page of installs. Fails for an app or a link that is not the workspace's.
+pub async fn list(
+    env: &Env,
+    tenant: &Tenant,
+    query: &InstallQuery,
+    page: &PageRequest,
+) -> Result<Page<Model>> {
+    super::events::expect(env, tenant, query.app, query.link).await?;
+    Ok(list::list(&env.db.api, tenant.id, query, page).await?)
+}
+
 /// Returns an install by the id that an app was told.
 pub async fn find(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<Option<Model>> {
     if let Some(row) = store::find(&env.db.api, workspace, id).await? {
@@ -263,6 +278,11 @@ pub async fn find(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<Op
         Some((install, _)) => Ok(store::find(&env.db.api, workspace, *install).await?),
         None => Ok(None),
     }
+}
+
+/// Returns an install of whatever workspace: its id is all that some apps send. For the node.
+pub async fn find_anywhere(env: &Env, id: InstallId) -> Result<Option<Model>> {
+    Ok(store::find_anywhere(&env.db.api, id).await?)
 }
 
 /// What a user allows.

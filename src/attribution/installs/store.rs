@@ -181,6 +181,11 @@ pub async fn find(
     Entity::find_by_id(id).filter(Column::WorkspaceId.eq(workspace)).one(db).await
 }
 
+/// Returns an install of whatever workspace. For the node.
+pub async fn find_anywhere(db: &impl ConnectionTrait, id: InstallId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
+}
+
 /// Stores an install. `false`: its click has been claimed meanwhile, or its id is in use.
 pub async fn insert(tx: &impl ConnectionTrait, install: &Model) -> Result<bool, DbErr> {
     let row = install.clone().into_active_model().reset_all();

@@ -2,13 +2,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `body.rs` `times.rs` | what SDKs send; pure |
+//! | `body.rs` `event.rs` `times.rs` | what SDKs send; pure |
 //! | `wire.rs` | what they read; pure |
 //! | `scope.rs` | whose app calls |
 //!
 //! | path | needs |
 //! |---|---|
 //! | `POST /api/sdk/v1/install` | nothing; an app token or an API key says whose it is |
+//! | `POST /api/sdk/v1/event` | an install id |
 //! | `GET /api/sdk/v1/resolve/{code}`, `.../{slug}/{code}` | nothing |
 //! | `POST /api/sdk/v1/links`, `POST /api/links` | an app token, or an API key with `links.write` |
 //! | `GET /api/sdk/v1/health` | nothing |
@@ -16,6 +17,7 @@
 //! Guarantees: a body is answered with JSON, whatever becomes of it; 5xx is answered only where the same may succeed later.
 
 mod body;
+mod event;
 mod scope;
 mod times;
 mod wire;
@@ -29,6 +31,7 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
+use prost::Message as _;
 use serde_json::{Value, json};
 
 use self::{
@@ -36,7 +39,7 @@ use self::{
     scope::{enter_to_create, scope, who},
 };
 use super::{
-    Sdk,
+    Sdk, events,
     installs::{self, Answer, report::known_by},
     opens::{self, Asking, Opened},
     sharing::{Wanted, share_in},
@@ -44,11 +47,12 @@ use super::{
 use crate::{
     clicks::query::hints,
     env::Env,
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Reason, Result},
     ids::InstallId,
+    links::moment,
     pb::{
         internal::v1::InstallRecord,
-        sdk::v1::{Device, Platform},
+        sdk::v1::{Device, EventStatus, Platform},
     },
     rpc::ClientAddress,
 };
@@ -64,6 +68,7 @@ const MAX_WINDOW_HOURS: u32 = 2160;
 pub fn router(sdk: Sdk) -> Router {
     Router::new()
         .route("/api/sdk/v1/install", post(install))
+        .route("/api/sdk/v1/event", post(record_event))
         .route("/api/sdk/v1/resolve/{code}", get(resolve))
         .route("/api/sdk/v1/resolve/{slug}/{code}", get(resolve_long))
         .route("/api/sdk/v1/links", post(create_link))
@@ -94,6 +99,69 @@ async fn install(State(sdk): State<Sdk>, request: Request) -> Response {
         Ok(told)
     })
     .await
+}
+
+async fn record_event(State(sdk): State<Sdk>, request: Request) -> Response {
+    answered(async {
+        let env = &sdk.env;
+        let (parts, mut body) = read(request).await?;
+        let key = header_text(&parts.headers, &header::HeaderName::from_static("idempotency-key"));
+        let (install, sent) = event::read(&mut body, &key);
+        let Some(install) = install else {
+            body.end()?;
+            return Err(Error::internal("an unreadable field passed as a good one"));
+        };
+        let (source, zone) = source(&sdk, &parts, install).await?;
+        let event = sent.event(install, &zone, (&env.ids, env.now()), &mut body);
+        body.end()?;
+        let time = event.event_time.as_ref().and_then(|time| moment(time).ok()).unwrap_or_else(|| env.now());
+        let id = events::id_of(source.scope(), &event.event_id, time);
+        let results = events::record(env, &sdk.spool, source, install, vec![event]).await?;
+        let result = results.into_iter().next().ok_or_else(|| Error::internal("an event without a fate"))?;
+        match result.status() {
+            EventStatus::Accepted => {
+                Ok(json!({ "success": true, "eventId": id.to_string(), "acknowledged": true }))
+            }
+            EventStatus::Refused => Err(refused(&result.error)),
+            EventStatus::Retry | EventStatus::Unspecified => {
+                Err(Error::store_unavailable("the event could not be kept"))
+            }
+        }
+    })
+    .await
+}
+
+/// Returns whose the event of an install is, and the zone of its device. An install that was answered and is not stored yet is
+/// unknown to the database; its id is of a form of its own. While the database is away every install is believed.
+async fn source(sdk: &Sdk, parts: &Parts, install: InstallId) -> Result<(events::Source, String)> {
+    let site = sdk.sites.of(parts);
+    let who = who(&sdk.env, &parts.headers, "").await?;
+    let scope = async || scope(sdk, who, &site).await;
+    match installs::find_anywhere(&sdk.env, install).await {
+        Ok(Some(row)) => {
+            let report = InstallRecord::decode(&row.report[..]).unwrap_or_default();
+            Ok((events::Source { workspace: row.workspace_id, app: row.app_id }, report.time_zone))
+        }
+        Ok(None) if !is_provisional(install) => Err(Error::not_found("install")),
+        Ok(None) | Err(_) => {
+            let scope = scope().await?;
+            Ok((events::Source { workspace: scope.workspace, app: scope.app }, String::new()))
+        }
+    }
+}
+
+/// Says whether an id was made by [`installs::report::provisional_id`]: no other install has one of that version.
+fn is_provisional(install: InstallId) -> bool {
+    install.0.get_version_num() == 8
+}
+
+/// Says why an event is refused: another one has its id, or a field of it is wrong.
+fn refused(why: &str) -> Error {
+    let (field, why) = why.split_once(": ").unwrap_or(("event", why));
+    if field == "event_id" {
+        return Error::new(Reason::AlreadyExists, why.to_owned());
+    }
+    Error::invalid_field(field, why)
 }
 
 /// Returns the install that an SDK says it is, if that is known.

@@ -6,6 +6,7 @@
 mod apps;
 mod crash;
 mod database;
+mod events;
 mod freshness;
 mod imports;
 mod limits;

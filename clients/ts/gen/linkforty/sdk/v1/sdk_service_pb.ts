@@ -611,7 +611,7 @@ export const MoneySchema: GenMessage<Money> = /*@__PURE__*/
 export type Event = Message<"linkforty.sdk.v1.Event"> & {
   /**
    * Chosen by the app: 8 to 64 letters, digits, hyphens and underscores. The same id with the same content is one event, with other content it is
-   * refused. Required.
+   * refused. Whatever is sent again must be sent as it was, `event_time` included: both say which event it is. Required.
    *
    * @generated from field: string event_id = 1;
    */
@@ -626,7 +626,7 @@ export type Event = Message<"linkforty.sdk.v1.Event"> & {
   name: string;
 
   /**
-   * When, by the clock of the device: at most 30 days ago. What is to come counts as now. Required.
+   * When, by the clock of the device: at most 30 days ago, and at most a day ahead. What is to come counts as now. Required.
    *
    * @generated from field: google.protobuf.Timestamp event_time = 3;
    */
@@ -640,7 +640,8 @@ export type Event = Message<"linkforty.sdk.v1.Event"> & {
   sessionId: string;
 
   /**
-   * What else is known: at most 100 names, 5 levels deep and 16 KiB in all; names at most 100 characters, texts at most 2,048 characters.
+   * What else is known: at most 100 names, 5 levels deep and 16 KiB in all; names at most 100 characters, texts at most 2,048 characters, numbers
+   * that are some. An app may have 1,000 different names on the first level; properties with others are left out, and the event is kept.
    *
    * @generated from field: google.protobuf.Struct properties = 5;
    */
@@ -661,7 +662,7 @@ export type Event = Message<"linkforty.sdk.v1.Event"> & {
   transactionId: string;
 
   /**
-   * The link that opened the app last (`DeepLink.link_id`), if one did.
+   * The link that opened the app last (`DeepLink.link_id`), if one did. A UUID; one that is no link of the app's workspace counts for nothing.
    *
    * @generated from field: string link_id = 8;
    */
@@ -675,7 +676,7 @@ export type Event = Message<"linkforty.sdk.v1.Event"> & {
   clickId: string;
 
   /**
-   * When it opened the app.
+   * When it opened the app. Default: at the event.
    *
    * @generated from field: google.protobuf.Timestamp link_open_time = 10;
    */
@@ -738,7 +739,7 @@ export type EventResult = Message<"linkforty.sdk.v1.EventResult"> & {
   status: EventStatus;
 
   /**
-   * Why it was refused, for developers. Names the field first.
+   * Why it was refused, for developers: each field that is wrong and what is wrong with it, such as `name: must have 1 to 255 characters`.
    *
    * @generated from field: string error = 3;
    */
@@ -1266,8 +1267,9 @@ export const SdkService: GenService<{
     output: typeof ResolveLinkResponseSchema;
   },
   /**
-   * Records what happened in the app, 1 to 1,000 events. Each is answered for itself: a bad one costs no other. What is accepted is on the disk.
-   * Idempotent by `event_id`.
+   * Records what happened in the app, 1 to 1,000 events, 1 MiB in all. Each is answered for itself: a bad one costs no other. What is accepted is on
+   * the disk. Idempotent by `event_id`: an event sent again is one event and gets the same answer, for at least 30 days. Installs that are pending, or that nobody
+   * knows, have events too.
    *
    * @generated from rpc linkforty.sdk.v1.SdkService.RecordEvents
    */

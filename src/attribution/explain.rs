@@ -1,0 +1,165 @@
+//! Installs as people see them, and why each is credited as it is. Pure.
+
+use prost::Message as _;
+use prost_types::Duration;
+
+use super::{
+    decide::{Candidate, Device, Fate, Loss, Outcome, System, Verdict},
+    installs::{
+        flags::Flag,
+        settle::{Facts, method, no_match},
+    },
+};
+use crate::{
+    entity::install::Model,
+    links::timestamp,
+    pb::{
+        internal::v1::InstallRecord,
+        v1::{
+            AttributionCandidate, AttributionRules, ComparedDevice, DeviceSystem, ExplainAttributionResponse,
+            Install, InstallFlag, LossReason, ScoreTerm,
+        },
+    },
+};
+
+/// Writes an install.
+pub fn install(row: &Model) -> Install {
+    let report = InstallRecord::decode(&row.report[..]).unwrap_or_default();
+    let flags = Flag::ALL.into_iter().filter(|flag| row.flags & *flag as i32 != 0);
+    let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    Install {
+        id: row.id.to_string(),
+        workspace_id: row.workspace_id.to_string(),
+        app_id: id(row.app_id.map(|app| app.0)),
+        state: row.state.into(),
+        method: row.method.into(),
+        score: row.score.into(),
+        no_match: row.no_match.into(),
+        link_id: id(row.link_id.map(|link| link.0)),
+        click_id: id(row.click_id.map(|click| click.0)),
+        click_time: row.click_time.map(timestamp),
+        install_time: Some(timestamp(row.install_time)),
+        receive_time: Some(timestamp(row.receive_time)),
+        reinstall_count: row.reinstalls,
+        reinstall_time: row.reinstall_time.map(timestamp),
+        platform: row.platform.into(),
+        os_version: report.os_version,
+        model: report.model,
+        app_version: report.app_version,
+        sdk_name: report.sdk_name,
+        sdk_version: report.sdk_version,
+        test: row.test,
+        flags: flags.map(|flag| flag_word(flag).into()).collect(),
+        forgotten: row.report.is_empty(),
+    }
+}
+
+const fn flag_word(flag: Flag) -> InstallFlag {
+    match flag {
+        Flag::ClickInjection => InstallFlag::ClickInjection,
+        Flag::ShortTime => InstallFlag::ShortTime,
+        Flag::HarvestedClick => InstallFlag::HarvestedClick,
+    }
+}
+
+/// Decides an install again from what it was decided from, and says why.
+pub fn explain(row: &Model) -> ExplainAttributionResponse {
+    let shown = install(row);
+    let Ok(facts) = serde_json::from_str::<Facts>(&row.facts) else {
+        return ExplainAttributionResponse { install: Some(shown), ..ExplainAttributionResponse::default() };
+    };
+    let decision = facts.decide();
+    let again = match decision.outcome {
+        Outcome::Attributed(at) => {
+            let click = &facts.candidates[at];
+            (Some(click.click), method(click.evidence) as i16, 0)
+        }
+        Outcome::Organic(why) => (None, 0, no_match(why) as i16),
+    };
+    let candidates = facts.candidates.iter().zip(&decision.verdicts);
+    ExplainAttributionResponse {
+        install: Some(shown),
+        device: Some(device(&facts.install.device)),
+        rules: Some(AttributionRules {
+            version: i32::try_from(facts.rules.version).unwrap_or(i32::MAX),
+            probabilistic: facts.rules.likeness,
+            probabilistic_threshold: facts.rules.threshold.into(),
+            probabilistic_window: Some(seconds(facts.rules.likeness_window_seconds)),
+        }),
+        candidates: candidates.map(|(candidate, verdict)| shown_candidate(candidate, verdict)).collect(),
+        crowded: facts.crowded,
+        agrees: again == (row.click_id, row.method, row.no_match),
+    }
+}
+
+fn shown_candidate(candidate: &Candidate, verdict: &Verdict) -> AttributionCandidate {
+    let terms = verdict.likeness.terms.iter().map(|term| ScoreTerm {
+        factor: term.factor.name().to_owned(),
+        points: term.points.into(),
+        most: term.most.into(),
+    });
+    AttributionCandidate {
+        click_id: candidate.click.to_string(),
+        link_id: candidate.link.to_string(),
+        click_time: Some(timestamp(candidate.time)),
+        method: method(candidate.evidence).into(),
+        won: verdict.fate == Fate::Won,
+        loss: loss(verdict.fate).into(),
+        window: Some(seconds(candidate.window_seconds)),
+        window_end: Some(timestamp(verdict.window_end)),
+        terms: terms.collect(),
+        score: verdict.likeness.score().into(),
+        same_address: verdict.likeness.same_address,
+        visitor: candidate.visitor,
+        human: candidate.human,
+        claimed: candidate.claimed,
+        other_app: candidate.other_app,
+        device: Some(device(&candidate.device)),
+    }
+}
+
+fn device(of: &Device) -> ComparedDevice {
+    let system = match of.system {
+        None => DeviceSystem::Unspecified,
+        Some(System::Ios) => DeviceSystem::Ios,
+        Some(System::Android) => DeviceSystem::Android,
+        Some(System::Other) => DeviceSystem::Other,
+    };
+    let (width, height) = of.screen.unwrap_or_default();
+    let side = |side: u32| i32::try_from(side).unwrap_or(i32::MAX);
+    ComparedDevice {
+        network: of.network.clone(),
+        address: of.address,
+        system: system.into(),
+        system_version: of.version.map(i32::from),
+        browser: of.browser.clone().unwrap_or_default(),
+        time_zone: of.time_zone.clone().unwrap_or_default(),
+        language: of.language.clone().unwrap_or_default(),
+        screen_width: side(width),
+        screen_height: side(height),
+    }
+}
+
+const fn loss(fate: Fate) -> LossReason {
+    match fate {
+        Fate::Won => LossReason::Unspecified,
+        Fate::Lost(Loss::NotHuman) => LossReason::NotHuman,
+        Fate::Lost(Loss::AfterInstall) => LossReason::AfterInstall,
+        Fate::Lost(Loss::OtherApp) => LossReason::OtherApp,
+        Fate::Lost(Loss::Claimed) => LossReason::Claimed,
+        Fate::Lost(Loss::WindowPassed) => LossReason::WindowPassed,
+        Fate::Lost(Loss::LikenessOff) => LossReason::ProbabilisticOff,
+        Fate::Lost(Loss::OtherSystem) => LossReason::OtherSystem,
+        Fate::Lost(Loss::BelowThreshold) => LossReason::BelowThreshold,
+        Fate::Lost(Loss::WeakerEvidence) => LossReason::WeakerEvidence,
+        Fate::Lost(Loss::OtherAddress) => LossReason::OtherAddress,
+        Fate::Lost(Loss::Crowded) => LossReason::Crowded,
+        Fate::Lost(Loss::LowerScore) => LossReason::LowerScore,
+        Fate::Lost(Loss::Ambiguous) => LossReason::Ambiguous,
+        Fate::Lost(Loss::Earlier) => LossReason::Earlier,
+    }
+}
+
+const fn seconds(seconds: i64) -> Duration {
+    Duration { seconds, nanos: 0 }
+}
