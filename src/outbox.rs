@@ -3,7 +3,9 @@
 //! A row says what happened to what; what there is to tell of it, whoever tells reads then. Rows are kept for a week.
 
 use chrono::Duration;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
+};
 use uuid::Uuid;
 
 use crate::{

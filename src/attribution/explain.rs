@@ -155,6 +155,7 @@ const fn loss(fate: Fate) -> LossReason {
         Fate::Lost(Loss::BelowThreshold) => LossReason::BelowThreshold,
         Fate::Lost(Loss::WeakerEvidence) => LossReason::WeakerEvidence,
         Fate::Lost(Loss::OtherAddress) => LossReason::OtherAddress,
+        Fate::Lost(Loss::Crowded) => LossReason::Crowded,
         Fate::Lost(Loss::LowerScore) => LossReason::LowerScore,
         Fate::Lost(Loss::Ambiguous) => LossReason::Ambiguous,
         Fate::Lost(Loss::Earlier) => LossReason::Earlier,

@@ -159,14 +159,16 @@ export type AppAttribution = Message<"linkforty.v1.AppAttribution"> & {
   probabilisticAndroid?: boolean | undefined;
 
   /**
-   * From which score on, 1 to 100; 0 = 70. The network gives 40, the system 20, its version 10, language, time zone and screen 10 each.
+   * From which score on, 1 to 100; 0 = 70. The network gives 40, the system 20, its version 10, language, time zone and screen 10 each. Whatever the score, the address must be the
+   * same, and not one that a crowd has.
    *
    * @generated from field: int32 probabilistic_threshold = 3;
    */
   probabilisticThreshold: number;
 
   /**
-   * How long after the click at the most, a minute to 90 days; unset: 7 days. The window of the link holds too.
+   * How long after the click at the most, a minute to 90 days; unset: 2 hours. The window of the link holds too. The longer it is, the
+   * more installs are credited to strangers.
    *
    * @generated from field: google.protobuf.Duration probabilistic_window = 4;
    */

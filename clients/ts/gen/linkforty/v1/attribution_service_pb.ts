@@ -6,13 +6,717 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { AttributionState, MatchMethod, NoMatchReason, Platform } from "../sdk/v1/sdk_service_pb.js";
+import { file_linkforty_sdk_v1_sdk_service } from "../sdk/v1/sdk_service_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/attribution_service.proto.
  */
 export const file_linkforty_v1_attribution_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZsaW5rZm9ydHkvdjEvYXR0cmlidXRpb25fc2VydmljZS5wcm90bxIMbGlua2ZvcnR5LnYxIjcKBU1vbmV5EhAKCGN1cnJlbmN5GAEgASgJEg0KBXVuaXRzGAIgASgDEg0KBW5hbm9zGAMgASgFIswECghBcHBFdmVudBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEhIKCmluc3RhbGxfaWQYBCABKAkSEQoJZXZlbnRfa2V5GAUgASgJEgwKBG5hbWUYBiABKAkSLgoKZXZlbnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVjZWl2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzZXNzaW9uX2lkGAkgASgJEisKCnByb3BlcnRpZXMYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKB3JldmVudWUYCyABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYDCABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSEQoJcmF0ZV9kYXRlGA0gASgJEhkKEWR1cGxpY2F0ZV9yZXZlbnVlGA4gASgIEhYKDnRyYW5zYWN0aW9uX2lkGA8gASgJEg8KB2xpbmtfaWQYECABKAkSEAoIY2xpY2tfaWQYESABKAkSMgoObGlua19vcGVuX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBmNyZWRpdBgTIAEoDjIZLmxpbmtmb3J0eS52MS5FdmVudENyZWRpdBIYChBjcmVkaXRlZF9saW5rX2lkGBQgASgJIvEBChFMaXN0RXZlbnRzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEhIKCmluc3RhbGxfaWQYAyABKAkSDwoHbGlua19pZBgEIAEoCRIMCgRuYW1lGAUgASgJEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYCCABKAUSEgoKcGFnZV90b2tlbhgJIAEoCSJVChJMaXN0RXZlbnRzUmVzcG9uc2USJgoGZXZlbnRzGAEgAygLMhYubGlua2ZvcnR5LnYxLkFwcEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKrAQoUR2V0U2NyZWVuRmxvd1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg4KBmFwcF9pZBgCIAEoCRIPCgdsaW5rX2lkGAMgASgJEi4KCnN0YXJ0X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ2CgZTY3JlZW4SDAoEbmFtZRgBIAEoCRINCgV2aWV3cxgCIAEoAxIPCgdlbnRyaWVzGAMgASgDEg0KBWV4aXRzGAQgASgDEi8KDGF2ZXJhZ2VfdGltZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJJChBTY3JlZW5UcmFuc2l0aW9uEhMKC2Zyb21fc2NyZWVuGAEgASgJEhEKCXRvX3NjcmVlbhgCIAEoCRINCgVjb3VudBgDIAEoAyKQAgoVR2V0U2NyZWVuRmxvd1Jlc3BvbnNlEiUKB3NjcmVlbnMYASADKAsyFC5saW5rZm9ydHkudjEuU2NyZWVuEjMKC3RyYW5zaXRpb25zGAIgAygLMh4ubGlua2ZvcnR5LnYxLlNjcmVlblRyYW5zaXRpb24SFQoNc2Vzc2lvbl9jb3VudBgDIAEoAxITCgtldmVudF9jb3VudBgEIAEoAxIRCgl0cnVuY2F0ZWQYBSABKAgSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKqABCgtFdmVudENyZWRpdBIcChhFVkVOVF9DUkVESVRfVU5TUEVDSUZJRUQQABIaChZFVkVOVF9DUkVESVRfTEFTVF9MSU5LEAESHQoZRVZFTlRfQ1JFRElUX0lOU1RBTExfTElOSxACEh4KGkVWRU5UX0NSRURJVF9XSU5ET1dfUEFTU0VEEAMSGAoURVZFTlRfQ1JFRElUX09SR0FOSUMQBDK/AQoSQXR0cmlidXRpb25TZXJ2aWNlEk8KCkxpc3RFdmVudHMSHy5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1JlcXVlc3QaIC5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1Jlc3BvbnNlElgKDUdldFNjcmVlbkZsb3cSIi5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1JlcXVlc3QaIy5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CiZsaW5rZm9ydHkvdjEvYXR0cmlidXRpb25fc2VydmljZS5wcm90bxIMbGlua2ZvcnR5LnYxIrsFCgdJbnN0YWxsEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZhcHBfaWQYAyABKAkSMQoFc3RhdGUYBCABKA4yIi5saW5rZm9ydHkuc2RrLnYxLkF0dHJpYnV0aW9uU3RhdGUSLQoGbWV0aG9kGAUgASgOMh0ubGlua2ZvcnR5LnNkay52MS5NYXRjaE1ldGhvZBINCgVzY29yZRgGIAEoBRIxCghub19tYXRjaBgHIAEoDjIfLmxpbmtmb3J0eS5zZGsudjEuTm9NYXRjaFJlYXNvbhIPCgdsaW5rX2lkGAggASgJEhAKCGNsaWNrX2lkGAkgASgJEi4KCmNsaWNrX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGluc3RhbGxfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVjZWl2ZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9yZWluc3RhbGxfY291bnQYDSABKAUSMgoOcmVpbnN0YWxsX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHBsYXRmb3JtGA8gASgOMhoubGlua2ZvcnR5LnNkay52MS5QbGF0Zm9ybRISCgpvc192ZXJzaW9uGBAgASgJEg0KBW1vZGVsGBEgASgJEhMKC2FwcF92ZXJzaW9uGBIgASgJEhAKCHNka19uYW1lGBMgASgJEhMKC3Nka192ZXJzaW9uGBQgASgJEgwKBHRlc3QYFSABKAgSKAoFZmxhZ3MYFiADKA4yGS5saW5rZm9ydHkudjEuSW5zdGFsbEZsYWcSEQoJZm9yZ290dGVuGBcgASgIIskCChNMaXN0SW5zdGFsbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRIxCgVzdGF0ZRgEIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYBSABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxpbmNsdWRlX3Rlc3QYCCABKAgSEQoJcGFnZV9zaXplGAkgASgFEhIKCnBhZ2VfdG9rZW4YCiABKAkiWAoUTGlzdEluc3RhbGxzUmVzcG9uc2USJwoIaW5zdGFsbHMYASADKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRR2V0SW5zdGFsbFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCmluc3RhbGxfaWQYAiABKAkiPAoSR2V0SW5zdGFsbFJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbCJFChlFeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJIoICCg5Db21wYXJlZERldmljZRIPCgduZXR3b3JrGAEgASgMEhQKB2FkZHJlc3MYAiABKAVIAIgBARIqCgZzeXN0ZW0YAyABKA4yGi5saW5rZm9ydHkudjEuRGV2aWNlU3lzdGVtEhsKDnN5c3RlbV92ZXJzaW9uGAQgASgFSAGIAQESDwoHYnJvd3NlchgFIAEoCRIRCgl0aW1lX3pvbmUYBiABKAkSEAoIbGFuZ3VhZ2UYByABKAkSFAoMc2NyZWVuX3dpZHRoGAggASgFEhUKDXNjcmVlbl9oZWlnaHQYCSABKAVCCgoIX2FkZHJlc3NCEQoPX3N5c3RlbV92ZXJzaW9uIjkKCVNjb3JlVGVybRIOCgZmYWN0b3IYASABKAkSDgoGcG9pbnRzGAIgASgFEgwKBG1vc3QYAyABKAUi5wMKFEF0dHJpYnV0aW9uQ2FuZGlkYXRlEhAKCGNsaWNrX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSLgoKY2xpY2tfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoGbWV0aG9kGAQgASgOMh0ubGlua2ZvcnR5LnNkay52MS5NYXRjaE1ldGhvZBILCgN3b24YBSABKAgSJgoEbG9zcxgGIAEoDjIYLmxpbmtmb3J0eS52MS5Mb3NzUmVhc29uEikKBndpbmRvdxgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgp3aW5kb3dfZW5kGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgV0ZXJtcxgJIAMoCzIXLmxpbmtmb3J0eS52MS5TY29yZVRlcm0SDQoFc2NvcmUYCiABKAUSFAoMc2FtZV9hZGRyZXNzGAsgASgIEg8KB3Zpc2l0b3IYDCABKAMSDQoFaHVtYW4YDSABKAgSDwoHY2xhaW1lZBgOIAEoCBIRCglvdGhlcl9hcHAYDyABKAgSLAoGZGV2aWNlGBAgASgLMhwubGlua2ZvcnR5LnYxLkNvbXBhcmVkRGV2aWNlIpQBChBBdHRyaWJ1dGlvblJ1bGVzEg8KB3ZlcnNpb24YASABKAUSFQoNcHJvYmFiaWxpc3RpYxgCIAEoCBIfChdwcm9iYWJpbGlzdGljX3RocmVzaG9sZBgDIAEoBRI3ChRwcm9iYWJpbGlzdGljX3dpbmRvdxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiL6AQoaRXhwbGFpbkF0dHJpYnV0aW9uUmVzcG9uc2USJgoHaW5zdGFsbBgBIAEoCzIVLmxpbmtmb3J0eS52MS5JbnN0YWxsEiwKBmRldmljZRgCIAEoCzIcLmxpbmtmb3J0eS52MS5Db21wYXJlZERldmljZRItCgVydWxlcxgDIAEoCzIeLmxpbmtmb3J0eS52MS5BdHRyaWJ1dGlvblJ1bGVzEjYKCmNhbmRpZGF0ZXMYBCADKAsyIi5saW5rZm9ydHkudjEuQXR0cmlidXRpb25DYW5kaWRhdGUSDwoHY3Jvd2RlZBgFIAEoCBIOCgZhZ3JlZXMYBiABKAgiNwoFTW9uZXkSEAoIY3VycmVuY3kYASABKAkSDQoFdW5pdHMYAiABKAMSDQoFbmFub3MYAyABKAUizAQKCEFwcEV2ZW50EgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZhcHBfaWQYAyABKAkSEgoKaW5zdGFsbF9pZBgEIAEoCRIRCglldmVudF9rZXkYBSABKAkSDAoEbmFtZRgGIAEoCRIuCgpldmVudF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZWNlaXZlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnNlc3Npb25faWQYCSABKAkSKwoKcHJvcGVydGllcxgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJAoHcmV2ZW51ZRgLIAEoCzITLmxpbmtmb3J0eS52MS5Nb25leRIuChFyZXBvcnRpbmdfcmV2ZW51ZRgMIAEoCzITLmxpbmtmb3J0eS52MS5Nb25leRIRCglyYXRlX2RhdGUYDSABKAkSGQoRZHVwbGljYXRlX3JldmVudWUYDiABKAgSFgoOdHJhbnNhY3Rpb25faWQYDyABKAkSDwoHbGlua19pZBgQIAEoCRIQCghjbGlja19pZBgRIAEoCRIyCg5saW5rX29wZW5fdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoGY3JlZGl0GBMgASgOMhkubGlua2ZvcnR5LnYxLkV2ZW50Q3JlZGl0EhgKEGNyZWRpdGVkX2xpbmtfaWQYFCABKAki8QEKEUxpc3RFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSEgoKaW5zdGFsbF9pZBgDIAEoCRIPCgdsaW5rX2lkGAQgASgJEgwKBG5hbWUYBSABKAkSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJIlUKEkxpc3RFdmVudHNSZXNwb25zZRImCgZldmVudHMYASADKAsyFi5saW5rZm9ydHkudjEuQXBwRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqsBChRHZXRTY3JlZW5GbG93UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEg8KB2xpbmtfaWQYAyABKAkSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInYKBlNjcmVlbhIMCgRuYW1lGAEgASgJEg0KBXZpZXdzGAIgASgDEg8KB2VudHJpZXMYAyABKAMSDQoFZXhpdHMYBCABKAMSLwoMYXZlcmFnZV90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkkKEFNjcmVlblRyYW5zaXRpb24SEwoLZnJvbV9zY3JlZW4YASABKAkSEQoJdG9fc2NyZWVuGAIgASgJEg0KBWNvdW50GAMgASgDIpACChVHZXRTY3JlZW5GbG93UmVzcG9uc2USJQoHc2NyZWVucxgBIAMoCzIULmxpbmtmb3J0eS52MS5TY3JlZW4SMwoLdHJhbnNpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuU2NyZWVuVHJhbnNpdGlvbhIVCg1zZXNzaW9uX2NvdW50GAMgASgDEhMKC2V2ZW50X2NvdW50GAQgASgDEhEKCXRydW5jYXRlZBgFIAEoCBIuCgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqjAEKC0luc3RhbGxGbGFnEhwKGElOU1RBTExfRkxBR19VTlNQRUNJRklFRBAAEiAKHElOU1RBTExfRkxBR19DTElDS19JTkpFQ1RJT04QARIbChdJTlNUQUxMX0ZMQUdfU0hPUlRfVElNRRACEiAKHElOU1RBTExfRkxBR19IQVJWRVNURURfQ0xJQ0sQAyp4CgxEZXZpY2VTeXN0ZW0SHQoZREVWSUNFX1NZU1RFTV9VTlNQRUNJRklFRBAAEhUKEURFVklDRV9TWVNURU1fSU9TEAESGQoVREVWSUNFX1NZU1RFTV9BTkRST0lEEAISFwoTREVWSUNFX1NZU1RFTV9PVEhFUhADKsIDCgpMb3NzUmVhc29uEhsKF0xPU1NfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVTE9TU19SRUFTT05fTk9UX0hVTUFOEAESHQoZTE9TU19SRUFTT05fQUZURVJfSU5TVEFMTBACEhkKFUxPU1NfUkVBU09OX09USEVSX0FQUBADEhcKE0xPU1NfUkVBU09OX0NMQUlNRUQQBBIdChlMT1NTX1JFQVNPTl9XSU5ET1dfUEFTU0VEEAUSIQodTE9TU19SRUFTT05fUFJPQkFCSUxJU1RJQ19PRkYQBhIcChhMT1NTX1JFQVNPTl9PVEhFUl9TWVNURU0QBxIfChtMT1NTX1JFQVNPTl9CRUxPV19USFJFU0hPTEQQCBIdChlMT1NTX1JFQVNPTl9PVEhFUl9BRERSRVNTEAkSFwoTTE9TU19SRUFTT05fQ1JPV0RFRBAKEh8KG0xPU1NfUkVBU09OX1dFQUtFUl9FVklERU5DRRALEhsKF0xPU1NfUkVBU09OX0xPV0VSX1NDT1JFEAwSGQoVTE9TU19SRUFTT05fQU1CSUdVT1VTEA0SFwoTTE9TU19SRUFTT05fRUFSTElFUhAOKqABCgtFdmVudENyZWRpdBIcChhFVkVOVF9DUkVESVRfVU5TUEVDSUZJRUQQABIaChZFVkVOVF9DUkVESVRfTEFTVF9MSU5LEAESHQoZRVZFTlRfQ1JFRElUX0lOU1RBTExfTElOSxACEh4KGkVWRU5UX0NSRURJVF9XSU5ET1dfUEFTU0VEEAMSGAoURVZFTlRfQ1JFRElUX09SR0FOSUMQBDLQAwoSQXR0cmlidXRpb25TZXJ2aWNlElUKDExpc3RJbnN0YWxscxIhLmxpbmtmb3J0eS52MS5MaXN0SW5zdGFsbHNSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkxpc3RJbnN0YWxsc1Jlc3BvbnNlEk8KCkdldEluc3RhbGwSHy5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlcXVlc3QaIC5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlc3BvbnNlEmcKEkV4cGxhaW5BdHRyaWJ1dGlvbhInLmxpbmtmb3J0eS52MS5FeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0GigubGlua2ZvcnR5LnYxLkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEk8KCkxpc3RFdmVudHMSHy5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1JlcXVlc3QaIC5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1Jlc3BvbnNlElgKDUdldFNjcmVlbkZsb3cSIi5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1JlcXVlc3QaIy5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service]);
+
+/**
+ * The first open of an app on a device.
+ *
+ * @generated from message linkforty.v1.Install
+ */
+export type Install = Message<"linkforty.v1.Install"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 2;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the app; empty when whoever reported the install did not say.
+   *
+   * @generated from field: string app_id = 3;
+   */
+  appId: string;
+
+  /**
+   * How far it is decided.
+   *
+   * @generated from field: linkforty.sdk.v1.AttributionState state = 4;
+   */
+  state: AttributionState;
+
+  /**
+   * How its click was found. Probabilistic matches are likelihoods.
+   *
+   * @generated from field: linkforty.sdk.v1.MatchMethod method = 5;
+   */
+  method: MatchMethod;
+
+  /**
+   * How alike click and install are, 0 to 100; 100 where the click was carried.
+   *
+   * @generated from field: int32 score = 6;
+   */
+  score: number;
+
+  /**
+   * Why it has no click.
+   *
+   * @generated from field: linkforty.sdk.v1.NoMatchReason no_match = 7;
+   */
+  noMatch: NoMatchReason;
+
+  /**
+   * The link it is credited to, which may be deleted since; may be empty.
+   *
+   * @generated from field: string link_id = 8;
+   */
+  linkId: string;
+
+  /**
+   * The click; empty for an install that was forgotten.
+   *
+   * @generated from field: string click_id = 9;
+   */
+  clickId: string;
+
+  /**
+   * When the click was.
+   *
+   * @generated from field: google.protobuf.Timestamp click_time = 10;
+   */
+  clickTime?: Timestamp | undefined;
+
+  /**
+   * When the app was first opened, by the clock of the device, but not later than `receive_time`.
+   *
+   * @generated from field: google.protobuf.Timestamp install_time = 11;
+   */
+  installTime?: Timestamp | undefined;
+
+  /**
+   * When this server heard of it.
+   *
+   * @generated from field: google.protobuf.Timestamp receive_time = 12;
+   */
+  receiveTime?: Timestamp | undefined;
+
+  /**
+   * How often the same device installed the app again.
+   *
+   * @generated from field: int32 reinstall_count = 13;
+   */
+  reinstallCount: number;
+
+  /**
+   * When it last did.
+   *
+   * @generated from field: google.protobuf.Timestamp reinstall_time = 14;
+   */
+  reinstallTime?: Timestamp | undefined;
+
+  /**
+   * The platform.
+   *
+   * @generated from field: linkforty.sdk.v1.Platform platform = 15;
+   */
+  platform: Platform;
+
+  /**
+   * The version of the system as the app said it; as are the following, each of which may be empty.
+   *
+   * @generated from field: string os_version = 16;
+   */
+  osVersion: string;
+
+  /**
+   * The model.
+   *
+   * @generated from field: string model = 17;
+   */
+  model: string;
+
+  /**
+   * The version of the app.
+   *
+   * @generated from field: string app_version = 18;
+   */
+  appVersion: string;
+
+  /**
+   * The name of the SDK.
+   *
+   * @generated from field: string sdk_name = 19;
+   */
+  sdkName: string;
+
+  /**
+   * The version of the SDK.
+   *
+   * @generated from field: string sdk_version = 20;
+   */
+  sdkVersion: string;
+
+  /**
+   * Whether it is a developers' device.
+   *
+   * @generated from field: bool test = 21;
+   */
+  test: boolean;
+
+  /**
+   * What is odd about it.
+   *
+   * @generated from field: repeated linkforty.v1.InstallFlag flags = 22;
+   */
+  flags: InstallFlag[];
+
+  /**
+   * Whether the user had it forgotten: what it was known by and its device are gone.
+   *
+   * @generated from field: bool forgotten = 23;
+   */
+  forgotten: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.Install.
+ * Use `create(InstallSchema)` to create a new message.
+ */
+export const InstallSchema: GenMessage<Install> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 0);
+
+/**
+ * Request of ListInstalls.
+ *
+ * @generated from message linkforty.v1.ListInstallsRequest
+ */
+export type ListInstallsRequest = Message<"linkforty.v1.ListInstallsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of an app; empty: of all.
+   *
+   * @generated from field: string app_id = 2;
+   */
+  appId: string;
+
+  /**
+   * UUID of a link; empty: of all, and of none.
+   *
+   * @generated from field: string link_id = 3;
+   */
+  linkId: string;
+
+  /**
+   * Only those in this state; unspecified: in any.
+   *
+   * @generated from field: linkforty.sdk.v1.AttributionState state = 4;
+   */
+  state: AttributionState;
+
+  /**
+   * Only those found like this; unspecified: in any way.
+   *
+   * @generated from field: linkforty.sdk.v1.MatchMethod method = 5;
+   */
+  method: MatchMethod;
+
+  /**
+   * Only those from this moment on, by `install_time`.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 6;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only those before this moment.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 7;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Whether installs of developers' devices are among them.
+   *
+   * @generated from field: bool include_test = 8;
+   */
+  includeTest: boolean;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   *
+   * @generated from field: int32 page_size = 9;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 10;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListInstallsRequest.
+ * Use `create(ListInstallsRequestSchema)` to create a new message.
+ */
+export const ListInstallsRequestSchema: GenMessage<ListInstallsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 1);
+
+/**
+ * Response of ListInstalls.
+ *
+ * @generated from message linkforty.v1.ListInstallsResponse
+ */
+export type ListInstallsResponse = Message<"linkforty.v1.ListInstallsResponse"> & {
+  /**
+   * The installs.
+   *
+   * @generated from field: repeated linkforty.v1.Install installs = 1;
+   */
+  installs: Install[];
+
+  /**
+   * For the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListInstallsResponse.
+ * Use `create(ListInstallsResponseSchema)` to create a new message.
+ */
+export const ListInstallsResponseSchema: GenMessage<ListInstallsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 2);
+
+/**
+ * Request of GetInstall.
+ *
+ * @generated from message linkforty.v1.GetInstallRequest
+ */
+export type GetInstallRequest = Message<"linkforty.v1.GetInstallRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the install, as the app was told it.
+   *
+   * @generated from field: string install_id = 2;
+   */
+  installId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.GetInstallRequest.
+ * Use `create(GetInstallRequestSchema)` to create a new message.
+ */
+export const GetInstallRequestSchema: GenMessage<GetInstallRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 3);
+
+/**
+ * Response of GetInstall.
+ *
+ * @generated from message linkforty.v1.GetInstallResponse
+ */
+export type GetInstallResponse = Message<"linkforty.v1.GetInstallResponse"> & {
+  /**
+   * The install.
+   *
+   * @generated from field: linkforty.v1.Install install = 1;
+   */
+  install?: Install | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.GetInstallResponse.
+ * Use `create(GetInstallResponseSchema)` to create a new message.
+ */
+export const GetInstallResponseSchema: GenMessage<GetInstallResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 4);
+
+/**
+ * Request of ExplainAttribution.
+ *
+ * @generated from message linkforty.v1.ExplainAttributionRequest
+ */
+export type ExplainAttributionRequest = Message<"linkforty.v1.ExplainAttributionRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the install, as the app was told it.
+   *
+   * @generated from field: string install_id = 2;
+   */
+  installId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ExplainAttributionRequest.
+ * Use `create(ExplainAttributionRequestSchema)` to create a new message.
+ */
+export const ExplainAttributionRequestSchema: GenMessage<ExplainAttributionRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 5);
+
+/**
+ * What is compared of two devices. What is not known is empty, 0 or unset.
+ *
+ * @generated from message linkforty.v1.ComparedDevice
+ */
+export type ComparedDevice = Message<"linkforty.v1.ComparedDevice"> & {
+  /**
+   * The network: an IPv4 /24 in 3 bytes or an IPv6 /48 in 6. Empty when the address says nothing about where somebody is, or too many share it.
+   *
+   * @generated from field: bytes network = 1;
+   */
+  network: Uint8Array;
+
+  /**
+   * A number that is the same for the same address of that network, of IPv6 for its first 64 bits. It says nothing of the address.
+   *
+   * @generated from field: optional int32 address = 2;
+   */
+  address?: number | undefined;
+
+  /**
+   * The system.
+   *
+   * @generated from field: linkforty.v1.DeviceSystem system = 3;
+   */
+  system: DeviceSystem;
+
+  /**
+   * The first number of its version.
+   *
+   * @generated from field: optional int32 system_version = 4;
+   */
+  systemVersion?: number | undefined;
+
+  /**
+   * What a browser says of itself, as `iphone|safari`; empty for an app.
+   *
+   * @generated from field: string browser = 5;
+   */
+  browser: string;
+
+  /**
+   * The IANA name of the time zone.
+   *
+   * @generated from field: string time_zone = 6;
+   */
+  timeZone: string;
+
+  /**
+   * The first two letters of the language.
+   *
+   * @generated from field: string language = 7;
+   */
+  language: string;
+
+  /**
+   * The width of the screen.
+   *
+   * @generated from field: int32 screen_width = 8;
+   */
+  screenWidth: number;
+
+  /**
+   * The height of the screen.
+   *
+   * @generated from field: int32 screen_height = 9;
+   */
+  screenHeight: number;
+};
+
+/**
+ * Describes the message linkforty.v1.ComparedDevice.
+ * Use `create(ComparedDeviceSchema)` to create a new message.
+ */
+export const ComparedDeviceSchema: GenMessage<ComparedDevice> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 6);
+
+/**
+ * One term of a score.
+ *
+ * @generated from message linkforty.v1.ScoreTerm
+ */
+export type ScoreTerm = Message<"linkforty.v1.ScoreTerm"> & {
+  /**
+   * What was compared: `ip`, `user_agent`, `platform`, `platform_version`, `timezone`, `language` or `screen`.
+   *
+   * @generated from field: string factor = 1;
+   */
+  factor: string;
+
+  /**
+   * What it gave.
+   *
+   * @generated from field: int32 points = 2;
+   */
+  points: number;
+
+  /**
+   * What it could have given.
+   *
+   * @generated from field: int32 most = 3;
+   */
+  most: number;
+};
+
+/**
+ * Describes the message linkforty.v1.ScoreTerm.
+ * Use `create(ScoreTermSchema)` to create a new message.
+ */
+export const ScoreTermSchema: GenMessage<ScoreTerm> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 7);
+
+/**
+ * A click that an install could have been credited to.
+ *
+ * @generated from message linkforty.v1.AttributionCandidate
+ */
+export type AttributionCandidate = Message<"linkforty.v1.AttributionCandidate"> & {
+  /**
+   * UUID of the click.
+   *
+   * @generated from field: string click_id = 1;
+   */
+  clickId: string;
+
+  /**
+   * UUID of its link.
+   *
+   * @generated from field: string link_id = 2;
+   */
+  linkId: string;
+
+  /**
+   * When it was.
+   *
+   * @generated from field: google.protobuf.Timestamp click_time = 3;
+   */
+  clickTime?: Timestamp | undefined;
+
+  /**
+   * The strongest evidence for it.
+   *
+   * @generated from field: linkforty.sdk.v1.MatchMethod method = 4;
+   */
+  method: MatchMethod;
+
+  /**
+   * Whether it won.
+   *
+   * @generated from field: bool won = 5;
+   */
+  won: boolean;
+
+  /**
+   * Why not.
+   *
+   * @generated from field: linkforty.v1.LossReason loss = 6;
+   */
+  loss: LossReason;
+
+  /**
+   * How long after it an install counted for its link.
+   *
+   * @generated from field: google.protobuf.Duration window = 7;
+   */
+  window?: Duration | undefined;
+
+  /**
+   * Until when an install counted for it: the shorter one of `window` and, for a probabilistic match, that of the rules.
+   *
+   * @generated from field: google.protobuf.Timestamp window_end = 8;
+   */
+  windowEnd?: Timestamp | undefined;
+
+  /**
+   * What click and install have in common, whatever the evidence.
+   *
+   * @generated from field: repeated linkforty.v1.ScoreTerm terms = 9;
+   */
+  terms: ScoreTerm[];
+
+  /**
+   * The sum of the terms; 0 when the systems are known and differ.
+   *
+   * @generated from field: int32 score = 10;
+   */
+  score: number;
+
+  /**
+   * Whether both are of the same address.
+   *
+   * @generated from field: bool same_address = 11;
+   */
+  sameAddress: boolean;
+
+  /**
+   * A number that is the same for clicks of the same visitor.
+   *
+   * @generated from field: int64 visitor = 12;
+   */
+  visitor: bigint;
+
+  /**
+   * Whether a person made it.
+   *
+   * @generated from field: bool human = 13;
+   */
+  human: boolean;
+
+  /**
+   * Whether another install had it.
+   *
+   * @generated from field: bool claimed = 14;
+   */
+  claimed: boolean;
+
+  /**
+   * Whether its link leads to another app.
+   *
+   * @generated from field: bool other_app = 15;
+   */
+  otherApp: boolean;
+
+  /**
+   * The device, as the click left it.
+   *
+   * @generated from field: linkforty.v1.ComparedDevice device = 16;
+   */
+  device?: ComparedDevice | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.AttributionCandidate.
+ * Use `create(AttributionCandidateSchema)` to create a new message.
+ */
+export const AttributionCandidateSchema: GenMessage<AttributionCandidate> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 8);
+
+/**
+ * What decided beside the facts.
+ *
+ * @generated from message linkforty.v1.AttributionRules
+ */
+export type AttributionRules = Message<"linkforty.v1.AttributionRules"> & {
+  /**
+   * Goes up when another release decides otherwise from the same facts.
+   *
+   * @generated from field: int32 version = 1;
+   */
+  version: number;
+
+  /**
+   * Whether probabilistic matching was on for the app and the platform.
+   *
+   * @generated from field: bool probabilistic = 2;
+   */
+  probabilistic: boolean;
+
+  /**
+   * The score that it needed.
+   *
+   * @generated from field: int32 probabilistic_threshold = 3;
+   */
+  probabilisticThreshold: number;
+
+  /**
+   * How long after a click it was possible at the most.
+   *
+   * @generated from field: google.protobuf.Duration probabilistic_window = 4;
+   */
+  probabilisticWindow?: Duration | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.AttributionRules.
+ * Use `create(AttributionRulesSchema)` to create a new message.
+ */
+export const AttributionRulesSchema: GenMessage<AttributionRules> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 9);
+
+/**
+ * Response of ExplainAttribution.
+ *
+ * @generated from message linkforty.v1.ExplainAttributionResponse
+ */
+export type ExplainAttributionResponse = Message<"linkforty.v1.ExplainAttributionResponse"> & {
+  /**
+   * The install.
+   *
+   * @generated from field: linkforty.v1.Install install = 1;
+   */
+  install?: Install | undefined;
+
+  /**
+   * The device, as the app reported it. Unset while the install is pending, and once it is forgotten.
+   *
+   * @generated from field: linkforty.v1.ComparedDevice device = 2;
+   */
+  device?: ComparedDevice | undefined;
+
+  /**
+   * The rules. Unset like `device`.
+   *
+   * @generated from field: linkforty.v1.AttributionRules rules = 3;
+   */
+  rules?: AttributionRules | undefined;
+
+  /**
+   * Every click that was looked at, newest first; at most those of 1,000 in the install's network.
+   *
+   * @generated from field: repeated linkforty.v1.AttributionCandidate candidates = 4;
+   */
+  candidates: AttributionCandidate[];
+
+  /**
+   * Whether there were more clicks of the network than are looked at: so many people are behind it that nobody can be told from another. None
+   * of them is a candidate then.
+   *
+   * @generated from field: bool crowded = 5;
+   */
+  crowded: boolean;
+
+  /**
+   * Whether deciding it again gave what is stored. False only when `rules.version` is not the one of this release, or when the install is pending or
+   * forgotten.
+   *
+   * @generated from field: bool agrees = 6;
+   */
+  agrees: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.ExplainAttributionResponse.
+ * Use `create(ExplainAttributionResponseSchema)` to create a new message.
+ */
+export const ExplainAttributionResponseSchema: GenMessage<ExplainAttributionResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 10);
 
 /**
  * An amount of money, exact.
@@ -47,7 +751,7 @@ export type Money = Message<"linkforty.v1.Money"> & {
  * Use `create(MoneySchema)` to create a new message.
  */
 export const MoneySchema: GenMessage<Money> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 0);
+  messageDesc(file_linkforty_v1_attribution_service, 11);
 
 /**
  * Something that happened in an app.
@@ -202,7 +906,7 @@ export type AppEvent = Message<"linkforty.v1.AppEvent"> & {
  * Use `create(AppEventSchema)` to create a new message.
  */
 export const AppEventSchema: GenMessage<AppEvent> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 1);
+  messageDesc(file_linkforty_v1_attribution_service, 12);
 
 /**
  * Request of ListEvents.
@@ -280,7 +984,7 @@ export type ListEventsRequest = Message<"linkforty.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 2);
+  messageDesc(file_linkforty_v1_attribution_service, 13);
 
 /**
  * Response of ListEvents.
@@ -308,7 +1012,7 @@ export type ListEventsResponse = Message<"linkforty.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 3);
+  messageDesc(file_linkforty_v1_attribution_service, 14);
 
 /**
  * Request of GetScreenFlow.
@@ -357,7 +1061,7 @@ export type GetScreenFlowRequest = Message<"linkforty.v1.GetScreenFlowRequest"> 
  * Use `create(GetScreenFlowRequestSchema)` to create a new message.
  */
 export const GetScreenFlowRequestSchema: GenMessage<GetScreenFlowRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 4);
+  messageDesc(file_linkforty_v1_attribution_service, 15);
 
 /**
  * One screen.
@@ -406,7 +1110,7 @@ export type Screen = Message<"linkforty.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 5);
+  messageDesc(file_linkforty_v1_attribution_service, 16);
 
 /**
  * A way from one screen to the next.
@@ -441,7 +1145,7 @@ export type ScreenTransition = Message<"linkforty.v1.ScreenTransition"> & {
  * Use `create(ScreenTransitionSchema)` to create a new message.
  */
 export const ScreenTransitionSchema: GenMessage<ScreenTransition> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 6);
+  messageDesc(file_linkforty_v1_attribution_service, 17);
 
 /**
  * Response of GetScreenFlow.
@@ -504,7 +1208,207 @@ export type GetScreenFlowResponse = Message<"linkforty.v1.GetScreenFlowResponse"
  * Use `create(GetScreenFlowResponseSchema)` to create a new message.
  */
 export const GetScreenFlowResponseSchema: GenMessage<GetScreenFlowResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 7);
+  messageDesc(file_linkforty_v1_attribution_service, 18);
+
+/**
+ * Something odd about an install that is credited to a click. It is shown, and nothing follows from it: none of these proves anything.
+ *
+ * @generated from enum linkforty.v1.InstallFlag
+ */
+export enum InstallFlag {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: INSTALL_FLAG_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By the store's own clock the click came after the download had begun: something else on the device made the click.
+   *
+   * @generated from enum value: INSTALL_FLAG_CLICK_INJECTION = 1;
+   */
+  CLICK_INJECTION = 1,
+
+  /**
+   * The app was opened less than ten seconds after the click.
+   *
+   * @generated from enum value: INSTALL_FLAG_SHORT_TIME = 2;
+   */
+  SHORT_TIME = 2,
+
+  /**
+   * The store's click and ours are more than five minutes apart.
+   *
+   * @generated from enum value: INSTALL_FLAG_HARVESTED_CLICK = 3;
+   */
+  HARVESTED_CLICK = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.InstallFlag.
+ */
+export const InstallFlagSchema: GenEnum<InstallFlag> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_attribution_service, 0);
+
+/**
+ * The system of a device.
+ *
+ * @generated from enum linkforty.v1.DeviceSystem
+ */
+export enum DeviceSystem {
+  /**
+   * Not known.
+   *
+   * @generated from enum value: DEVICE_SYSTEM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * iOS and iPadOS.
+   *
+   * @generated from enum value: DEVICE_SYSTEM_IOS = 1;
+   */
+  IOS = 1,
+
+  /**
+   * Android.
+   *
+   * @generated from enum value: DEVICE_SYSTEM_ANDROID = 2;
+   */
+  ANDROID = 2,
+
+  /**
+   * Another one.
+   *
+   * @generated from enum value: DEVICE_SYSTEM_OTHER = 3;
+   */
+  OTHER = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.DeviceSystem.
+ */
+export const DeviceSystemSchema: GenEnum<DeviceSystem> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_attribution_service, 1);
+
+/**
+ * The one reason why a click lost, in the order they are looked at.
+ *
+ * @generated from enum linkforty.v1.LossReason
+ */
+export enum LossReason {
+  /**
+   * It won.
+   *
+   * @generated from enum value: LOSS_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A program made the click.
+   *
+   * @generated from enum value: LOSS_REASON_NOT_HUMAN = 1;
+   */
+  NOT_HUMAN = 1,
+
+  /**
+   * The click came after the install.
+   *
+   * @generated from enum value: LOSS_REASON_AFTER_INSTALL = 2;
+   */
+  AFTER_INSTALL = 2,
+
+  /**
+   * The link leads to another app.
+   *
+   * @generated from enum value: LOSS_REASON_OTHER_APP = 3;
+   */
+  OTHER_APP = 3,
+
+  /**
+   * Another install has the click.
+   *
+   * @generated from enum value: LOSS_REASON_CLAIMED = 4;
+   */
+  CLAIMED = 4,
+
+  /**
+   * The install came when the window of the click was over.
+   *
+   * @generated from enum value: LOSS_REASON_WINDOW_PASSED = 5;
+   */
+  WINDOW_PASSED = 5,
+
+  /**
+   * Probabilistic matching is switched off.
+   *
+   * @generated from enum value: LOSS_REASON_PROBABILISTIC_OFF = 6;
+   */
+  PROBABILISTIC_OFF = 6,
+
+  /**
+   * The systems are known and differ.
+   *
+   * @generated from enum value: LOSS_REASON_OTHER_SYSTEM = 7;
+   */
+  OTHER_SYSTEM = 7,
+
+  /**
+   * The score is below the threshold.
+   *
+   * @generated from enum value: LOSS_REASON_BELOW_THRESHOLD = 8;
+   */
+  BELOW_THRESHOLD = 8,
+
+  /**
+   * It is alike, but not known to be of the same address.
+   *
+   * @generated from enum value: LOSS_REASON_OTHER_ADDRESS = 9;
+   */
+  OTHER_ADDRESS = 9,
+
+  /**
+   * It is alike, but clicks of too many visitors have the address.
+   *
+   * @generated from enum value: LOSS_REASON_CROWDED = 10;
+   */
+  CROWDED = 10,
+
+  /**
+   * There is a click with stronger evidence.
+   *
+   * @generated from enum value: LOSS_REASON_WEAKER_EVIDENCE = 11;
+   */
+  WEAKER_EVIDENCE = 11,
+
+  /**
+   * There is one with a higher score.
+   *
+   * @generated from enum value: LOSS_REASON_LOWER_SCORE = 12;
+   */
+  LOWER_SCORE = 12,
+
+  /**
+   * Another visitor's click fits as well, so neither gets the install.
+   *
+   * @generated from enum value: LOSS_REASON_AMBIGUOUS = 13;
+   */
+  AMBIGUOUS = 13,
+
+  /**
+   * There is a later one.
+   *
+   * @generated from enum value: LOSS_REASON_EARLIER = 14;
+   */
+  EARLIER = 14,
+}
+
+/**
+ * Describes the enum linkforty.v1.LossReason.
+ */
+export const LossReasonSchema: GenEnum<LossReason> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_attribution_service, 2);
 
 /**
  * Why an event is credited to a link, or to none. Decided when it is read, so that another `event_attribution_window` of a link holds for
@@ -553,14 +1457,47 @@ export enum EventCredit {
  * Describes the enum linkforty.v1.EventCredit.
  */
 export const EventCreditSchema: GenEnum<EventCredit> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_attribution_service, 0);
+  enumDesc(file_linkforty_v1_attribution_service, 3);
 
 /**
- * Answers what users of apps did, and which links that is credited to.
+ * Answers which links brought the users of apps, why, and what they did.
  *
  * @generated from service linkforty.v1.AttributionService
  */
 export const AttributionService: GenService<{
+  /**
+   * Returns one page of the installs of a workspace, newest first by the clocks of the devices. Installs of developers' devices are left out unless
+   * asked for. NOT_FOUND for an app or a link that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.ListInstalls
+   */
+  listInstalls: {
+    methodKind: "unary";
+    input: typeof ListInstallsRequestSchema;
+    output: typeof ListInstallsResponseSchema;
+  },
+  /**
+   * Returns one install. NOT_FOUND for one that is unknown or not stored yet. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.GetInstall
+   */
+  getInstall: {
+    methodKind: "unary";
+    input: typeof GetInstallRequestSchema;
+    output: typeof GetInstallResponseSchema;
+  },
+  /**
+   * Says why an install is credited to its click, or to none: every click that it could have been credited to, what click and install have in common,
+   * and the one reason why each of the others lost. The decision is made again from what it was made from, and `agrees` says that it is the same.
+   * NOT_FOUND as GetInstall. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.ExplainAttribution
+   */
+  explainAttribution: {
+    methodKind: "unary";
+    input: typeof ExplainAttributionRequestSchema;
+    output: typeof ExplainAttributionResponseSchema;
+  },
   /**
    * Returns one page of the events of a workspace, newest first by the clocks of the devices, each with the link it is credited to. A page may
    * be shorter than asked for, and is at most 3 MiB. Events are there as soon as the drain has stored them, usually within a second. NOT_FOUND
