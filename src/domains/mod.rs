@@ -32,7 +32,7 @@ use std::collections::HashMap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::BoxFuture;
 use ring::digest;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult};
 
 use self::{changes::Changed, verify::State};
 pub use self::{
@@ -50,7 +50,7 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     idempotency::{self, Claim, Request},
-    ids::{DomainId, parse},
+    ids::{DomainId, WorkspaceId, parse},
     outbound::Outbound,
     page::{Cursor, Page, PageRequest},
     workspaces::Tenant,
@@ -335,6 +335,20 @@ pub async fn hosts(db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Vec<(St
 /// Returns the hosts of the workspace that answer: what leads there comes back.
 pub async fn answering(db: &impl ConnectionTrait, tenant: &Tenant) -> Result<Vec<String>> {
     Ok(hosts(db, tenant).await?.into_iter().filter(|(_, answers)| *answers).map(|(host, _)| host).collect())
+}
+
+/// Says whether links of the workspace can be on a host: it is the server's own, or one of the workspace's that answer.
+pub async fn is_host_of(
+    env: &Env,
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    host: &str,
+) -> std::result::Result<bool, DbErr> {
+    if host::is_ours(host, &env.config) {
+        return Ok(true);
+    }
+    let hosts = store::hosts(db, workspace).await?;
+    Ok(hosts.iter().any(|(known, answers)| *answers && known == host))
 }
 
 /// Returns the host of a namespace; `None` for the server's own.

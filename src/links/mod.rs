@@ -15,6 +15,7 @@
 //! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
 //! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
 //! | `by_app.rs` | links that apps make for their users |
+//! | `ephemeral.rs` | links whose parameters are erased once an app has got them |
 //! | `credit.rs` | what links say of the installs that are credited to them |
 //! | `qr.rs` | the codes that lead to links |
 //! | `snapshot.rs` | the hot links on disk, for a restart while no store answers |
@@ -36,6 +37,7 @@ mod condition;
 mod credit;
 mod described;
 mod dry_run;
+mod ephemeral;
 mod etag;
 mod export;
 mod extras;
@@ -83,6 +85,7 @@ pub use self::{
     credit::{Credited, credited},
     described::{Checks, Decide, Described, DescribedPlace, Detail},
     dry_run::{Question, Which, dry_run},
+    ephemeral::{Acknowledged, acknowledge},
     extras::{Extras, House, Targeting},
     fetch::Fetch,
     fields::{Content, Door, Field, LinkChange, MAX_PASSWORD, NOT_A_UUID, NewLink, Place, moment, timestamp},

@@ -9,7 +9,7 @@ use prost::Message as _;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
+    sea_query::{Condition, Expr, ExprTrait as _, OnConflict, Query},
 };
 
 use super::{Decide, Door, LinkChange, Run, Shown, fields::Field, store, unknown, update, weight, wire};
@@ -22,7 +22,7 @@ use crate::{
     env::Env,
     error::{Error, Result},
     idempotency::Request,
-    ids::LinkId,
+    ids::{LinkId, WorkspaceId},
     page::{Cursor, Page, PageRequest},
     pb::v1,
     workspaces::Tenant,
@@ -72,6 +72,31 @@ pub(super) async fn record(
         Entity::delete_many()
             .filter(Column::LinkId.is_in(changed.iter().map(|(_, after)| after.id)))
             .filter(Expr::col((Entity, Column::Version)).lte(Expr::SubQuery(None, Box::new(newest.into()))))
+            .exec(tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Erases the deep-link parameters from every revision of a link.
+pub(super) async fn erase_parameters(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    link: LinkId,
+) -> Result<(), DbErr> {
+    let of_link = || {
+        Condition::all().add(Column::WorkspaceId.eq(workspace)).add(Column::LinkId.eq(link))
+    };
+    for revision in Entity::find().filter(of_link()).all(tx).await? {
+        let mut content = link_of(&revision);
+        if content.deep_link_parameters.is_empty() {
+            continue;
+        }
+        content.deep_link_parameters.clear();
+        Entity::update_many()
+            .col_expr(Column::Content, Expr::value(content.encode_to_vec()))
+            .filter(of_link())
+            .filter(Column::Version.eq(revision.version))
             .exec(tx)
             .await?;
     }

@@ -251,6 +251,22 @@ pub async fn reuse_keys(
     Ok(found.into_iter().collect())
 }
 
+/// Forgets what a link would be found by when one with the same content is asked for.
+pub async fn forget_reuse_key(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    link: LinkId,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::ReuseKey, Expr::value(None::<Vec<u8>>))
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Id.eq(link))
+        .filter(Column::ReuseKey.is_not_null())
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
 /// Returns the link with the external id of a draft, or without one with its reuse key.
 pub async fn find_same(
     db: &impl ConnectionTrait,

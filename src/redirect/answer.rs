@@ -12,9 +12,9 @@ use super::{
     http::{Call, NO_STORE, Redirects, languages, name_click},
     pages::{self, Look, Page, PasswordState},
     scheme,
-    visitor::Platform,
+    visitor::{Password, Platform},
 };
-use crate::{domains::Site, ids::ClickId, links::Unit, pb::v1};
+use crate::{clicks::query::TOKEN, domains::Site, ids::ClickId, links::Unit, pb::v1};
 
 /// What crawlers are told where nobody says anything else.
 const ALLOW_ALL: &str = "User-agent: *\nDisallow:\n";
@@ -36,6 +36,20 @@ impl Redirects {
                 let Ok(click) = self.record(call, Step::Scheme, unit) else { return away() };
                 self.count(if click.is_some() { Ending::OpenedApp } else { Ending::Unrecorded });
                 recorded(open_app(call, &look, (store, web), click), click)
+            }
+            Outcome::Pasteboard { store, step } => {
+                let Ok(click) = self.record(call, step, unit) else { return away() };
+                self.count(if click.is_some() { Ending::Pasteboard } else { Ending::Unrecorded });
+                let store = call.decorated(store, click);
+                let Some(token) = call.token(click) else {
+                    // Nothing to carry: as without the page. After the form with the password browsers must not send it again.
+                    let by_form = call.visit.password == Password::Given;
+                    let status = if by_form { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
+                    return onward(&store, status)
+                        .unwrap_or_else(|| pages::no_destination(&look).into());
+                };
+                let text = format!("{}?{TOKEN}={token}", self.short_url(call.site, call.code));
+                recorded(pages::pasteboard(&look, pages::Pasteboard { store: &store, text: &text }), click)
             }
             Outcome::Launchpad(ways) => {
                 let Ok(click) = self.record(call, Step::Launchpad, unit) else { return away() };
@@ -67,7 +81,7 @@ impl Redirects {
                 self.count(Ending::Closed);
                 match closed {
                     Closed::Expired | Closed::Exhausted => {
-                        let elsewhere = call.site.domain().and_then(|domain| onward(&domain.expired_url));
+                        let elsewhere = call.site.domain().and_then(|domain| onward(&domain.expired_url, StatusCode::FOUND));
                         elsewhere.unwrap_or_else(|| pages::expired(&look).into())
                     }
                     Closed::Inactive | Closed::NotStarted | Closed::NotTargeted => {
@@ -95,7 +109,7 @@ impl Redirects {
 
     /// Answers for a link that is not there, as the domain wants it.
     pub(super) fn not_there(&self, site: &Site, languages: &str) -> Response<Full<Bytes>> {
-        let elsewhere = site.domain().and_then(|domain| onward(&domain.not_found_url));
+        let elsewhere = site.domain().and_then(|domain| onward(&domain.not_found_url, StatusCode::FOUND));
         elsewhere.unwrap_or_else(|| self.not_found(languages))
     }
 
@@ -115,7 +129,7 @@ impl Redirects {
         match site {
             Site::Own => None,
             Site::Of(domain) => {
-                Some(onward(&domain.root_url).unwrap_or_else(|| self.not_there(site, languages(request))))
+                Some(onward(&domain.root_url, StatusCode::FOUND).unwrap_or_else(|| self.not_there(site, languages(request))))
             }
             Site::Unknown => Some(self.misdirected(request)),
             Site::Away => Some(self.unavailable(languages(request))),
@@ -148,11 +162,11 @@ impl Redirects {
     }
 }
 
-/// Sends a visitor to a URL of a domain, unless it is empty.
-fn onward(url: &str) -> Option<Response<Full<Bytes>>> {
+/// Sends a visitor to a URL, unless it is empty.
+fn onward(url: &str, status: StatusCode) -> Option<Response<Full<Bytes>>> {
     let location = HeaderValue::from_str(url).ok().filter(|_| !url.is_empty())?;
     let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::FOUND;
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
     headers.insert(header::CACHE_CONTROL, NO_STORE);

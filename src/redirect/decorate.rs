@@ -19,8 +19,9 @@ use crate::{
 /// How long a URL may become by what visitors bring; proxies refuse longer ones.
 const MAX_BYTES: usize = 8192;
 /// The pages of these hosts read their query themselves, `id` above all, so nothing is set there.
-const STORES: [&str; 3] = [PLAY, "apps.apple.com", "itunes.apple.com"];
 const PLAY: &str = "play.google.com";
+/// The pages of the App Store, in either of its names.
+const APP_STORE: [&str; 2] = ["apps.apple.com", "itunes.apple.com"];
 /// As the parser writes the URL of such a page.
 const PLAY_PAGE: &str = "https://play.google.com/";
 
@@ -81,7 +82,7 @@ pub fn decorate<'a>(url: &'a str, additions: Additions<'_>) -> Cow<'a, str> {
     let (base, own) = rest.split_once('?').unwrap_or((rest, ""));
     let mut id = [0; 36];
     let id = click.map(|mark| &*mark.click.0.as_hyphenated().encode_lower(&mut id));
-    if STORES.iter().any(|store| host.eq_ignore_ascii_case(store)) {
+    if host.eq_ignore_ascii_case(PLAY) || is_app_store(url) {
         return Cow::Borrowed(url);
     }
     let set: Vec<(&str, &str)> = parameters
@@ -183,6 +184,11 @@ impl Query {
         self.text.push_str(fragment);
         self.text
     }
+}
+
+/// Says whether a URL is a page of the App Store.
+pub fn is_app_store(url: &str) -> bool {
+    host(url).is_some_and(|host| APP_STORE.iter().any(|store| host.eq_ignore_ascii_case(store)))
 }
 
 /// Returns the host of an http or https URL, with its port if it names one.

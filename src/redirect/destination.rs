@@ -7,6 +7,7 @@ use crate::{
 };
 
 use super::{
+    decorate::is_app_store,
     facts::Facts,
     rules,
     visitor::{Password, Platform, Visit},
@@ -28,6 +29,13 @@ pub enum Outcome<'a> {
         store: Option<&'a str>,
         /// Where to go without it.
         web: Option<&'a str>,
+    },
+    /// A page offers to put the click on the pasteboard, for the app to find, and goes on to its page in the store.
+    Pasteboard {
+        /// The page in the store.
+        store: &'a str,
+        /// The step of the chain that named it.
+        step: Step,
     },
     /// A page shows the ways into the app.
     Launchpad(Launchpad<'a>),
@@ -61,7 +69,8 @@ pub struct Launchpad<'a> {
     pub opens_app: bool,
 }
 
-/// A line of the decision that was looked at. The last one decided; of a warning, it and the last one.
+/// A line of the decision that was looked at. The last one decided; of a warning, it and the last one; of the pasteboard, it and
+/// the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     /// The workspace is suspended.
@@ -90,6 +99,8 @@ pub enum Line {
     Launchpad,
     /// There is this address.
     Address(Step),
+    /// The address is a page of the App Store, and the click goes along on the pasteboard. Told only where it does.
+    Pasteboard,
     /// The launchpad is all there is.
     LastLaunchpad,
     /// There is nothing.
@@ -104,7 +115,10 @@ impl Outcome<'_> {
 
     /// Says whether the visitor is sent on, at once or by a page that leads on: what counts against the limit of a link.
     pub fn leads_on(&self) -> bool {
-        matches!(self, Self::Go { .. } | Self::OpenApp { .. } | Self::Launchpad(_))
+        matches!(
+            self,
+            Self::Go { .. } | Self::OpenApp { .. } | Self::Pasteboard { .. } | Self::Launchpad(_)
+        )
     }
 }
 
@@ -223,6 +237,9 @@ pub enum Closed {
 /// 11. The workspace's fallbacks, store and web in the order of line 8.
 /// 12. Elsewhere than on iOS and Android: the launchpad, unless it is off.
 /// 13. Nowhere.
+///
+/// Where that is a page of the App Store, whatever line named it, a browser on iOS that is no other app's shows the page of the
+/// pasteboard first, if the workspace wants it. From a warning visitors go to the store: there is no click to carry.
 pub fn choose<'a>(link: &'a Target, visit: &Visit<'_>, now: Moment) -> Outcome<'a> {
     choose_telling(link, visit, now, &mut |_| {})
 }
@@ -264,7 +281,8 @@ pub fn choose_telling<'a>(
     tell(Line::Password);
     let Some(extras) = extras else {
         [Line::Warning, Line::Preview].into_iter().for_each(&mut *tell);
-        return onward(link, visit, now, tell);
+        let outcome = onward(link, visit, now, tell);
+        return by_pasteboard(link, visit, outcome, tell);
     };
     let locked = extras.has_password && visit.password == Password::Unknown;
     let warned = since(extras.warn_time);
@@ -283,7 +301,31 @@ pub fn choose_telling<'a>(
     if (extras.og.is_some() || extras.targeting.is_some()) && visit.visitor.scraper {
         return Outcome::Preview(Card::Own);
     }
-    onward(link, visit, now, tell)
+    let outcome = onward(link, visit, now, tell);
+    by_pasteboard(link, visit, outcome, tell)
+}
+
+/// Puts the page of the pasteboard before the App Store, where the workspace wants it.
+fn by_pasteboard<'a>(
+    link: &Target,
+    visit: &Visit<'_>,
+    outcome: Outcome<'a>,
+    tell: &mut impl FnMut(Line),
+) -> Outcome<'a> {
+    let visitor = visit.visitor;
+    match (outcome, link.house.as_deref()) {
+        (Outcome::Go { url: store, step }, Some(house))
+            if house.settings.pasteboard_page
+                && visitor.platform == Platform::Ios
+                && !visitor.in_app_browser
+                && !visitor.scraper
+                && is_app_store(store) =>
+        {
+            tell(Line::Pasteboard);
+            Outcome::Pasteboard { store, step }
+        }
+        _ => outcome,
+    }
 }
 
 /// Chooses where a visitor goes whom nothing stands in the way of.

@@ -154,6 +154,13 @@ fn told(call: &Call<'_>, outcome: Outcome<'_>, by_form: bool) -> v1::Resolution 
             });
             (ResolutionOutcome::OpenApp, 200)
         }
+        Outcome::Pasteboard { store, step } => {
+            told.rule = step.rule().map(i32::from);
+            store.clone_into(&mut told.url);
+            let ios_store_url = call.decorated(store, Some(NO_CLICK)).into_owned();
+            told.page_links = Some(v1::PageLinks { ios_store_url, ..v1::PageLinks::default() });
+            (ResolutionOutcome::Pasteboard, 200)
+        }
         Outcome::Launchpad(ways) => {
             let urls = LaunchpadUrls::of(call, ways, Some(NO_CLICK));
             told.page_links = Some(v1::PageLinks {
@@ -241,10 +248,12 @@ fn verdict<'a>(
 /// Writes what was found at each line, and returns the step that decided.
 fn steps(lines: &[Line], outcome: Outcome<'_>) -> (Vec<v1::StepVerdict>, ResolutionStep) {
     let warned = matches!(outcome, Outcome::Warn { .. });
+    let pasted = matches!(outcome, Outcome::Pasteboard { .. });
     // A program that draws previews is looked for a second time where the link has no address for it.
     let last = lines.len().saturating_sub(1);
     let steps = lines.iter().enumerate().map(|(place, line)| {
-        let decided = place == last || (warned && *line == Line::Warning);
+        let decided =
+            place == last || (warned && *line == Line::Warning) || (pasted && place + 1 == last);
         let (step, passed, fired) = words(*line);
         let explanation = if decided { fired } else { passed }.to_owned();
         v1::StepVerdict { step: step.into(), decided, explanation }
@@ -287,6 +296,11 @@ fn words(line: Line) -> (ResolutionStep, &'static str, &'static str) {
             (S::Nowhere, "nothing is left", "neither the link nor the workspace has anything for this device")
         }
         Line::Address(step) => address(step),
+        Line::Pasteboard => (
+            S::Pasteboard,
+            "no page puts the click on the pasteboard",
+            "a page offers to put the click on the pasteboard before the App Store",
+        ),
     }
 }
 

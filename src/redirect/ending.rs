@@ -5,8 +5,8 @@ use metrics::{Counter, counter};
 /// How a visit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Sent on, and the click is in the spool: with [`Ending::OpenedApp`], [`Ending::Launchpad`] and [`Ending::Previewed`]
-    /// in the end as many as the clicks of all classes together.
+    /// Sent on, and the click is in the spool: with [`Ending::OpenedApp`], [`Ending::Launchpad`], [`Ending::Pasteboard`] and
+    /// [`Ending::Previewed`] in the end as many as the clicks of all classes together.
     Redirected,
     /// Sent on or shown a page instead, but the spool could not take the click.
     Unrecorded,
@@ -52,9 +52,11 @@ pub enum Ending {
     Drawn,
     /// Somebody wanted a QR code that no reader could make out.
     Undrawable,
+    /// The page that offers to put the click on the pasteboard; the click is in the spool.
+    Pasteboard,
 }
 
-const ALL: [(Ending, &str); 23] = [
+const ALL: [(Ending, &str); 24] = [
     (Ending::Redirected, "redirected"),
     (Ending::Unrecorded, "unrecorded"),
     (Ending::Refused, "refused"),
@@ -78,6 +80,7 @@ const ALL: [(Ending, &str); 23] = [
     (Ending::Misdirected, "misdirected"),
     (Ending::Drawn, "drawn"),
     (Ending::Undrawable, "undrawable"),
+    (Ending::Pasteboard, "pasteboard"),
 ];
 
 /// The counters, made beforehand: counting must cost nothing.

@@ -392,6 +392,11 @@ impl Call<'_> {
         let click = click.map(|click| Mark { click, link, workspace, tokens: self.tokens });
         decorate(url, Additions { link: self.target.decoration.as_deref(), click, query })
     }
+
+    /// Returns the token of the click; `None`: it was not recorded.
+    pub fn token(&self, click: Option<ClickId>) -> Option<String> {
+        Some(self.tokens?.mint(self.target.workspace_id, self.target.id, click?))
+    }
 }
 
 /// Says in the headers under which id a visit was recorded.

@@ -58,7 +58,11 @@ impl Redirects {
         let call = Call { target: &target, site, code, visit: &visit, class, now, tokens };
         match choose(&target, &visit, now) {
             Outcome::Password => {}
-            Outcome::Go { .. } | Outcome::OpenApp { .. } | Outcome::Launchpad(_) | Outcome::Preview(_) => {
+            Outcome::Go { .. }
+            | Outcome::OpenApp { .. }
+            | Outcome::Pasteboard { .. }
+            | Outcome::Launchpad(_)
+            | Outcome::Preview(_) => {
                 // The password was taken away meanwhile.
                 return self.again(code);
             }

@@ -29,10 +29,12 @@ enum Field {
     PublicPreview,
     ProbabilisticMatching,
     ReportingCurrency,
+    PasteboardPage,
+    EphemeralDeepLinks,
 }
 
 /// Fields and their paths.
-const FIELDS: [(Field, &str); 9] = [
+const FIELDS: [(Field, &str); 11] = [
     (Field::Name, "name"),
     (Field::IosStoreUrl, "settings.ios_store_url"),
     (Field::AndroidStoreUrl, "settings.android_store_url"),
@@ -42,6 +44,8 @@ const FIELDS: [(Field, &str); 9] = [
     (Field::PublicPreview, "settings.public_preview"),
     (Field::ProbabilisticMatching, "settings.probabilistic_matching"),
     (Field::ReportingCurrency, "settings.reporting_currency"),
+    (Field::PasteboardPage, "settings.pasteboard_page"),
+    (Field::EphemeralDeepLinks, "settings.ephemeral_deep_links"),
 ];
 const OUTPUT_ONLY: [&str; 5] = ["id", "role", "create_time", "update_time", "suspend_time"];
 
@@ -85,6 +89,8 @@ pub fn read(
         public_preview: given.public_preview,
         probabilistic_matching: given.probabilistic_matching,
         reporting_currency: String::new(),
+        pasteboard_page: given.pasteboard_page,
+        ephemeral_deep_links: given.ephemeral_deep_links,
     };
     if let Some(launchpad) = given.launchpad.filter(|_| has(Field::Launchpad)) {
         let icon = url("launchpad.app_icon_url", &launchpad.app_icon_url, true);
@@ -175,6 +181,8 @@ impl Change {
                 Field::ReportingCurrency => {
                     settings.reporting_currency.clone_from(&given.reporting_currency);
                 }
+                Field::PasteboardPage => settings.pasteboard_page = given.pasteboard_page,
+                Field::EphemeralDeepLinks => settings.ephemeral_deep_links = given.ephemeral_deep_links,
             }
         }
         workspace.settings = (settings != v1::WorkspaceSettings::default()).then(|| settings.encode_to_vec());

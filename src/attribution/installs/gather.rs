@@ -14,6 +14,7 @@ use crate::{
     },
     clicks::{Named, class::Class, named},
     clock::from_micros,
+    domains::is_host_of,
     env::Env,
     ids::{ClickId, LinkId, WorkspaceId, time_of},
     links::{Credited, credited},
@@ -63,6 +64,9 @@ pub async fn gather(
     };
     for (class, named) in carried(env, workspace, report) {
         note(class, named);
+    }
+    if let Some(named) = pasted(env, db, workspace, report).await? {
+        note(Evidence::Pasteboard, named);
     }
     let span = (installed - LONGEST, installed);
     let identities: Vec<Vec<u8>> = report.identities.iter().map(|key| key.to_vec()).collect();
@@ -119,19 +123,33 @@ pub async fn gather(
     Ok(Gathered { candidates, crowded, told })
 }
 
-/// Returns the clicks that an install carries.
+/// Returns the clicks that an install carries, but for the pasteboard.
 fn carried(env: &Env, workspace: WorkspaceId, report: &InstallRecord) -> Vec<(Evidence, Named)> {
     let tokens = super::tokens(env);
     let found = [
         (Evidence::StoreReferrer, tokens.named_in(workspace, &report.store_referrer)),
-        (
-            Evidence::Pasteboard,
-            tokens.named_by(workspace, &report.pasteboard).filter(|named| is_fresh(named, report)),
-        ),
         (Evidence::AppClip, named(&report.app_clip_click_id)),
         (Evidence::LinkOpen, tokens.named_by(workspace, &report.opened_url)),
     ];
     found.into_iter().filter_map(|(class, named)| Some((class, named?))).collect()
+}
+
+/// Returns the click that stood on the pasteboard: a bare token, or in a URL that our page can have put there.
+async fn pasted(
+    env: &Env,
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    report: &InstallRecord,
+) -> Result<Option<Named>, DbErr> {
+    let text = report.pasteboard.trim();
+    let named = super::tokens(env).named_by(workspace, text).filter(|named| is_fresh(named, report));
+    if named.is_none() || !text.contains('?') {
+        return Ok(named);
+    }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(host) = url.as_ref().and_then(Url::host_str) else { return Ok(None) };
+    let ours = is_host_of(env, db, workspace, host).await?;
+    Ok(named.filter(|_| ours))
 }
 
 /// Says whether what stood on the pasteboard is young enough: it may have stood there before.

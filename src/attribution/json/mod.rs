@@ -12,6 +12,7 @@
 //! | `POST /api/sdk/v1/event` | an install id |
 //! | `GET /api/sdk/v1/resolve/{code}`, `.../{slug}/{code}` | nothing |
 //! | `POST /api/sdk/v1/links`, `POST /api/links` | an app token, or an API key with `links.write` |
+//! | `POST /api/sdk/v1/acknowledge/{code}` | an app token, or an API key with `links.write`, of the link's workspace |
 //! | `GET /api/sdk/v1/health` | nothing |
 //!
 //! Guarantees: a body is answered with JSON, whatever becomes of it; 5xx is answered only where the same may succeed later.
@@ -47,10 +48,11 @@ use super::{
 };
 use crate::{
     clicks::query::hints,
+    domains::Site,
     env::Env,
     error::{Error, Kind, Reason, Result},
     ids::InstallId,
-    links::moment,
+    links::{Acknowledged, acknowledge as acknowledge_link, moment},
     pb::{
         internal::v1::InstallRecord,
         sdk::v1::{Device, EventStatus, Platform},
@@ -76,6 +78,7 @@ pub fn router(sdk: Sdk) -> Router {
         .route("/api/sdk/v1/resolve/{slug}/{code}", get(resolve_long))
         .route("/api/sdk/v1/links", post(create_link))
         .route("/api/links", post(create_link))
+        .route("/api/sdk/v1/acknowledge/{code}", post(acknowledge))
         .route("/api/sdk/v1/health", get(health))
         .with_state(sdk)
 }
@@ -315,6 +318,25 @@ async fn create_link(State(sdk): State<Sdk>, request: Request) -> Response {
             "id": link.id,
             "deduplicated": deduplicated,
         }))
+    })
+    .await
+}
+
+/// An app says that it got what a link hands over. Where the workspace wants that, it is erased.
+async fn acknowledge(State(sdk): State<Sdk>, Path(code): Path<String>, request: Request) -> Response {
+    answered(async {
+        let (parts, _) = request.into_parts();
+        let who = who(&sdk.env, &parts.headers, "").await?;
+        let (_, tenant) = enter_to_create(&sdk.env, who).await?;
+        let site = sdk.sites.of(&parts);
+        match site {
+            Site::Own | Site::Of(_) => {}
+            Site::Unknown => return Err(Error::not_found("link")),
+            Site::Away => return Err(Error::store_unavailable("nobody knows the domains yet")),
+        }
+        let erased = acknowledge_link(&sdk.env, &tenant, (site.namespace(), &site.code(&code))).await?;
+        let erased = erased == Acknowledged::Erased;
+        Ok(json!({ "success": true, "acknowledged": true, "erased": erased }))
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! The pages that visitors see where they are not simply sent on.
 //!
-//! Cast: `notice`, `warning`, `password`, `open_app`, `launchpad`, `report` and `preview` each turn a plain struct into a [`Page`], with
+//! Cast: `notice`, `warning`, `password`, `open_app`, `pasteboard`, `launchpad`, `report` and `preview` each turn a plain struct into a [`Page`], with
 //! the template of the same name beside them; `layout.html` and `style.css` are what all pages share; `texts` is what they say,
 //! one file for each language; `urls` decides what may become a link, `user_text` how a stranger's words are shown, `accent` which colours a
 //! workspace may bring, `qr` draws a code, `page` writes headers. `docs/pages.md` shows them.
@@ -15,6 +15,7 @@ mod notice;
 mod open_app;
 mod page;
 mod password;
+mod pasteboard;
 mod preview;
 mod qr;
 mod report;
@@ -33,6 +34,7 @@ pub use self::{
     open_app::{OpenApp, open_app},
     page::Page,
     password::{Password, PasswordState, password},
+    pasteboard::{Pasteboard, pasteboard},
     preview::{Preview, PublicPreview, preview, public_preview},
     report::{ReportState, report},
     texts::Language,
@@ -86,6 +88,7 @@ mod tests {
             ("warning", include_str!("warning.html")),
             ("password", include_str!("password.html")),
             ("open_app", include_str!("open_app.html")),
+            ("pasteboard", include_str!("pasteboard.html")),
             ("launchpad", include_str!("launchpad.html")),
             ("report", include_str!("report.html")),
             ("preview", include_str!("preview.html")),
@@ -97,6 +100,7 @@ mod tests {
                     let ours = [
                         "crate::redirect::pages::page::STYLE|safe",
                         "crate::redirect::pages::open_app::SCRIPT|safe",
+                        "crate::redirect::pages::pasteboard::SCRIPT|safe",
                     ];
                     assert!(ours.contains(&expression), "{name}: {expression}");
                 }

@@ -64,6 +64,7 @@ impl Answered {
             200 if shows("<main class=\"launchpad") => &[Outcome::Launchpad],
             200 if shows("property=\"og:type\"") => &[Outcome::Preview, Outcome::NeutralPreview],
             200 if shows("<main class=\"alarm\"") => &[Outcome::Warning],
+            200 if shows("<main class=\"pasteboard\"") => &[Outcome::Pasteboard],
             200 if shows("<script nonce=") => &[Outcome::OpenApp],
             other => panic!("nobody knows what {other} is: {}", self.body),
         }
@@ -80,7 +81,10 @@ impl Answered {
         if !self.outcomes(ids, languages).contains(&told.outcome()) {
             return Some("another outcome".to_owned());
         }
-        let leads_on = matches!(told.outcome(), Outcome::OpenApp | Outcome::Launchpad | Outcome::Warning);
+        let leads_on = matches!(
+            told.outcome(),
+            Outcome::OpenApp | Outcome::Launchpad | Outcome::Warning | Outcome::Pasteboard
+        );
         let none = PageLinks::default();
         let known = told.page_links.as_ref().unwrap_or(&none);
         let PageLinks { scheme_url, intent_url, ios_store_url, android_store_url, web_url } = known;

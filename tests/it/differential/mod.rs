@@ -58,6 +58,7 @@ fn settings() -> [WorkspaceSettings; 4] {
             ios_store_url: "https://apps.apple.com/app/id77".into(),
             android_store_url: "https://play.google.com/store/apps/details?id=com.example.house".into(),
             report_abuse_url: REPORT.into(),
+            pasteboard_page: true,
             ..WorkspaceSettings::default()
         },
         WorkspaceSettings {
@@ -235,7 +236,8 @@ impl Reached {
 }
 
 fn leads_on(told: &Resolution) -> bool {
-    matches!(told.outcome(), Outcome::Redirect | Outcome::OpenApp | Outcome::Launchpad)
+    let outcome = told.outcome();
+    matches!(outcome, Outcome::Redirect | Outcome::OpenApp | Outcome::Launchpad | Outcome::Pasteboard)
 }
 
 async fn read(response: Response<Full<Bytes>>) -> Answered {

@@ -114,6 +114,11 @@ texts! {
     get_ios,
     get_android,
     continue_web,
+    paste_title,
+    /// One sentence that says what the button does.
+    paste_text,
+    paste_button,
+    paste_without,
     /// `{app}` is the name of the app.
     launchpad_open,
     launchpad_scan,
