@@ -84,9 +84,7 @@ pub(super) async fn erase_parameters(
     workspace: WorkspaceId,
     link: LinkId,
 ) -> Result<(), DbErr> {
-    let of_link = || {
-        Condition::all().add(Column::WorkspaceId.eq(workspace)).add(Column::LinkId.eq(link))
-    };
+    let of_link = || Condition::all().add(Column::WorkspaceId.eq(workspace)).add(Column::LinkId.eq(link));
     for revision in Entity::find().filter(of_link()).all(tx).await? {
         let mut content = link_of(&revision);
         if content.deep_link_parameters.is_empty() {

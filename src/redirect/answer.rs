@@ -45,8 +45,7 @@ impl Redirects {
                     // Nothing to carry: as without the page. After the form with the password browsers must not send it again.
                     let by_form = call.visit.password == Password::Given;
                     let status = if by_form { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
-                    return onward(&store, status)
-                        .unwrap_or_else(|| pages::no_destination(&look).into());
+                    return onward(&store, status).unwrap_or_else(|| pages::no_destination(&look).into());
                 };
                 let text = format!("{}?{TOKEN}={token}", self.short_url(call.site, call.code));
                 recorded(pages::pasteboard(&look, pages::Pasteboard { store: &store, text: &text }), click)
@@ -81,7 +80,10 @@ impl Redirects {
                 self.count(Ending::Closed);
                 match closed {
                     Closed::Expired | Closed::Exhausted => {
-                        let elsewhere = call.site.domain().and_then(|domain| onward(&domain.expired_url, StatusCode::FOUND));
+                        let elsewhere = call
+                            .site
+                            .domain()
+                            .and_then(|domain| onward(&domain.expired_url, StatusCode::FOUND));
                         elsewhere.unwrap_or_else(|| pages::expired(&look).into())
                     }
                     Closed::Inactive | Closed::NotStarted | Closed::NotTargeted => {
@@ -128,9 +130,10 @@ impl Redirects {
     pub fn root(&self, site: &Site, request: &Parts) -> Option<Response<Full<Bytes>>> {
         match site {
             Site::Own => None,
-            Site::Of(domain) => {
-                Some(onward(&domain.root_url, StatusCode::FOUND).unwrap_or_else(|| self.not_there(site, languages(request))))
-            }
+            Site::Of(domain) => Some(
+                onward(&domain.root_url, StatusCode::FOUND)
+                    .unwrap_or_else(|| self.not_there(site, languages(request))),
+            ),
             Site::Unknown => Some(self.misdirected(request)),
             Site::Away => Some(self.unavailable(languages(request))),
         }

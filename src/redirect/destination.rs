@@ -115,10 +115,7 @@ impl Outcome<'_> {
 
     /// Says whether the visitor is sent on, at once or by a page that leads on: what counts against the limit of a link.
     pub fn leads_on(&self) -> bool {
-        matches!(
-            self,
-            Self::Go { .. } | Self::OpenApp { .. } | Self::Pasteboard { .. } | Self::Launchpad(_)
-        )
+        matches!(self, Self::Go { .. } | Self::OpenApp { .. } | Self::Pasteboard { .. } | Self::Launchpad(_))
     }
 }
 

@@ -426,6 +426,62 @@ fn the_workspace_helps_out_where_the_link_has_no_address() {
 }
 
 #[test]
+fn the_click_goes_along_on_the_pasteboard_where_a_browser_on_ios_goes_to_the_app_store() {
+    use Platform::{Android, Ios, Web};
+    let on = v1::WorkspaceSettings {
+        pasteboard_page: true,
+        ios_store_url: "https://itunes.apple.com/app/id2".into(),
+        ..Default::default()
+    };
+    let off = v1::WorkspaceSettings { pasteboard_page: false, ..on.clone() };
+    let store = "https://apps.apple.com/app/id1";
+    let page = |store, step| Outcome::Pasteboard { store, step };
+    let go = |url, step| Outcome::Go { url, step };
+    for (settings, platform, in_app, ios, expected) in [
+        (&on, Ios, false, store, page(store, Step::Ios)),
+        (&on, Ios, false, "http://apps.apple.com?x", page("http://apps.apple.com?x", Step::Ios)),
+        (&on, Ios, true, store, go(store, Step::Ios)),
+        (&on, Android, false, store, Outcome::NoDestination),
+        (
+            &on,
+            Ios,
+            false,
+            "https://apps.apple.com.evil.example/",
+            go("https://apps.apple.com.evil.example/", Step::Ios),
+        ),
+        (
+            &on,
+            Ios,
+            false,
+            "https://example.com/apps.apple.com",
+            go("https://example.com/apps.apple.com", Step::Ios),
+        ),
+        (&on, Ios, false, "", page("https://itunes.apple.com/app/id2", Step::HouseIos)),
+        (&on, Ios, true, "", go("https://itunes.apple.com/app/id2", Step::HouseIos)),
+        (&off, Ios, false, store, go(store, Step::Ios)),
+    ] {
+        let link =
+            Target { house: house(false, settings.clone()), destination_url: "".into(), ..link(ios, "", "") };
+        let outcome = choose(&link, &visitor(platform, in_app), from_micros(NOW));
+        assert_eq!(outcome, expected, "{} {platform:?} {in_app} {ios}", settings.pasteboard_page);
+    }
+    // Whatever line named it, and not before a warning was read or by a program.
+    let on = || house(false, on.clone());
+    let ruled = Target { rules: everybody(store), house: on(), ..link("", "", "") };
+    fn outcome(link: &Target, platform: Platform) -> Outcome<'_> {
+        choose(link, &visitor(platform, false), from_micros(NOW))
+    }
+    assert_eq!(outcome(&ruled, Ios), page(store, Step::Rule(0)));
+    assert_eq!(outcome(&ruled, Web), go(store, Step::Rule(0)));
+    assert_eq!(choose(&ruled, &by_scraper(visitor(Ios, false)), from_micros(NOW)), go(store, Step::Rule(0)));
+    let warned = extras(|extras| extras.warn_time = Some(from_micros(PAST)));
+    let warned = Target { extras: warned.boxed(), ..ruled.clone() };
+    assert_eq!(outcome(&warned, Ios), Outcome::Warn { onward: Some((store, Step::Rule(0))) });
+    let limited = Target { max_clicks: 3, ..ruled };
+    assert!(outcome(&limited, Ios).uses_one_up(&limited));
+}
+
+#[test]
 fn steps_keep_their_numbers() {
     let steps = [
         (Step::Ios, 1),

@@ -252,8 +252,7 @@ fn steps(lines: &[Line], outcome: Outcome<'_>) -> (Vec<v1::StepVerdict>, Resolut
     // A program that draws previews is looked for a second time where the link has no address for it.
     let last = lines.len().saturating_sub(1);
     let steps = lines.iter().enumerate().map(|(place, line)| {
-        let decided =
-            place == last || (warned && *line == Line::Warning) || (pasted && place + 1 == last);
+        let decided = place == last || (warned && *line == Line::Warning) || (pasted && place + 1 == last);
         let (step, passed, fired) = words(*line);
         let explanation = if decided { fired } else { passed }.to_owned();
         v1::StepVerdict { step: step.into(), decided, explanation }

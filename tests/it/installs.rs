@@ -30,12 +30,12 @@ async fn on_every_store(test: impl AsyncFn(&App, &Tenant)) {
 /// Another browser on a phone of the same kind.
 const CHROME_ON_IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/125.0.6422.80 Mobile/15E148 Safari/604.1";
 
-fn is_organic(answer: &ReportInstallResponse, why: NoMatchReason) {
+pub fn is_organic(answer: &ReportInstallResponse, why: NoMatchReason) {
     assert_eq!((answer.state(), answer.no_match()), (AttributionState::Organic, why), "{answer:?}");
     assert_eq!(answer.deep_link, None);
 }
 
-fn is_of(answer: &ReportInstallResponse, link: &Link, method: MatchMethod) {
+pub fn is_of(answer: &ReportInstallResponse, link: &Link, method: MatchMethod) {
     assert_eq!((answer.state(), answer.method()), (AttributionState::Attributed, method), "{answer:?}");
     let deep_link = answer.deep_link.as_ref().expect("it leads somewhere");
     assert_eq!(deep_link.link_id, link.id);

@@ -8,8 +8,8 @@ use http::Response;
 use http_body_util::Full;
 use linkforty::redirect::{
     pages::{
-        self, Language, Launchpad, Look, Nonce, OpenApp, Page, Password, PasswordState, Pasteboard,
-        Preview, PublicPreview, ReportState, Warning,
+        self, Language, Launchpad, Look, Nonce, OpenApp, Page, Password, PasswordState, Pasteboard, Preview,
+        PublicPreview, ReportState, Warning,
     },
     visitor::Platform,
 };
@@ -68,6 +68,7 @@ fn with(look: &Look, input: Input<'_>) -> Vec<(&'static str, Page)> {
         in_webview: false,
     };
     let destination = web.unwrap_or_default();
+    let copied = if words == PLAIN.words { "https://go.example.com/spring?lf=token" } else { words };
     let host = web.map(|_| if input.web == PLAIN.web { "shop.example.com" } else { destination });
     let preview = Preview {
         title: words,
@@ -89,7 +90,7 @@ fn with(look: &Look, input: Input<'_>) -> Vec<(&'static str, Page)> {
         ("open_app_webview", pages::open_app(look, OpenApp { in_webview: true, ..open_app })),
         ("open_app_android", pages::open_app(look, OpenApp { platform: Platform::Android, ..open_app })),
         ("open_app_web_only", pages::open_app(look, OpenApp { store: None, ..open_app })),
-        ("pasteboard", pages::pasteboard(look, Pasteboard { store: destination, text: words })),
+        ("pasteboard", pages::pasteboard(look, Pasteboard { store: destination, text: copied })),
         ("launchpad", pages::launchpad(look, launchpad)),
         ("launchpad_phone", pages::launchpad(look, Launchpad { platform: Platform::Ios, ..launchpad })),
         ("report", pages::report(look, public.short_url, ReportState::Ask)),
