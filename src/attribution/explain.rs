@@ -159,7 +159,6 @@ const fn loss(fate: Fate) -> LossReason {
         Fate::Lost(Loss::LowerScore) => LossReason::LowerScore,
         Fate::Lost(Loss::Ambiguous) => LossReason::Ambiguous,
         Fate::Lost(Loss::Earlier) => LossReason::Earlier,
-        Fate::Lost(Loss::Crowded) => LossReason::Crowded,
     }
 }
 

@@ -436,7 +436,7 @@ async fn people_come_to_the_store_or_to_the_web_by_the_browser_they_hold() {
             for (code, (url, _)) in ["all", "stores"].into_iter().zip(holds.goes()) {
                 let path = format!("/{code}?{code}-{number}-{round}");
                 let answer = get(app.links(), &path, &[("user-agent", agent)]).await;
-                assert_eq!(answer.header("location"), url, "{who}, {code}, the {round} time");
+                assert_eq!(answer.leads_to(), url, "{who}, {code}, the {round} time");
             }
         }
     }
@@ -476,9 +476,9 @@ async fn a_flood_of_made_up_browsers_keeps_nobody_from_his_store() {
     for number in 0..500 {
         let flood = format!("Mozilla/5.0 (Windows NT 10.0; flood {number})");
         let answer = get(app.links(), "/all", &[("user-agent", &flood)]).await;
-        assert_eq!(answer.header("location"), DESTINATION);
+        assert_eq!(answer.leads_to(), DESTINATION);
     }
     let answer = get(app.links(), "/all", &[("user-agent", iphone)]).await;
-    assert_eq!(answer.header("location"), IOS);
+    assert_eq!(answer.leads_to(), IOS);
     app.stop().await;
 }

@@ -37,8 +37,8 @@ use tonic_types::StatusExt as _;
 use crate::{
     accounts::{auth, settled_owner, sign_in},
     support::{
-        ALL_SCOPES, App, Folders, Store, Tenant, an_app, eventually, frame, link, on_every_store, reason,
-        send_h2,
+        ALL_SCOPES, App, Folders, HERE, Store, Tenant, an_app, eventually, first_open, frame, iphone, link,
+        on_every_store, reason, report, send_h2,
     },
     workspaces::person,
 };
@@ -71,9 +71,13 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/GetApp", Who::With(&[AppsRead]), Names::Things),
     ("linkforty.v1.AppService/ListApps", Who::With(&[AppsRead]), Names::Nothing),
     ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.AppService/RotateAppToken", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AttributionService/GetInstall", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
@@ -152,7 +156,13 @@ struct Contract {
 }
 
 impl Contract {
+    /// Reads what is served to people and programs.
     fn read() -> Self {
+        Self::of_package("linkforty.v1")
+    }
+
+    /// Reads the services of a package, and all messages.
+    fn of_package(served: &str) -> Self {
         let files = FileDescriptorSet::decode(pb::DESCRIPTORS).expect("descriptors").file;
         let (mut messages, mut methods) = (HashMap::new(), BTreeMap::new());
         for file in files {
@@ -160,7 +170,7 @@ impl Contract {
             for message in file.message_type {
                 messages.insert(format!(".{package}.{}", message.name()), message);
             }
-            for service in file.service {
+            for service in file.service.into_iter().filter(|_| package == served) {
                 let service_name = format!("{package}.{}", service.name());
                 for method in service.method {
                     methods.insert(format!("{service_name}/{}", method.name()), method);
@@ -258,6 +268,7 @@ struct Fill<'a> {
     alias: &'a str,
     import: &'a str,
     app: &'a str,
+    install: &'a str,
 }
 
 impl Fill<'_> {
@@ -276,6 +287,7 @@ impl Fill<'_> {
             "alias" if message == ".linkforty.v1.RemoveAliasRequest" => self.alias,
             "import_id" => self.import,
             "app_id" => self.app,
+            "install_id" if !message.ends_with(".ListEventsRequest") => self.install,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
@@ -405,6 +417,7 @@ fn nowhere() -> Fill<'static> {
         alias: "nowhere",
         import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
+        install: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50c",
     }
 }
 
@@ -564,6 +577,7 @@ struct Victim {
     folders: Folders,
     things: Things,
     api_key: String,
+    install: String,
 }
 
 /// What a call may use up.
@@ -616,7 +630,9 @@ impl Victim {
             tenant.domain(&things.domain).await.proof.is_some_and(|proof| proof.look_time.is_some())
         })
         .await;
-        Self { tenant, folders, things, api_key }
+        let sdk = app.sdk(&tenant.app_token().await, HERE).await;
+        let install = report(&sdk, first_open("contract-0001", iphone())).await.install_id;
+        Self { tenant, folders, things, api_key, install }
     }
 
     fn fill(&self) -> Fill<'_> {
@@ -636,6 +652,7 @@ impl Victim {
             template,
             preset,
             alias,
+            install: &self.install,
         }
     }
 
@@ -772,6 +789,48 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
 /// Says whether a call failed only because there is nobody at its URL: no test asks the world.
 fn was_let_in(status: &Status) -> bool {
     reason(status) == "FETCH_FAILED"
+}
+
+/// What apps call is served elsewhere, and opened by the app's token alone.
+#[tokio::test]
+async fn an_app_calls_with_its_token_and_what_it_sends_is_nobodys_crash() {
+    on_every_store(async |app| {
+        let contract = Contract::of_package("linkforty.sdk.v1");
+        assert_eq!(contract.methods.len(), 7);
+        let tenant = app.tenant().await;
+        let token = tenant.app_token().await;
+        let (links, api) = (app.links_channel().await, app.channel().await);
+        let ids = Ids::seeded(8);
+        for method in contract.methods.keys() {
+            for (bearer, why) in [
+                ("", "CREDENTIALS_MISSING"),
+                (&*tenant.key, "CREDENTIALS_INVALID"),
+                ("at_00000000000000000000000000000000", "CREDENTIALS_INVALID"),
+            ] {
+                let refused = call(&links, method, bearer, Bytes::new()).await.expect_err("is not let in");
+                assert_eq!((refused.code(), &*reason(&refused)), (Code::Unauthenticated, why), "{method}");
+            }
+            let elsewhere = call(&api, method, &token, Bytes::new()).await.expect_err("is not served there");
+            assert!(
+                matches!(elsewhere.code(), Code::Unimplemented | Code::Unauthenticated),
+                "{method}: {elsewhere:?}"
+            );
+            let empty = call(&links, method, &token, Bytes::new()).await.expect_err("says nothing");
+            assert_eq!(empty.code(), Code::InvalidArgument, "{method}: {empty:?}");
+            for round in 0..40_usize {
+                let bytes = ids.bytes::<64>()[..round].to_vec();
+                let _ = call(&links, method, &token, bytes.into()).await;
+            }
+            let refused = call(&links, method, &token, Bytes::from_static(&[0xff; 9])).await;
+            assert_eq!(refused.expect_err("cannot be read").code(), Code::InvalidArgument, "{method}");
+        }
+        for other in METHODS.iter().map(|(method, ..)| method).take(5) {
+            let refused =
+                call(&links, other, &tenant.key, Bytes::new()).await.expect_err("is not served there");
+            assert_eq!(refused.code(), Code::Unimplemented, "{other}");
+        }
+    })
+    .await;
 }
 
 /// Whatever comes in, it is the caller's fault and never ours. [`call`] checks the rest.

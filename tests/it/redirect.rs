@@ -37,7 +37,7 @@ async fn with_agent(app: &App, path: &str, agent: &str) -> Answer {
 /// Where a visit leads: its `location`, or the status when it has none.
 async fn leads(app: &App, path: &str) -> String {
     let answer = app.visit(path).await;
-    match answer.header("location") {
+    match answer.leads_to() {
         "" => answer.status.as_u16().to_string(),
         location => location.to_owned(),
     }
@@ -76,7 +76,7 @@ async fn every_device_goes_where_the_chain_says() {
             for (agent, expected) in [IPHONE, PIXEL, DESKTOP, IN_APP].into_iter().zip(expected) {
                 let answer = with_agent(app, &format!("/{code}"), agent).await;
                 assert_eq!(
-                    (answer.status.as_u16(), answer.header("location")),
+                    (answer.status.as_u16(), answer.leads_to()),
                     (302, expected),
                     "{code} {agent}"
                 );
@@ -109,7 +109,7 @@ async fn urls_carry_what_the_link_and_the_visitor_bring() {
                 IN_APP,
                 "https://app.example.com/i?utm_source=a+b&id=42&lf_click={id}&x=1",
             ),
-            ("/all?x=1", PIXEL, &format!("{play}&referrer=lf_click%3D{{id}}")),
+            ("/all?x=1", PIXEL, play),
             (
                 "/all?k=w&x=%20",
                 DESKTOP,
@@ -121,7 +121,7 @@ async fn urls_carry_what_the_link_and_the_visitor_bring() {
         ] {
             let answer = with_agent(app, path, agent).await;
             let expected = expected.replace("{id}", answer.header("x-click-id"));
-            assert_eq!(answer.header("location"), expected, "{path} {agent}");
+            assert_eq!(answer.leads_to(), expected, "{path} {agent}");
         }
     })
     .await;
@@ -170,7 +170,7 @@ async fn rules_send_whom_they_fit() {
         ] {
             let headers = [("user-agent", agent), ("accept-language", language)];
             let answer = get(app.links(), "/ruled?x=1", &headers).await;
-            assert_eq!(answer.header("location"), expected, "{agent} {language}");
+            assert_eq!(answer.leads_to(), expected, "{agent} {language}");
         }
         app.settled().await;
         let rows = app
@@ -202,7 +202,7 @@ async fn rules_send_whom_they_fit() {
             .update(Link { id: made.id.clone(), title: "x".into(), ..Link::default() }, &["title"])
             .await;
         assert_eq!(update.routing_rules.len(), 0);
-        assert_eq!(with_agent(app, "/ruled", IPHONE).await.header("location"), WEB);
+        assert_eq!(with_agent(app, "/ruled", IPHONE).await.leads_to(), WEB);
     })
     .await;
 }
@@ -224,7 +224,7 @@ async fn a_redirect_is_private_fresh_and_has_a_click_id() {
 
         // HEAD says the same of itself, without a body.
         let head = app.visit_as(Method::HEAD, "/spring", &[]).await;
-        assert_eq!((head.status.as_u16(), head.header("location")), (302, DESTINATION));
+        assert_eq!((head.status.as_u16(), head.leads_to()), (302, DESTINATION));
         assert_eq!(head.header("cache-control"), "private, no-store");
         let head = app.visit_as(Method::HEAD, "/nothing-here", &[]).await;
         assert_eq!((head.status.as_u16(), head.body.len()), (404, 0));
@@ -315,7 +315,7 @@ async fn odd_paths_lead_nowhere_else() {
     ] {
         let answer = app.visit(path).await;
         assert_eq!(answer.status, 404, "{path}");
-        assert_eq!(answer.header("location"), "", "{path}");
+        assert_eq!(answer.leads_to(), "", "{path}");
     }
     // A visitor's query fills what is free behind the question mark, and moves nobody to another host.
     for (path, forwarded) in [
@@ -327,12 +327,12 @@ async fn odd_paths_lead_nowhere_else() {
     ] {
         let answer = app.visit(path).await;
         let expected = format!("https://example.com/a?b=c{forwarded}");
-        assert_eq!((answer.status.as_u16(), answer.header("location")), (302, &*expected), "{path}");
+        assert_eq!((answer.status.as_u16(), answer.leads_to()), (302, &*expected), "{path}");
     }
     // Whoever it says it came through.
     for headers in [[("x-forwarded-host", "evil.com")], [("x-original-url", "//evil.com")]] {
         let answer = get(app.links(), "/code", &headers).await;
-        assert_eq!(answer.header("location"), "https://example.com/a?b=c", "{headers:?}");
+        assert_eq!(answer.leads_to(), "https://example.com/a?b=c", "{headers:?}");
     }
     app.stop().await;
 }
@@ -345,7 +345,7 @@ async fn links_are_followed_not_posted_to() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
         let answer = app.visit_as(method.clone(), "/code", &[]).await;
         assert!(matches!(answer.status.as_u16(), 200 | 404 | 405), "{method}: {}", answer.status);
-        assert_eq!((answer.header("location"), answer.header("x-click-id")), ("", ""), "{method}");
+        assert_eq!((answer.leads_to(), answer.header("x-click-id")), ("", ""), "{method}");
     }
     app.settled().await;
     assert_eq!(tenant.get(&made.id).await.expect("it is there").click_count, 0);

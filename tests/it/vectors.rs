@@ -178,7 +178,7 @@ async fn a_link_that_is_off_looks_like_none() {
             assert_eq!(answer.body, unknown.body, "{code}");
             assert_eq!(answer.header("x-click-id"), "", "{code}");
         } else {
-            assert_eq!(answer.header("location"), DESTINATION, "{code}");
+            assert_eq!(answer.leads_to(), DESTINATION, "{code}");
         }
     }
     app.settled().await;
@@ -226,7 +226,7 @@ async fn devices_are_told_by_words_in_any_case() {
         ("", WEB),
     ] {
         let answer = get(app.links(), "/all", &[("user-agent", agent)]).await;
-        assert_eq!(answer.header("location"), expected, "{agent}");
+        assert_eq!(answer.leads_to(), expected, "{agent}");
     }
     app.stop().await;
 }
@@ -269,7 +269,7 @@ async fn what_is_added_to_a_url_is_encoded_as_forms_are() {
         ),
     ] {
         tenant.create(Link { utm, ..link(code, url) }).await;
-        assert_eq!(app.visit(&format!("/{code}")).await.header("location"), expected, "{code}");
+        assert_eq!(app.visit(&format!("/{code}")).await.leads_to(), expected, "{code}");
     }
     app.stop().await;
 }
@@ -359,7 +359,7 @@ async fn apps_are_told_by_their_tokens() {
         ),
     ] {
         let from = async |agent: String| {
-            get(app.links(), "/all", &[("user-agent", &agent)]).await.header("location").to_owned()
+            get(app.links(), "/all", &[("user-agent", &agent)]).await.leads_to().to_owned()
         };
         assert_eq!(from(system.to_owned()).await, store);
         for token in tokens {
@@ -369,7 +369,7 @@ async fn apps_are_told_by_their_tokens() {
     }
     // The same words on a desktop are a desktop.
     let answer = get(app.links(), "/all", &[("user-agent", &format!("{DESKTOP} Instagram FBAN"))]).await;
-    assert_eq!(answer.header("location"), WEB);
+    assert_eq!(answer.leads_to(), WEB);
     app.stop().await;
 }
 
@@ -416,7 +416,7 @@ async fn the_store_or_the_web_comes_first_by_browser() {
     }
     for (agent, has_store, has_web, (url, _)) in &cases {
         let answer = get(app.links(), &format!("/{has_store}-{has_web}"), &[("user-agent", agent)]).await;
-        assert_eq!(answer.header("location"), *url, "{agent}, store {has_store}, web {has_web}");
+        assert_eq!(answer.leads_to(), *url, "{agent}, store {has_store}, web {has_web}");
         app.clock.advance(chrono::Duration::seconds(1));
     }
     let kept = kept(&app, &[]).await;

@@ -22,6 +22,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Returns where the answer leads, without the token that a page of the Play Store gets of every click.
+    pub fn leads_to(&self) -> &str {
+        let location = self.header("location");
+        let token = |rest: &str| rest.len() == 54 && !rest.contains(['&', '#']);
+        match location.rsplit_once("referrer=lf%3D") {
+            Some((page, rest)) if token(rest) => page.trim_end_matches(['?', '&']),
+            _ => location,
+        }
+    }
+
     /// Returns a header as text, empty when there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()

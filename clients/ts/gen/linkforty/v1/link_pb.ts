@@ -240,8 +240,8 @@ export type Link = Message<"linkforty.v1.Link"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * True: the URL's query gets `lf_click`, the UUID of the recorded click. A Play Store page gets
-   * `referrer=lf_click%3D...` instead, unless it has a referrer; other store pages get nothing.
+   * True: the URL's query gets `lf_click`, the UUID of the recorded click; store pages do not. Whatever stands here, a page of the Play Store
+   * gets `referrer=lf%3D...`, a token of the click, unless it has a referrer: the store hands it to the app that it installs.
    *
    * @generated from field: bool append_click_id = 28;
    */
