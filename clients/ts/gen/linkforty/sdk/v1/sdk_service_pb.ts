@@ -217,7 +217,8 @@ export type ReportInstallRequest = Message<"linkforty.sdk.v1.ReportInstallReques
   storeReferrer?: StoreReferrer | undefined;
 
   /**
-   * The text that the pasteboard page of a link put on the pasteboard; to be read once, at the first start. At most 2,048 bytes.
+   * The text that the pasteboard page of a link put on the pasteboard; to be read once, at the first start. At most 2,048 bytes. Good for
+   * 24 hours after the click and for one install; a URL must be of a host of this server or of the workspace. Anything else is ignored.
    *
    * @generated from field: string pasteboard = 5;
    */
