@@ -75,11 +75,7 @@ async fn every_device_goes_where_the_chain_says() {
             tenant.create(made).await;
             for (agent, expected) in [IPHONE, PIXEL, DESKTOP, IN_APP].into_iter().zip(expected) {
                 let answer = with_agent(app, &format!("/{code}"), agent).await;
-                assert_eq!(
-                    (answer.status.as_u16(), answer.leads_to()),
-                    (302, expected),
-                    "{code} {agent}"
-                );
+                assert_eq!((answer.status.as_u16(), answer.leads_to()), (302, expected), "{code} {agent}");
             }
         }
     })
