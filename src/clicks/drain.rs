@@ -87,7 +87,7 @@ pub async fn once((env, carry): (&Env, Carry), spool: &Spool, reader: &mut Reade
     Ok(drained)
 }
 
-/// Whether the database failed and has not caught up since.
+/// Whether the database failed and has not caught up since: up to the last batch, since there is always somebody who clicks.
 #[derive(Debug, Default)]
 struct Behind(AtomicBool);
 
@@ -132,7 +132,7 @@ impl Drain {
             }
             fail_point!("drain.commit.after");
             commit(reader, &batch);
-            if behind.0.load(Ordering::Acquire) && self.spool.status().lag_records == 0 {
+            if behind.0.load(Ordering::Acquire) && self.spool.status().lag_records < BATCH_RECORDS as u64 {
                 behind.0.store(false, Ordering::Release);
             }
             self.meters.batch_seconds.record(started.elapsed());
