@@ -470,7 +470,7 @@ export type ReportOpenRequest = Message<"linkforty.sdk.v1.ReportOpenRequest"> & 
   url: string;
 
   /**
-   * When, by the clock of the device. Default: now.
+   * When, by the clock of the device: at most 30 days ago. More than five minutes ahead counts as now. Required.
    *
    * @generated from field: google.protobuf.Timestamp open_time = 4;
    */
@@ -914,7 +914,7 @@ export type SetConsentRequest = Message<"linkforty.sdk.v1.SetConsentRequest"> & 
   identity: boolean;
 
   /**
-   * Whether the install may be matched by likeness. Default of an install nobody spoke of: what the app's settings say.
+   * Whether the install may be matched by likeness, where the app's settings allow it. Until a call says otherwise: it may.
    *
    * @generated from field: bool probabilistic = 3;
    */
@@ -1290,7 +1290,8 @@ export const SdkService: GenService<{
     output: typeof CreateLinkResponseSchema;
   },
   /**
-   * Says what the user allows. Until a call says otherwise no device or user id is used as evidence. Idempotent.
+   * Says what the user allows, from now on. What is not allowed any more is undone: an install that was credited by it is decided anew without
+   * it. Idempotent. NOT_FOUND for an install that is not stored yet: send it again.
    *
    * @generated from rpc linkforty.sdk.v1.SdkService.SetConsent
    */
