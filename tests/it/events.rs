@@ -644,7 +644,7 @@ async fn screens_are_followed_through_sessions() {
         assert_eq!(ways, [("home", "item", 2), ("item", "cart", 1)]);
         assert_eq!((flow.session_count, flow.event_count, flow.truncated), (3, 7, false));
         let of_app = GetScreenFlowRequest { app_id: created.id.clone(), ..GetScreenFlowRequest::default() };
-        assert_eq!(ask(of_app).await.expect("a flow").event_count, 8);
+        assert_eq!(ask(of_app).await.expect("a flow").event_count, 7);
         let link = tenant.create(coded("flow")).await;
         // Devices of the developers are listed and left out.
         let device = installed(app, &tenant, &link, from_micros((NOON - 2000) * 1_000_000), true).await;
