@@ -92,10 +92,11 @@ async fn store_and_decide(sdk: &Sdk, report: &InstallRecord) -> Result<Option<An
     let (env, now) = (&sdk.env, sdk.env.now());
     let (workspace, _) = whose(report)?;
     // Most reports are of installs that are known: an app may report at every start. They cost two reads and no transaction.
-    if let Some(row) = recognise(env, workspace, report, now).await? {
+    let behind = drain::is_behind(env, &sdk.spool);
+    if let Some(row) = recognise(env, workspace, report, now, behind).await? {
         return Ok(Some(answer(row)));
     }
-    if drain::is_behind(env, &sdk.spool) {
+    if behind {
         return Ok(None);
     }
     let tx = env.db.begin().await?;
@@ -117,12 +118,14 @@ async fn recognise(
     workspace: WorkspaceId,
     report: &InstallRecord,
     now: Moment,
+    behind: bool,
 ) -> Result<Option<Model>> {
     let Some(first) = report.keys.first() else { return Ok(None) };
     let known = store::known(&env.db.api, workspace, &[first.to_vec()]).await?;
     let Some((id, seen)) = known.get(&first[..]) else { return Ok(None) };
-    // A likeness lives on while it is seen: it is written again once in a while.
-    if report.fleeting && now - *seen > likeness_life() / 24 {
+    // A likeness lives on while it is seen: that is written again once in a while, but not while there is too much to write.
+    let fresh = if behind { likeness_life() } else { likeness_life() / 24 };
+    if report.fleeting && now - *seen > fresh {
         return Ok(None);
     }
     Ok(store::find(&env.db.api, workspace, *id).await?)
