@@ -36,6 +36,7 @@ CREATE TABLE installs (
     method {small} NOT NULL,
     no_match {small} NOT NULL,
     score {small} NOT NULL,
+    factors {small} NOT NULL,
     flags {int} NOT NULL,
     link_id {uuid},
     click_id {uuid},

@@ -51,7 +51,7 @@ CREATE INDEX events_workspace_idx ON events (workspace_id, id);
 CREATE INDEX events_install_idx ON events (workspace_id, install_id, id);
 CREATE INDEX events_name_idx ON events (workspace_id, name, id);
 CREATE INDEX events_link_idx ON events (workspace_id, link_id, id) WHERE link_id IS NOT NULL;
-CREATE INDEX events_unconverted_idx ON events (id) WHERE units IS NOT NULL AND reporting_units IS NULL;
+CREATE INDEX events_unconverted_idx ON events (workspace_id, id) WHERE units IS NOT NULL AND reporting_units IS NULL;
 ";
 
 /// A transaction counts once in an app, and its refund once: by an index, so on any number of nodes.

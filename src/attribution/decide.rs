@@ -269,6 +269,17 @@ pub enum Factor {
 }
 
 impl Factor {
+    /// Every factor, in the order in which they are compared.
+    pub const ALL: [Self; 7] = [
+        Self::Network,
+        Self::Browser,
+        Self::System,
+        Self::Version,
+        Self::TimeZone,
+        Self::Language,
+        Self::Screen,
+    ];
+
     /// Returns the name by which LinkForty's SDKs know it.
     pub const fn name(self) -> &'static str {
         match self {

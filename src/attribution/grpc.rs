@@ -185,7 +185,7 @@ fn read_time(field: &str, given: Option<&Timestamp>, wrong: &mut Violations) -> 
     given.and_then(|given| wrong.take(field, moment(given)))
 }
 
-fn shown(Listed { event, credit }: Listed) -> AppEvent {
+fn shown(Listed { event, credit, test }: Listed) -> AppEvent {
     let event::Model {
         id,
         workspace_id,
@@ -242,6 +242,7 @@ fn shown(Listed { event, credit }: Listed) -> AppEvent {
         link_open_time: link_open_time.map(timestamp),
         credit: credit.into(),
         credited_link_id: credited,
+        test,
     }
 }
 

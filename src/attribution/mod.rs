@@ -39,7 +39,10 @@ pub mod simulate;
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
-pub use self::{grpc::AttributionApi, json::router as json_routes, sdk::SdkApi};
+pub use self::{
+    grpc::AttributionApi, installs::decide_pending, json::router as json_routes, sdk::SdkApi,
+    shared::refresh as refresh_shared_networks,
+};
 use crate::{
     clicks::{Recorder, drain::Unreadable},
     domains::Sites,
@@ -47,8 +50,6 @@ use crate::{
     links::Resolver,
     spool::{Record, RecordKind, Spool},
 };
-
-pub use self::{installs::decide_pending, shared::refresh as refresh_shared_networks};
 
 /// What the calls of apps need. A cheap clone.
 #[derive(Debug, Clone)]

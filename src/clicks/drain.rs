@@ -7,7 +7,10 @@
 //! Records that are no clicks are somebody else's to write ([`Carry`]): behind the clicks of their batch, which they may ask for,
 //! and before the batch is noted as drained.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use fail::fail_point;
 use futures::future::BoxFuture;
@@ -84,6 +87,15 @@ pub async fn once((env, carry): (&Env, Carry), spool: &Spool, reader: &mut Reade
     Ok(drained)
 }
 
+/// Whether the database failed and has not caught up since: up to the last batch, since there is always somebody who clicks.
+#[derive(Debug, Default)]
+struct Behind(AtomicBool);
+
+/// Says whether this node knows of more than the database, as after an outage: what is in the spool is not only what came just now.
+pub fn is_behind(env: &Env, spool: &Spool) -> bool {
+    env.memory.of(Behind::default).0.load(Ordering::Acquire) || !spool.has_drained_earlier_runs()
+}
+
 struct Drain {
     env: Env,
     carry: Carry,
@@ -94,6 +106,7 @@ struct Drain {
 
 impl Drain {
     async fn forever(&self, reader: &mut Reader) {
+        let behind = self.env.memory.of(Behind::default);
         let mut failures = 0;
         loop {
             match store::progress(&self.env.db.drain, self.spool.id()).await {
@@ -119,6 +132,9 @@ impl Drain {
             }
             fail_point!("drain.commit.after");
             commit(reader, &batch);
+            if behind.0.load(Ordering::Acquire) && self.spool.status().lag_records < BATCH_RECORDS as u64 {
+                behind.0.store(false, Ordering::Release);
+            }
             self.meters.batch_seconds.record(started.elapsed());
             self.meters.records.increment(batch.records.len() as u64);
             self.meters.batch_records.set(batch.records.len() as f64);
@@ -205,6 +221,7 @@ impl Drain {
         let bound = longest_pause(*failures);
         *failures = failures.saturating_add(1);
         let pause = Duration::from_millis(u64::from(self.env.ids.below(bound.as_millis() as u32)) + 1);
+        self.env.memory.of(Behind::default).0.store(true, Ordering::Release);
         tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the spool waits for the database");
         self.meters.failures.increment(1);
         tokio::time::sleep(pause).await;

@@ -26,6 +26,8 @@ pub struct Model {
     pub no_match: i16,
     /// 0 to 100.
     pub score: i16,
+    /// What click and install had in common, where that was the evidence: the sum of `1 << Factor`.
+    pub factors: i16,
     /// What is odd about it (`attribution::flags`).
     pub flags: i32,
     /// The link; it may be deleted since.

@@ -326,7 +326,8 @@ impl Fill<'_> {
             | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
-            | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency" => {
+            | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency"
+            | "app_token" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),

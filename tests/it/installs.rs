@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::support::{
     App, BEHIND_A_PROXY, ELSEWHERE, HERE, PIXEL, Tenant, a_link, an_app, coded, first_open, iphone, pixel,
-    report, stores, try_report,
+    report, request_id, stores, try_report,
 };
 
 /// Runs a test on every store, behind a proxy.
@@ -287,6 +287,44 @@ async fn everything_that_is_wrong_with_a_report_is_told() {
                 try_report(&stranger, first_open("phone-0001", iphone())).await.expect_err("is refused");
             assert_eq!(status.code(), Code::Unauthenticated, "{token}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_token_leaves_the_old_one_good_for_a_while() {
+    on_every_store(async |app, tenant| {
+        let made = tenant.create_app(an_app()).await;
+        let old = made.app_token.clone();
+        let rotate = v1::RotateAppTokenRequest {
+            app_id: made.id.clone(),
+            overlap: Some(prost_types::Duration { seconds: 3600, nanos: 0 }),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let mut apps = tenant.apps.clone();
+        let rotated = apps.rotate_app_token(rotate.clone()).await.expect("rotates").into_inner().app;
+        let new = rotated.expect("always there").app_token;
+        assert_ne!(new, old);
+        // A repeat makes no third one, and everybody is shown the new one.
+        let again = apps.rotate_app_token(rotate.clone()).await.expect("rotates").into_inner().app;
+        assert_eq!(again.expect("always there").app_token, new);
+        let shown = apps.get_app(v1::GetAppRequest { app_id: made.id.clone(), ..Default::default() }).await;
+        assert_eq!(shown.expect("is there").into_inner().app.expect("always there").app_token, new);
+        let is_good = async |token: &str, phone: &str| {
+            let sdk = app.sdk(token, HERE).await;
+            try_report(&sdk, first_open(phone, iphone())).await.is_ok()
+        };
+        assert!(is_good(&old, "phone-0001").await && is_good(&new, "phone-0002").await);
+        app.clock.advance(chrono::Duration::seconds(3601));
+        assert!(!is_good(&old, "phone-0003").await && is_good(&new, "phone-0004").await);
+        let wrong = v1::RotateAppTokenRequest {
+            overlap: Some(prost_types::Duration { seconds: -1, nanos: 0 }),
+            request_id: request_id(),
+            ..rotate
+        };
+        let status = apps.rotate_app_token(wrong).await.expect_err("is refused");
+        assert_eq!(crate::support::wrong(&status), ["overlap"]);
     })
     .await;
 }

@@ -106,7 +106,6 @@ async fn an_install_of_every_sdk_is_credited_to_the_tap_in_safari() {
                 app.clock.advance(chrono::Duration::hours(20));
                 assert_eq!(call(app, Method::POST, path, (&from, ""), Some(body.clone())).await.1, told);
             }
-            app.clock.advance(-chrono::Duration::hours(60));
         }
         let (status, organic) =
             call(app, Method::POST, "/api/sdk/v1/install", (ELSEWHERE, ""), Some(of_ios())).await;

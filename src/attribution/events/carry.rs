@@ -68,7 +68,7 @@ async fn price<'a>(env: &Env, rows: &'a [Row]) -> Result<Vec<Priced<'a>>, DbErr>
     let mut currencies = HashMap::new();
     let mut book = Book::default();
     if !workspaces.is_empty() {
-        currencies = store::reporting_currencies(&env.db.drain, &workspaces).await?;
+        currencies = store::reporting_currencies(&env.db.drain, Some(&workspaces)).await?;
         let wanted: Vec<(i32, &str, &str)> = with_revenue()
             .filter_map(|(row, revenue)| {
                 let to = currencies.get(&row.source.workspace)?;

@@ -1,5 +1,7 @@
 //! The screens of apps, for people: reads a bounded number of events, and has the two pure files say what they come to.
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
 use sea_orm::{
     EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -7,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{
-    list::{EventQuery, conditions, expect, ways},
+    list::{EventQuery, conditions, expect, tests, ways},
     screens::{Walks, walks},
     sessions::{View, sessions},
 };
@@ -122,11 +124,13 @@ pub async fn screen_flow(env: &Env, tenant: &Tenant, query: &FlowQuery) -> Resul
     let more = seen.len() > MOST_EVENTS;
     seen.truncate(MOST_EVENTS);
     let events = seen.len();
+    let installs: BTreeSet<InstallId> = seen.iter().map(|seen| seen.install_id).collect();
+    let tests = tests(&env.db.api, tenant.id, &installs).await?;
     let views: Vec<View> = seen
         .into_iter()
         .filter_map(|seen| {
             let Seen { id, install_id: install, app_id: app, event_time: time, session, screen } = seen;
-            let screen = screen.filter(|screen| !screen.is_empty())?;
+            let screen = screen.filter(|screen| !screen.is_empty() && !tests.contains(&install))?;
             Some(View { id, install, app, time, session, screen })
         })
         .collect();

@@ -24,7 +24,11 @@ use tonic_prost::ProstEncoder;
 use tower::Service;
 
 use super::fields::UNREADABLE;
-use crate::pb::sdk::v1::{Event, RecordEventsRequest, RecordEventsResponse, sdk_service_server::SdkService};
+use crate::{
+    error::{Error, Reason},
+    pb::sdk::v1::{Event, RecordEventsRequest, RecordEventsResponse, sdk_service_server::SdkService},
+    rpc,
+};
 
 const PATH: &str = "/linkforty.sdk.v1.SdkService/RecordEvents";
 
@@ -117,7 +121,8 @@ impl Decoder for Events {
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<RecordEventsRequest>, Status> {
         let bytes = message.copy_to_bytes(message.remaining());
         let request = decode(&bytes).ok_or_else(|| {
-            Status::invalid_argument("the message is no RecordEventsRequest, or its install_id is not UTF-8")
+            let why = "the message is no RecordEventsRequest, or its install_id is not UTF-8";
+            rpc::status(&Error::new(Reason::NotGrpc, why))
         })?;
         Ok(Some(request))
     }

@@ -6,11 +6,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use fail::fail_point;
@@ -35,11 +32,11 @@ use crate::{
 /// How many events a call may have.
 pub const MOST_EVENTS: usize = 1000;
 /// How long the database may take to say what it knows.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(100);
 /// The same when there are events that are too late: what becomes of those only the database can say.
 const PATIENCE_WITH_LATE: Duration = Duration::from_secs(1);
 /// How long it is not asked after it did not say.
-const REST: chrono::Duration = chrono::Duration::seconds(1);
+const REST: Duration = Duration::from_secs(1);
 
 /// What becomes of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +54,23 @@ struct Incoming {
     event: NewEvent,
 }
 
-/// Until when the database is not asked, in microseconds.
+/// Since when the database is not asked.
 #[derive(Debug, Default)]
-struct Resting(AtomicI64);
+struct Resting(Mutex<Option<Instant>>);
+
+impl Resting {
+    fn goes_on(&self) -> bool {
+        self.lock().is_some_and(|since| since.elapsed() < REST)
+    }
+
+    fn begin(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Records events of an install, 1 to [`MOST_EVENTS`], and says of each what became of it, in their order.
 pub async fn record(
@@ -206,8 +217,7 @@ async fn known(env: &Env, open: &[(usize, Incoming)]) -> Option<HashMap<EventId,
         return Some(HashMap::new());
     }
     let resting: Arc<Resting> = env.memory.of(Resting::default);
-    let now = env.now().timestamp_micros();
-    if now < resting.0.load(Ordering::Relaxed) {
+    if resting.goes_on() {
         return None;
     }
     let ids: Vec<EventId> = open.iter().map(|(_, one)| one.id).collect();
@@ -215,15 +225,10 @@ async fn known(env: &Env, open: &[(usize, Incoming)]) -> Option<HashMap<EventId,
     let patience = if late { PATIENCE_WITH_LATE } else { PATIENCE };
     let asked = tokio::time::timeout(patience, store::contents(&env.db.api, &ids)).await;
     match asked {
-        Ok(Ok(known)) => Some(known),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "the database does not say which events it has");
-            resting.0.store(now + REST.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
-            None
-        }
-        Err(_) => {
-            resting.0.store(now + REST.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
-            None
-        }
+        Ok(Ok(known)) => return Some(known),
+        Ok(Err(error)) => tracing::debug!(%error, "the database does not say which events it has"),
+        Err(_) => tracing::debug!("the database does not say in time which events it has"),
     }
+    resting.begin();
+    None
 }

@@ -28,6 +28,8 @@ use crate::{
 const ANSWER_BYTES: usize = 3 << 20;
 /// What an event has beside its properties.
 const EVENT_BYTES: usize = 1024;
+/// SQLite takes 32,766 values in a statement.
+const INSTALLS_A_STATEMENT: usize = 10_000;
 /// How much later than it happened an event's id may say: a device's clock may be a day ahead.
 const MOST_EARLY: Duration = Duration::days(1);
 
@@ -55,6 +57,8 @@ pub struct Listed {
     pub event: Event,
     /// The link.
     pub credit: Credit,
+    /// Whether it was on a device of the developers.
+    pub test: bool,
 }
 
 /// Lists events, newest first.
@@ -84,7 +88,14 @@ pub async fn list(
     let size = fitting(&events, page.size);
     events.truncate(size as usize + 1);
     let touches = Touches::of(db, tenant.id, &events).await?;
-    let listed = events.into_iter().map(|event| Listed { credit: touches.credit(&event), event }).collect();
+    let listed = events
+        .into_iter()
+        .map(|event| Listed {
+            credit: touches.credit(&event),
+            test: touches.tests.contains(&event.install_id),
+            event,
+        })
+        .collect();
     Ok(Page::of(listed, size, |last: &Listed| Cursor { key: String::new(), id: last.event.id.to_string() }))
 }
 
@@ -146,6 +157,8 @@ fn fitting(events: &[Event], most: u32) -> u32 {
 /// What is known of the links and installs of some events.
 struct Touches {
     installs: HashMap<InstallId, Touch>,
+    /// Those on devices of the developers.
+    tests: HashSet<InstallId>,
     windows: HashMap<LinkId, i64>,
 }
 
@@ -156,10 +169,11 @@ impl Touches {
             .select_only()
             .columns([install::Column::Id, install::Column::LinkId, install::Column::ClickTime])
             .filter(install::Column::WorkspaceId.eq(workspace))
-            .filter(install::Column::Id.is_in(installs))
+            .filter(install::Column::Id.is_in(installs.iter().copied()))
             .into_tuple()
             .all(db)
             .await?;
+        let tests = tests(db, workspace, &installs).await?;
         let installs: HashMap<InstallId, Touch> = found
             .into_iter()
             .filter_map(|(id, link, time)| Some((id, Touch { link: link?, time })))
@@ -169,7 +183,7 @@ impl Touches {
             .filter_map(|event| event.link_id)
             .chain(installs.values().map(|touch| touch.link))
             .collect();
-        Ok(Self { installs, windows: windows(db, workspace, &links).await? })
+        Ok(Self { installs, tests, windows: windows(db, workspace, &links).await? })
     }
 
     fn credit(&self, event: &Event) -> Credit {
@@ -177,6 +191,29 @@ impl Touches {
         let install = self.installs.get(&event.install_id).copied();
         credit::credit(event.event_time, stamp, install, &self.windows)
     }
+}
+
+/// Returns those of the installs that are on devices of the developers.
+pub async fn tests(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    installs: &BTreeSet<InstallId>,
+) -> Result<HashSet<InstallId>, DbErr> {
+    let installs: Vec<InstallId> = installs.iter().copied().collect();
+    let mut tests = HashSet::new();
+    for some in installs.chunks(INSTALLS_A_STATEMENT) {
+        let found: Vec<InstallId> = install::Entity::find()
+            .select_only()
+            .column(install::Column::Id)
+            .filter(install::Column::WorkspaceId.eq(workspace))
+            .filter(install::Column::Test.eq(true))
+            .filter(install::Column::Id.is_in(some.iter().copied()))
+            .into_tuple()
+            .all(db)
+            .await?;
+        tests.extend(found);
+    }
+    Ok(tests)
 }
 
 /// Returns how long after a link was opened events count for it, in seconds: what the link says, its template, and then the same of

@@ -88,5 +88,11 @@ pub async fn make_partitions_ahead(env: &Env) -> Result<i32> {
         return Ok(0);
     }
     let today = env.now().date_naive();
-    Ok(store::make_partitions(&env.db.drain, today - PARTITIONS_BEHIND, today + PARTITIONS_AHEAD).await?)
+    let (first, last) = (today - PARTITIONS_BEHIND, today + PARTITIONS_AHEAD);
+    let mut made = 0;
+    // Each by itself: while one is made nobody reads or writes the table.
+    for day in first.iter_days().take_while(|day| *day <= last) {
+        made += store::make_partitions(&env.db.drain, day, day).await?;
+    }
+    Ok(made)
 }

@@ -235,32 +235,30 @@ async fn put(env: &Env, rows: &mut Vec<Model>) -> Result<u64, DbErr> {
 
 /// Converts the revenue of events that waited for rates, and returns how many could be.
 async fn convert_waiting(env: &Env) -> anyhow::Result<u64> {
-    let (mut after, mut converted) = (None, 0);
-    loop {
-        let waiting = store::waiting(&env.db.api, after, EVENTS_A_STEP).await?;
-        let Some(last) = waiting.last() else { return Ok(converted) };
-        after = Some(last.id);
-        let workspaces = waiting.iter().map(|event| event.workspace_id).collect();
-        let currencies = store::reporting_currencies(&env.db.api, &workspaces).await?;
-        let wanted: Vec<(i32, &str, &str)> = waiting
-            .iter()
-            .filter_map(|event| {
-                let to = currencies.get(&event.workspace_id)?;
-                Some((day_of(event.event_time), event.currency.as_deref()?, to.as_str()))
-            })
-            .collect();
-        let book = Book::of(&env.db.api, &wanted).await?;
-        let now: Vec<_> = waiting
-            .iter()
-            .filter_map(|event| {
-                let to = currencies.get(&event.workspace_id)?;
-                let amount = Amount::new(event.units?, event.nanos.unwrap_or_default());
-                let day = day_of(event.event_time);
-                Some((event.id, book.convert(amount, event.currency.as_deref()?, to, day)?))
-            })
-            .collect();
-        converted += store::set_reporting(&env.db, &now).await?;
+    let mut converted = 0;
+    for (workspace, to) in store::reporting_currencies(&env.db.api, None).await? {
+        let mut after = None;
+        loop {
+            let waiting = store::waiting(&env.db.api, workspace, after, EVENTS_A_STEP).await?;
+            let Some(last) = waiting.last() else { break };
+            after = Some(last.id);
+            let wanted: Vec<(i32, &str, &str)> = waiting
+                .iter()
+                .filter_map(|event| Some((day_of(event.event_time), event.currency.as_deref()?, &*to)))
+                .collect();
+            let book = Book::of(&env.db.api, &wanted).await?;
+            let now: Vec<_> = waiting
+                .iter()
+                .filter_map(|event| {
+                    let amount = Amount::new(event.units?, event.nanos.unwrap_or_default());
+                    let day = day_of(event.event_time);
+                    Some((event.id, book.convert(amount, event.currency.as_deref()?, &to, day)?))
+                })
+                .collect();
+            converted += store::set_reporting(&env.db, &now).await?;
+        }
     }
+    Ok(converted)
 }
 
 #[cfg(test)]

@@ -111,11 +111,19 @@ pub async fn gather(
         }
     }
     // A token of ours is believed also before its click is stored, and after it was thrown away.
-    for (class, named) in evidence.into_values().filter(|(_, named)| !stored.contains(&named.click)) {
-        let Some((link, credited)) = named.link.and_then(|link| links.get(&link).map(|of| (link, of))) else {
+    let unstored: Vec<(Evidence, Named)> =
+        evidence.into_values().filter(|(_, named)| !stored.contains(&named.click)).collect();
+    let clicks: Vec<ClickId> = unstored.iter().map(|(_, named)| named.click).collect();
+    let claimed = store::claimed(db, &clicks).await?;
+    for (class, named) in unstored {
+        let Some((link, credited)) = named.link.and_then(|link| Some((link, links.get(&link)?))) else {
             continue;
         };
-        candidates.push(unstored(named.click, link, class, credited, report));
+        let is_claimed = claimed.contains(&named.click) && !report.test;
+        candidates.push(Candidate {
+            claimed: is_claimed,
+            ..carried_alone(named.click, link, class, credited, report)
+        });
         told.insert(named.click, Told { credited: credited.clone(), query: String::new() });
     }
     // In one order, so that what is decided from is the same text every time.
@@ -183,7 +191,8 @@ fn candidate(row: ClickRow, evidence: Evidence, credited: &Credited, report: &In
     }
 }
 
-fn unstored(
+/// Returns the candidate of a click of which nothing is known but what its token says.
+fn carried_alone(
     click: ClickId,
     link: LinkId,
     evidence: Evidence,
@@ -197,7 +206,6 @@ fn unstored(
         evidence,
         visitor: 0,
         human: true,
-        // The index of claims has the last word.
         claimed: false,
         other_app: is_of_other_app(credited, report),
         window_seconds: window(credited, report),

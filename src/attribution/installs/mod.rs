@@ -28,7 +28,7 @@ use self::{
 };
 use super::Sdk;
 use crate::{
-    clicks::ClickTokens,
+    clicks::{ClickTokens, drain},
     clock::{Moment, from_micros},
     entity::install::Model,
     env::Env,
@@ -64,10 +64,10 @@ pub enum Answer {
 
 /// Answers a report, within the budget.
 pub async fn report(sdk: &Sdk, report: InstallRecord) -> Result<Answer> {
-    let env = &sdk.env;
-    let stored = tokio::time::timeout(env.config.install_budget, store_and_decide(env, &report)).await;
+    let stored = tokio::time::timeout(sdk.env.config.install_budget, store_and_decide(sdk, &report)).await;
     let why = match stored {
-        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Ok(Some(answer))) => return Ok(answer),
+        Ok(Ok(None)) => "clicks from before it wait in the spool".to_owned(),
         Ok(Err(error)) if !is_passing(&error) => return Err(error),
         Ok(Err(error)) => error.inward(),
         Err(_) => "the time is up".to_owned(),
@@ -86,24 +86,30 @@ fn is_passing(error: &Error) -> bool {
     error.kind() == Kind::Unavailable
 }
 
-async fn store_and_decide(env: &Env, report: &InstallRecord) -> Result<Answer> {
-    let now = env.now();
+/// Decides an install, or returns what was decided of it. `None`: this node knows of clicks that the database does not, one of which
+/// may be the install's.
+async fn store_and_decide(sdk: &Sdk, report: &InstallRecord) -> Result<Option<Answer>> {
+    let (env, now) = (&sdk.env, sdk.env.now());
     let (workspace, _) = whose(report)?;
     // Most reports are of installs that are known: an app may report at every start. They cost two reads and no transaction.
-    if let Some(row) = recognise(env, workspace, report, now).await? {
-        return Ok(answer(row));
+    let behind = drain::is_behind(env, &sdk.spool);
+    if let Some(row) = recognise(env, workspace, report, now, behind).await? {
+        return Ok(Some(answer(row)));
+    }
+    if behind {
+        return Ok(None);
     }
     let tx = env.db.begin().await?;
     let id = id_of(report)?;
     let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
     if let Some(row) = known {
         tx.commit().await?;
-        return Ok(answer(row));
+        return Ok(Some(answer(row)));
     }
     let row = decided(env, &tx, (id, report), store::insert).await?;
     tx.commit().await?;
     count(&row);
-    Ok(answer(row))
+    Ok(Some(answer(row)))
 }
 
 /// Returns the install if it is known by the key that names its installation and was seen lately.
@@ -112,12 +118,14 @@ async fn recognise(
     workspace: WorkspaceId,
     report: &InstallRecord,
     now: Moment,
+    behind: bool,
 ) -> Result<Option<Model>> {
     let Some(first) = report.keys.first() else { return Ok(None) };
     let known = store::known(&env.db.api, workspace, &[first.to_vec()]).await?;
     let Some((id, seen)) = known.get(&first[..]) else { return Ok(None) };
-    // A likeness lives on while it is seen: it is written again once in a while.
-    if report.fleeting && now - *seen > likeness_life() / 24 {
+    // A likeness lives on while it is seen: that is written again once in a while, but not while there is too much to write.
+    let fresh = if behind { likeness_life() } else { likeness_life() / 24 };
+    if report.fleeting && now - *seen > fresh {
         return Ok(None);
     }
     Ok(store::find(&env.db.api, workspace, *id).await?)

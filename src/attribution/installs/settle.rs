@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{flags::flags, gather::Told};
 use crate::{
     attribution::{
-        decide::{Candidate, Decision, Evidence, Factor, Install, NoMatch, Outcome, Rules, decide},
+        decide::{Candidate, Decision, Evidence, Factor, Install, Likeness, NoMatch, Outcome, Rules, decide},
         deep_link::{Tap, deep_link},
         device::of_install,
     },
@@ -83,6 +83,10 @@ pub fn settle(
                 Evidence::Likeness => decision.verdicts[at].likeness.score().cast_signed(),
                 _ => 100,
             };
+            row.factors = match click.evidence {
+                Evidence::Likeness => factors(&decision.verdicts[at].likeness),
+                _ => 0,
+            };
             row.flags = flags(report, click);
             row.link_id = Some(click.link);
             row.click_id = Some(click.click);
@@ -110,6 +114,7 @@ pub fn pending(
         method: 0,
         no_match: 0,
         score: 0,
+        factors: 0,
         flags: 0,
         link_id: None,
         click_id: None,
@@ -134,6 +139,7 @@ pub fn open_again(row: Model) -> Model {
         method: 0,
         no_match: 0,
         score: 0,
+        factors: 0,
         flags: 0,
         link_id: None,
         click_id: None,
@@ -158,14 +164,15 @@ pub fn forgotten(row: Model) -> Model {
 
 /// Returns what click and install had in common, where that was the evidence.
 pub fn matched_factors(row: &Model) -> Vec<Factor> {
-    if row.method != MatchMethod::Probabilistic as i16 {
-        return Vec::new();
-    }
-    let Ok(facts) = serde_json::from_str::<Facts>(&row.facts) else { return Vec::new() };
-    let decision = facts.decide();
-    let Outcome::Attributed(at) = decision.outcome else { return Vec::new() };
-    let terms = &decision.verdicts[at].likeness.terms;
-    terms.iter().filter(|term| term.points > 0).map(|term| term.factor).collect()
+    Factor::ALL.into_iter().filter(|factor| row.factors & bit(*factor) != 0).collect()
+}
+
+fn factors(likeness: &Likeness) -> i16 {
+    likeness.terms.iter().filter(|term| term.points > 0).map(|term| bit(term.factor)).sum()
+}
+
+const fn bit(factor: Factor) -> i16 {
+    1 << factor as i16
 }
 
 /// Returns the method's name in metrics.

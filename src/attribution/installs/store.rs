@@ -1,7 +1,7 @@
 //! Queries of the tables `installs`, `install_keys` and `click_identities`, and the clicks that an install could be credited to, in SQL
 //! that both databases read alike.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult,
@@ -78,6 +78,23 @@ pub async fn clicks(
     let values = [Value::from(workspace.0)].into_iter().chain(ids.iter().map(|id| id.0.into()));
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     ClickRow::find_by_statement(statement).all(db).await
+}
+
+/// Returns those of the clicks that installs have, stored or not.
+pub async fn claimed(db: &impl ConnectionTrait, clicks: &[ClickId]) -> Result<HashSet<ClickId>, DbErr> {
+    if clicks.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<ClickId> = Entity::find()
+        .select_only()
+        .column(Column::ClickId)
+        .filter(Column::ClickId.is_in(clicks.iter().copied()))
+        // As it stands in the index.
+        .filter(Expr::cust("test = false"))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Returns the newest clicks that came with one of the identities, at most `most`.

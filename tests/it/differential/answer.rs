@@ -12,8 +12,8 @@ use url::Url;
 /// Where warnings of all others lead.
 const OWN_REPORTS: &str = "https://go.example.test/report/";
 
-/// Before the token of a click in the URL of a store, and what stands for no token.
-const TOKEN: &str = "referrer=lf%3D";
+/// What stands before the token of a click in the URL of a store, as it is and inside of another URL; and what stands for no token.
+const TOKENS: [&str; 2] = ["referrer=lf%3D", "referrer%3Dlf%253D"];
 const NO_TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const NO_CLICK: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -104,12 +104,12 @@ impl Answered {
 
 /// Puts what stands for no token in the place of a token of a click.
 fn without_token(text: &str) -> String {
-    match text.split_once(TOKEN) {
+    TOKENS.iter().fold(text.to_owned(), |text, mark| match text.split_once(mark) {
         Some((before, rest)) if rest.len() >= NO_TOKEN.len() => {
-            format!("{before}{TOKEN}{NO_TOKEN}{}", &rest[NO_TOKEN.len()..])
+            format!("{before}{mark}{NO_TOKEN}{}", &rest[NO_TOKEN.len()..])
         }
-        _ => text.to_owned(),
-    }
+        _ => text,
+    })
 }
 
 /// Pages write URLs of the web as browsers read them.

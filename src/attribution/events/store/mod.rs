@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use prost::Message as _;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, RuntimeErr, sea_query::OnConflict,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, RuntimeErr, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
@@ -76,15 +76,18 @@ pub async fn make_partitions(
     postgres::make_partitions(db.get_postgres_connection_pool(), first, last).await.map_err(sql)
 }
 
-/// Returns the currencies of the workspaces that have one.
+/// Returns the currencies of those of the workspaces that have one; `None`: of all, for the operator.
 pub async fn reporting_currencies(
     db: &impl ConnectionTrait,
-    workspaces: &BTreeSet<WorkspaceId>,
+    workspaces: Option<&BTreeSet<WorkspaceId>>,
 ) -> Result<HashMap<WorkspaceId, String>, DbErr> {
     let rows: Vec<(WorkspaceId, Option<Vec<u8>>)> = workspace::Entity::find()
         .select_only()
         .columns([workspace::Column::Id, workspace::Column::Settings])
-        .filter(workspace::Column::Id.is_in(workspaces.iter().copied()))
+        .filter(workspace::Column::Settings.is_not_null())
+        .apply_if(workspaces, |query, workspaces| {
+            query.filter(workspace::Column::Id.is_in(workspaces.iter().copied()))
+        })
         .into_tuple()
         .all(db)
         .await?;
@@ -131,15 +134,18 @@ pub async fn add_names(
     Ok(names)
 }
 
-/// Lists events whose revenue waits for a rate, oldest first. Of all workspaces: for the operator.
+/// Lists events of a workspace whose revenue waits for a rate, oldest first.
 pub async fn waiting(
     db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
     after: Option<EventId>,
     most: u64,
 ) -> Result<Vec<Event>, DbErr> {
     use event::Column;
-    let mut query =
-        Events::find().filter(Column::Units.is_not_null()).filter(Column::ReportingUnits.is_null());
+    let mut query = Events::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Units.is_not_null())
+        .filter(Column::ReportingUnits.is_null());
     if let Some(after) = after {
         query = query.filter(Column::Id.gt(after));
     }
