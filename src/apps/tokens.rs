@@ -111,8 +111,9 @@ pub(super) async fn newest(
     apps: &[AppId],
 ) -> Result<HashMap<AppId, String>, DbErr> {
     let tokens = store::tokens(db, workspace, apps).await?;
-    // Oldest first, so that the newest stays.
-    Ok(tokens.into_iter().map(|token| (token.app_id, token.token)).collect())
+    // The one before which all others were given an end.
+    let newest = tokens.into_iter().filter(|token| token.expire_time.is_none());
+    Ok(newest.map(|token| (token.app_id, token.token)).collect())
 }
 
 pub(super) fn holder_of(app: &crate::entity::app::Model, settings: Option<&[u8]>) -> Holder {

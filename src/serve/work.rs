@@ -48,7 +48,7 @@ const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
-const PENDING_EVERY: Duration = Duration::from_secs(1);
+const PENDING_EVERY: Duration = Duration::from_secs(5);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 /// The nice value of work that stands back: on a core that visitors keep busy it gets a tenth.

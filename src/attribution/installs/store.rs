@@ -248,6 +248,21 @@ pub async fn note_reinstall(
         .map(drop)
 }
 
+/// Says whether a pending install is due. For the node: of all tenants.
+pub async fn is_any_due(db: &impl ConnectionTrait, now: Moment) -> Result<bool, DbErr> {
+    let due: Option<InstallId> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        // As it stands in the index.
+        .filter(Expr::cust("state = 3"))
+        .filter(Column::DueTime.lte(now))
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(due.is_some())
+}
+
 /// Returns the pending install that has been due for longest, and keeps other nodes from deciding it until the transaction ends. For
 /// the node: of all tenants.
 pub async fn pending(tx: &impl ConnectionTrait, now: Moment) -> Result<Option<Model>, DbErr> {
