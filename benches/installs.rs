@@ -106,6 +106,10 @@ async fn main() -> anyhow::Result<()> {
     let proxy = Statements::to(database.expose_secret()).await;
     config.database.as_mut().context("it was there")?.url = proxy.url.clone().into();
     let running = serve::start(config, ground()).await?;
+    // Until then installs are kept and not decided.
+    while !running.spool.has_drained_earlier_runs() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     println!("{}", field.count(&running, &mut sql, &proxy).await?);
     running.stop().await;
     Ok(())
@@ -392,6 +396,8 @@ async fn fill(url: &str, field: &Field, (from, to): (i64, i64)) -> anyhow::Resul
     }
     // As autovacuum would have done by the time that there are so many.
     let mut sql = PgConnection::connect(url).await?;
-    sqlx::raw_sql("VACUUM (ANALYZE) clicks; VACUUM (ANALYZE) dictionary; CHECKPOINT").execute(&mut sql).await?;
+    for statement in ["VACUUM (ANALYZE) clicks", "VACUUM (ANALYZE) dictionary", "CHECKPOINT"] {
+        sqlx::raw_sql(statement).execute(&mut sql).await?;
+    }
     Ok(())
 }
