@@ -151,11 +151,9 @@ impl Field {
         let request = CreateLinkRequest { link: Some(link), ..CreateLinkRequest::default() };
         let link = LinkServiceClient::new(channel).create_link(with(request, &key, None)?).await?;
 
-        sqlx::query(
-            "SELECT linkforty_make_click_partitions((now() - interval '8 days')::date, now()::date)",
-        )
-        .execute(&mut *sql)
-        .await?;
+        sqlx::query("SELECT linkforty_make_click_partitions((now() - interval '8 days')::date, now()::date)")
+            .execute(&mut *sql)
+            .await?;
         let mut text = async |kind: i16, value: &str| -> sqlx::Result<i32> {
             sqlx::query_scalar("INSERT INTO dictionary (kind, value) VALUES ($1, $2) ON CONFLICT (kind, value) DO UPDATE SET value = excluded.value RETURNING id")
                 .bind(kind)
@@ -191,9 +189,8 @@ impl Field {
             })
             .collect();
         self.used += count;
-        let hash = |phone: &Phone| {
-            self.hashes.address(self.workspace, IpAddr::V4(phone.address)).cast_signed()
-        };
+        let hash =
+            |phone: &Phone| self.hashes.address(self.workspace, IpAddr::V4(phone.address)).cast_signed();
         sqlx::query(
             "INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id, platform, bot, step, network, address)
              SELECT id, $2, $3, hash, $4, $5, $5, 1, 0, 1, network, hash FROM unnest($1::uuid[], $6::bytea[], $7::integer[]) AS new (id, network, hash)",
