@@ -11,9 +11,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1-} in
   '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
-    links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 list_rounds=50 ;;
+    links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 list_rounds=50
+    clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-10000000} installs=1000 ;;
   quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
-    links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=100000 list_rounds=20 ;;
+    links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=100000 list_rounds=20
+    clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-1000000} installs=300 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
@@ -29,7 +31,7 @@ if [ -z "${LINKFORTY_BENCH_PROGRAMS-}" ]; then
   command -v valgrind >/dev/null || .ci/apt-install valgrind
   # The server by itself, as a release is built: beside the benches it would get what tests ask of its dependencies.
   cargo build --release --bin linkforty >&2
-  benches=(null_server load start seed drain events choose lists)
+  benches=(null_server load start seed drain events installs choose lists)
   if [ "$mode" = full ]; then benches+=(micro); fi
   cargo build --release "${benches[@]/#/--bench=}" >&2
   # Cargo knows which of the files in target/ is the newest; it says so in JSON.
@@ -462,6 +464,26 @@ told=$(APP_ENV=development DATA_DIR=$scratch/events-sqlite \
   "$(program events)" "$capacity_seconds" 250 8 | tee -a /dev/stderr | tail -n 1)
 at_least "the same, embedded" events/s 20000 "$(value acknowledged_per_second <<<"$told")"
 note "until they are in SQLite" events/s "$(value stored_per_second <<<"$told")"
+
+##### installs
+
+say "installs: $installs of each kind with $clicks_before and with $clicks_after clicks stored"
+mkdir -p "$scratch/installs"
+addresses
+DATABASE_URL=$(new_database bench_installs) APP_ENV=development DATA_DIR=$scratch/installs TRUSTED_PROXIES=127.0.0.1/32 \
+  "$(program installs)" "$clicks_before,$clicks_after" "$installs" | tee /dev/stderr >"$scratch/told"
+psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'DROP DATABASE bench_installs'
+few=$(grep "^clicks=$clicks_before " "$scratch/told") many=$(grep "^clicks=$clicks_after " "$scratch/told")
+asked=$(tail -n 1 "$scratch/told")
+at_most "ReportInstall of a new install, p99 with $clicks_after clicks, its own the oldest" ms 10 "$(value new1_p99_ms <<<"$many")"
+at_most "the same over the p99 with $clicks_before clicks" "" 1.5 "$(calc %.2f "$(value new1_p99_ms <<<"$many") / $(value new1_p99_ms <<<"$few")")"
+note "the same at the median" ms "$(value new1_p50_ms <<<"$many")"
+note "the same, p99 of eight at once" ms "$(value new8_p99_ms <<<"$many")"
+note "ReportInstall of an install without a click, p99" ms "$(value organic1_p99_ms <<<"$many")"
+note "ReportInstall of a known install, p99" ms "$(value repeat1_p99_ms <<<"$many")"
+note "statements of a new install" "" "$(value new_statements <<<"$asked")"
+note "statements of an install without a click" "" "$(value organic_statements <<<"$asked")"
+note "statements of a known install" "" "$(value repeat_statements <<<"$asked")"
 
 ##### lists
 
