@@ -26,7 +26,7 @@ use super::{
     health::{Eyes, Health},
     layers::{self, Methods, Redirected, client_address, is_trusted, network_of, overloaded, panic_text},
     listen::{Peer, with_peer},
-    refusal::{refuse, unknown_path},
+    refusal::{is_method_path, refuse, unknown_method, unknown_path},
 };
 use crate::{
     apps::{self, Associations, File, Found, Whose},
@@ -80,7 +80,9 @@ impl Visits {
             .merge(health.routes(Eyes::Public))
             .merge(for_apps)
             .merge(files(&sites, &associations))
-            .fallback(async || refuse(unknown_path()));
+            .fallback(async |uri: http::Uri| {
+                refuse(if is_method_path(uri.path()) { unknown_method() } else { unknown_path() })
+            });
         Self(Arc::new(Shared {
             env: env.clone(),
             sites,
