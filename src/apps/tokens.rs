@@ -5,16 +5,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use chrono::Duration;
-use quick_cache::sync::Cache;
 use sea_orm::{ConnectionTrait, DbErr};
-use tokio::time::timeout;
 
 use super::{content_of, store};
 use crate::{
-    clock::Moment,
+    cache::Recall,
     env::Env,
-    error::{Error, Result},
+    error::Result,
     ids::{AppId, Ids, WorkspaceId},
     pb::v1,
 };
@@ -23,12 +20,7 @@ use crate::{
 pub const START: &str = "at_";
 const DIGITS: usize = 32;
 const HEX: &[u8] = b"0123456789abcdef";
-/// How long an answer of the database is believed.
-const LIFE: Duration = Duration::seconds(10);
-/// How long the database may take for a token that is known, and for one that is not.
-const HURRY: std::time::Duration = std::time::Duration::from_millis(100);
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
-/// How many tokens are remembered, good and bad ones apart: nobody can push the good ones out with made-up ones.
+/// How many tokens are remembered, good and bad ones apart.
 const REMEMBERED: usize = 10_000;
 
 /// An app, known by its token.
@@ -42,15 +34,6 @@ pub struct Holder {
     pub content: v1::App,
     /// What the workspace says of matching by likeness, where the app does not.
     pub probabilistic: bool,
-}
-
-/// What is known of a token, and since when.
-type Known = (Moment, Option<Arc<Holder>>);
-
-#[derive(Debug)]
-struct Remembered {
-    good: Cache<String, Known>,
-    bad: Cache<String, Known>,
 }
 
 /// Makes a token.
@@ -69,39 +52,10 @@ pub async fn holder(env: &Env, token: &str) -> Result<Option<Arc<Holder>>> {
     if !is_token(token) {
         return Ok(None);
     }
-    let now = env.now();
-    let remembered =
-        env.memory.of(|| Remembered { good: Cache::new(REMEMBERED), bad: Cache::new(REMEMBERED) });
-    let known = remembered.good.get(token).or_else(|| remembered.bad.get(token));
-    if let Some((since, holder)) = &known
-        && now - *since < LIFE
-    {
-        return Ok(holder.clone());
-    }
-    // Whoever is known already does not wait for a database that is away.
-    let patience = if known.as_ref().is_some_and(|(_, holder)| holder.is_some()) { HURRY } else { PATIENCE };
-    match timeout(patience, store::holder(&env.db.lookup, token, now)).await {
-        Ok(Ok(found)) => {
-            let holder = found.map(Arc::new);
-            let (kept, other) = match holder {
-                Some(_) => (&remembered.good, &remembered.bad),
-                None => (&remembered.bad, &remembered.good),
-            };
-            kept.insert(token.to_owned(), (now, holder.clone()));
-            other.remove(token);
-            Ok(holder)
-        }
-        failed => {
-            let bound = Duration::from_std(env.config.cache.max_stale_if_error).unwrap_or(LIFE);
-            match known {
-                Some((since, Some(holder))) if now - since < bound => Ok(Some(holder)),
-                _ => Err(failed.map_or_else(Error::store_unavailable, |failed| match failed {
-                    Err(error) => Error::from(error),
-                    Ok(_) => Error::internal("an answer that was none"),
-                })),
-            }
-        }
-    }
+    let (now, bound) = (env.now(), env.config.cache.max_stale_if_error);
+    let remembered = env.memory.of(|| Recall::<String, Holder>::new(REMEMBERED));
+    let find = store::holder(&env.db.lookup, token, now);
+    remembered.ask(&token.to_owned(), now, bound, find).await
 }
 
 /// Returns the newest token of each app.

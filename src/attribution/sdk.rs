@@ -59,11 +59,8 @@ pub(super) async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Call
         )
     };
     let value = request.metadata().as_ref().get(AUTHORIZATION).ok_or_else(missing)?;
-    let bearer = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
-    if !bearer.0.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
-    }
-    let holder = tokens::holder(env, bearer.1.trim()).await?.ok_or_else(Error::credentials_invalid)?;
+    let token = rpc::bearer(value).ok_or_else(missing)?;
+    let holder = tokens::holder(env, token).await?.ok_or_else(Error::credentials_invalid)?;
     let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
     Ok((Calling { scope: Scope::from(&*holder), client }, request.into_inner()))
 }

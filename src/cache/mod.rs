@@ -14,6 +14,7 @@ mod breaker;
 mod fanout;
 mod notify;
 mod process;
+mod recall;
 mod redis;
 
 use std::{
@@ -36,6 +37,7 @@ pub use self::{
     fanout::Paths,
     notify::notify,
     process::{NoSharedCache, ProcessFanout},
+    recall::Recall,
     redis::{Redis, Script, State, WrongUrl},
 };
 use crate::{config::Config, ids::Ids};

@@ -82,7 +82,7 @@ pub fn decorate<'a>(url: &'a str, additions: Additions<'_>) -> Cow<'a, str> {
     let (base, own) = rest.split_once('?').unwrap_or((rest, ""));
     let mut id = [0; 36];
     let id = click.map(|mark| &*mark.click.0.as_hyphenated().encode_lower(&mut id));
-    if host.eq_ignore_ascii_case(PLAY) || is_app_store(url) {
+    if host.eq_ignore_ascii_case(PLAY) || is_of_app_store(host) {
         return Cow::Borrowed(url);
     }
     let set: Vec<(&str, &str)> = parameters
@@ -188,7 +188,11 @@ impl Query {
 
 /// Says whether a URL is a page of the App Store.
 pub fn is_app_store(url: &str) -> bool {
-    host(url).is_some_and(|host| APP_STORE.iter().any(|store| host.eq_ignore_ascii_case(store)))
+    host(url).is_some_and(is_of_app_store)
+}
+
+fn is_of_app_store(host: &str) -> bool {
+    APP_STORE.iter().any(|store| host.eq_ignore_ascii_case(store))
 }
 
 /// Returns the host of an http or https URL, with its port if it names one.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use http::HeaderValue;
 use tonic::Request;
 use uuid::Uuid;
 
@@ -61,4 +62,32 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller> {
 /// Opens a request: who calls and what they want.
 pub fn open<T>(request: Request<T>) -> Result<(Caller, T)> {
     Ok((caller(&request)?, request.into_inner()))
+}
+
+/// Returns the credentials that an `authorization` header holds: what follows `Bearer`, in whatever case that is written (RFC 9110
+/// 11.1).
+pub fn bearer(authorization: &HeaderValue) -> Option<&str> {
+    let (scheme, credentials) = authorization.to_str().ok()?.split_once(' ')?;
+    let credentials = credentials.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !credentials.is_empty()).then_some(credentials)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bearer_credentials_are_read() {
+        for (value, expected) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer  abc ", Some("abc")),
+            ("Basic abc", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("", None),
+        ] {
+            let header = HeaderValue::from_static(value);
+            assert_eq!(bearer(&header), expected, "{value:?}");
+        }
+    }
 }

@@ -377,5 +377,5 @@ fn id_of(report: &InstallRecord) -> Result<InstallId> {
 /// Returns what reads and makes tokens of clicks.
 pub(super) fn tokens(env: &Env) -> ClickTokens {
     use secrecy::ExposeSecret as _;
-    ClickTokens::new(env.secrets.session.expose_secret().as_bytes())
+    *env.memory.of(|| ClickTokens::new(env.secrets.session.expose_secret().as_bytes()))
 }

@@ -1,6 +1,6 @@
 //! What apps may say of an install, read once at the door, and what an install is known by. Pure, but for the keys of hashes.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use chrono::Duration;
 use ring::{digest, hmac};
@@ -79,7 +79,7 @@ impl Scope {
             sdk::Platform::Android => of.probabilistic_android,
             sdk::Platform::Unspecified => None,
         };
-        let hashes = VisitorHash::new(env.secrets.session.expose_secret().as_bytes());
+        let derived = derived(env);
         let client = client.filter(|client| !shared::is_shared(env, *client));
         let seconds = |given: Option<prost_types::Duration>, otherwise: chrono::Duration| {
             given.map_or(otherwise.num_seconds(), |given| given.seconds)
@@ -91,7 +91,7 @@ impl Scope {
             install_time_micros: now.timestamp_micros(),
             platform: platform.into(),
             network: client.map(|client| network_of(client).to_vec()).unwrap_or_default().into(),
-            address: client.map_or(0, |client| hashes.address(self.workspace, client)),
+            address: client.map_or(0, |client| derived.hashes.address(self.workspace, client)),
             likeness: asked.unwrap_or(self.probabilistic),
             threshold: u32::try_from(of.probabilistic_threshold)
                 .ok()
@@ -123,10 +123,23 @@ pub fn alias(env: &Env, workspace: WorkspaceId, id: InstallId) -> Vec<u8> {
     keyed(env, &[workspace.0.as_bytes(), b"alias", id.0.as_bytes()])
 }
 
+/// What is derived from the server's secret, once.
+struct Derived {
+    hashes: VisitorHash,
+    key: hmac::Key,
+}
+
+fn derived(env: &Env) -> Arc<Derived> {
+    env.memory.of(|| {
+        let secret = env.secrets.session.expose_secret().as_bytes();
+        let purpose = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"linkforty install v1");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, purpose.as_ref());
+        Derived { hashes: VisitorHash::new(secret), key }
+    })
+}
+
 fn keyed(env: &Env, parts: &[&[u8]]) -> Vec<u8> {
-    let secret = env.secrets.session.expose_secret().as_bytes();
-    let purpose = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"linkforty install v1");
-    let mut hash = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, purpose.as_ref()));
+    let mut hash = hmac::Context::with_key(&derived(env).key);
     parts.iter().for_each(|part| hash.update(part));
     hash.sign().as_ref()[..16].to_vec()
 }

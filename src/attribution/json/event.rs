@@ -6,7 +6,7 @@ use ring::digest;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{body::Body, times};
+use super::{body::Body, hex, times};
 use crate::{
     attribution::events::shown_properties,
     clock::Moment,
@@ -136,10 +136,6 @@ fn revenue(data: &Map<String, Value>) -> Option<Money> {
     let (units, nanos): (i64, i32) = (units.parse().ok()?, nanos.parse().ok()?);
     let sign = if text.starts_with('-') { -1 } else { 1 };
     Some(Money { currency, units: units * i64::from(sign), nanos: nanos * sign })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -41,7 +41,10 @@ use self::{
     scope::{enter_to_create, scope, who},
 };
 use super::{
-    Sdk, events,
+    Sdk,
+    decide::System,
+    device::system_named,
+    events,
     installs::{self, Answer, report::known_by},
     opens::{self, Asking, Opened},
     sharing::{Wanted, share_in},
@@ -224,19 +227,24 @@ async fn report(sdk: &Sdk, parts: &Parts, body: &mut Body) -> Result<InstallReco
 
 /// Returns what a device is known by that has no id.
 fn likeness(report: &InstallRecord) -> String {
-    let network: String = report.network.iter().map(|byte| format!("{byte:02x}")).collect();
+    let network = hex(&report.network);
     let screen = format!("{}x{}", report.screen_width, report.screen_height);
     let parts =
         [&network, &report.user_agent, &report.os_version, &screen, &report.time_zone, &report.language];
     parts.map(String::as_str).join("\n")
 }
 
+/// Writes bytes in hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Returns the platform that an app says, or its user agent.
 fn platform(said: &str, user_agent: &str) -> Platform {
-    match said.to_ascii_lowercase().as_str() {
-        "ios" | "ipados" => return Platform::Ios,
-        "android" => return Platform::Android,
-        _ => {}
+    match system_named(said) {
+        Some(System::Ios) => return Platform::Ios,
+        Some(System::Android) => return Platform::Android,
+        Some(System::Other) | None => {}
     }
     let agent = user_agent.to_ascii_lowercase();
     if ["ios/", "iphone", "ipad", "ipod"].iter().any(|name| agent.contains(name)) {
@@ -264,11 +272,7 @@ async fn resolved(sdk: &Sdk, slug: Option<String>, code: String, request: Reques
     answered(async {
         let (parts, _) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        let workspace = match who(&sdk.env, &parts.headers, "").await? {
-            scope::Who::App(scope) => Some(scope.workspace),
-            scope::Who::Key(crate::rpc::Caller::ApiKey { workspace, .. }) => Some(workspace),
-            _ => None,
-        };
+        let workspace = who(&sdk.env, &parts.headers, "").await?.workspace();
         let hints = hints(&query);
         let user_agent = header_text(&parts.headers, &header::USER_AGENT);
         let said = hints.platform.unwrap_or_default();

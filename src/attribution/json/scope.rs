@@ -1,31 +1,23 @@
 //! Whose app calls by JSON: some SDKs say so by an app's token, some by an API key, and some say nothing but the host they call.
 
-use std::sync::Arc;
-
-use chrono::Duration;
 use http::{HeaderMap, header::AUTHORIZATION};
-use quick_cache::sync::Cache;
-use tokio::time::timeout;
+use sea_orm::DbErr;
 
 use crate::{
     apps::tokens::{self, is_token},
     attribution::{Sdk, installs::report::Scope},
-    clock::Moment,
+    cache::Recall,
     domains::Site,
     env::Env,
     error::{Error, Reason, Result},
     ids::WorkspaceId,
     pb::v1,
-    rpc::{Caller, Permission},
+    rpc::{Caller, Permission, bearer},
     workspaces::{self, Tenant, enter_as_app, keys},
 };
 
-/// How long what a workspace says is believed.
-const LIFE: Duration = Duration::seconds(10);
+/// How many workspaces are remembered.
 const REMEMBERED: usize = 1000;
-/// How long the database may take for a workspace that is known, and for one that is not.
-const HURRY: std::time::Duration = std::time::Duration::from_millis(100);
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Who calls, as far as they said.
 #[derive(Debug)]
@@ -40,6 +32,17 @@ pub enum Who {
     Nobody,
 }
 
+impl Who {
+    /// Returns the workspace that the credentials are of, if they are of one.
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        match self {
+            Self::App(scope) => Some(scope.workspace),
+            Self::Key(Caller::ApiKey { workspace, .. }) => Some(*workspace),
+            Self::Key(Caller::Person { .. }) | Self::Stranger | Self::Nobody => None,
+        }
+    }
+}
+
 /// Reads the credentials. What is wrong with them is for the method to say: most need none.
 pub async fn who(env: &Env, headers: &HeaderMap, app_token: &str) -> Result<Who> {
     if is_token(app_token)
@@ -48,8 +51,7 @@ pub async fn who(env: &Env, headers: &HeaderMap, app_token: &str) -> Result<Who>
         return Ok(Who::App(Box::new(Scope::from(&*holder))));
     }
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Who::Stranger) };
-    let bearer = value.to_str().ok().and_then(|value| value.split_once(' ')).map(|(_, bearer)| bearer.trim());
-    let Some(bearer) = bearer.filter(|bearer| !bearer.is_empty()) else { return Ok(Who::Nobody) };
+    let Some(bearer) = bearer(value) else { return Ok(Who::Nobody) };
     if is_token(bearer) {
         let holder = tokens::holder(env, bearer).await?;
         return Ok(holder.map_or(Who::Nobody, |holder| Who::App(Box::new(Scope::from(&*holder)))));
@@ -67,12 +69,14 @@ pub async fn who(env: &Env, headers: &HeaderMap, app_token: &str) -> Result<Who>
 /// Returns whose the call is: the app's, else the key's workspace, else that of the host; on the server's own host that of the first
 /// workspace, as with association files.
 pub async fn scope(sdk: &Sdk, who: Who, site: &Site) -> Result<Scope> {
-    let workspace = match (who, site) {
-        (Who::App(scope), _) => return Ok(*scope),
-        (Who::Key(Caller::ApiKey { workspace, .. }), _) => Some(workspace),
-        (_, Site::Of(domain)) => Some(domain.workspace_id),
-        (_, Site::Away) => return Err(Error::store_unavailable("nobody knows the domains yet")),
-        (_, Site::Own | Site::Unknown) => None,
+    if let Who::App(scope) = who {
+        return Ok(*scope);
+    }
+    let workspace = match (who.workspace(), site) {
+        (Some(workspace), _) => Some(workspace),
+        (None, Site::Of(domain)) => Some(domain.workspace_id),
+        (None, Site::Away) => return Err(Error::store_unavailable("nobody knows the domains yet")),
+        (None, Site::Own | Site::Unknown) => None,
     };
     of_workspace(&sdk.env, workspace).await
 }
@@ -92,47 +96,29 @@ pub async fn enter_to_create(env: &Env, who: Who) -> Result<(Scope, Tenant)> {
     }
 }
 
-type Known = (Moment, Arc<Scope>);
-
 /// Returns the scope of a workspace whose apps did not say which they are. What was known goes on being believed while the database is
 /// away.
 async fn of_workspace(env: &Env, workspace: Option<WorkspaceId>) -> Result<Scope> {
-    struct Remembered(Cache<Option<WorkspaceId>, Known>);
-    let (now, remembered) = (env.now(), env.memory.of(|| Remembered(Cache::new(REMEMBERED))));
-    let known = remembered.0.get(&workspace);
-    if let Some((since, scope)) = &known
-        && now - *since < LIFE
-    {
-        return Ok(Scope::clone(scope));
-    }
-    let patience = if known.is_some() { HURRY } else { PATIENCE };
-    let found = timeout(patience, find(env, workspace))
-        .await
-        .unwrap_or_else(|late| Err(Error::store_unavailable(late)));
-    match found {
-        Ok(scope) => {
-            remembered.0.insert(workspace, (now, Arc::new(scope.clone())));
-            Ok(scope)
-        }
-        Err(error) if error.reason() == Reason::NotFound => Err(error),
-        Err(error) => known.map(|(_, scope)| Scope::clone(&scope)).ok_or(error),
-    }
+    let bound = env.config.cache.max_stale_if_error;
+    let remembered = env.memory.of(|| Recall::<Option<WorkspaceId>, Scope>::new(REMEMBERED));
+    let found = remembered.ask(&workspace, env.now(), bound, find(env, workspace)).await?;
+    found.map(|scope| Scope::clone(&scope)).ok_or_else(|| Error::not_found("workspace"))
 }
 
-async fn find(env: &Env, workspace: Option<WorkspaceId>) -> Result<Scope> {
+async fn find(env: &Env, workspace: Option<WorkspaceId>) -> Result<Option<Scope>, DbErr> {
     let found = match workspace {
         Some(id) => workspaces::find(&env.db.lookup, id).await?,
         None => workspaces::first(&env.db.lookup).await?,
     };
-    let found =
-        found.filter(|found| found.suspend_time.is_none()).ok_or_else(|| Error::not_found("workspace"))?;
-    let settings = workspaces::settings::shown(found.settings.as_deref());
-    Ok(Scope {
-        workspace: found.id,
-        app: None,
-        attribution: v1::AppAttribution::default(),
-        probabilistic: settings.probabilistic_matching != Some(false),
-        app_store_id: String::new(),
-        package_name: String::new(),
-    })
+    Ok(found.filter(|found| found.suspend_time.is_none()).map(|found| {
+        let settings = workspaces::settings::shown(found.settings.as_deref());
+        Scope {
+            workspace: found.id,
+            app: None,
+            attribution: v1::AppAttribution::default(),
+            probabilistic: settings.probabilistic_matching != Some(false),
+            app_store_id: String::new(),
+            package_name: String::new(),
+        }
+    }))
 }

@@ -11,7 +11,7 @@ use crate::{
     accounts,
     env::Env,
     error::{Error, Reason, Result},
-    rpc::{Caller, Recheck},
+    rpc::{Caller, Recheck, bearer},
     serve::refusal::refuse,
     workspaces::keys,
 };
@@ -66,7 +66,7 @@ fn recheck(env: Env, authorization: Option<HeaderValue>) -> Recheck {
 
 async fn caller(env: &Env, authorization: Option<&HeaderValue>) -> Result<Option<Caller>> {
     let Some(value) = authorization else { return Ok(None) };
-    let bearer = value.to_str().ok().and_then(bearer).ok_or_else(|| {
+    let bearer = bearer(value).ok_or_else(|| {
         Error::new(Reason::CredentialsMissing, "the authorization must have the form `Bearer ...`")
     })?;
     let caller = if bearer.starts_with(API_KEY_START) {
@@ -75,30 +75,4 @@ async fn caller(env: &Env, authorization: Option<&HeaderValue>) -> Result<Option
         accounts::authenticate(env, bearer).await
     };
     caller.map(Some)
-}
-
-/// Returns what follows `Bearer`, in whatever case it is written (RFC 9110 11.1).
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, credentials) = value.split_once(' ')?;
-    let credentials = credentials.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !credentials.is_empty()).then_some(credentials)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_bearer_credentials_are_read() {
-        for (value, expected) in [
-            ("Bearer abc", Some("abc")),
-            ("bearer  abc ", Some("abc")),
-            ("Basic abc", None),
-            ("Bearer", None),
-            ("Bearer ", None),
-            ("", None),
-        ] {
-            assert_eq!(bearer(value), expected, "{value:?}");
-        }
-    }
 }
