@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Sdk, installs::report::Scope};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ids::AppId,
-    links::{Named, create_by_app, default_template_leads},
+    links::{Named, Stores, create_by_app},
     pb::v1,
     workspaces::{Tenant, enter_as_app},
 };
@@ -58,7 +58,7 @@ pub async fn share_in(sdk: &Sdk, scope: &Scope, tenant: &Tenant, wanted: Wanted)
         term: utm("term"),
         content: utm("content"),
     };
-    let mut link = v1::Link {
+    let link = v1::Link {
         short_code: wanted.short_code,
         title: wanted.title,
         description: wanted.description,
@@ -72,22 +72,14 @@ pub async fn share_in(sdk: &Sdk, scope: &Scope, tenant: &Tenant, wanted: Wanted)
         ..v1::Link::default()
     };
     let named = if link.template_id.is_empty() { Named::BySlug(&wanted.template_slug) } else { Named::ById };
-    // Where nothing else says where the link leads, the app\'s pages in the stores do.
-    let by_template = named != Named::BySlug("") || default_template_leads(&sdk.env, tenant).await?;
-    if !by_template && link.web_url.is_empty() {
-        if !scope.app_store_id.is_empty() {
-            link.ios_url = format!("https://apps.apple.com/app/id{}", scope.app_store_id);
-        }
-        if !scope.package_name.is_empty() {
-            link.android_url =
-                format!("https://play.google.com/store/apps/details?id={}", scope.package_name);
-        }
-        if link.ios_url.is_empty() && link.android_url.is_empty() {
-            return Err(Error::invalid_field(
-                "web_url",
-                "must be set: neither a template nor the app\'s pages in the stores say where the link leads",
-            ));
-        }
-    }
-    create_by_app(&sdk.env, tenant, link, named).await
+    let stores = Stores {
+        ios: store("https://apps.apple.com/app/id", &scope.app_store_id),
+        android: store("https://play.google.com/store/apps/details?id=", &scope.package_name),
+    };
+    create_by_app(&sdk.env, tenant, link, named, stores).await
+}
+
+/// Returns the page of an app in a store, where the app is there.
+fn store(page: &str, id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!("{page}{id}") }
 }

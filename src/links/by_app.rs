@@ -2,6 +2,7 @@
 
 use super::{
     Creation, Door, Existing, Run, create,
+    fields::has_address,
     templates::{self, store::find_by_slug},
     wire,
 };
@@ -22,13 +23,23 @@ pub enum Named<'a> {
     ById,
 }
 
-/// Creates a link, or returns the one that the same user has with the same content. Says which. `path` stands before the names of
-/// fields that are wrong.
+/// The pages of an app in the stores; each may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stores {
+    /// In the App Store.
+    pub ios: String,
+    /// In the Play Store.
+    pub android: String,
+}
+
+/// Creates a link, or returns the one that the same user has with the same content. Says which. Where neither the link nor a template says
+/// where it leads, it leads to `stores`.
 pub async fn create_by_app(
     env: &Env,
     tenant: &Tenant,
     mut link: v1::Link,
     template: Named<'_>,
+    stores: Stores,
 ) -> Result<(v1::Link, bool)> {
     if let Named::BySlug(slug) = template
         && !slug.is_empty()
@@ -36,8 +47,17 @@ pub async fn create_by_app(
         let found = find_by_slug(&env.db.api, tenant.id, slug).await?;
         link.template_id = found.ok_or_else(|| Error::not_found("template"))?.id.to_string();
     }
-    let asked = link.template_id.is_empty();
-    let default_leads = asked && templates::default_leads(env, tenant).await?;
+    let unsaid = link.template_id.is_empty();
+    let default_leads = unsaid && templates::default_leads(env, tenant).await?;
+    if unsaid && !default_leads && !has_address(&link) {
+        (link.ios_url, link.android_url) = (stores.ios, stores.android);
+        if !has_address(&link) {
+            return Err(Error::invalid_field(
+                "web_url",
+                "must be set: neither a template nor the app's pages in the stores say where the link leads",
+            ));
+        }
+    }
     let hosts = domains::answering(&env.db.api, tenant).await?;
     let existing = if link.external_user_id.is_empty() { Existing::Refuse } else { Existing::Reuse };
     let door = wire::door(env, &hosts, "", None);
@@ -45,9 +65,4 @@ pub async fn create_by_app(
     let how = Creation { existing, ..Creation::default() };
     let (shown, reused) = Box::pin(create(env, tenant, new, how, None, Run::Store)).await?;
     Ok((wire::shown(&env.config, shown), reused))
-}
-
-/// Says whether a link that names no template leads somewhere by the workspace's default one.
-pub async fn default_template_leads(env: &Env, tenant: &Tenant) -> Result<bool> {
-    templates::default_leads(env, tenant).await
 }

@@ -78,7 +78,7 @@ pub use self::{
     app_fields::check_scheme,
     batch::{batch_create, batch_delete, batch_update},
     budget::{Budgets, Taken, Unit},
-    by_app::{Named, create_by_app, default_template_leads},
+    by_app::{Named, Stores, create_by_app},
     code::is_short_code,
     codes::CodeStyle,
     condition::{Condition, SystemRange, Times, Version},

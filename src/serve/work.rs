@@ -31,6 +31,7 @@ use crate::{
     db::{self, Dialect},
     domains::{self, Sites},
     env::Env,
+    error::{Error, Result},
     geo::Geo,
     idempotency,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
@@ -307,10 +308,29 @@ async fn make_partitions(env: Env) {
 }
 
 async fn forget_sessions(env: Env) {
-    match accounts::sweep(&env).await {
+    forgotten("sessions that are over", accounts::sweep(&env).await.map_err(Error::from));
+}
+
+async fn forget_what_happened(env: Env) {
+    forgotten("what happened a week ago", outbox::sweep(&env.db.api, env.now()).await.map_err(Error::from));
+}
+
+async fn forget_request_ids(env: Env) {
+    forgotten("old request ids", idempotency::sweep(&env.db.api, env.now()).await.map_err(Error::from));
+}
+
+async fn forget_imports(env: Env) {
+    forgotten("old imports", links::sweep_imports(&env).await.map(|count| count as u64));
+}
+
+/// Says what became of a sweep.
+fn forgotten(what: &str, swept: Result<u64>) {
+    match swept {
         Ok(0) => {}
-        Ok(count) => tracing::debug!(count, "forgot sessions that are over"),
-        Err(error) => tracing::warn!(%error, "cannot forget old sessions; trying again later"),
+        Ok(count) => tracing::debug!(count, "forgot {what}"),
+        Err(error) => {
+            tracing::warn!(cause = %error.inward(), "cannot forget {what}; trying again later");
+        }
     }
 }
 
@@ -347,32 +367,6 @@ async fn decide_pending(env: Env) {
         Ok(count) => tracing::info!(count, "decided installs that were pending"),
         Err(error) => {
             tracing::debug!(cause = %error.inward(), "cannot decide pending installs; trying again");
-        }
-    }
-}
-
-async fn forget_what_happened(env: Env) {
-    match outbox::sweep(&env.db.api, env.now()).await {
-        Ok(0) => {}
-        Ok(count) => tracing::debug!(count, "forgot what happened a week ago"),
-        Err(error) => tracing::warn!(%error, "cannot forget what happened; trying again later"),
-    }
-}
-
-async fn forget_request_ids(env: Env) {
-    match idempotency::sweep(&env.db.api, env.now()).await {
-        Ok(0) => {}
-        Ok(count) => tracing::debug!(count, "forgot old request ids"),
-        Err(error) => tracing::warn!(%error, "cannot forget old request ids; trying again later"),
-    }
-}
-
-async fn forget_imports(env: Env) {
-    match links::sweep_imports(&env).await {
-        Ok(0) => {}
-        Ok(count) => tracing::debug!(count, "forgot old imports"),
-        Err(error) => {
-            tracing::warn!(cause = %error.inward(), "cannot forget old imports; trying again later");
         }
     }
 }

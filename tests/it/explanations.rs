@@ -7,8 +7,8 @@ use linkforty::{
     ids::Ids,
     pb::{
         sdk::v1::{
-            AttributionState, ForgetInstallRequest, MatchMethod, NoMatchReason, ReportInstallRequest,
-            SetConsentRequest, StoreReferrer,
+            AttributionState, ForgetInstallRequest, Identity, MatchMethod, NoMatchReason,
+            ReportInstallRequest, SetConsentRequest, StoreReferrer,
         },
         v1::{
             AttributionCandidate, ComparedDevice, DeviceSystem, ExplainAttributionRequest,
@@ -21,22 +21,18 @@ use serde_json::{Value, json};
 use tonic::{Code, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::support::{
-    App, BEHIND_A_PROXY, Bearer, HERE, IPHONE, PIXEL, Tenant, coded, first_open, iphone, link, pixel, report,
-    stores,
+    App, Bearer, HERE, IPHONE, PIXEL, Tenant, behind_a_proxy, coded, first_open, iphone, link, pixel, report,
 };
 
 type People = AttributionServiceClient<InterceptedService<Channel, Bearer>>;
 
 async fn on_every_store(test: impl AsyncFn(&App, &Tenant, &mut People)) {
-    for store in stores() {
-        eprintln!("on {store}");
-        let app = App::start_with(store, &BEHIND_A_PROXY).await;
-        let tenant = app.tenant().await;
+    behind_a_proxy(async |app, tenant| {
         let mut people =
             AttributionServiceClient::with_interceptor(app.channel().await, Bearer(tenant.key.clone()));
-        test(&app, &tenant, &mut people).await;
-        app.stop().await;
-    }
+        test(app, tenant, &mut people).await;
+    })
+    .await;
 }
 
 async fn explain(people: &mut People, install: &str) -> Result<ExplainAttributionResponse, Status> {
@@ -249,8 +245,12 @@ async fn what_a_user_takes_back_is_undone_and_what_they_have_forgotten_is_gone()
         app.tap("/spring", HERE).await;
         app.settled().await;
         app.clock.advance(chrono::Duration::minutes(5));
-        let install = report(&sdk, first_open("phone-0001", iphone())).await;
+        let identity = Some(Identity { device_id: "idfv-1".to_owned(), ..Identity::default() });
+        let device =
+            |id: &str| ReportInstallRequest { identity: identity.clone(), ..first_open(id, iphone()) };
+        let install = report(&sdk, device("phone-0001")).await;
         assert_eq!(install.method(), MatchMethod::Probabilistic);
+        assert_eq!(report(&sdk, device("phone-0009")).await, install, "the same device, installed again");
         let consent = SetConsentRequest { install_id: install.install_id.clone(), ..Default::default() };
         for _ in 0..2 {
             sdk.clone().set_consent(consent.clone()).await.expect("is noted");
@@ -258,6 +258,7 @@ async fn what_a_user_takes_back_is_undone_and_what_they_have_forgotten_is_gone()
             agrees(&said);
             let now = said.install.expect("an install");
             assert_eq!((now.no_match(), now.link_id.as_str()), (NoMatchReason::ProbabilisticOff, ""));
+            assert_eq!(now.reinstall_count, 1);
         }
         // The click is free for somebody who allows it.
         let other = report(&sdk, first_open("phone-0002", iphone())).await;

@@ -12,20 +12,9 @@ use tonic::Code;
 use url::Url;
 
 use crate::support::{
-    App, BEHIND_A_PROXY, ELSEWHERE, HERE, PIXEL, Tenant, a_link, an_app, coded, first_open, iphone, pixel,
-    report, request_id, stores, try_report,
+    App, ELSEWHERE, HERE, PIXEL, a_link, an_app, behind_a_proxy, coded, first_open, iphone, pixel, report,
+    request_id, try_report,
 };
-
-/// Runs a test on every store, behind a proxy.
-async fn on_every_store(test: impl AsyncFn(&App, &Tenant)) {
-    for store in stores() {
-        eprintln!("on {store}");
-        let app = App::start_with(store, &BEHIND_A_PROXY).await;
-        let tenant = app.tenant().await;
-        test(&app, &tenant).await;
-        app.stop().await;
-    }
-}
 
 /// Another browser on a phone of the same kind.
 const CHROME_ON_IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/125.0.6422.80 Mobile/15E148 Safari/604.1";
@@ -49,7 +38,7 @@ fn a_while_later(app: &App) {
 
 #[tokio::test]
 async fn a_tap_in_safari_and_an_install_from_the_same_address_belong_together() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let link = tenant
             .create(Link {
                 deep_link_path: "/product/42".to_owned(),
@@ -93,7 +82,7 @@ async fn a_tap_in_safari_and_an_install_from_the_same_address_belong_together() 
 
 #[tokio::test]
 async fn who_says_why_there_is_no_link() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         tenant.create(coded("spring")).await;
         let token = tenant.app_token().await;
         let (here, elsewhere) = (app.sdk(&token, HERE).await, app.sdk(&token, ELSEWHERE).await);
@@ -118,7 +107,7 @@ async fn who_says_why_there_is_no_link() {
 
 #[tokio::test]
 async fn likeness_is_a_setting_of_the_platform_then_of_the_workspace() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let link = tenant.create(coded("spring")).await;
         let off = AppAttribution { probabilistic_ios: Some(false), ..AppAttribution::default() };
         let made = tenant.create_app(v1::App { attribution: Some(off), ..an_app() }).await;
@@ -138,7 +127,7 @@ async fn likeness_is_a_setting_of_the_platform_then_of_the_workspace() {
 
 #[tokio::test]
 async fn what_the_play_store_hands_over_names_the_click() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let link = tenant
             .create(Link {
                 android_url: "https://play.google.com/store/apps/details?id=com.example.shop".to_owned(),
@@ -175,7 +164,7 @@ async fn what_the_play_store_hands_over_names_the_click() {
 
 #[tokio::test]
 async fn of_two_installs_that_race_for_one_click_one_gets_it() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let link = tenant.create(coded("spring")).await;
         let sdk = app.sdk(&tenant.app_token().await, HERE).await;
         for round in 0..10 {
@@ -196,7 +185,7 @@ async fn of_two_installs_that_race_for_one_click_one_gets_it() {
 
 #[tokio::test]
 async fn an_install_that_is_reported_at_once_and_again_is_one() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         tenant.create(coded("spring")).await;
         let sdk = app.sdk(&tenant.app_token().await, HERE).await;
         app.tap("/spring", HERE).await;
@@ -223,7 +212,7 @@ async fn an_install_that_is_reported_at_once_and_again_is_one() {
 
 #[tokio::test]
 async fn a_click_of_the_same_user_is_found_from_anywhere_if_they_allowed_it() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let link = tenant.create(a_link()).await;
         let token = tenant.app_token().await;
         let identity =
@@ -259,7 +248,7 @@ async fn a_click_of_the_same_user_is_found_from_anywhere_if_they_allowed_it() {
 
 #[tokio::test]
 async fn everything_that_is_wrong_with_a_report_is_told() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let sdk = app.sdk(&tenant.app_token().await, HERE).await;
         let mut request = first_open("short", iphone());
         request.pasteboard = "x".repeat(2049);
@@ -293,7 +282,7 @@ async fn everything_that_is_wrong_with_a_report_is_told() {
 
 #[tokio::test]
 async fn a_new_token_leaves_the_old_one_good_for_a_while() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let made = tenant.create_app(an_app()).await;
         let old = made.app_token.clone();
         let rotate = v1::RotateAppTokenRequest {

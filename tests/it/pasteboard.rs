@@ -16,8 +16,8 @@ use crate::{
     domains::in_every_world,
     installs::{is_of, is_organic},
     support::{
-        Answer, App, BEHIND_A_PROXY, Bearer, DESKTOP, ELSEWHERE, HERE, IPHONE, PIXEL, Tenant, coded,
-        first_open, iphone, report, request_id, stores,
+        Answer, App, Bearer, DESKTOP, ELSEWHERE, HERE, IPHONE, PIXEL, Tenant, behind_a_proxy, coded,
+        first_open, iphone, report, request_id,
     },
     workspaces::person,
 };
@@ -50,14 +50,11 @@ fn with_page() -> WorkspaceSettings {
 
 /// Runs a test on every store, behind a proxy, in a workspace that wants the page.
 async fn on_every_store(test: impl AsyncFn(&App, &Tenant)) {
-    for store in stores() {
-        eprintln!("on {store}");
-        let app = App::start_with(store, &BEHIND_A_PROXY).await;
-        let tenant = app.tenant().await;
-        set(&app, &tenant, with_page()).await;
-        test(&app, &tenant).await;
-        app.stop().await;
-    }
+    behind_a_proxy(async |app, tenant| {
+        set(app, tenant, with_page()).await;
+        test(app, tenant).await;
+    })
+    .await;
 }
 
 fn to_the_store(code: &str) -> Link {

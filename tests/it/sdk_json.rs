@@ -8,17 +8,7 @@ use linkforty::pb::v1::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{App, BEHIND_A_PROXY, Bearer, ELSEWHERE, HERE, Tenant, an_app, coded, stores};
-
-async fn on_every_store(test: impl AsyncFn(&App, &Tenant)) {
-    for store in stores() {
-        eprintln!("on {store}");
-        let app = App::start_with(store, &BEHIND_A_PROXY).await;
-        let tenant = app.tenant().await;
-        test(&app, &tenant).await;
-        app.stop().await;
-    }
-}
+use crate::support::{App, Bearer, ELSEWHERE, HERE, an_app, behind_a_proxy, coded};
 
 /// Calls a path as an SDK does: `Content-Type` always, and its credentials always if it has any.
 async fn call(
@@ -69,7 +59,7 @@ fn a_while_later(app: &App) {
 
 #[tokio::test]
 async fn an_install_of_every_sdk_is_credited_to_the_tap_in_safari() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let link = tenant
             .create(Link {
                 deep_link_path: "/product/42".to_owned(),
@@ -120,7 +110,7 @@ async fn an_install_of_every_sdk_is_credited_to_the_tap_in_safari() {
 
 #[tokio::test]
 async fn a_device_keeps_its_install_and_a_token_says_whose_it_is() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let other = app.another_tenant().await;
         let (token, foreign) = (tenant.app_token().await, other.app_token().await);
         tenant.create(coded("spring")).await;
@@ -162,7 +152,7 @@ async fn a_device_keeps_its_install_and_a_token_says_whose_it_is() {
 
 #[tokio::test]
 async fn a_link_that_the_system_opened_says_where_to_go_in_both_of_its_forms() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let link = tenant
             .create(Link {
                 deep_link_parameters: [("id".to_owned(), "42".to_owned())].into(),
@@ -192,7 +182,7 @@ async fn a_link_that_the_system_opened_says_where_to_go_in_both_of_its_forms() {
 
 #[tokio::test]
 async fn links_are_made_once_for_a_user_with_a_key_or_a_token() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let body = json!({
             "deepLinkParameters": {"id": 42, "nested": {"a": [1]}, "none": null}, "title": null, "templateId": null,
             "externalUserId": "user-1", "utmParameters": {"source": "share"}, "webFallbackUrl": "https://example.com/x"
@@ -225,7 +215,7 @@ async fn links_are_made_once_for_a_user_with_a_key_or_a_token() {
 
 #[tokio::test]
 async fn events_are_acknowledged_in_the_words_of_every_sdk_and_stored_once() {
-    on_every_store(async |app, tenant| {
+    behind_a_proxy(async |app, tenant| {
         let token = tenant.create_app(an_app()).await.app_token;
         let mut body = of_ios();
         (body["deviceId"], body["appToken"]) = ("device-1".into(), token.as_str().into());

@@ -4,8 +4,9 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement, Value,
+    ActiveModelTrait as _, ActiveValue, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
+    FromQueryResult, IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Statement,
+    Value,
     sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, OnConflict},
 };
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use crate::{
     db::{Dialect, dialect},
     entity::{
         click_identity,
-        install::{Column, Entity, Model},
+        install::{ActiveModel, Column, Entity, Model},
         install_key,
     },
     ids::{ClickId, InstallId, LinkId, WorkspaceId, floor},
@@ -212,8 +213,14 @@ pub async fn insert(tx: &impl ConnectionTrait, install: &Model) -> Result<bool, 
 
 /// Stores what became of a pending install. `false`: it is not pending any more. Fails when its click has been claimed meanwhile.
 pub async fn settle(tx: &impl ConnectionTrait, install: &Model) -> Result<bool, DbErr> {
+    // That the device came again was noted meanwhile, and is no part of the decision.
+    let row = ActiveModel {
+        reinstalls: ActiveValue::NotSet,
+        reinstall_time: ActiveValue::NotSet,
+        ..install.clone().into_active_model().reset_all()
+    };
     let query = Entity::update_many()
-        .set(install.clone().into_active_model().reset_all())
+        .set(row)
         .filter(Column::WorkspaceId.eq(install.workspace_id))
         .filter(Column::Id.eq(install.id))
         .filter(Column::State.eq(super::PENDING));

@@ -19,7 +19,7 @@ pub use self::app::{App, Store, eventually, on_every_store, stores, variable, wi
 pub use self::countries::{City, Shape, cities, countries};
 pub use self::dns::Zone;
 pub use self::folders::Folders;
-pub use self::phone::{BEHIND_A_PROXY, ELSEWHERE, HERE, first_open, iphone, pixel, report, try_report};
+pub use self::phone::{ELSEWHERE, HERE, behind_a_proxy, first_open, iphone, pixel, report, try_report};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::statements::Statements;
 pub use self::strangers::{Says, Stranger, asked, html, moved, respond};

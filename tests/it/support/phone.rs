@@ -10,7 +10,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{App, IPHONE, Tenant, an_app, plain::Answer};
+use super::{App, IPHONE, Tenant, an_app, plain::Answer, stores};
 
 /// The calls of an app, from an address.
 pub type Sdk = SdkServiceClient<InterceptedService<Channel, Sender>>;
@@ -34,11 +34,22 @@ impl Interceptor for Sender {
 }
 
 /// What makes a server believe where tests say they come from.
-pub const BEHIND_A_PROXY: [(&str, &str); 1] = [("TRUSTED_PROXIES", "127.0.0.1/32")];
+const BEHIND_A_PROXY: [(&str, &str); 1] = [("TRUSTED_PROXIES", "127.0.0.1/32")];
 /// An address somewhere.
 pub const HERE: &str = "203.0.113.7";
 /// An address elsewhere.
 pub const ELSEWHERE: &str = "198.51.100.9";
+
+/// Runs a test on every store behind a proxy, each time in the first workspace of a server of its own.
+pub async fn behind_a_proxy(test: impl AsyncFn(&App, &Tenant)) {
+    for store in stores() {
+        eprintln!("on {store}");
+        let app = App::start_with(store, &BEHIND_A_PROXY).await;
+        let tenant = app.tenant().await;
+        test(&app, &tenant).await;
+        app.stop().await;
+    }
+}
 
 impl App {
     /// Returns the calls of an app from an address.
