@@ -4,7 +4,7 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`spool`], [`telemetry`].
+//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
 //!   [`analytics`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
@@ -30,6 +30,7 @@ pub mod geo;
 pub mod hashing;
 pub mod idempotency;
 pub mod limits;
+pub mod mail;
 pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
@@ -37,6 +38,7 @@ pub mod outbound;
 pub mod outbox;
 pub mod qr;
 pub mod rpc;
+pub mod sealing;
 pub mod spool;
 pub mod telemetry;
 
