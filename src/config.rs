@@ -713,7 +713,9 @@ impl Reader<'_> {
     fn span(&mut self, name: &'static str, default: &str) -> Duration {
         let value = self.text(name, default);
         span(&value).unwrap_or_else(|| {
-            self.problem(format!("{name} is {value:?}: it must be a number with s, m, h or d, such as 30m or 14d"));
+            self.problem(format!(
+                "{name} is {value:?}: it must be a number with s, m, h or d, such as 30m or 14d"
+            ));
             span(default).unwrap_or_else(|| unreachable!("the default of {name} has the right form"))
         })
     }
@@ -811,8 +813,7 @@ impl Reader<'_> {
 
 /// Reads the address of a mail server: `smtps://` encrypts from the first byte on, `smtp://` by `STARTTLS`, unless `?tls=none`.
 fn smtp(url: &str) -> Result<Smtp, &'static str> {
-    const FORM: &str =
-        "must be smtps://user:password@host[:port] or smtp://user:password@host[:port], user and password as in a URL";
+    const FORM: &str = "must be smtps://user:password@host[:port] or smtp://user:password@host[:port], user and password as in a URL";
     let url = Url::parse(url).map_err(|_| FORM)?;
     let (security, port) = match (url.scheme(), url.query()) {
         ("smtps", None) => (Security::Tls, 465),
@@ -824,7 +825,8 @@ fn smtp(url: &str) -> Result<Smtp, &'static str> {
     if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
         return Err(FORM);
     }
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| FORM);
+    let decoded =
+        |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| FORM);
     let credentials = match (url.username(), url.password()) {
         ("", None) => None,
         (user, Some(password)) => Some((decoded(user)?, SecretString::from(decoded(password)?))),
@@ -951,7 +953,8 @@ mod tests {
         let reach = |url: &'static str| {
             production(&[("MAIL_DRIVER", "smtp"), ("SMTP_URL", url)]).map(|config| {
                 let smtp = config.mail.smtp.expect("it is set");
-                let user = smtp.credentials.map(|(user, password)| (user, password.expose_secret().to_owned()));
+                let user =
+                    smtp.credentials.map(|(user, password)| (user, password.expose_secret().to_owned()));
                 (smtp.host, smtp.port, smtp.security, user)
             })
         };

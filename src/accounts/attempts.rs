@@ -9,8 +9,10 @@ use std::{net::IpAddr, time::Duration};
 use chrono::TimeDelta;
 use ring::hmac;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::{Expr, OnConflict},
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, OnConflict},
 };
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
@@ -136,8 +138,10 @@ pub async fn remember(
 
 /// Forgets counts that are forgiven and networks that nobody signed in from for long.
 pub async fn sweep(db: &impl ConnectionTrait, now: Moment) -> Result<u64, DbErr> {
-    let counts =
-        Attempts::delete_many().filter(sign_in_attempt::Column::UpdateTime.lt(now - COUNT_LIFE)).exec(db).await?;
+    let counts = Attempts::delete_many()
+        .filter(sign_in_attempt::Column::UpdateTime.lt(now - COUNT_LIFE))
+        .exec(db)
+        .await?;
     let places =
         Places::delete_many().filter(sign_in_place::Column::UpdateTime.lt(now - PLACE_LIFE)).exec(db).await?;
     Ok(counts.rows_affected + places.rows_affected)

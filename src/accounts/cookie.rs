@@ -46,7 +46,11 @@ fn name(config: &Config) -> &'static str {
 }
 
 fn attributes(config: &Config) -> &'static str {
-    if is_plain(config) { "Path=/; HttpOnly; SameSite=Strict" } else { "Path=/; Secure; HttpOnly; SameSite=Strict" }
+    if is_plain(config) {
+        "Path=/; HttpOnly; SameSite=Strict"
+    } else {
+        "Path=/; Secure; HttpOnly; SameSite=Strict"
+    }
 }
 
 /// Says whether the dashboard is developed here, over plain HTTP on this machine.
@@ -93,11 +97,18 @@ mod tests {
             ]);
             let set = set(&config, "abc", TimeDelta::days(14));
             let clear = clear(&config);
-            let expected = if secure { "__Host-lf_session=abc; Max-Age=1209600; Path=/; Secure;" } else { "lf_session=abc;" };
+            let expected = if secure {
+                "__Host-lf_session=abc; Max-Age=1209600; Path=/; Secure;"
+            } else {
+                "lf_session=abc;"
+            };
             assert!(set.starts_with(expected), "{frontend} {stage}: {set}");
             for header in [set, clear] {
                 assert_eq!(header.contains("Secure"), secure, "{header}");
-                assert!(header.contains("; HttpOnly; SameSite=Strict") && !header.contains("Domain"), "{header}");
+                assert!(
+                    header.contains("; HttpOnly; SameSite=Strict") && !header.contains("Domain"),
+                    "{header}"
+                );
             }
         }
     }

@@ -303,8 +303,7 @@ impl AuthService for AuthApi {
             let (caller, asked) = open(request)?;
             let (user, _) = settled(&caller)?;
             let password = of_now(&asked.password)?;
-            let Enrolment { secret, uri } =
-                second_factor::enroll(&self.env, user, password, &client).await?;
+            let Enrolment { secret, uri } = second_factor::enroll(&self.env, user, password, &client).await?;
             Ok(v1::EnrollTotpResponse { secret, uri })
         })
         .await
@@ -350,8 +349,7 @@ impl AuthService for AuthApi {
             let (caller, asked) = open(request)?;
             let (user, _) = settled(&caller)?;
             let password = of_now(&asked.password)?;
-            let recovery_codes =
-                second_factor::regenerate_codes(&self.env, user, password, &client).await?;
+            let recovery_codes = second_factor::regenerate_codes(&self.env, user, password, &client).await?;
             Ok(v1::RegenerateRecoveryCodesResponse { recovery_codes })
         })
         .await

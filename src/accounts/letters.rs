@@ -39,7 +39,10 @@ pub fn password_reset(config: &Config, to: &str, token: &str) -> Letter {
         subject: "Set a new linkforty password".to_owned(),
         parts: vec![
             Part::Text("Somebody, most likely you, asked to set a new password for this e-mail.".to_owned()),
-            Part::Link { label: "Set a new password".to_owned(), url: link(config, "/reset-password", token) },
+            Part::Link {
+                label: "Set a new password".to_owned(),
+                url: link(config, "/reset-password", token),
+            },
             Part::Text("The link is good once and for 30 minutes.".to_owned()),
             Part::Text("If it was not you, do nothing: without the link nothing changes.".to_owned()),
         ],

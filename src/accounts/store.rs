@@ -75,16 +75,17 @@ pub async fn set_password(
 
 /// Takes a person's e-mail for proved.
 pub async fn set_email_verified(tx: &impl ConnectionTrait, id: UserId, now: Moment) -> Result<(), DbErr> {
-    let row = user::ActiveModel {
-        email_verify_time: Set(Some(now)),
-        update_time: Set(now),
-        ..Default::default()
-    };
+    let row =
+        user::ActiveModel { email_verify_time: Set(Some(now)), update_time: Set(now), ..Default::default() };
     Users::update_many().set(row).filter(user::Column::Id.eq(id)).exec(tx).await.map(drop)
 }
 
 /// Asks a person for a new password.
-pub async fn require_password_change(tx: &impl ConnectionTrait, id: UserId, now: Moment) -> Result<(), DbErr> {
+pub async fn require_password_change(
+    tx: &impl ConnectionTrait,
+    id: UserId,
+    now: Moment,
+) -> Result<(), DbErr> {
     let row = user::ActiveModel {
         password_change_required: Set(true),
         update_time: Set(now),
@@ -100,8 +101,7 @@ pub async fn set_disabled(
     since: Option<Moment>,
     now: Moment,
 ) -> Result<(), DbErr> {
-    let row =
-        user::ActiveModel { disable_time: Set(since), update_time: Set(now), ..Default::default() };
+    let row = user::ActiveModel { disable_time: Set(since), update_time: Set(now), ..Default::default() };
     Users::update_many().set(row).filter(user::Column::Id.eq(id)).exec(tx).await.map(drop)
 }
 

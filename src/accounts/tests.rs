@@ -146,7 +146,9 @@ async fn settled(env: &Env) -> (Caller, Tenant) {
     let Caller::Person { user, session, .. } = authenticate(env, &tokens.access).await.expect("known") else {
         panic!("a person signed in");
     };
-    let tokens = change_password(env, (user, session), (&first.password, NEW_PASSWORD), &here()).await.expect("changes");
+    let tokens = change_password(env, (user, session), (&first.password, NEW_PASSWORD), &here())
+        .await
+        .expect("changes");
     let caller = authenticate(env, &tokens.access).await.expect("known");
     let workspace = me(env, user).await.expect("is there").1.remove(0).workspace.id.to_string();
     let tenant = enter(env, &caller, &workspace, Permission::ApiKeysWrite).await.expect("owns it");

@@ -93,7 +93,9 @@ pub const fn rule(purpose: Purpose, scope: Scope) -> Rule {
         Scope::Pair | Scope::Account => {
             Rule { free, longest: TimeDelta::minutes(15), forgiven_after: TimeDelta::minutes(30) }
         }
-        Scope::Network => Rule { free, longest: TimeDelta::minutes(1), forgiven_after: TimeDelta::minutes(1) },
+        Scope::Network => {
+            Rule { free, longest: TimeDelta::minutes(1), forgiven_after: TimeDelta::minutes(1) }
+        }
     }
 }
 

@@ -37,7 +37,8 @@ pub async fn deliver_due(env: &Env, mailer: &Mailer) -> Result<usize, DbErr> {
         .all(&env.db.api)
         .await?;
     let count = due.len();
-    let sent = futures::stream::iter(due).map(|mail| deliver(env, mailer, mail, now)).buffer_unordered(UNDER_WAY);
+    let sent =
+        futures::stream::iter(due).map(|mail| deliver(env, mailer, mail, now)).buffer_unordered(UNDER_WAY);
     for outcome in sent.collect::<Vec<_>>().await {
         outcome?;
     }
@@ -65,7 +66,7 @@ async fn deliver(env: &Env, mailer: &Mailer, mail: Mail, now: Moment) -> Result<
     };
     match decide(outcome, attempts, mail.expire_time, now) {
         Fate::Done => {
-            counted("sent");
+            counted(if outcome == Outcome::Nowhere { "not_sent" } else { "sent" });
             forget(env, &mail).await
         }
         Fate::GivenUp => {
@@ -86,11 +87,8 @@ fn counted(outcome: &'static str) {
 
 /// Claims a mail; `false` when another node did, or it is gone.
 async fn claim(env: &Env, mail: &Mail, attempts: i32, now: Moment) -> Result<bool, DbErr> {
-    let row = mail::ActiveModel {
-        attempts: Set(attempts),
-        next_time: Set(now + CLAIM),
-        ..Default::default()
-    };
+    let row =
+        mail::ActiveModel { attempts: Set(attempts), next_time: Set(now + CLAIM), ..Default::default() };
     let claimed = Mails::update_many()
         .set(row)
         .filter(mail::Column::Id.eq(mail.id))

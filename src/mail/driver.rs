@@ -76,7 +76,7 @@ impl Mailer {
             }
             Driver::Nowhere => {
                 tracing::warn!(mail.id = %id, "a mail was not sent: MAIL_DRIVER is log");
-                return Outcome::Refused;
+                return Outcome::Nowhere;
             }
         };
         let message = match self.message(id, letter, now) {
@@ -126,7 +126,8 @@ fn transport(
     let encrypted = || -> anyhow::Result<TlsParameters> {
         let mut tls = TlsParameters::builder(smtp.host.clone());
         if let Some(file) = &config.outbound.ca_file {
-            let pem = fs::read(file).with_context(|| format!("cannot read {} (OUTBOUND_CA_FILE)", file.display()))?;
+            let pem = fs::read(file)
+                .with_context(|| format!("cannot read {} (OUTBOUND_CA_FILE)", file.display()))?;
             tls = tls.add_root_certificate(Certificate::from_pem(&pem).context("OUTBOUND_CA_FILE")?);
         }
         tls.build_rustls().context("SMTP_URL names a host without a name")
@@ -142,8 +143,7 @@ fn transport(
         .timeout(Some(COMMAND))
         .hello_name(ClientId::Domain(domain.to_owned()));
     if let Some((user, password)) = &smtp.credentials {
-        builder =
-            builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
+        builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
     }
     Ok(builder.build())
 }

@@ -42,7 +42,11 @@ impl std::fmt::Debug for Letter {
 impl Letter {
     /// Returns the subject on one line.
     pub fn subject_line(&self) -> String {
-        self.subject.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SUBJECT_CHARACTERS).collect()
+        self.subject
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(MAX_SUBJECT_CHARACTERS)
+            .collect()
     }
 
     /// Returns the plain form.
@@ -58,7 +62,9 @@ impl Letter {
     pub fn html(&self) -> String {
         let mut html = String::from("<!doctype html>\n<html><head><meta charset=\"utf-8\"><title>");
         html.push_str(&escaped(&self.subject_line()));
-        html.push_str("</title></head>\n<body style=\"font-family:sans-serif;line-height:1.5;max-width:36em\">\n");
+        html.push_str(
+            "</title></head>\n<body style=\"font-family:sans-serif;line-height:1.5;max-width:36em\">\n",
+        );
         for part in &self.parts {
             let written = match part {
                 Part::Text(text) => writeln!(html, "<p>{}</p>", escaped(text)),
@@ -117,8 +123,14 @@ mod tests {
             "<b>\"Ann\" & 'co'</b>  . signed\n\nOpen <it>:\nhttps://x.test/a?b=1&c=2#token=\"\n"
         );
         let html = letter().html();
-        assert!(html.contains("<p>&lt;b&gt;&quot;Ann&quot; &amp; &#39;co&#39;&lt;/b&gt;  . signed</p>"), "{html}");
-        assert!(html.contains("<a href=\"https://x.test/a?b=1&amp;c=2#token=&quot;\">Open &lt;it&gt;</a>"), "{html}");
+        assert!(
+            html.contains("<p>&lt;b&gt;&quot;Ann&quot; &amp; &#39;co&#39;&lt;/b&gt;  . signed</p>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<a href=\"https://x.test/a?b=1&amp;c=2#token=&quot;\">Open &lt;it&gt;</a>"),
+            "{html}"
+        );
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum Outcome {
     Refused,
     /// Something went wrong that may go right later.
     Failed,
+    /// The settings name no mail server.
+    Nowhere,
 }
 
 /// What becomes of a mail.
@@ -33,7 +35,7 @@ pub enum Fate {
 /// Decides what becomes of a mail after its attempt number `attempts`, which ended at `now`; at `expire_time` it has had its time.
 pub fn decide(outcome: Outcome, attempts: i32, expire_time: Moment, now: Moment) -> Fate {
     match outcome {
-        Outcome::Sent => Fate::Done,
+        Outcome::Sent | Outcome::Nowhere => Fate::Done,
         Outcome::Refused => Fate::GivenUp,
         Outcome::Failed => {
             let doublings = (attempts - 1).clamp(0, MOST_DOUBLINGS);
@@ -56,6 +58,7 @@ mod tests {
         for (outcome, attempts, left, expected) in [
             (Outcome::Sent, 1, day, Fate::Done),
             (Outcome::Sent, 9, -day, Fate::Done),
+            (Outcome::Nowhere, 1, day, Fate::Done),
             (Outcome::Refused, 1, day, Fate::GivenUp),
             (Outcome::Failed, 1, day, in_seconds(15)),
             (Outcome::Failed, 2, day, in_seconds(30)),

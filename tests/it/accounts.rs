@@ -44,7 +44,12 @@ pub async fn refresh(app: &App, token: &str) -> Result<v1::SessionTokens, Status
     Ok(answer.into_inner().tokens.expect("always there"))
 }
 
-pub async fn change_password(app: &App, token: &str, old: &str, new: &str) -> Result<v1::SessionTokens, Status> {
+pub async fn change_password(
+    app: &App,
+    token: &str,
+    old: &str,
+    new: &str,
+) -> Result<v1::SessionTokens, Status> {
     let request = v1::ChangePasswordRequest { current_password: old.into(), new_password: new.into() };
     let answer = auth(app, token).await.change_password(request).await?;
     Ok(answer.into_inner().tokens.expect("always there"))

@@ -325,7 +325,9 @@ impl Fill<'_> {
                 return Some(format!("contract {}", self.preset));
             }
             "source" if message == ".linkforty.v1.Utm" => "contract",
-            "title" | "name" | "refresh_token" | "token" | "challenge" | "code" | "recovery_code" => "contract",
+            "title" | "name" | "refresh_token" | "token" | "challenge" | "code" | "recovery_code" => {
+                "contract"
+            }
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
             // Empty means any, none or unconditionally.

@@ -29,7 +29,8 @@ fn kept(answer: &Answer) -> String {
 }
 
 async fn sign_in(app: &App) -> (v1::SessionTokens, String) {
-    let (answer, http) = call_web::<v1::SignInResponse>(app.api(), SIGN_IN, &request(true), &[DASHBOARD]).await;
+    let (answer, http) =
+        call_web::<v1::SignInResponse>(app.api(), SIGN_IN, &request(true), &[DASHBOARD]).await;
     (answer.expect("signs in").tokens.expect("always there"), kept(&http))
 }
 
@@ -128,7 +129,11 @@ async fn a_cookie_is_good_for_pages_of_the_dashboard_alone() {
             let headers = [headers, &[("cookie", &*cookie)]].concat();
             let (refused, http) = renew(app, &headers).await;
             let refused = refused.expect_err(what);
-            assert_eq!((refused.code(), &*reason(&refused)), (Code::PermissionDenied, "COOKIE_NOT_ALLOWED"), "{what}");
+            assert_eq!(
+                (refused.code(), &*reason(&refused)),
+                (Code::PermissionDenied, "COOKIE_NOT_ALLOWED"),
+                "{what}"
+            );
             assert_eq!(http.header("set-cookie"), "", "{what}");
             // Every call that carries it, not only those that use it.
             let headers = [&headers[..], &[("authorization", &*bearer)]].concat();
@@ -138,10 +143,12 @@ async fn a_cookie_is_good_for_pages_of_the_dashboard_alone() {
         }
         // Other cookies are nobody's business.
         let headers = [("cookie", "theme=dark"), ("authorization", &*bearer)];
-        let (known, _) = call_web::<v1::GetMeResponse>(app.api(), GET_ME, &v1::GetMeRequest {}, &headers).await;
+        let (known, _) =
+            call_web::<v1::GetMeResponse>(app.api(), GET_ME, &v1::GetMeRequest {}, &headers).await;
         known.expect("is known");
         for site in ["same-origin", "same-site"] {
-            let headers = [DASHBOARD, ("sec-fetch-site", site), ("cookie", &*cookie), ("authorization", &*bearer)];
+            let headers =
+                [DASHBOARD, ("sec-fetch-site", site), ("cookie", &*cookie), ("authorization", &*bearer)];
             let (known, _) =
                 call_web::<v1::GetMeResponse>(app.api(), GET_ME, &v1::GetMeRequest {}, &headers).await;
             known.expect("is the dashboard");

@@ -37,13 +37,18 @@ async fn a_mail_says_the_same_in_two_forms_and_who_it_is_from() {
         settled_owner(&app).await;
         let mail = office.wait_for(1, "password was changed").await;
         assert_eq!((&*mail.from, &*mail.to), ("no-reply@example.com", &["owner@localhost".to_owned()][..]));
-        assert!(mail.header("from").contains("linkforty") && mail.header("from").contains("<no-reply@example.com>"));
+        assert!(
+            mail.header("from").contains("linkforty")
+                && mail.header("from").contains("<no-reply@example.com>")
+        );
         assert_eq!(mail.header("to"), "owner@localhost");
         assert_eq!(mail.header("auto-submitted"), "auto-generated");
         assert!(mail.header("message-id").ends_with("@example.com>"), "{}", mail.content);
         assert!(mail.header("date").contains("2026"), "{}", mail.header("date"));
         let text = mail.text();
-        for part in ["multipart/alternative", "text/plain", "text/html", "https://dash.example.test/reset-password"] {
+        for part in
+            ["multipart/alternative", "text/plain", "text/html", "https://dash.example.test/reset-password"]
+        {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
         eventually("it is forgotten", async || waiting(&app).await.is_empty()).await;
@@ -61,7 +66,8 @@ async fn a_mail_that_was_not_taken_is_sent_later_over_a_restart_too_and_once() {
         office.refuse_once("451 later");
         office.refuse_once("451 later");
         forgot(&app, "owner@localhost").await.expect("is taken");
-        eventually("it was tried", async || office.asked() == 2 && waiting(&app).await[0].attempts == 1).await;
+        eventually("it was tried", async || office.asked() == 2 && waiting(&app).await[0].attempts == 1)
+            .await;
         app.clock.advance(Duration::seconds(15));
         eventually("it was tried again", async || office.asked() == 3).await;
         let app = app.restart().await;
@@ -91,7 +97,8 @@ async fn a_mail_without_a_mailbox_is_given_up_and_one_that_had_its_time_too() {
 
         office.refuse_once("451 later");
         forgot(&app, "owner@localhost").await.expect("is taken");
-        eventually("it was tried", async || office.asked() == 3 && waiting(&app).await[0].attempts == 1).await;
+        eventually("it was tried", async || office.asked() == 3 && waiting(&app).await[0].attempts == 1)
+            .await;
         // The link would be worth nothing.
         app.clock.advance(Duration::minutes(31));
         eventually("it is given up", async || waiting(&app).await.is_empty()).await;

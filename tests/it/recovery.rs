@@ -43,7 +43,10 @@ async fn a_forgotten_password_is_set_anew_by_mail() {
         // A password that breaks the rules leaves the token good.
         for bad in ["short", "owner is a fine word here", ""] {
             let refused = reset(&app, &token, bad).await.expect_err("breaks rules");
-            assert_eq!((refused.code(), wrong(&refused)[0].as_str()), (Code::InvalidArgument, "new_password"));
+            assert_eq!(
+                (refused.code(), wrong(&refused)[0].as_str()),
+                (Code::InvalidArgument, "new_password")
+            );
         }
         assert!(me(&app, &owner).await.is_ok());
         reset(&app, &token, NEW).await.expect("sets it");
@@ -122,7 +125,9 @@ async fn asking_for_somebody_says_nothing_about_them() {
         for email in ["nobody@example.com", "out@example.com", OWNER] {
             let mut told = Vec::new();
             for _ in 0..5 {
-                told.push(forgot(&app, email).await.map_or_else(|status| reason(&status), |()| String::new()));
+                told.push(
+                    forgot(&app, email).await.map_or_else(|status| reason(&status), |()| String::new()),
+                );
             }
             assert_eq!(told, ["", "", "", "RATE_LIMITED", "RATE_LIMITED"], "{email}");
         }
@@ -189,7 +194,10 @@ async fn an_email_is_proved_by_a_link_that_came_to_it() {
         assert_eq!(reason(&verify(&app, &mail.token()).await.expect_err("is used")), "TOKEN_INVALID");
         // There is nothing left to prove: no mail.
         client.request_email_verification(ask).await.expect("is taken");
-        assert_eq!(office.mails().iter().filter(|mail| mail.header("subject").contains("Confirm")).count(), 1);
+        assert_eq!(
+            office.mails().iter().filter(|mail| mail.header("subject").contains("Confirm")).count(),
+            1
+        );
         app.stop().await;
     }
 }

@@ -44,7 +44,8 @@ async fn disable(app: &App, token: &str, password: &str) -> Result<(), Status> {
 }
 
 async fn complete(app: &App, challenge: &str, proof: Proof) -> Result<v1::CompleteSignInResponse, Status> {
-    let request = v1::CompleteSignInRequest { challenge: challenge.into(), proof: Some(proof), cookie: false };
+    let request =
+        v1::CompleteSignInRequest { challenge: challenge.into(), proof: Some(proof), cookie: false };
     nobody(app).await.complete_sign_in(request).await.map(tonic::Response::into_inner)
 }
 
@@ -73,7 +74,10 @@ async fn a_second_factor_is_enrolled_confirmed_and_asked_for() {
         let refused = enroll(&app, &owner, "not this one at all").await.expect_err("is wrong");
         assert_eq!(reason(&refused), "SIGN_IN_FAILED");
         let refused = confirm(&app, &owner, "123456").await.expect_err("there is none");
-        assert_eq!((refused.code(), &*reason(&refused)), (Code::FailedPrecondition, "SECOND_FACTOR_NOT_ENROLLED"));
+        assert_eq!(
+            (refused.code(), &*reason(&refused)),
+            (Code::FailedPrecondition, "SECOND_FACTOR_NOT_ENROLLED")
+        );
         let void = enroll(&app, &owner, PASSWORD).await.expect("enrolls").secret;
         let told = enroll(&app, &owner, PASSWORD).await.expect("enrolls again");
         assert_ne!(told.secret, void);
@@ -230,7 +234,10 @@ async fn twelve_characters_are_enough_while_there_is_a_second_factor() {
         let refused = disable(app, &token, "not this one at all").await.expect_err("is wrong");
         assert_eq!(reason(&refused), "SIGN_IN_FAILED");
         disable(app, &token, PASSWORD).await.expect("disables");
-        assert_eq!(reason(&disable(app, &token, PASSWORD).await.expect_err("gone")), "SECOND_FACTOR_NOT_ENROLLED");
+        assert_eq!(
+            reason(&disable(app, &token, PASSWORD).await.expect_err("gone")),
+            "SECOND_FACTOR_NOT_ENROLLED"
+        );
         assert!(sign_in(app, OWNER, PASSWORD).await.expect("signs in").tokens.is_some());
         assert!(change_password(app, &token, PASSWORD, short).await.is_err());
     })

@@ -15,7 +15,8 @@ use crate::{
 
 /// Signs the owner in from an address, by a program of a name.
 async fn sign_in_from(app: &App, from: &str, program: &str) -> v1::SessionTokens {
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", app.api())).expect("an address");
+    let endpoint =
+        tonic::transport::Endpoint::from_shared(format!("http://{}", app.api())).expect("an address");
     let endpoint = endpoint.user_agent(program.to_owned()).expect("a header value");
     let mut client = AuthServiceClient::new(endpoint.connect().await.expect("accepts"));
     let mut request = Request::new(v1::SignInRequest {
@@ -99,7 +100,8 @@ async fn a_session_of_somebody_else_is_as_unknown_as_none() {
         // One's own ends, and ending it again changes nothing.
         let other = sign_in(app, "stranger@example.com", PASSWORD).await.expect("signs in").tokens;
         let other = other.expect("always there").access_token;
-        let mine = sessions(app, &other).await.into_iter().find(|session| session.current).expect("is there").id;
+        let mine =
+            sessions(app, &other).await.into_iter().find(|session| session.current).expect("is there").id;
         for _ in 0..2 {
             revoke(app, &stranger, &mine).await.expect("ends it");
         }
@@ -125,7 +127,10 @@ async fn all_other_sessions_end_at_once() {
             assert_eq!(answer.into_inner().revoked_count, expected);
         }
         for other in others {
-            assert_eq!(reason(&me(app, &other.access_token).await.expect_err("ended")), "CREDENTIALS_INVALID");
+            assert_eq!(
+                reason(&me(app, &other.access_token).await.expect_err("ended")),
+                "CREDENTIALS_INVALID"
+            );
             assert!(refresh(app, &other.refresh_token).await.is_err());
         }
         assert!(me(app, &owner).await.is_ok() && me(app, &stranger).await.is_ok());
@@ -143,7 +148,8 @@ async fn another_node_refuses_an_ended_session_at_once() {
     let beside = app.start_beside(&[]).await;
     let other = sign_in(&beside, "owner@localhost", PASSWORD).await.expect("signs in").tokens;
     let other = other.expect("always there").access_token;
-    let id = sessions(&beside, &other).await.into_iter().find(|session| session.current).expect("is there").id;
+    let id =
+        sessions(&beside, &other).await.into_iter().find(|session| session.current).expect("is there").id;
     me(&beside, &other).await.expect("is known there");
     revoke(&app, &owner, &id).await.expect("ends it");
     // As fast as messages travel; the clock of the servers stands, so no belief ends by itself.

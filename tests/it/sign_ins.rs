@@ -15,7 +15,8 @@ const BEHIND_A_PROXY: [(&str, &str); 1] = [("TRUSTED_PROXIES", "127.0.0.0/8")];
 
 /// Tries a password from an address.
 async fn attempt(app: &App, from: &str, email: &str, password: &str) -> Result<(), Status> {
-    let mut request = Request::new(v1::SignInRequest { email: email.into(), password: password.into(), cookie: false });
+    let mut request =
+        Request::new(v1::SignInRequest { email: email.into(), password: password.into(), cookie: false });
     request.metadata_mut().insert("x-forwarded-for", from.parse().expect("a header value"));
     nobody(app).await.sign_in(request).await.map(drop)
 }
@@ -74,7 +75,11 @@ async fn an_account_that_does_not_exist_is_throttled_just_the_same() {
                 let email = if n % 2 == 0 { email.to_uppercase() } else { format!(" {email}") };
                 let status = attempt(app, ELSEWHERE, &email, "not this one at all").await.expect_err("wrong");
                 let wait = status.get_details_retry_info().and_then(|info| info.retry_delay);
-                refusals.push((reason(&status), status.message().to_owned(), wait.map(|wait| wait.as_secs())));
+                refusals.push((
+                    reason(&status),
+                    status.message().to_owned(),
+                    wait.map(|wait| wait.as_secs()),
+                ));
             }
             let told: Vec<_> = refusals.iter().map(|(reason, _, wait)| (&**reason, *wait)).collect();
             let (failed, limited) = (("SIGN_IN_FAILED", None), ("RATE_LIMITED", Some(1)));
@@ -117,7 +122,8 @@ async fn signing_in_as_oneself_does_not_clear_what_one_tried_with_others() {
             if n % 5 == 0 && attempt(app, HERE, OWNER, PASSWORD).await.is_err() {
                 break;
             }
-            checked += u32::from(guess(app, HERE, &format!("other{n}@example.com")).await == "SIGN_IN_FAILED");
+            checked +=
+                u32::from(guess(app, HERE, &format!("other{n}@example.com")).await == "SIGN_IN_FAILED");
         }
         assert_eq!(checked, 30);
     })

@@ -199,7 +199,9 @@ async fn is_code(
 ) -> Result<bool> {
     let secret = seal(env).open(factor.user_id.0.as_bytes(), &factor.secret);
     let secret = secret.ok_or_else(|| {
-        Error::internal("a second factor was sealed under another SESSION_SECRET: `linkforty user reset-second-factor`")
+        Error::internal(
+            "a second factor was sealed under another SESSION_SECRET: `linkforty user reset-second-factor`",
+        )
     })?;
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
     match totp::matching_step(&secret, &code, factor.last_step, now) {

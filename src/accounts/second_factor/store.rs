@@ -77,11 +77,7 @@ pub async fn replace_codes(
 }
 
 /// Uses a recovery code up, and says how many are left; `None` when it is none.
-pub async fn use_code(
-    tx: &impl ConnectionTrait,
-    user: UserId,
-    hash: Vec<u8>,
-) -> Result<Option<u64>, DbErr> {
+pub async fn use_code(tx: &impl ConnectionTrait, user: UserId, hash: Vec<u8>) -> Result<Option<u64>, DbErr> {
     if Codes::delete_by_id((user, hash)).exec(tx).await?.rows_affected == 0 {
         return Ok(None);
     }

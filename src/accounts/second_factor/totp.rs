@@ -19,7 +19,8 @@ pub fn matching_step(secret: &[u8], code: &str, last: i64, now: Moment) -> Optio
     let mut found = None;
     // All of them are looked at, whichever it is.
     for step in current - DRIFT..=current + DRIFT {
-        let same = bool::from(subtle::ConstantTimeEq::ct_eq(self::code(secret, step).as_bytes(), code.as_bytes()));
+        let same =
+            bool::from(subtle::ConstantTimeEq::ct_eq(self::code(secret, step).as_bytes(), code.as_bytes()));
         if same && step > last {
             found = Some(step);
         }

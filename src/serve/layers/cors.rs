@@ -44,9 +44,8 @@ pub(super) fn layer(frontend_urls: &[Url], cookies: Cookies) -> CorsLayer {
     let origins: Vec<HeaderValue> =
         frontend_urls.iter().filter_map(|url| HeaderValue::from_str(&origin(url)).ok()).collect();
     let known = origins.clone();
-    let credentials = AllowCredentials::predicate(move |origin, _| {
-        cookies == Cookies::Allowed && known.contains(origin)
-    });
+    let credentials =
+        AllowCredentials::predicate(move |origin, _| cookies == Cookies::Allowed && known.contains(origin));
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(credentials)

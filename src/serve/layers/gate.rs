@@ -39,7 +39,8 @@ pub(super) async fn content_type_and_origin(
         );
     }
     let headers = request.headers();
-    if cookie::read(&env.config, headers).is_some() && !cookie::is_sent_by_the_dashboard(&env.config, headers) {
+    if cookie::read(&env.config, headers).is_some() && !cookie::is_sent_by_the_dashboard(&env.config, headers)
+    {
         return refuse(Error::new(
             Reason::CookieNotAllowed,
             "the session cookie is for pages of the dashboard, which the operator lists in FRONTEND_URL",

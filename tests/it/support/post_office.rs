@@ -45,7 +45,8 @@ impl Mail {
     /// Returns a header, empty when there is none.
     pub fn header(&self, name: &str) -> String {
         let head = self.content.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ");
-        let found = head.lines().find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)));
+        let found =
+            head.lines().find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)));
         found.map(|(_, value)| value.to_owned()).unwrap_or_default()
     }
 
@@ -99,7 +100,8 @@ impl PostOffice {
 
     /// Waits for the mail number `count` whose subject has a word, and returns it.
     pub async fn wait_for(&self, count: usize, word: &str) -> Mail {
-        let found = || self.mails().into_iter().filter(|mail| mail.header("subject").contains(word)).nth(count - 1);
+        let found =
+            || self.mails().into_iter().filter(|mail| mail.header("subject").contains(word)).nth(count - 1);
         eventually("the mail comes", async || found().is_some()).await;
         found().expect("it came")
     }
@@ -112,7 +114,8 @@ async fn serve(stream: TcpStream, known: Arc<Mutex<Known>>) -> Option<()> {
     let (mut sender, mut receivers) = (String::new(), Vec::new());
     loop {
         let line = lines.next_line().await.ok()??;
-        let address = || line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(a, _)| a.to_owned());
+        let address =
+            || line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(a, _)| a.to_owned());
         let word = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match word.as_str() {
             "EHLO" | "HELO" => "250-stand-in\r\n250 8BITMIME".to_owned(),
