@@ -1,7 +1,7 @@
 //! Mails are sent once what they tell of is so, and not lost.
 
 use chrono::Duration;
-use linkforty::{entity::mail, pb::v1};
+use linkforty::{clock::Clock as _, entity::mail, pb::v1};
 use sea_orm::EntityTrait as _;
 
 use crate::{
@@ -142,5 +142,22 @@ async fn two_nodes_send_a_mail_once() {
     eventually("they are forgotten", async || waiting(&app).await.is_empty()).await;
     assert_eq!((office.asked(), office.mails().len()), (6, 6));
     beside.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_in_the_clear_unless_the_operator_insists() {
+    let office = PostOffice::open().await;
+    let url = office.url().replace("?tls=none", "");
+    let settings = [("MAIL_DRIVER", "smtp"), ("SMTP_URL", &*url), ("MAIL_FROM", "no-reply@example.com")];
+    let app = App::start_with(Store::Embedded, &settings).await;
+    settled_owner(&app).await;
+    // The server knows no STARTTLS.
+    let put_off = async || {
+        let rows = waiting(&app).await;
+        rows.len() == 1 && rows[0].attempts == 1 && rows[0].next_time < app.clock.now() + Duration::minutes(1)
+    };
+    eventually("it was tried", put_off).await;
+    assert_eq!((office.asked(), office.mails().len()), (0, 0));
     app.stop().await;
 }
