@@ -81,10 +81,9 @@ impl Purpose {
 /// Returns the rule for a purpose and a scope.
 pub const fn rule(purpose: Purpose, scope: Scope) -> Rule {
     let free = match (purpose, scope) {
-        (Purpose::SignIn | Purpose::Code, Scope::Pair) => 5,
         (Purpose::SignIn | Purpose::Code, Scope::Account) => 10,
+        (Purpose::SignIn | Purpose::Code, Scope::Pair) | (Purpose::Mail, Scope::Account) => 5,
         (Purpose::Mail, Scope::Pair) => 3,
-        (Purpose::Mail, Scope::Account) => 5,
         // Offices share one.
         (_, Scope::Network) => 30,
     };

@@ -150,7 +150,7 @@ async fn asking_for_nobody_is_as_much_work_as_for_somebody() {
     let database = first.env().config.database.as_ref().expect("production has one");
     let statements = Statements::to(database.url.expose_secret()).await;
     let node = first.start_beside(&[("DATABASE_URL", &statements.url)]).await;
-    let of = async |email: &str| {
+    let asking = async |email: &str| {
         statements
             .of(async || {
                 first.clock.advance(Duration::hours(3));
@@ -158,9 +158,7 @@ async fn asking_for_nobody_is_as_much_work_as_for_somebody() {
             })
             .await
     };
-    let (somebody, nobody) = (of(OWNER).await, of("nobody@example.com").await);
-    assert_eq!(somebody, nobody);
-    let of = async |email: &str| {
+    let signing_in = async |email: &str| {
         statements
             .of(async || {
                 first.clock.advance(Duration::hours(3));
@@ -169,8 +167,16 @@ async fn asking_for_nobody_is_as_much_work_as_for_somebody() {
             })
             .await
     };
-    let (somebody, nobody) = (of(OWNER).await, of("nobody@example.com").await);
-    assert_eq!(somebody, nobody);
+    // The node has other things to do besides, on a busy machine often: the least of many tells.
+    let (mut asked, mut signed_in) = ([u64::MAX; 2], [u64::MAX; 2]);
+    for _ in 0..5 {
+        for (who, email) in [OWNER, "nobody@example.com"].into_iter().enumerate() {
+            asked[who] = asked[who].min(asking(email).await);
+            signed_in[who] = signed_in[who].min(signing_in(email).await);
+        }
+    }
+    assert_eq!(asked[0], asked[1]);
+    assert_eq!(signed_in[0], signed_in[1]);
     node.stop().await;
     first.stop().await;
 }
