@@ -22,6 +22,7 @@ mod m20261126_000030_attribution;
 mod m20261126_000031_events;
 mod m20261126_000032_candidates;
 mod m20261126_000033_outbox;
+mod m20261126_000060_audit;
 mod sql;
 
 /// Knows every migration.
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000031_events::Migration),
             Box::new(m20261126_000032_candidates::Migration),
             Box::new(m20261126_000033_outbox::Migration),
+            Box::new(m20261126_000060_audit::Migration),
         ]
     }
 }

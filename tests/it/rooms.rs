@@ -8,7 +8,7 @@ use std::{
 };
 
 const GROUND: &[&str] =
-    &["config", "clock", "currency", "destination_url", "files", "ids", "error", "page", "pb"];
+    &["config", "clock", "currency", "destination_url", "files", "ids", "error", "page", "pb", "spreadsheet"];
 const TOOLS: &[&str] = &[
     "env",
     "db",
@@ -25,6 +25,7 @@ const TOOLS: &[&str] = &[
     "memory",
     "outbound",
     "outbox",
+    "trail",
     "qr",
     "rpc",
     "geo",
