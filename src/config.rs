@@ -825,8 +825,9 @@ fn smtp(url: &str) -> Result<Smtp, &'static str> {
     if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
         return Err(FORM);
     }
-    let decoded =
-        |text: &str| percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| FORM);
+    let decoded = |text: &str| {
+        percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| FORM)
+    };
     let credentials = match (url.username(), url.password()) {
         ("", None) => None,
         (user, Some(password)) => Some((decoded(user)?, SecretString::from(decoded(password)?))),

@@ -2,11 +2,11 @@
 //!
 //! The house, from the ground up; arrows only go up the list (`docs/ARCHITECTURE.md`, `tests/it/rooms.rs`).
 //!
-//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`].
+//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`].
+//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`], [`trail`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
-//!   [`analytics`].
+//!   [`analytics`], [`audit`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
@@ -18,6 +18,7 @@ pub mod files;
 pub mod ids;
 pub mod page;
 pub mod pb;
+pub mod spreadsheet;
 
 pub mod cache;
 pub mod db;
@@ -41,11 +42,13 @@ pub mod rpc;
 pub mod sealing;
 pub mod spool;
 pub mod telemetry;
+pub mod trail;
 
 pub mod accounts;
 pub mod analytics;
 pub mod apps;
 pub mod attribution;
+pub mod audit;
 pub mod clicks;
 pub mod domains;
 pub mod links;

@@ -20,6 +20,7 @@ use crate::{
     ids::{SessionId, UserId},
     page::{Cursor, Page, PageRequest},
     rpc::Caller,
+    trail::Origin,
     workspaces,
 };
 
@@ -215,7 +216,8 @@ pub async fn authenticate(env: &Env, bearer: &str) -> Result<Caller> {
     if alive.user != user || now >= alive.expire_time {
         return Err(Error::credentials_invalid());
     }
-    Ok(Caller::Person { user, session, password_change_required: alive.password_change_required })
+    let password_change_required = alive.password_change_required;
+    Ok(Caller::Person { user, session, password_change_required, origin: Origin::default() })
 }
 
 /// Forgets sessions and tokens that are over for good, and tries that are forgiven. Says how many sessions those were.

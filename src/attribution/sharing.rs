@@ -8,6 +8,7 @@ use crate::{
     ids::AppId,
     links::{Named, Stores, create_by_app},
     pb::v1,
+    trail::Origin,
     workspaces::{Tenant, enter_as_app},
 };
 
@@ -40,8 +41,8 @@ pub struct Wanted {
 }
 
 /// Creates a link, or returns the one that the user has. Says which.
-pub async fn share(sdk: &Sdk, scope: &Scope, wanted: Wanted) -> Result<(v1::Link, bool)> {
-    let tenant = enter_as_app(scope.workspace, scope.app.unwrap_or(AppId(uuid::Uuid::nil())));
+pub async fn share(sdk: &Sdk, scope: &Scope, origin: Origin, wanted: Wanted) -> Result<(v1::Link, bool)> {
+    let tenant = enter_as_app(scope.workspace, scope.app.unwrap_or(AppId(uuid::Uuid::nil())), origin);
     share_in(sdk, scope, &tenant, wanted).await
 }
 

@@ -27,11 +27,13 @@ pub enum Permission {
     AppsRead,
     /// Create, change and delete apps.
     AppsWrite,
+    /// See who did what.
+    AuditRead,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LinksRead,
         Self::LinksWrite,
         Self::AnalyticsRead,
@@ -43,6 +45,7 @@ impl Permission {
         Self::DomainsWrite,
         Self::AppsRead,
         Self::AppsWrite,
+        Self::AuditRead,
     ];
 
     /// Returns the name callers and databases know it by.
@@ -59,6 +62,7 @@ impl Permission {
             Self::DomainsWrite => "domains.write",
             Self::AppsRead => "apps.read",
             Self::AppsWrite => "apps.write",
+            Self::AuditRead => "audit.read",
         }
     }
 
@@ -80,6 +84,7 @@ impl Permission {
             Scope::DomainsWrite => Some(Self::DomainsWrite),
             Scope::AppsRead => Some(Self::AppsRead),
             Scope::AppsWrite => Some(Self::AppsWrite),
+            Scope::AuditRead => Some(Self::AuditRead),
         }
     }
 
@@ -95,6 +100,7 @@ impl Permission {
             Self::DomainsWrite => Scope::DomainsWrite,
             Self::AppsRead => Scope::AppsRead,
             Self::AppsWrite => Scope::AppsWrite,
+            Self::AuditRead => Scope::AuditRead,
             Self::WorkspacesWrite | Self::ApiKeysWrite => Scope::Unspecified,
         }
     }

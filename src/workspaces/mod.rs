@@ -35,6 +35,7 @@ use crate::{
     ids::{AppId, UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
     rpc::{Caller, Permission},
+    trail::{Action, Actor, Changes, Note, Origin, Who},
 };
 
 const MAX_NAME_CHARACTERS: usize = 100;
@@ -47,7 +48,7 @@ const MAX_MEMBERSHIPS: u64 = 1000;
     clippy::manual_non_exhaustive,
     reason = "this is about other rooms; non_exhaustive is about other crates"
 )]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     /// Which workspace.
     pub id: WorkspaceId,
@@ -55,6 +56,8 @@ pub struct Tenant {
     pub principal: Uuid,
     /// The person's role; `None` for API keys and the operator.
     pub role: Option<Role>,
+    /// The same as the audit trail has it.
+    actor: Actor,
     /// Keeps the other rooms from making one.
     _made_here: (),
 }
@@ -68,20 +71,29 @@ pub struct Membership {
     pub role: Role,
 }
 
+impl Tenant {
+    /// Returns the note that this caller does something here, for the transaction that does it.
+    pub fn did(&self, action: Action, target: Uuid, changes: Changes) -> Note {
+        let (actor, workspace) = (self.actor.clone(), Some(self.id));
+        Note { actor, workspace, action, target: Some(target), changes }
+    }
+}
+
 /// Lets a caller into a workspace for one permission. An API key may leave `workspace_id` empty and enters its own.
 ///
 /// Fails with NOT_FOUND for a workspace that the caller does not belong to, whether it exists or not; with
 /// PERMISSION_MISSING when the role or the scopes do not reach; with PASSWORD_CHANGE_REQUIRED before anything else.
 pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: Permission) -> Result<Tenant> {
     match caller {
-        Caller::ApiKey { id, workspace, scopes } => {
+        Caller::ApiKey { id, workspace, scopes, .. } => {
             if !workspace_id.is_empty() && WorkspaceId::parse(workspace_id) != Some(*workspace) {
                 return Err(Error::not_found("workspace"));
             }
             if !scopes.contains(&permission) {
                 return Err(Error::denied(permission.name()));
             }
-            Ok(Tenant { id: *workspace, principal: id.0, role: None, _made_here: () })
+            let actor = caller.actor();
+            Ok(Tenant { id: *workspace, principal: id.0, role: None, actor, _made_here: () })
         }
         Caller::Person { .. } => {
             let user = person(caller)?;
@@ -94,7 +106,8 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
             if !role.may(permission) {
                 return Err(Error::denied(permission.name()));
             }
-            Ok(Tenant { id, principal: user.0, role: Some(role), _made_here: () })
+            let actor = caller.actor();
+            Ok(Tenant { id, principal: user.0, role: Some(role), actor, _made_here: () })
         }
     }
 }
@@ -113,13 +126,15 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
         some.pop()
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
-    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, _made_here: () })
+    let actor = Actor::here(Who::Operator);
+    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, actor, _made_here: () })
 }
 
 /// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
 /// to say, and is never more than to add something of its own.
-pub fn enter_as_app(workspace: WorkspaceId, app: AppId) -> Tenant {
-    Tenant { id: workspace, principal: app.0, role: None, _made_here: () }
+pub fn enter_as_app(workspace: WorkspaceId, app: AppId, origin: Origin) -> Tenant {
+    let actor = Actor { who: Who::App(app), origin };
+    Tenant { id: workspace, principal: app.0, role: None, actor, _made_here: () }
 }
 
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.

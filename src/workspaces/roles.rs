@@ -68,6 +68,7 @@ const fn least(permission: Permission) -> Role {
         Permission::ApiKeysWrite
         | Permission::WorkspacesWrite
         | Permission::AppsWrite
+        | Permission::AuditRead
         | Permission::DomainsWrite => Role::Admin,
     }
 }
@@ -91,6 +92,7 @@ mod tests {
             (Permission::DomainsWrite, [false, false, true, true]),
             (Permission::AppsRead, [true, true, true, true]),
             (Permission::AppsWrite, [false, false, true, true]),
+            (Permission::AuditRead, [false, false, true, true]),
         ];
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {

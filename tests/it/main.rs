@@ -5,6 +5,7 @@ mod agents;
 mod analytics;
 mod api;
 mod apps;
+mod audit;
 mod batches;
 mod cli;
 mod click_limits;

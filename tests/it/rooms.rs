@@ -8,7 +8,7 @@ use std::{
 };
 
 const GROUND: &[&str] =
-    &["config", "clock", "currency", "destination_url", "files", "ids", "error", "page", "pb"];
+    &["config", "clock", "currency", "destination_url", "files", "ids", "error", "page", "pb", "spreadsheet"];
 const TOOLS: &[&str] = &[
     "env",
     "db",
@@ -26,6 +26,7 @@ const TOOLS: &[&str] = &[
     "memory",
     "outbound",
     "outbox",
+    "trail",
     "qr",
     "rpc",
     "sealing",

@@ -29,6 +29,7 @@ use crate::{
     ids::{ApiKeyId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
     rpc::{Caller, Permission},
+    trail::Origin,
 };
 
 /// How long a key lives when nobody says.
@@ -142,7 +143,12 @@ pub async fn authenticate(env: &Env, secret: &str) -> Result<Caller> {
         return Err(Error::credentials_invalid());
     }
     uses(env).note(good.id, now);
-    Ok(Caller::ApiKey { id: good.id, workspace: good.workspace, scopes: good.scopes })
+    Ok(Caller::ApiKey {
+        id: good.id,
+        workspace: good.workspace,
+        scopes: good.scopes,
+        origin: Origin::default(),
+    })
 }
 
 /// Writes down which keys were used lately. To be called every few seconds; a key is written once a minute at the most.

@@ -34,7 +34,7 @@ pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>
 pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 9] = [
+pub const ALL_SCOPES: [Permission; 10] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
@@ -44,6 +44,7 @@ pub const ALL_SCOPES: [Permission; 9] = [
     Permission::DomainsWrite,
     Permission::AppsRead,
     Permission::AppsWrite,
+    Permission::AuditRead,
 ];
 
 /// A workspace and a key that may do there whatever a key may.
