@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
-use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
 use super::{
@@ -251,7 +250,7 @@ async fn alive(env: &Env, session: SessionId, now: Moment) -> Result<Alive> {
 pub(super) fn tokens(env: &Env, session: &Session, refresh: &RefreshToken, now: Moment) -> Result<Tokens> {
     let keyring = keyring(env);
     let (access, access_expire_time) =
-        keyring.access(session.user_id, session.id, session.expire_time, now)?;
+        keyring.access((session.user_id, session.id, env.ids.uuid(now)), session.expire_time, now)?;
     Ok(Tokens {
         access,
         access_expire_time,
@@ -266,7 +265,7 @@ pub(super) fn lives(env: &Env) -> Lives {
 }
 
 pub(super) fn keyring(env: &Env) -> Arc<Keyring> {
-    env.memory.of(|| Keyring::derive(env.secrets.jwt.expose_secret().as_bytes()))
+    env.memory.of(|| Keyring::of(&env.secrets))
 }
 
 fn beliefs(env: &Env) -> Arc<Beliefs<Alive>> {

@@ -53,6 +53,7 @@ mod schema;
 mod sdk_json;
 mod searches;
 mod second_factor;
+mod secrets;
 mod sessions;
 mod shutdown;
 mod sign_ins;
