@@ -164,7 +164,7 @@ pub struct Sessions {
 /// Mail to people.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// The server that takes it; `None`: it is written into the log, in production nowhere.
+    /// The server that takes it; `None`: it is printed, in production nowhere.
     pub smtp: Option<Smtp>,
     /// Who it is from: an e-mail, or a name and an e-mail in angle brackets.
     pub from: String,

@@ -1,6 +1,10 @@
-//! Sends mails through an SMTP server, or writes them into the log.
+//! Sends mails through an SMTP server, or prints them.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use lettre::{
@@ -42,9 +46,9 @@ pub struct Mailer {
 #[derive(Debug)]
 enum Driver {
     Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
-    /// Into the log, for whoever tries the server out.
-    Log,
-    /// Nowhere: what a mail says does not belong into the log of a production server.
+    /// To standard error, for whoever tries the server out.
+    Print,
+    /// Nowhere: in production nobody is to read what a mail says but its receiver.
     Nowhere,
 }
 
@@ -61,7 +65,7 @@ impl Mailer {
                 );
                 Driver::Nowhere
             }
-            None => Driver::Log,
+            None => Driver::Print,
         };
         Ok(Self { from, domain, driver })
     }
@@ -70,8 +74,11 @@ impl Mailer {
     pub async fn send(&self, id: Uuid, letter: &Letter, now: Moment) -> Outcome {
         let transport = match &self.driver {
             Driver::Smtp(transport) => transport,
-            Driver::Log => {
-                tracing::info!(mail.id = %id, "a mail to {}, {}:\n\n{}", letter.to, letter.subject_line(), letter.text());
+            Driver::Print => {
+                // Not into the log: it goes to more places than the terminal of whoever tries the server out.
+                let (to, subject) = (&letter.to, letter.subject_line());
+                let printed = writeln!(io::stderr(), "\nA mail to {to}: {subject}\n\n{}", letter.text());
+                tracing::info!(mail.id = %id, printed = printed.is_ok(), "a mail was printed instead of being sent");
                 return Outcome::Sent;
             }
             Driver::Nowhere => {

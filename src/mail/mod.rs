@@ -3,11 +3,11 @@
 //! - [`letter`]   what is written, as text and as HTML
 //! - [`retry`]    when a mail that could not be sent is tried again
 //! - [`delivery`] the task
-//! - `driver`     SMTP, or the log
+//! - `driver`     SMTP, or the terminal
 //!
 //! Guarantees: no call waits for a mail server, and a mail whose transaction was committed is sent at least once, however often the
 //! node is killed, until it has had its time: a repeat carries the same `Message-ID`. What it says, which may be a link that opens an
-//! account, stands sealed in the table until it is sent and nowhere after that; in production it is never logged.
+//! account, stands sealed in the table until it is sent and nowhere after that; it is never logged.
 
 pub mod delivery;
 mod driver;
