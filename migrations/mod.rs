@@ -22,6 +22,10 @@ mod m20261126_000030_attribution;
 mod m20261126_000031_events;
 mod m20261126_000032_candidates;
 mod m20261126_000033_outbox;
+mod m20261126_000040_sessions;
+mod m20261126_000041_attempts;
+mod m20261126_000042_mails;
+mod m20261126_000043_second_factors;
 mod m20261126_000060_audit;
 mod sql;
 
@@ -52,6 +56,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000031_events::Migration),
             Box::new(m20261126_000032_candidates::Migration),
             Box::new(m20261126_000033_outbox::Migration),
+            Box::new(m20261126_000040_sessions::Migration),
+            Box::new(m20261126_000041_attempts::Migration),
+            Box::new(m20261126_000042_mails::Migration),
+            Box::new(m20261126_000043_second_factors::Migration),
             Box::new(m20261126_000060_audit::Migration),
         ]
     }

@@ -6,6 +6,7 @@
 use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 use ring::signature::Ed25519KeyPair;
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -40,6 +41,10 @@ pub struct Config {
     pub secrets: Option<Secrets>,
     /// Rate limits.
     pub limits: Limits,
+    /// How long people stay signed in.
+    pub sessions: Sessions,
+    /// Mail to people.
+    pub mail: Mail,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether those proxies say, in `x-lf-bot`, which visits are made by bots.
@@ -143,8 +148,50 @@ pub struct Limits {
     pub enabled: bool,
     /// Calls each API key, person or address may make in a minute.
     pub per_minute: u32,
-    /// Sign-in attempts each address may make in a minute.
-    pub sign_in_per_minute: u32,
+    /// Passwords of links that each address may try in a minute, and links it may report.
+    pub unlock_per_minute: u32,
+}
+
+/// How long people stay signed in.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// After so long without a refresh a session is over.
+    pub idle_timeout: Duration,
+    /// After so long it is over whatever happens.
+    pub lifetime: Duration,
+}
+
+/// Mail to people.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The server that takes it; `None`: it is written into the log, in production nowhere.
+    pub smtp: Option<Smtp>,
+    /// Who it is from: an e-mail, or a name and an e-mail in angle brackets.
+    pub from: String,
+}
+
+/// A mail server.
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is encrypted.
+    pub security: Security,
+    /// User and password.
+    pub credentials: Option<(String, SecretString)>,
+}
+
+/// How a connection to a mail server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// From the first byte on.
+    Tls,
+    /// After `STARTTLS`, without which nothing is sent.
+    StartTls,
+    /// Not at all.
+    None,
 }
 
 /// Calls to URLs that strangers gave.
@@ -282,6 +329,9 @@ const SAMPLES: &[&str] = &[
     "12345678",
     "test",
 ];
+/// An access token lives ten minutes.
+const SHORTEST_SESSION: Duration = Duration::from_mins(15);
+const LONGEST_SESSION: Duration = Duration::from_hours(365 * 24);
 const MIN_SECRET_CHARACTERS: usize = 32;
 const MIN_DIFFERENT_CHARACTERS: usize = 12;
 const MAKE_ONE: &str = "make one with: openssl rand -base64 48";
@@ -360,8 +410,10 @@ impl Config {
         let limits = Limits {
             enabled: read.flag("RATE_LIMIT_ENABLED", production),
             per_minute: read.parse("RATE_LIMIT_MAX", "100", "a number of calls a minute"),
-            sign_in_per_minute: read.parse("RATE_LIMIT_SIGN_IN_MAX", "10", "a number of attempts a minute"),
+            unlock_per_minute: read.parse("RATE_LIMIT_UNLOCK_MAX", "10", "a number of attempts a minute"),
         };
+        let sessions = read.sessions();
+        let mail = read.mail(production);
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
         let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
@@ -417,8 +469,8 @@ impl Config {
         if pools.min > pools.max || pools.max == 0 || pools.lookup_max == 0 {
             read.problem("DATABASE_POOL_MIN must not exceed DATABASE_POOL_MAX, and no pool may be empty");
         }
-        if limits.enabled && (limits.per_minute == 0 || limits.sign_in_per_minute == 0) {
-            read.problem("RATE_LIMIT_MAX and RATE_LIMIT_SIGN_IN_MAX must be at least 1; to limit nothing set RATE_LIMIT_ENABLED=false");
+        if limits.enabled && (limits.per_minute == 0 || limits.unlock_per_minute == 0) {
+            read.problem("RATE_LIMIT_MAX and RATE_LIMIT_UNLOCK_MAX must be at least 1; to limit nothing set RATE_LIMIT_ENABLED=false");
         }
         if trust_edge_bot_header && trusted_proxies.is_empty() {
             read.problem("TRUST_EDGE_BOT_HEADER=true, but TRUSTED_PROXIES is not set: name the networks of the proxies that write x-lf-bot");
@@ -461,6 +513,8 @@ impl Config {
             redis,
             secrets,
             limits,
+            sessions,
+            mail,
             trusted_proxies,
             trust_edge_bot_header,
             geoip_file,
@@ -684,6 +738,67 @@ impl Reader<'_> {
         Some(Secrets { jwt, jwt_previous, jwt_keys, session })
     }
 
+    /// Reads a length of time such as `30m`, `12h` or `14d`.
+    fn span(&mut self, name: &'static str, default: &str) -> Duration {
+        let value = self.text(name, default);
+        span(&value).unwrap_or_else(|| {
+            self.problem(format!(
+                "{name} is {value:?}: it must be a number with s, m, h or d, such as 30m or 14d"
+            ));
+            span(default).unwrap_or_else(|| unreachable!("the default of {name} has the right form"))
+        })
+    }
+
+    fn sessions(&mut self) -> Sessions {
+        let sessions = Sessions {
+            idle_timeout: self.span("SESSION_IDLE_TIMEOUT", "14d"),
+            lifetime: self.span("SESSION_LIFETIME", "90d"),
+        };
+        // Clients refresh when an access token ends: a session that is in use would be over before.
+        if sessions.idle_timeout < SHORTEST_SESSION {
+            self.problem("SESSION_IDLE_TIMEOUT must be at least 15m");
+        }
+        if sessions.idle_timeout > sessions.lifetime || sessions.lifetime > LONGEST_SESSION {
+            self.problem("SESSION_LIFETIME must be at least SESSION_IDLE_TIMEOUT and at most 365d");
+        }
+        sessions
+    }
+
+    fn mail(&mut self, production: bool) -> Mail {
+        let driver = self.text("MAIL_DRIVER", "log");
+        let url = self.secret("SMTP_URL");
+        let from = self.text("MAIL_FROM", "linkforty@localhost");
+        if from.parse::<lettre::message::Mailbox>().is_err() {
+            self.problem(format!(
+                "MAIL_FROM is {from:?}: it must be an e-mail, or a name and an e-mail such as linkforty <no-reply@example.com>"
+            ));
+        }
+        let smtp = match (driver.as_str(), url) {
+            ("log", _) => None,
+            ("smtp", Some(url)) => smtp(url.expose_secret()).map_or_else(
+                |problem| {
+                    self.problem(format!("SMTP_URL {problem}"));
+                    None
+                },
+                Some,
+            ),
+            ("smtp", None) => {
+                self.problem("SMTP_URL is not set: MAIL_DRIVER=smtp needs one, such as smtps://user:password@mail.example.com");
+                None
+            }
+            (other, _) => {
+                self.problem(format!("MAIL_DRIVER is {other:?}: it must be smtp or log"));
+                None
+            }
+        };
+        if let Some(Smtp { security: Security::None, credentials: Some(_), .. }) = smtp
+            && production
+        {
+            self.problem("SMTP_URL has a password and tls=none: it would be sent for everybody to read");
+        }
+        Mail { smtp, from }
+    }
+
     fn outbound(&mut self) -> Outbound {
         let networks = self.text("OUTBOUND_ALLOW_NETWORKS", "");
         let allow_networks: Vec<IpNet> =
@@ -723,6 +838,44 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Reads the address of a mail server: `smtps://` encrypts from the first byte on, `smtp://` by `STARTTLS`, unless `?tls=none`.
+fn smtp(url: &str) -> Result<Smtp, &'static str> {
+    const FORM: &str = "must be smtps://user:password@host[:port] or smtp://user:password@host[:port], user and password as in a URL";
+    let url = Url::parse(url).map_err(|_| FORM)?;
+    let (security, port) = match (url.scheme(), url.query()) {
+        ("smtps", None) => (Security::Tls, 465),
+        ("smtp", None) => (Security::StartTls, 587),
+        ("smtp", Some("tls=none")) => (Security::None, 25),
+        _ => return Err(FORM),
+    };
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(FORM)?.to_owned();
+    if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
+        return Err(FORM);
+    }
+    let decoded = |text: &str| {
+        percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| FORM)
+    };
+    let credentials = match (url.username(), url.password()) {
+        ("", None) => None,
+        (user, Some(password)) => Some((decoded(user)?, SecretString::from(decoded(password)?))),
+        (_, None) => return Err(FORM),
+    };
+    Ok(Smtp { host, port: url.port().unwrap_or(port), security, credentials })
+}
+
+/// Reads a length of time in seconds, minutes, hours or days.
+fn span(text: &str) -> Option<Duration> {
+    let unit = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return None,
+    };
+    let number: u64 = text[..text.len() - 1].parse().ok()?;
+    number.checked_mul(unit).map(Duration::from_secs)
 }
 
 /// Says what is weak about a secret, if anything is.
@@ -808,12 +961,55 @@ mod tests {
             ("DOMAIN_TARGETS", "*", "DOMAIN_TARGETS holds"),
             ("DNS_SERVERS", "192.0.2.53,ns", "DNS_SERVERS holds \"ns\""),
             ("NODE_ENV", "prod", "APP_ENV is \"prod\""),
+            ("MAIL_DRIVER", "sendmail", "MAIL_DRIVER is \"sendmail\""),
+            ("MAIL_DRIVER", "smtp", "SMTP_URL is not set"),
+            ("MAIL_FROM", "nobody", "MAIL_FROM is \"nobody\""),
+            ("SESSION_IDLE_TIMEOUT", "30", "SESSION_IDLE_TIMEOUT is \"30\""),
+            ("SESSION_IDLE_TIMEOUT", "14m", "SESSION_IDLE_TIMEOUT must be at least 15m"),
+            ("SESSION_IDLE_TIMEOUT", "91d", "SESSION_LIFETIME must be at least"),
+            ("SESSION_LIFETIME", "366d", "and at most 365d"),
+            ("SESSION_LIFETIME", "99999999999999999999d", "SESSION_LIFETIME is"),
+            ("SESSION_LIFETIME", "é", "SESSION_LIFETIME is"),
         ] {
             let problems = production(&[(name, value)]).expect_err(says).to_string();
             assert!(problems.contains(says), "{name}={value}: {problems}");
         }
         let all = load(&[("APP_ENV", "production")]).expect_err("nothing is set").0;
         assert_eq!(all.len(), 4, "{all:?}");
+    }
+
+    #[test]
+    fn a_mail_server_is_reached_encrypted_unless_somebody_insists() {
+        let reach = |url: &'static str| {
+            production(&[("MAIL_DRIVER", "smtp"), ("SMTP_URL", url)]).map(|config| {
+                let smtp = config.mail.smtp.expect("it is set");
+                let user =
+                    smtp.credentials.map(|(user, password)| (user, password.expose_secret().to_owned()));
+                (smtp.host, smtp.port, smtp.security, user)
+            })
+        };
+        let user = || Some(("a@b".to_owned(), "p w/".to_owned()));
+        let host = || "mail.example.com".to_owned();
+        for (url, expected) in [
+            ("smtps://a%40b:p%20w%2F@mail.example.com", (host(), 465, Security::Tls, user())),
+            ("smtp://a%40b:p%20w%2F@mail.example.com", (host(), 587, Security::StartTls, user())),
+            ("smtp://mail.example.com:2525", (host(), 2525, Security::StartTls, None)),
+            ("smtp://mail.example.com?tls=none", (host(), 25, Security::None, None)),
+        ] {
+            assert_eq!(reach(url).expect(url), expected, "{url}");
+        }
+        for url in [
+            "mail.example.com",
+            "https://mail.example.com",
+            "smtp://user@mail.example.com",
+            "smtps://mail.example.com?tls=none",
+            "smtp://mail.example.com/inbox",
+            "smtp://user:hushhush@mail.example.com?tls=none",
+        ] {
+            let problems = reach(url).expect_err(url).to_string();
+            assert!(problems.contains("SMTP_URL"), "{url}: {problems}");
+            assert!(!problems.contains("hushhush"), "{problems}");
+        }
     }
 
     #[test]

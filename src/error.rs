@@ -104,10 +104,14 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::InvalidFields | Reason::PageTokenInvalid | Reason::IdempotencyKeyReused | Reason::NotGrpc => {
             Kind::Invalid
         }
-        Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed => {
-            Kind::Unauthenticated
-        }
+        Reason::CredentialsMissing
+        | Reason::CredentialsInvalid
+        | Reason::SignInFailed
+        | Reason::SecondFactorFailed => Kind::Unauthenticated,
         Reason::PasswordChangeRequired
+        | Reason::TokenInvalid
+        | Reason::SecondFactorEnrolled
+        | Reason::SecondFactorNotEnrolled
         | Reason::RoutingTestsFailed
         | Reason::DomainHeld
         | Reason::DomainHasLinks
@@ -123,7 +127,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::FetchStatus
         | Reason::FetchUnreadable
         | Reason::FetchTooLarge => Kind::Precondition,
-        Reason::PermissionMissing | Reason::OriginNotAllowed => Kind::Denied,
+        Reason::PermissionMissing | Reason::OriginNotAllowed | Reason::CookieNotAllowed => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
         Reason::EtagMismatch | Reason::ImportOffsetMismatch => Kind::Aborted,

@@ -4,7 +4,7 @@
 //!
 //! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`spool`], [`telemetry`], [`trail`].
+//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`], [`trail`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
 //!   [`analytics`], [`audit`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
@@ -31,6 +31,7 @@ pub mod geo;
 pub mod hashing;
 pub mod idempotency;
 pub mod limits;
+pub mod mail;
 pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
@@ -38,6 +39,7 @@ pub mod outbound;
 pub mod outbox;
 pub mod qr;
 pub mod rpc;
+pub mod sealing;
 pub mod spool;
 pub mod telemetry;
 pub mod trail;

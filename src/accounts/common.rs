@@ -73,7 +73,7 @@ fn one_word(text: &str) -> bool {
 }
 
 /// Undoes the usual disguises inside a word; the digits and signs around it stay what they are.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let core = text.trim_end_matches(|c: char| !c.is_alphabetic());
     core.chars()
         .map(|c| match c {

@@ -2,12 +2,19 @@
 //!
 //! Nobody but the person knows their password for long: each one made here must be changed at the first sign-in.
 
-use super::{User, password, retract, store};
+use super::{
+    Client, User, account_tokens,
+    letters::{self, NOTICE_LIFE, News},
+    password, second_factor,
+    sessions::retract,
+    store,
+};
 use crate::{
     clock::Moment,
     env::Env,
     error::{Error, Reason, Result, Violations},
     ids::UserId,
+    mail,
     page::{Cursor, Page, PageRequest},
     workspaces::{self, Role, Tenant},
 };
@@ -85,19 +92,71 @@ pub async fn create(
 /// Gives a person a new password, ends all their sessions, and returns what they sign in with.
 pub async fn reset_password(env: &Env, email: &str) -> Result<FirstSignIn> {
     let now = env.now();
-    let user = store::find_user_by_email(&env.db.api, &fold(email)).await?;
-    let user = user.ok_or_else(|| Error::not_found("person"))?;
+    let user = find(env, email).await?;
     let password = password::make(&env.ids);
     let hash = password::hash(env, &password).await?;
     let tx = env.db.begin().await?;
     // Locked, so that no sign-in with the old password slips in between.
     store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
     store::set_password(&tx, user.id, hash, true, now).await?;
+    account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     tx.commit().await?;
     retract(env, &ended).await;
     tracing::info!(user.id = %user.id, sessions = ended.len(), "a person's password was reset");
     Ok(FirstSignIn { email: user.email, password })
+}
+
+/// Lets a person sign in no longer and ends all their sessions; what they made stays, their API keys' workspaces too.
+pub async fn disable(env: &Env, email: &str) -> Result<User> {
+    let now = env.now();
+    let user = find(env, email).await?;
+    let tx = env.db.begin().await?;
+    // Locked, so that no sign-in slips in between.
+    let locked = store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
+    store::set_disabled(&tx, user.id, locked.disable_time.or(Some(now)), now).await?;
+    account_tokens::end_all(&tx, user.id).await?;
+    let ended = store::end_sessions(&tx, user.id, None, now).await?;
+    tx.commit().await?;
+    retract(env, &ended).await;
+    tracing::info!(user.id = %user.id, sessions = ended.len(), "a person was disabled");
+    Ok(user)
+}
+
+/// Takes away the second factor of a person who lost it, and ends all their sessions. Their password must be changed at the next
+/// sign-in: it may be one that is too short to stand alone. They are told by mail.
+pub async fn reset_second_factor(env: &Env, email: &str) -> Result<User> {
+    let now = env.now();
+    let user = find(env, email).await?;
+    let tx = env.db.begin().await?;
+    store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
+    if !second_factor::remove(&tx, user.id).await? {
+        return Err(Error::not_found("second factor of this person"));
+    }
+    store::require_password_change(&tx, user.id, now).await?;
+    account_tokens::end_all(&tx, user.id).await?;
+    let ended = store::end_sessions(&tx, user.id, None, now).await?;
+    let news = News::SecondFactorDisabled;
+    let letter = letters::notice(&env.config, &user.email, news, &Client::default(), now);
+    mail::post(env, &tx, &letter, NOTICE_LIFE, now).await?;
+    tx.commit().await?;
+    retract(env, &ended).await;
+    tracing::info!(user.id = %user.id, sessions = ended.len(), "a person's second factor was reset");
+    Ok(user)
+}
+
+/// Lets a disabled person sign in again, with the password they had.
+pub async fn enable(env: &Env, email: &str) -> Result<User> {
+    let now = env.now();
+    let user = find(env, email).await?;
+    store::set_disabled(&env.db.api, user.id, None, now).await?;
+    tracing::info!(user.id = %user.id, "a person was enabled");
+    Ok(user)
+}
+
+async fn find(env: &Env, email: &str) -> Result<User> {
+    let user = store::find_user_by_email(&env.db.api, &fold(email)).await?;
+    user.ok_or_else(|| Error::not_found("person"))
 }
 
 /// Lists people by e-mail.
@@ -135,6 +194,8 @@ async fn new_user(env: &Env, email: String, display_name: String) -> Result<(Use
         password_change_required: true,
         create_time: now,
         update_time: now,
+        disable_time: None,
+        email_verify_time: None,
     };
     Ok((user, FirstSignIn { email, password }))
 }

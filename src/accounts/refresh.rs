@@ -3,14 +3,27 @@
 use chrono::Duration;
 
 use super::Session;
-use crate::clock::Moment;
+use crate::{clock::Moment, config};
 
 /// How long a used refresh token may be presented again: the answer to its first use may have been lost.
 pub const REPEAT: Duration = Duration::seconds(30);
-/// How long a refresh token lives when it is not used.
-pub const IDLE_LIFE: Duration = Duration::days(14);
-/// How long a session lives at the most.
-pub const SESSION_LIFE: Duration = Duration::days(90);
+
+/// How long sessions live, as the settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lives {
+    /// How long a refresh token lives when it is not used.
+    pub idle: Duration,
+    /// How long a session lives at the most.
+    pub session: Duration,
+}
+
+impl Lives {
+    /// Reads the settings, which are within bounds.
+    pub fn of(settings: &config::Sessions) -> Self {
+        let duration = |span| Duration::from_std(span).unwrap_or(Duration::MAX);
+        Self { idle: duration(settings.idle_timeout), session: duration(settings.lifetime) }
+    }
+}
 
 /// What a presented refresh token means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +53,8 @@ pub fn judge(session: &Session, presented: &[u8], now: Moment) -> Verdict {
 }
 
 /// Returns when a refresh token made at `now` ends.
-pub fn refresh_end(session_end: Moment, now: Moment) -> Moment {
-    session_end.min(now + IDLE_LIFE)
+pub fn refresh_end(session_end: Moment, lives: Lives, now: Moment) -> Moment {
+    session_end.min(now + lives.idle)
 }
 
 #[cfg(test)]
@@ -51,6 +64,8 @@ mod tests {
         clock::from_micros,
         ids::{Ids, SessionId, UserId},
     };
+
+    const LIVES: Lives = Lives { idle: Duration::days(14), session: Duration::days(90) };
 
     #[test]
     fn a_token_means_what_the_table_says() {
@@ -63,9 +78,11 @@ mod tests {
             previous_refresh_hash: Some(vec![1]),
             rotate_time: start,
             create_time: start,
-            refresh_expire_time: start + IDLE_LIFE,
-            expire_time: start + SESSION_LIFE,
+            refresh_expire_time: start + LIVES.idle,
+            expire_time: start + LIVES.session,
             end_time: None,
+            user_agent: String::new(),
+            address: String::new(),
         };
         let ended = Session { end_time: Some(start), ..session.clone() };
         let fresh = Session { previous_refresh_hash: None, ..session.clone() };
@@ -90,7 +107,7 @@ mod tests {
     #[test]
     fn a_refresh_token_does_not_outlive_its_session() {
         let now = from_micros(0);
-        assert_eq!(refresh_end(now + SESSION_LIFE, now), now + IDLE_LIFE);
-        assert_eq!(refresh_end(now + Duration::days(3), now), now + Duration::days(3));
+        assert_eq!(refresh_end(now + LIVES.session, LIVES, now), now + LIVES.idle);
+        assert_eq!(refresh_end(now + Duration::days(3), LIVES, now), now + Duration::days(3));
     }
 }

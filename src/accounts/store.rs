@@ -73,6 +73,38 @@ pub async fn set_password(
     Users::update_many().set(row).filter(user::Column::Id.eq(id)).exec(tx).await.map(drop)
 }
 
+/// Takes a person's e-mail for proved.
+pub async fn set_email_verified(tx: &impl ConnectionTrait, id: UserId, now: Moment) -> Result<(), DbErr> {
+    let row =
+        user::ActiveModel { email_verify_time: Set(Some(now)), update_time: Set(now), ..Default::default() };
+    Users::update_many().set(row).filter(user::Column::Id.eq(id)).exec(tx).await.map(drop)
+}
+
+/// Asks a person for a new password.
+pub async fn require_password_change(
+    tx: &impl ConnectionTrait,
+    id: UserId,
+    now: Moment,
+) -> Result<(), DbErr> {
+    let row = user::ActiveModel {
+        password_change_required: Set(true),
+        update_time: Set(now),
+        ..Default::default()
+    };
+    Users::update_many().set(row).filter(user::Column::Id.eq(id)).exec(tx).await.map(drop)
+}
+
+/// Lets a person sign in, or no longer.
+pub async fn set_disabled(
+    tx: &impl ConnectionTrait,
+    id: UserId,
+    since: Option<Moment>,
+    now: Moment,
+) -> Result<(), DbErr> {
+    let row = user::ActiveModel { disable_time: Set(since), update_time: Set(now), ..Default::default() };
+    Users::update_many().set(row).filter(user::Column::Id.eq(id)).exec(tx).await.map(drop)
+}
+
 /// Inserts a session.
 pub async fn insert_session(tx: &impl ConnectionTrait, session: &Session) -> Result<(), DbErr> {
     let row: session::ActiveModel = session.clone().into();
@@ -82,6 +114,24 @@ pub async fn insert_session(tx: &impl ConnectionTrait, session: &Session) -> Res
 /// Returns the session, if there is one.
 pub async fn find_session(db: &impl ConnectionTrait, id: SessionId) -> Result<Option<Session>, DbErr> {
     Sessions::find_by_id(id).one(db).await
+}
+
+/// Lists up to `limit` sessions of a person that live, the newest first, older than `after`.
+pub async fn list_sessions(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    after: Option<SessionId>,
+    limit: u64,
+    now: Moment,
+) -> Result<Vec<Session>, DbErr> {
+    let mut query = Sessions::find()
+        .filter(session::Column::UserId.eq(user))
+        .filter(session::Column::EndTime.is_null())
+        .filter(session::Column::RefreshExpireTime.gt(now));
+    if let Some(after) = after {
+        query = query.filter(session::Column::Id.lt(after));
+    }
+    query.order_by_desc(session::Column::Id).limit(limit).all(db).await
 }
 
 /// What a refresh token is replaced by.

@@ -42,7 +42,22 @@ pub(super) enum Command {
         /// What they sign in with
         email: String,
     },
-    /// Lists people by e-mail
+    /// Takes away the second factor of a person who lost it and ends all their sessions; the next sign-in asks for a new password
+    ResetSecondFactor {
+        /// What they sign in with
+        email: String,
+    },
+    /// Lets a person sign in no longer and ends all their sessions
+    Disable {
+        /// What they sign in with
+        email: String,
+    },
+    /// Lets a disabled person sign in again
+    Enable {
+        /// What they sign in with
+        email: String,
+    },
+    /// Lists people by e-mail; says who is disabled
     List,
 }
 
@@ -66,12 +81,25 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
             show(&first);
         }
         Command::ResetPassword { email } => show(&people::reset_password(env, &email).await?),
+        Command::ResetSecondFactor { email } => {
+            let user = people::reset_second_factor(env, &email).await?;
+            println!("{} signs in with the password alone, and must change it then", user.email);
+        }
+        Command::Disable { email } => {
+            let user = people::disable(env, &email).await?;
+            println!("{} can no longer sign in; all their sessions are over", user.email);
+        }
+        Command::Enable { email } => {
+            let user = people::enable(env, &email).await?;
+            println!("{} can sign in again", user.email);
+        }
         Command::List => {
             let mut page = PageRequest { size: MAX_SIZE, after: None };
             loop {
                 let listed = people::list(env, &page).await?;
                 for user in listed.items {
-                    println!("{}  {}  {}", user.id, user.email, user.display_name);
+                    let disabled = if user.disable_time.is_some() { "  (disabled)" } else { "" };
+                    println!("{}  {}  {}{disabled}", user.id, user.email, user.display_name);
                 }
                 page.after = listed.next;
                 if page.after.is_none() {

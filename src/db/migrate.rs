@@ -74,6 +74,12 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     if wrong.is_empty() {
         wrong.extend(readable::<entity::user::Entity>(db, "users").await);
         wrong.extend(readable::<entity::session::Entity>(db, "sessions").await);
+        wrong.extend(readable::<entity::account_token::Entity>(db, "account_tokens").await);
+        wrong.extend(readable::<entity::mail::Entity>(db, "mails").await);
+        wrong.extend(readable::<entity::second_factor::Entity>(db, "second_factors").await);
+        wrong.extend(readable::<entity::recovery_code::Entity>(db, "recovery_codes").await);
+        wrong.extend(readable::<entity::sign_in_attempt::Entity>(db, "sign_in_attempts").await);
+        wrong.extend(readable::<entity::sign_in_place::Entity>(db, "sign_in_places").await);
         wrong.extend(readable::<entity::workspace::Entity>(db, "workspaces").await);
         wrong.extend(readable::<entity::member::Entity>(db, "members").await);
         wrong.extend(readable::<entity::api_key::Entity>(db, "api_keys").await);

@@ -1,6 +1,7 @@
 //! One SeaORM entity for each table, with typed columns and no queries: those stand in the `store.rs` of the room that
 //! owns the table.
 
+pub mod account_token;
 pub mod api_key;
 pub mod app;
 pub mod app_token;
@@ -28,10 +29,15 @@ pub mod link_report;
 pub mod link_revision;
 pub mod link_tag;
 pub mod link_total;
+pub mod mail;
 pub mod member;
 pub mod outbox;
 pub mod project;
+pub mod recovery_code;
+pub mod second_factor;
 pub mod session;
+pub mod sign_in_attempt;
+pub mod sign_in_place;
 pub mod spool_progress;
 pub mod template;
 pub mod user;

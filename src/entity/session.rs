@@ -30,6 +30,10 @@ pub struct Model {
     pub expire_time: Moment,
     /// When it was ended before that.
     pub end_time: Option<Moment>,
+    /// What the program that signed in calls itself.
+    pub user_agent: String,
+    /// Where the sign-in came from; may be empty.
+    pub address: String,
 }
 
 /// None: queries join by hand.

@@ -23,6 +23,10 @@ pub struct Model {
     pub create_time: Moment,
     /// When it last changed.
     pub update_time: Moment,
+    /// Since when the person may not sign in; `None`: they may.
+    pub disable_time: Option<Moment>,
+    /// When it was last proved that the e-mail reaches them.
+    pub email_verify_time: Option<Moment>,
 }
 
 /// None: queries join by hand.

@@ -22,8 +22,6 @@ pub enum LimitName {
     Caller,
     /// Calls of an address that has no credential; the key is the address, of IPv6 its /64.
     Address,
-    /// Attempts to sign in; the key is the address, of IPv6 its /64.
-    SignIn,
     /// Passwords of links that somebody tries; the key is the address, of IPv6 its /64.
     Unlock,
     /// Passwords that everybody together tries on one link; the key is its id.
@@ -40,10 +38,9 @@ pub enum LimitName {
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Caller,
         Self::Address,
-        Self::SignIn,
         Self::Unlock,
         Self::UnlockLink,
         Self::Report,
@@ -57,7 +54,6 @@ impl LimitName {
         match self {
             Self::Caller => "caller",
             Self::Address => "address",
-            Self::SignIn => "sign_in",
             Self::Unlock => "unlock",
             Self::UnlockLink => "unlock_link",
             Self::Report => "report",
@@ -148,8 +144,8 @@ impl Limits for Unlimited {
 pub struct Rates {
     /// Of callers, of addresses without a credential, of codes drawn for an address, and of what is fetched for a workspace.
     pub calls: Rate,
-    /// Of attempts to sign in, and of passwords of links from one address.
-    pub sign_in: Rate,
+    /// Of passwords of links from one address, and of reports.
+    pub unlock: Rate,
     /// Of passwords tried on one link.
     pub unlock_link: Rate,
 }
@@ -162,7 +158,7 @@ impl Rates {
     pub const fn of(&self, name: LimitName) -> Rate {
         match name {
             LimitName::Caller | LimitName::Address | LimitName::QrCode | LimitName::Fetch => self.calls,
-            LimitName::SignIn | LimitName::Unlock | LimitName::Report => self.sign_in,
+            LimitName::Unlock | LimitName::Report => self.unlock,
             LimitName::UnlockLink | LimitName::ReportLink => self.unlock_link,
         }
     }
@@ -175,8 +171,8 @@ pub fn open(config: &config::Limits, clock: Arc<dyn Clock>, redis: Option<Redis>
     }
     let rates = Rates {
         calls: Rate::per_minute(config.per_minute),
-        sign_in: Rate::per_minute(config.sign_in_per_minute),
-        unlock_link: Rate::per_minute(config.sign_in_per_minute.saturating_mul(ADDRESSES_AT_ONE_LINK)),
+        unlock: Rate::per_minute(config.unlock_per_minute),
+        unlock_link: Rate::per_minute(config.unlock_per_minute.saturating_mul(ADDRESSES_AT_ONE_LINK)),
     };
     let local = ProcessLimits::new(rates, clock);
     match redis {

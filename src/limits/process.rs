@@ -25,7 +25,6 @@ pub struct ProcessLimits {
     rates: Rates,
     caller: Limiter,
     address: Limiter,
-    sign_in: Limiter,
     unlock: Limiter,
     unlock_link: Limiter,
     report: Limiter,
@@ -44,7 +43,6 @@ impl ProcessLimits {
             rates,
             caller: buckets(LimitName::Caller),
             address: buckets(LimitName::Address),
-            sign_in: buckets(LimitName::SignIn),
             unlock: buckets(LimitName::Unlock),
             unlock_link: buckets(LimitName::UnlockLink),
             report: buckets(LimitName::Report),
@@ -79,7 +77,6 @@ impl ProcessLimits {
         match name {
             LimitName::Caller => &self.caller,
             LimitName::Address => &self.address,
-            LimitName::SignIn => &self.sign_in,
             LimitName::Unlock => &self.unlock,
             LimitName::UnlockLink => &self.unlock_link,
             LimitName::Report => &self.report,
@@ -156,7 +153,7 @@ mod tests {
         let clock = SettableClock::at(from_micros(1_700_000_000_000_000));
         let rates = Rates {
             calls: Rate::per_minute(per_minute),
-            sign_in: Rate::per_minute(1),
+            unlock: Rate::per_minute(1),
             unlock_link: Rate::per_minute(1),
         };
         (clock.clone(), ProcessLimits::new(rates, Arc::new(clock)))
@@ -203,7 +200,7 @@ mod tests {
         assert!(!limits.decide(LimitName::Caller, "a", 1).is_allowed());
         assert!(limits.decide(LimitName::Caller, "b", 1).is_allowed());
         assert!(limits.decide(LimitName::Address, "a", 1).is_allowed());
-        assert!(limits.decide(LimitName::SignIn, "a", 1).is_allowed());
+        assert!(limits.decide(LimitName::Unlock, "a", 1).is_allowed());
     }
 
     #[test]

@@ -72,7 +72,7 @@ mod tests {
     fn local(per_minute: u32) -> ProcessLimits {
         let rates = Rates {
             calls: Rate::per_minute(per_minute),
-            sign_in: Rate::per_minute(1),
+            unlock: Rate::per_minute(1),
             unlock_link: Rate::per_minute(1),
         };
         ProcessLimits::new(rates, Arc::new(SystemClock))
@@ -103,7 +103,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(two.check(LimitName::Caller, "other", 1).await.is_allowed());
-        assert!(two.check(LimitName::SignIn, "key", 1).await.is_allowed());
+        assert!(two.check(LimitName::Unlock, "key", 1).await.is_allowed());
     }
 
     #[tokio::test]

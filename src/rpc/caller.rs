@@ -1,6 +1,9 @@
 //! Who is calling.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use http::{Extensions, HeaderMap, HeaderValue};
 use tonic::Request;
@@ -16,6 +19,16 @@ use crate::{
 /// The address of the client, as far as it can be believed. In the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// Returns what limits go by: an IPv4 address, or the /64 of an IPv6 address, which one household has all of.
+    pub fn network(self) -> IpAddr {
+        match self.0.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        }
+    }
+}
 
 /// Who is calling, as the layer in `serve/` found out and put into the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]

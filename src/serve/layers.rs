@@ -40,6 +40,7 @@ const APPS_AT_ONCE: usize = 1024;
 
 /// What every request through a router passes, on each listener.
 pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods: &Arc<Methods>) -> Router {
+    let cookies = if listener == "api" { cors::Cookies::Allowed } else { cors::Cookies::None };
     router.layer(
         ServiceBuilder::new()
             // First: limits and logs go by it.
@@ -49,7 +50,7 @@ pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods:
             // Counts refusals too, so it stands outside of everything that refuses.
             .layer(with(measure::Meter::new(listener, methods), measure::measure))
             // Outside of refusals: a browser may only read an answer that carries these headers.
-            .layer(cors::layer(&env.config.frontend_urls))
+            .layer(cors::layer(&env.config.frontend_urls, cookies))
             // Puts refusals, those of a panic included, into the caller's words.
             .layer(from_fn(refusal::word))
             // A defect ends one call and not its connection.
@@ -86,8 +87,6 @@ pub(super) fn calls(router: Router, env: &Env, life: &Life, limits: Option<&Limi
             .layer(from_fn(bounds::deadline))
             // Before credentials: guessing them costs the guesser.
             .option_layer(limits.map(Limiters::by_address))
-            // Passwords and refresh tokens can be guessed by anybody, so fewer tries.
-            .layer(with(limits.cloned(), limits::sign_ins))
             // Who calls.
             .layer(with(env.clone(), authenticate::authenticate))
             // Fair shares, by key or person, or by address for those who are neither.

@@ -45,6 +45,7 @@ use crate::{
     ids::Ids,
     limits,
     links::{Budgets, Resolver, Snapshots},
+    mail::Mailer,
     outbound::Outbound,
     redirect::{Redirects, history::History},
     spool::{Spool, SpoolOptions},
@@ -111,6 +112,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
 
     // What the world sees of a domain, the name servers say, whatever this machine's own files do.
     let outbound = Outbound::new(&env.config, Arc::new(env.dns.clone()))?;
+    let mailer = Arc::new(Mailer::new(&env.config)?);
     let life = Life::new();
     let health = Health::new(&env, &life);
     let spooled = spool.clone();
@@ -177,6 +179,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         budgets,
         sites,
         history,
+        mailer,
         drain,
     };
     let work = work::begin(works);

@@ -35,6 +35,7 @@ use crate::{
     geo::Geo,
     idempotency,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
+    mail::{self, Mailer},
     outbox,
     redirect::history::History,
     spool::{Reader, Spool},
@@ -49,6 +50,7 @@ const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
+const MAIL_EVERY: Duration = Duration::from_secs(1);
 const PENDING_EVERY: Duration = Duration::from_secs(5);
 /// What is noted has a place in the chain this long after it.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
@@ -72,6 +74,7 @@ pub(super) struct Works<'a> {
     pub budgets: Budgets,
     pub sites: Sites,
     pub history: History,
+    pub mailer: Arc<Mailer>,
     pub drain: (Spool, Reader),
 }
 
@@ -97,6 +100,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         budgets,
         sites,
         history,
+        mailer,
         drain,
     } = works;
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
@@ -143,6 +147,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("sessions", move |token| {
         let env = sweeping.clone();
         every(SWEEP_EVERY, token, move || forget_sessions(env.clone()))
+    });
+    let sending = env.clone();
+    work.begin("mail", move |token| {
+        let (env, mailer) = (sending.clone(), mailer.clone());
+        every(MAIL_EVERY, token, move || send_mail(env.clone(), mailer.clone()))
     });
     let used = env.clone();
     work.begin("key uses", move |token| {
@@ -344,6 +353,12 @@ fn forgotten(what: &str, swept: Result<u64>) {
 async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
+    }
+}
+
+async fn send_mail(env: Env, mailer: Arc<Mailer>) {
+    if let Err(error) = mail::delivery::deliver_due(&env, &mailer).await {
+        tracing::debug!(%error, "cannot see which mails to send; trying again");
     }
 }
 

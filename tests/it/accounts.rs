@@ -34,23 +34,28 @@ pub async fn first_owner(app: &App) -> FirstSignIn {
 
 /// Signs in.
 pub async fn sign_in(app: &App, email: &str, password: &str) -> Result<v1::SignInResponse, Status> {
-    let request = v1::SignInRequest { email: email.into(), password: password.into() };
+    let request = v1::SignInRequest { email: email.into(), password: password.into(), cookie: false };
     nobody(app).await.sign_in(request).await.map(tonic::Response::into_inner)
 }
 
-async fn refresh(app: &App, token: &str) -> Result<v1::SessionTokens, Status> {
+pub async fn refresh(app: &App, token: &str) -> Result<v1::SessionTokens, Status> {
     let request = v1::RefreshSessionRequest { refresh_token: token.into() };
     let answer = nobody(app).await.refresh_session(request).await?;
     Ok(answer.into_inner().tokens.expect("always there"))
 }
 
-async fn change_password(app: &App, token: &str, old: &str, new: &str) -> Result<v1::SessionTokens, Status> {
+pub async fn change_password(
+    app: &App,
+    token: &str,
+    old: &str,
+    new: &str,
+) -> Result<v1::SessionTokens, Status> {
     let request = v1::ChangePasswordRequest { current_password: old.into(), new_password: new.into() };
     let answer = auth(app, token).await.change_password(request).await?;
     Ok(answer.into_inner().tokens.expect("always there"))
 }
 
-async fn me(app: &App, token: &str) -> Result<v1::GetMeResponse, Status> {
+pub async fn me(app: &App, token: &str) -> Result<v1::GetMeResponse, Status> {
     auth(app, token).await.get_me(v1::GetMeRequest {}).await.map(tonic::Response::into_inner)
 }
 

@@ -207,6 +207,12 @@ fn people_and_keys_are_kept_by_the_operator() {
     assert!(second.contains("Password") && second != first);
     refused(&["user", "reset-password", "bob@example.com"], 1, "no such person");
     assert!(said(&["user", "list"]).ends_with("  ann@example.com  Ann\n"));
+    assert!(said(&["user", "disable", "ANN@example.com"]).contains("ann@example.com can no longer sign in"));
+    assert!(said(&["user", "list"]).ends_with("  ann@example.com  Ann  (disabled)\n"));
+    assert!(said(&["user", "enable", "ann@example.com"]).contains("can sign in again"));
+    assert!(said(&["user", "list"]).ends_with("  ann@example.com  Ann\n"));
+    refused(&["user", "disable", "bob@example.com"], 1, "no such person");
+    refused(&["user", "reset-second-factor", "ann@example.com"], 1, "no such second factor");
 
     refused(&["key", "create", "--name", "ci", "--scopes", "api_keys.write"], 2, "links.read");
     refused(&["key", "create", "--name", "", "--scopes", "links.read"], 2, "1 to 100 characters");

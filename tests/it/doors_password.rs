@@ -84,7 +84,7 @@ async fn a_warning_comes_behind_the_password() {
 #[tokio::test]
 async fn guesses_are_slowed_down() {
     for store in stores() {
-        let settings = [("RATE_LIMIT_ENABLED", "true"), ("RATE_LIMIT_SIGN_IN_MAX", "3")];
+        let settings = [("RATE_LIMIT_ENABLED", "true"), ("RATE_LIMIT_UNLOCK_MAX", "3")];
         let app = App::start_with(store, &settings).await;
         app.tenant().await.create(locked("vault")).await;
         let mut statuses = Vec::new();

@@ -498,7 +498,7 @@ async fn an_alias_is_heard_of_on_every_node() {
 async fn visitors_report_links_and_members_read_it() {
     for store in stores() {
         let app =
-            App::start_with(store, &[("RATE_LIMIT_ENABLED", "true"), ("RATE_LIMIT_SIGN_IN_MAX", "3")]).await;
+            App::start_with(store, &[("RATE_LIMIT_ENABLED", "true"), ("RATE_LIMIT_UNLOCK_MAX", "3")]).await;
         let tenant = app.tenant().await;
         let warned = Some(prost_types::Timestamp { seconds: app.env().now().timestamp(), nanos: 0 });
         let made = tenant.create(Link { warn_time: warned, ..coded("bad") }).await;

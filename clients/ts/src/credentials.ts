@@ -3,6 +3,7 @@ import { type Client, Code, type Interceptor, type UnaryResponse } from "@connec
 import {
   AuthService,
   ChangePasswordResponseSchema,
+  CompleteSignInResponseSchema,
   RefreshSessionResponseSchema,
   SignInResponseSchema,
   SignOutResponseSchema,
@@ -26,7 +27,7 @@ export function byApiKey(apiKey: string): Interceptor {
 
 /**
  * Sends the access token of the session in `store` with every call, renews it in time, and keeps the store up to date
- * with what SignIn, RefreshSession, ChangePassword and SignOut answer. `auth` is called to renew and must not pass here.
+ * with what SignIn, CompleteSignIn, RefreshSession, ChangePassword and SignOut answer. `auth` is called to renew and must not pass here.
  */
 export function bySession(
   store: SessionStore,
@@ -76,6 +77,7 @@ export function bySession(
     const { message } = response;
     if (
       isMessage(message, SignInResponseSchema) ||
+      isMessage(message, CompleteSignInResponseSchema) ||
       isMessage(message, RefreshSessionResponseSchema) ||
       isMessage(message, ChangePasswordResponseSchema)
     ) {
@@ -115,8 +117,9 @@ export function bySession(
 }
 
 function needsNoSession(method: { parent: { typeName: string }; name: string }): boolean {
-  const { signIn, refreshSession } = AuthService.method;
-  return method.parent.typeName === AuthService.typeName && [signIn.name, refreshSession.name].includes(method.name);
+  const { signIn, completeSignIn, refreshSession, requestPasswordReset, resetPassword, verifyEmail } = AuthService.method;
+  const open = [signIn, completeSignIn, refreshSession, requestPasswordReset, resetPassword, verifyEmail];
+  return method.parent.typeName === AuthService.typeName && open.some(({ name }) => name === method.name);
 }
 
 /** A server whose secret was changed no longer knows its own access tokens and calls them missing. */

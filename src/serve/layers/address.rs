@@ -60,12 +60,9 @@ fn parse(entry: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-/// Returns what limits go by: an IPv4 address, or the /64 of an IPv6 address, which one household has all of.
+/// Returns what limits go by: an IPv4 address, or the /64 of an IPv6 address.
 pub(in crate::serve) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-    }
+    ClientAddress(address).network()
 }
 
 #[cfg(test)]

@@ -20,7 +20,11 @@ use crate::{
 /// sends it with RefreshSession.
 pub(super) const OPEN: &[&str] = &[
     "/linkforty.v1.AuthService/SignIn",
+    "/linkforty.v1.AuthService/CompleteSignIn",
     "/linkforty.v1.AuthService/RefreshSession",
+    "/linkforty.v1.AuthService/RequestPasswordReset",
+    "/linkforty.v1.AuthService/ResetPassword",
+    "/linkforty.v1.AuthService/VerifyEmail",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
 ];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, header};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 use url::Url;
 
 /// Headers of an answer that a page may read.
@@ -30,11 +30,25 @@ const ALLOWED: [HeaderName; 9] = [
 /// The longest that browsers accept is two hours; a changed setting should be felt sooner.
 const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
-/// Lets the pages of the dashboard call, and no others. No credentials: tokens come in a header and there are no cookies.
-pub(super) fn layer(frontend_urls: &[Url]) -> CorsLayer {
-    let origins = frontend_urls.iter().filter_map(|url| HeaderValue::from_str(&origin(url)).ok());
+/// Whether pages may send the cookie along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cookies {
+    /// They may: the API has one.
+    Allowed,
+    /// There is none.
+    None,
+}
+
+/// Lets the pages of the dashboard call, and no others.
+pub(super) fn layer(frontend_urls: &[Url], cookies: Cookies) -> CorsLayer {
+    let origins: Vec<HeaderValue> =
+        frontend_urls.iter().filter_map(|url| HeaderValue::from_str(&origin(url)).ok()).collect();
+    let known = origins.clone();
+    let credentials =
+        AllowCredentials::predicate(move |origin, _| cookies == Cookies::Allowed && known.contains(origin));
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(credentials)
         .allow_methods([Method::POST, Method::GET])
         .allow_headers(ALLOWED)
         .expose_headers(EXPOSED)

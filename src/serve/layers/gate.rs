@@ -1,7 +1,8 @@
 //! Keeps out what browsers send for other people's pages.
 //!
 //! tonic looks at neither content type nor origin, and a page may send a cross-site POST with a plain content type without
-//! asking first. With tokens in a header that is harmless today; this makes sure that it stays so.
+//! asking first. With tokens in a header that is harmless; a call that carries the dashboard's cookie must have come from the
+//! dashboard, and say so.
 
 use axum::{
     extract::{Request, State},
@@ -16,6 +17,7 @@ use url::Url;
 
 use super::cors;
 use crate::{
+    accounts::cookie,
     env::Env,
     error::{Error, Reason},
     serve::refusal::{refuse, refuse_with},
@@ -35,6 +37,14 @@ pub(super) async fn content_type_and_origin(
                 "methods are called with gRPC or grpc-web: content-type application/grpc",
             ),
         );
+    }
+    let headers = request.headers();
+    if cookie::read(&env.config, headers).is_some() && !cookie::is_sent_by_the_dashboard(&env.config, headers)
+    {
+        return refuse(Error::new(
+            Reason::CookieNotAllowed,
+            "the session cookie is for pages of the dashboard, which the operator lists in FRONTEND_URL",
+        ));
     }
     if !is_welcome(request.headers(), &env.config.frontend_urls) {
         return refuse(Error::new(

@@ -1,5 +1,6 @@
 //! How often one caller may call. A guard against floods from one address holds for this node alone and stands in front of
-//! everything that costs; the shares of callers and of guesses are counted over all nodes ([`crate::limits`]).
+//! everything that costs; the shares of callers are counted over all nodes ([`crate::limits`]). Guesses at secrets of people are
+//! `accounts`' to count.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -27,8 +28,6 @@ use crate::{
 
 /// How many times a caller's share one address may use: offices share one, and the callers in them are limited one by one.
 const CALLERS_AT_ONE_ADDRESS: u32 = 10;
-/// Methods that guess at secrets.
-const SIGN_INS: &[&str] = &["/linkforty.v1.AuthService/SignIn", "/linkforty.v1.AuthService/RefreshSession"];
 
 /// The limits of the API listener. Clones share the counts.
 #[derive(Debug, Clone)]
@@ -75,22 +74,6 @@ fn flood_guard(per_minute: u32) -> Option<Arc<GovernorConfig<Address, NoOpMiddle
         .burst_size(per_minute)
         .finish()
         .map(Arc::new)
-}
-
-/// Limits the methods that guess at secrets, by address.
-pub(super) async fn sign_ins(
-    State(limits): State<Option<Limiters>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if let Some(limits) = limits
-        && SIGN_INS.contains(&request.uri().path())
-        && let Some(network) = network(&request)
-        && let Err(error) = limits.check(LimitName::SignIn, &network.to_string()).await
-    {
-        return refuse(error);
-    }
-    next.run(request).await
 }
 
 /// Limits callers: by key or person, or by address for those who are neither.
@@ -163,8 +146,8 @@ mod tests {
         serve::refusal,
     };
 
-    fn limiters(per_minute: u32, sign_in_per_minute: u32) -> Limiters {
-        let settings = config::Limits { enabled: true, per_minute, sign_in_per_minute };
+    fn limiters(per_minute: u32) -> Limiters {
+        let settings = config::Limits { enabled: true, per_minute, unlock_per_minute: 1 };
         let shares = crate::limits::open(&settings, Arc::new(SettableClock::at(from_micros(0))), None);
         Limiters::new(&settings, shares).expect("they are on")
     }
@@ -189,24 +172,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sign_ins_have_a_limit_of_their_own_for_each_household() {
-        let limits = limiters(1_000, 3);
-        let path = "/linkforty.v1.AuthService/SignIn";
-        let router = Router::new()
-            .route(path, post(async || ()))
-            .route("/linkforty.v1.AuthService/GetMe", post(async || ()))
-            .layer(from_fn_with_state(Some(limits), sign_ins))
-            .layer(from_fn(refusal::word));
-        let here = router.clone().layer(from("2001:db8:1:2::1"));
-        assert_eq!(passed(&here, path, 5).await, 3);
-        assert_eq!(passed(&here, "/linkforty.v1.AuthService/GetMe", 5).await, 5);
-        assert_eq!(passed(&router.clone().layer(from("2001:db8:1:2:ffff::9")), path, 5).await, 0);
-        assert_eq!(passed(&router.layer(from("2001:db8:1:3::1")), path, 5).await, 3);
-    }
-
-    #[tokio::test]
     async fn callers_behind_one_address_have_a_share_each_and_the_address_an_end() {
-        let limits = limiters(4, 4);
+        let limits = limiters(4);
         let person = |n: u128| {
             Extension(Caller::Person {
                 user: UserId(Uuid::from_u128(n)),

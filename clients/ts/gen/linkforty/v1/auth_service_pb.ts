@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/auth_service.proto.
  */
 export const file_linkforty_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEiigEKBFVzZXISCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEiAKGHBhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgEIAEoCBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiuQEKDVNlc3Npb25Ub2tlbnMSFAoMYWNjZXNzX3Rva2VuGAEgASgJEjwKGGFjY2Vzc190b2tlbl9leHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcmVmcmVzaF90b2tlbhgDIAEoCRI9ChlyZWZyZXNoX3Rva2VuX2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcCgpNZW1iZXJzaGlwEhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIWCg53b3Jrc3BhY2VfbmFtZRgCIAEoCRIgCgRyb2xlGAMgASgOMhIubGlua2ZvcnR5LnYxLlJvbGUiMAoNU2lnbkluUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIQCghwYXNzd29yZBgCIAEoCSJfCg5TaWduSW5SZXNwb25zZRIrCgZ0b2tlbnMYASABKAsyGy5saW5rZm9ydHkudjEuU2Vzc2lvblRva2VucxIgCgR1c2VyGAIgASgLMhIubGlua2ZvcnR5LnYxLlVzZXIiLgoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiRQoWUmVmcmVzaFNlc3Npb25SZXNwb25zZRIrCgZ0b2tlbnMYASABKAsyGy5saW5rZm9ydHkudjEuU2Vzc2lvblRva2VucyIQCg5TaWduT3V0UmVxdWVzdCIRCg9TaWduT3V0UmVzcG9uc2UiRwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhgKEGN1cnJlbnRfcGFzc3dvcmQYASABKAkSFAoMbmV3X3Bhc3N3b3JkGAIgASgJIkUKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USKwoGdG9rZW5zGAEgASgLMhsubGlua2ZvcnR5LnYxLlNlc3Npb25Ub2tlbnMiDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmxpbmtmb3J0eS52MS5Vc2VyEi0KC21lbWJlcnNoaXBzGAIgAygLMhgubGlua2ZvcnR5LnYxLk1lbWJlcnNoaXAqXgoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDwoLUk9MRV9WSUVXRVIQARIPCgtST0xFX01FTUJFUhACEg4KClJPTEVfQURNSU4QAxIOCgpST0xFX09XTkVSEAQylgMKC0F1dGhTZXJ2aWNlEkMKBlNpZ25JbhIbLmxpbmtmb3J0eS52MS5TaWduSW5SZXF1ZXN0GhwubGlua2ZvcnR5LnYxLlNpZ25JblJlc3BvbnNlElsKDlJlZnJlc2hTZXNzaW9uEiMubGlua2ZvcnR5LnYxLlJlZnJlc2hTZXNzaW9uUmVxdWVzdBokLmxpbmtmb3J0eS52MS5SZWZyZXNoU2Vzc2lvblJlc3BvbnNlEkYKB1NpZ25PdXQSHC5saW5rZm9ydHkudjEuU2lnbk91dFJlcXVlc3QaHS5saW5rZm9ydHkudjEuU2lnbk91dFJlc3BvbnNlElsKDkNoYW5nZVBhc3N3b3JkEiMubGlua2ZvcnR5LnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBokLmxpbmtmb3J0eS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlEkAKBUdldE1lEhoubGlua2ZvcnR5LnYxLkdldE1lUmVxdWVzdBobLmxpbmtmb3J0eS52MS5HZXRNZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEiwgEKBFVzZXISCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEiAKGHBhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgEIAEoCBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOZW1haWxfdmVyaWZpZWQYBiABKAgSHgoWc2Vjb25kX2ZhY3Rvcl9lbnJvbGxlZBgHIAEoCCLDAQoNU2Vzc2lvblRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARI8ChhhY2Nlc3NfdG9rZW5fZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARI9ChlyZWZyZXNoX3Rva2VuX2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcCgpNZW1iZXJzaGlwEhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIWCg53b3Jrc3BhY2VfbmFtZRgCIAEoCRIgCgRyb2xlGAMgASgOMhIubGlua2ZvcnR5LnYxLlJvbGUiRQoNU2lnbkluUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEg4KBmNvb2tpZRgDIAEoCCKRAQoOU2lnbkluUmVzcG9uc2USKwoGdG9rZW5zGAEgASgLMhsubGlua2ZvcnR5LnYxLlNlc3Npb25Ub2tlbnMSIAoEdXNlchgCIAEoCzISLmxpbmtmb3J0eS52MS5Vc2VyEjAKCWNoYWxsZW5nZRgDIAEoCzIdLmxpbmtmb3J0eS52MS5TaWduSW5DaGFsbGVuZ2UiVgoPU2lnbkluQ2hhbGxlbmdlEhIKBXRva2VuGAEgASgJQgOAAQESLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInsKFUNvbXBsZXRlU2lnbkluUmVxdWVzdBIWCgljaGFsbGVuZ2UYASABKAlCA4ABARITCgRjb2RlGAIgASgJQgOAAQFIABIcCg1yZWNvdmVyeV9jb2RlGAMgASgJQgOAAQFIABIOCgZjb29raWUYBCABKAhCBwoFcHJvb2YiZwoWQ29tcGxldGVTaWduSW5SZXNwb25zZRIrCgZ0b2tlbnMYASABKAsyGy5saW5rZm9ydHkudjEuU2Vzc2lvblRva2VucxIgCgR1c2VyGAIgASgLMhIubGlua2ZvcnR5LnYxLlVzZXIiMwoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABASJFChZSZWZyZXNoU2Vzc2lvblJlc3BvbnNlEisKBnRva2VucxgBIAEoCzIbLmxpbmtmb3J0eS52MS5TZXNzaW9uVG9rZW5zIhAKDlNpZ25PdXRSZXF1ZXN0IhEKD1NpZ25PdXRSZXNwb25zZSJRChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBEhkKDG5ld19wYXNzd29yZBgCIAEoCUIDgAEBIkUKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USKwoGdG9rZW5zGAEgASgLMhsubGlua2ZvcnR5LnYxLlNlc3Npb25Ub2tlbnMiDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmxpbmtmb3J0eS52MS5Vc2VyEi0KC21lbWJlcnNoaXBzGAIgAygLMhgubGlua2ZvcnR5LnYxLk1lbWJlcnNoaXAi3wEKB1Nlc3Npb24SCgoCaWQYASABKAkSEgoKdXNlcl9hZ2VudBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZWZyZXNoX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GAcgASgIIjwKE0xpc3RTZXNzaW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiWAoUTGlzdFNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS5saW5rZm9ydHkudjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoUUmV2b2tlU2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoCSIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiHAoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QiNAobUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlEhUKDXJldm9rZWRfY291bnQYASABKAUiLAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiRQoUUmVzZXRQYXNzd29yZFJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABARIZCgxuZXdfcGFzc3dvcmQYAiABKAlCA4ABASIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdCIiCiBSZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIoChJWZXJpZnlFbWFpbFJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIioKEUVucm9sbFRvdHBSZXF1ZXN0EhUKCHBhc3N3b3JkGAEgASgJQgOAAQEiOwoSRW5yb2xsVG90cFJlc3BvbnNlEhMKBnNlY3JldBgBIAEoCUIDgAEBEhAKA3VyaRgCIAEoCUIDgAEBIicKEkNvbmZpcm1Ub3RwUmVxdWVzdBIRCgRjb2RlGAEgASgJQgOAAQEiMgoTQ29uZmlybVRvdHBSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBIisKEkRpc2FibGVUb3RwUmVxdWVzdBIVCghwYXNzd29yZBgBIAEoCUIDgAEBIhUKE0Rpc2FibGVUb3RwUmVzcG9uc2UiNwoeUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0EhUKCHBhc3N3b3JkGAEgASgJQgOAAQEiPgofUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBKl4KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfVklFV0VSEAESDwoLUk9MRV9NRU1CRVIQAhIOCgpST0xFX0FETUlOEAMSDgoKUk9MRV9PV05FUhAEMpkMCgtBdXRoU2VydmljZRJDCgZTaWduSW4SGy5saW5rZm9ydHkudjEuU2lnbkluUmVxdWVzdBocLmxpbmtmb3J0eS52MS5TaWduSW5SZXNwb25zZRJbCg5Db21wbGV0ZVNpZ25JbhIjLmxpbmtmb3J0eS52MS5Db21wbGV0ZVNpZ25JblJlcXVlc3QaJC5saW5rZm9ydHkudjEuQ29tcGxldGVTaWduSW5SZXNwb25zZRJbCg5SZWZyZXNoU2Vzc2lvbhIjLmxpbmtmb3J0eS52MS5SZWZyZXNoU2Vzc2lvblJlcXVlc3QaJC5saW5rZm9ydHkudjEuUmVmcmVzaFNlc3Npb25SZXNwb25zZRJGCgdTaWduT3V0EhwubGlua2ZvcnR5LnYxLlNpZ25PdXRSZXF1ZXN0Gh0ubGlua2ZvcnR5LnYxLlNpZ25PdXRSZXNwb25zZRJbCg5DaGFuZ2VQYXNzd29yZBIjLmxpbmtmb3J0eS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaJC5saW5rZm9ydHkudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRJACgVHZXRNZRIaLmxpbmtmb3J0eS52MS5HZXRNZVJlcXVlc3QaGy5saW5rZm9ydHkudjEuR2V0TWVSZXNwb25zZRJVCgxMaXN0U2Vzc2lvbnMSIS5saW5rZm9ydHkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJYCg1SZXZva2VTZXNzaW9uEiIubGlua2ZvcnR5LnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GiMubGlua2ZvcnR5LnYxLlJldm9rZVNlc3Npb25SZXNwb25zZRJqChNSZXZva2VPdGhlclNlc3Npb25zEigubGlua2ZvcnR5LnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GikubGlua2ZvcnR5LnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZRJtChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmxpbmtmb3J0eS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5saW5rZm9ydHkudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZRJYCg1SZXNldFBhc3N3b3JkEiIubGlua2ZvcnR5LnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMubGlua2ZvcnR5LnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZRJ5ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SLS5saW5rZm9ydHkudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBouLmxpbmtmb3J0eS52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZRJSCgtWZXJpZnlFbWFpbBIgLmxpbmtmb3J0eS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5saW5rZm9ydHkudjEuVmVyaWZ5RW1haWxSZXNwb25zZRJPCgpFbnJvbGxUb3RwEh8ubGlua2ZvcnR5LnYxLkVucm9sbFRvdHBSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkVucm9sbFRvdHBSZXNwb25zZRJSCgtDb25maXJtVG90cBIgLmxpbmtmb3J0eS52MS5Db25maXJtVG90cFJlcXVlc3QaIS5saW5rZm9ydHkudjEuQ29uZmlybVRvdHBSZXNwb25zZRJSCgtEaXNhYmxlVG90cBIgLmxpbmtmb3J0eS52MS5EaXNhYmxlVG90cFJlcXVlc3QaIS5saW5rZm9ydHkudjEuRGlzYWJsZVRvdHBSZXNwb25zZRJ2ChdSZWdlbmVyYXRlUmVjb3ZlcnlDb2RlcxIsLmxpbmtmb3J0eS52MS5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QaLS5saW5rZm9ydHkudjEuUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * A person with a sign-in.
@@ -54,6 +54,20 @@ export type User = Message<"linkforty.v1.User"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * Output only. Whether it was proved that the e-mail reaches the person.
+   *
+   * @generated from field: bool email_verified = 6;
+   */
+  emailVerified: boolean;
+
+  /**
+   * Output only. Whether signing in asks for a code.
+   *
+   * @generated from field: bool second_factor_enrolled = 7;
+   */
+  secondFactorEnrolled: boolean;
 };
 
 /**
@@ -84,15 +98,15 @@ export type SessionTokens = Message<"linkforty.v1.SessionTokens"> & {
   accessTokenExpireTime?: Timestamp | undefined;
 
   /**
-   * The token for RefreshSession; opaque; single use.
+   * The token for RefreshSession; opaque; single use. Empty for a browser that signed in with `cookie`: the cookie holds it.
    *
    * @generated from field: string refresh_token = 3;
    */
   refreshToken: string;
 
   /**
-   * When the refresh token ends if it is not used: 14 days after it was made, and never later than 90 days after
-   * the sign-in.
+   * When the refresh token ends if it is not used: some time after it was made, and never later than some time after the
+   * sign-in. The server's settings `SESSION_IDLE_TIMEOUT` and `SESSION_LIFETIME` say how long, 14 and 90 days unless set.
    *
    * @generated from field: google.protobuf.Timestamp refresh_token_expire_time = 4;
    */
@@ -160,6 +174,14 @@ export type SignInRequest = Message<"linkforty.v1.SignInRequest"> & {
    * @generated from field: string password = 2;
    */
   password: string;
+
+  /**
+   * Whether the refresh token is to be kept in a cookie that scripts cannot read, and left out of the answer. For pages of
+   * `FRONTEND_URL`, which call with credentials included (`fetch` with `credentials: "include"`).
+   *
+   * @generated from field: bool cookie = 3;
+   */
+  cookie: boolean;
 };
 
 /**
@@ -176,6 +198,120 @@ export const SignInRequestSchema: GenMessage<SignInRequest> = /*@__PURE__*/
  */
 export type SignInResponse = Message<"linkforty.v1.SignInResponse"> & {
   /**
+   * The tokens of the new session; not set when there is a challenge.
+   *
+   * @generated from field: linkforty.v1.SessionTokens tokens = 1;
+   */
+  tokens?: SessionTokens | undefined;
+
+  /**
+   * The person who signed in; not set when there is a challenge.
+   *
+   * @generated from field: linkforty.v1.User user = 2;
+   */
+  user?: User | undefined;
+
+  /**
+   * Set when the password was right and a second factor is asked for besides.
+   *
+   * @generated from field: linkforty.v1.SignInChallenge challenge = 3;
+   */
+  challenge?: SignInChallenge | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.SignInResponse.
+ * Use `create(SignInResponseSchema)` to create a new message.
+ */
+export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 4);
+
+/**
+ * Stands between a right password and a session.
+ *
+ * @generated from message linkforty.v1.SignInChallenge
+ */
+export type SignInChallenge = Message<"linkforty.v1.SignInChallenge"> & {
+  /**
+   * The token for CompleteSignIn: good once, and for nothing else.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * When it ends: five minutes after the password.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.SignInChallenge.
+ * Use `create(SignInChallengeSchema)` to create a new message.
+ */
+export const SignInChallengeSchema: GenMessage<SignInChallenge> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 5);
+
+/**
+ * Request of CompleteSignIn.
+ *
+ * @generated from message linkforty.v1.CompleteSignInRequest
+ */
+export type CompleteSignInRequest = Message<"linkforty.v1.CompleteSignInRequest"> & {
+  /**
+   * The token of the challenge.
+   *
+   * @generated from field: string challenge = 1;
+   */
+  challenge: string;
+
+  /**
+   * The second factor.
+   *
+   * @generated from oneof linkforty.v1.CompleteSignInRequest.proof
+   */
+  proof: {
+    /**
+     * The six digits that the app shows; one code is good once, and half a minute before and after its time too.
+     *
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | {
+    /**
+     * One of the recovery codes, which is used up; hyphens, blanks and case do not matter.
+     *
+     * @generated from field: string recovery_code = 3;
+     */
+    value: string;
+    case: "recoveryCode";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * As in SignIn.
+   *
+   * @generated from field: bool cookie = 4;
+   */
+  cookie: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.CompleteSignInRequest.
+ * Use `create(CompleteSignInRequestSchema)` to create a new message.
+ */
+export const CompleteSignInRequestSchema: GenMessage<CompleteSignInRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 6);
+
+/**
+ * Response of CompleteSignIn.
+ *
+ * @generated from message linkforty.v1.CompleteSignInResponse
+ */
+export type CompleteSignInResponse = Message<"linkforty.v1.CompleteSignInResponse"> & {
+  /**
    * The tokens of the new session.
    *
    * @generated from field: linkforty.v1.SessionTokens tokens = 1;
@@ -191,11 +327,11 @@ export type SignInResponse = Message<"linkforty.v1.SignInResponse"> & {
 };
 
 /**
- * Describes the message linkforty.v1.SignInResponse.
- * Use `create(SignInResponseSchema)` to create a new message.
+ * Describes the message linkforty.v1.CompleteSignInResponse.
+ * Use `create(CompleteSignInResponseSchema)` to create a new message.
  */
-export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 4);
+export const CompleteSignInResponseSchema: GenMessage<CompleteSignInResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 7);
 
 /**
  * Request of RefreshSession.
@@ -204,7 +340,7 @@ export const SignInResponseSchema: GenMessage<SignInResponse> = /*@__PURE__*/
  */
 export type RefreshSessionRequest = Message<"linkforty.v1.RefreshSessionRequest"> & {
   /**
-   * The newest refresh token of the session.
+   * The newest refresh token of the session; empty for a browser whose cookie holds it.
    *
    * @generated from field: string refresh_token = 1;
    */
@@ -216,7 +352,7 @@ export type RefreshSessionRequest = Message<"linkforty.v1.RefreshSessionRequest"
  * Use `create(RefreshSessionRequestSchema)` to create a new message.
  */
 export const RefreshSessionRequestSchema: GenMessage<RefreshSessionRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 5);
+  messageDesc(file_linkforty_v1_auth_service, 8);
 
 /**
  * Response of RefreshSession.
@@ -237,7 +373,7 @@ export type RefreshSessionResponse = Message<"linkforty.v1.RefreshSessionRespons
  * Use `create(RefreshSessionResponseSchema)` to create a new message.
  */
 export const RefreshSessionResponseSchema: GenMessage<RefreshSessionResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 6);
+  messageDesc(file_linkforty_v1_auth_service, 9);
 
 /**
  * Request of SignOut.
@@ -252,7 +388,7 @@ export type SignOutRequest = Message<"linkforty.v1.SignOutRequest"> & {
  * Use `create(SignOutRequestSchema)` to create a new message.
  */
 export const SignOutRequestSchema: GenMessage<SignOutRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 7);
+  messageDesc(file_linkforty_v1_auth_service, 10);
 
 /**
  * Response of SignOut.
@@ -267,7 +403,7 @@ export type SignOutResponse = Message<"linkforty.v1.SignOutResponse"> & {
  * Use `create(SignOutResponseSchema)` to create a new message.
  */
 export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 8);
+  messageDesc(file_linkforty_v1_auth_service, 11);
 
 /**
  * Request of ChangePassword.
@@ -283,8 +419,8 @@ export type ChangePasswordRequest = Message<"linkforty.v1.ChangePasswordRequest"
   currentPassword: string;
 
   /**
-   * The new password: 15 to 256 characters of any kind, not a commonly used one, not the e-mail and not the
-   * current password. Blanks count; nothing is cut off.
+   * The new password: 15 to 256 characters of any kind, with a second factor 12 to 256, not a commonly used one, not the current password, and without
+   * `linkforty` and words of four and more characters of the person's e-mail and name in it. Blanks count; nothing is cut off.
    *
    * @generated from field: string new_password = 2;
    */
@@ -296,7 +432,7 @@ export type ChangePasswordRequest = Message<"linkforty.v1.ChangePasswordRequest"
  * Use `create(ChangePasswordRequestSchema)` to create a new message.
  */
 export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 9);
+  messageDesc(file_linkforty_v1_auth_service, 12);
 
 /**
  * Response of ChangePassword.
@@ -317,7 +453,7 @@ export type ChangePasswordResponse = Message<"linkforty.v1.ChangePasswordRespons
  * Use `create(ChangePasswordResponseSchema)` to create a new message.
  */
 export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 10);
+  messageDesc(file_linkforty_v1_auth_service, 13);
 
 /**
  * Request of GetMe.
@@ -332,7 +468,7 @@ export type GetMeRequest = Message<"linkforty.v1.GetMeRequest"> & {
  * Use `create(GetMeRequestSchema)` to create a new message.
  */
 export const GetMeRequestSchema: GenMessage<GetMeRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 11);
+  messageDesc(file_linkforty_v1_auth_service, 14);
 
 /**
  * Response of GetMe.
@@ -360,7 +496,513 @@ export type GetMeResponse = Message<"linkforty.v1.GetMeResponse"> & {
  * Use `create(GetMeResponseSchema)` to create a new message.
  */
 export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_auth_service, 12);
+  messageDesc(file_linkforty_v1_auth_service, 15);
+
+/**
+ * One sign-in of a person that lives.
+ *
+ * @generated from message linkforty.v1.Session
+ */
+export type Session = Message<"linkforty.v1.Session"> & {
+  /**
+   * UUIDv7.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What the program that signed in calls itself: its user agent as it was sent, cut after 256 characters, without control
+   * characters. Empty when it said nothing. Text of a stranger: show it as text.
+   *
+   * @generated from field: string user_agent = 2;
+   */
+  userAgent: string;
+
+  /**
+   * The address the sign-in came from, IPv4 or IPv6, for example `203.0.113.7`. Empty when nothing is known.
+   *
+   * @generated from field: string address = 3;
+   */
+  address: string;
+
+  /**
+   * When the person signed in.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When it was last refreshed; the time of the sign-in until then.
+   *
+   * @generated from field: google.protobuf.Timestamp refresh_time = 5;
+   */
+  refreshTime?: Timestamp | undefined;
+
+  /**
+   * When it ends if it is not refreshed before.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * True for the session that asks.
+   *
+   * @generated from field: bool current = 7;
+   */
+  current: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.Session.
+ * Use `create(SessionSchema)` to create a new message.
+ */
+export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 16);
+
+/**
+ * Request of ListSessions.
+ *
+ * @generated from message linkforty.v1.ListSessionsRequest
+ */
+export type ListSessionsRequest = Message<"linkforty.v1.ListSessionsRequest"> & {
+  /**
+   * How many at the most; 0 means 50, and more than 1,000 means 1,000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first one.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 17);
+
+/**
+ * Response of ListSessions.
+ *
+ * @generated from message linkforty.v1.ListSessionsResponse
+ */
+export type ListSessionsResponse = Message<"linkforty.v1.ListSessionsResponse"> & {
+  /**
+   * The sessions of this page.
+   *
+   * @generated from field: repeated linkforty.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+
+  /**
+   * Where the next page starts; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 18);
+
+/**
+ * Request of RevokeSession.
+ *
+ * @generated from message linkforty.v1.RevokeSessionRequest
+ */
+export type RevokeSessionRequest = Message<"linkforty.v1.RevokeSessionRequest"> & {
+  /**
+   * UUIDv7 of the session to end.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RevokeSessionRequest.
+ * Use `create(RevokeSessionRequestSchema)` to create a new message.
+ */
+export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 19);
+
+/**
+ * Response of RevokeSession.
+ *
+ * @generated from message linkforty.v1.RevokeSessionResponse
+ */
+export type RevokeSessionResponse = Message<"linkforty.v1.RevokeSessionResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.RevokeSessionResponse.
+ * Use `create(RevokeSessionResponseSchema)` to create a new message.
+ */
+export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 20);
+
+/**
+ * Request of RevokeOtherSessions.
+ *
+ * @generated from message linkforty.v1.RevokeOtherSessionsRequest
+ */
+export type RevokeOtherSessionsRequest = Message<"linkforty.v1.RevokeOtherSessionsRequest"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.RevokeOtherSessionsRequest.
+ * Use `create(RevokeOtherSessionsRequestSchema)` to create a new message.
+ */
+export const RevokeOtherSessionsRequestSchema: GenMessage<RevokeOtherSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 21);
+
+/**
+ * Response of RevokeOtherSessions.
+ *
+ * @generated from message linkforty.v1.RevokeOtherSessionsResponse
+ */
+export type RevokeOtherSessionsResponse = Message<"linkforty.v1.RevokeOtherSessionsResponse"> & {
+  /**
+   * How many were ended.
+   *
+   * @generated from field: int32 revoked_count = 1;
+   */
+  revokedCount: number;
+};
+
+/**
+ * Describes the message linkforty.v1.RevokeOtherSessionsResponse.
+ * Use `create(RevokeOtherSessionsResponseSchema)` to create a new message.
+ */
+export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 22);
+
+/**
+ * Request of RequestPasswordReset.
+ *
+ * @generated from message linkforty.v1.RequestPasswordResetRequest
+ */
+export type RequestPasswordResetRequest = Message<"linkforty.v1.RequestPasswordResetRequest"> & {
+  /**
+   * The person's e-mail, 1 to 254 characters; case does not matter.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RequestPasswordResetRequest.
+ * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
+ */
+export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 23);
+
+/**
+ * Response of RequestPasswordReset. It says nothing about whether a mail was sent.
+ *
+ * @generated from message linkforty.v1.RequestPasswordResetResponse
+ */
+export type RequestPasswordResetResponse = Message<"linkforty.v1.RequestPasswordResetResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.RequestPasswordResetResponse.
+ * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
+ */
+export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 24);
+
+/**
+ * Request of ResetPassword.
+ *
+ * @generated from message linkforty.v1.ResetPasswordRequest
+ */
+export type ResetPasswordRequest = Message<"linkforty.v1.ResetPasswordRequest"> & {
+  /**
+   * The token from the mail.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The new password; the rules are those of ChangePassword.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ResetPasswordRequest.
+ * Use `create(ResetPasswordRequestSchema)` to create a new message.
+ */
+export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 25);
+
+/**
+ * Response of ResetPassword.
+ *
+ * @generated from message linkforty.v1.ResetPasswordResponse
+ */
+export type ResetPasswordResponse = Message<"linkforty.v1.ResetPasswordResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.ResetPasswordResponse.
+ * Use `create(ResetPasswordResponseSchema)` to create a new message.
+ */
+export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 26);
+
+/**
+ * Request of RequestEmailVerification.
+ *
+ * @generated from message linkforty.v1.RequestEmailVerificationRequest
+ */
+export type RequestEmailVerificationRequest = Message<"linkforty.v1.RequestEmailVerificationRequest"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.RequestEmailVerificationRequest.
+ * Use `create(RequestEmailVerificationRequestSchema)` to create a new message.
+ */
+export const RequestEmailVerificationRequestSchema: GenMessage<RequestEmailVerificationRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 27);
+
+/**
+ * Response of RequestEmailVerification.
+ *
+ * @generated from message linkforty.v1.RequestEmailVerificationResponse
+ */
+export type RequestEmailVerificationResponse = Message<"linkforty.v1.RequestEmailVerificationResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.RequestEmailVerificationResponse.
+ * Use `create(RequestEmailVerificationResponseSchema)` to create a new message.
+ */
+export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVerificationResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 28);
+
+/**
+ * Request of VerifyEmail.
+ *
+ * @generated from message linkforty.v1.VerifyEmailRequest
+ */
+export type VerifyEmailRequest = Message<"linkforty.v1.VerifyEmailRequest"> & {
+  /**
+   * The token from the mail.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message linkforty.v1.VerifyEmailRequest.
+ * Use `create(VerifyEmailRequestSchema)` to create a new message.
+ */
+export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 29);
+
+/**
+ * Response of VerifyEmail.
+ *
+ * @generated from message linkforty.v1.VerifyEmailResponse
+ */
+export type VerifyEmailResponse = Message<"linkforty.v1.VerifyEmailResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.VerifyEmailResponse.
+ * Use `create(VerifyEmailResponseSchema)` to create a new message.
+ */
+export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 30);
+
+/**
+ * Request of EnrollTotp.
+ *
+ * @generated from message linkforty.v1.EnrollTotpRequest
+ */
+export type EnrollTotpRequest = Message<"linkforty.v1.EnrollTotpRequest"> & {
+  /**
+   * The person's password.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message linkforty.v1.EnrollTotpRequest.
+ * Use `create(EnrollTotpRequestSchema)` to create a new message.
+ */
+export const EnrollTotpRequestSchema: GenMessage<EnrollTotpRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 31);
+
+/**
+ * Response of EnrollTotp.
+ *
+ * @generated from message linkforty.v1.EnrollTotpResponse
+ */
+export type EnrollTotpResponse = Message<"linkforty.v1.EnrollTotpResponse"> & {
+  /**
+   * The secret as people type it into an app: 32 characters of base32.
+   *
+   * @generated from field: string secret = 1;
+   */
+  secret: string;
+
+  /**
+   * The same as apps read it from a QR code: `otpauth://totp/...`.
+   *
+   * @generated from field: string uri = 2;
+   */
+  uri: string;
+};
+
+/**
+ * Describes the message linkforty.v1.EnrollTotpResponse.
+ * Use `create(EnrollTotpResponseSchema)` to create a new message.
+ */
+export const EnrollTotpResponseSchema: GenMessage<EnrollTotpResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 32);
+
+/**
+ * Request of ConfirmTotp.
+ *
+ * @generated from message linkforty.v1.ConfirmTotpRequest
+ */
+export type ConfirmTotpRequest = Message<"linkforty.v1.ConfirmTotpRequest"> & {
+  /**
+   * The six digits that the app shows.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ConfirmTotpRequest.
+ * Use `create(ConfirmTotpRequestSchema)` to create a new message.
+ */
+export const ConfirmTotpRequestSchema: GenMessage<ConfirmTotpRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 33);
+
+/**
+ * Response of ConfirmTotp.
+ *
+ * @generated from message linkforty.v1.ConfirmTotpResponse
+ */
+export type ConfirmTotpResponse = Message<"linkforty.v1.ConfirmTotpResponse"> & {
+  /**
+   * Ten codes, each of which gets the person in once without the app. Shown this once.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message linkforty.v1.ConfirmTotpResponse.
+ * Use `create(ConfirmTotpResponseSchema)` to create a new message.
+ */
+export const ConfirmTotpResponseSchema: GenMessage<ConfirmTotpResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 34);
+
+/**
+ * Request of DisableTotp.
+ *
+ * @generated from message linkforty.v1.DisableTotpRequest
+ */
+export type DisableTotpRequest = Message<"linkforty.v1.DisableTotpRequest"> & {
+  /**
+   * The person's password.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message linkforty.v1.DisableTotpRequest.
+ * Use `create(DisableTotpRequestSchema)` to create a new message.
+ */
+export const DisableTotpRequestSchema: GenMessage<DisableTotpRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 35);
+
+/**
+ * Response of DisableTotp.
+ *
+ * @generated from message linkforty.v1.DisableTotpResponse
+ */
+export type DisableTotpResponse = Message<"linkforty.v1.DisableTotpResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.DisableTotpResponse.
+ * Use `create(DisableTotpResponseSchema)` to create a new message.
+ */
+export const DisableTotpResponseSchema: GenMessage<DisableTotpResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 36);
+
+/**
+ * Request of RegenerateRecoveryCodes.
+ *
+ * @generated from message linkforty.v1.RegenerateRecoveryCodesRequest
+ */
+export type RegenerateRecoveryCodesRequest = Message<"linkforty.v1.RegenerateRecoveryCodesRequest"> & {
+  /**
+   * The person's password.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RegenerateRecoveryCodesRequest.
+ * Use `create(RegenerateRecoveryCodesRequestSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesRequestSchema: GenMessage<RegenerateRecoveryCodesRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 37);
+
+/**
+ * Response of RegenerateRecoveryCodes.
+ *
+ * @generated from message linkforty.v1.RegenerateRecoveryCodesResponse
+ */
+export type RegenerateRecoveryCodesResponse = Message<"linkforty.v1.RegenerateRecoveryCodesResponse"> & {
+  /**
+   * Ten new codes; those from before are void. Shown this once.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message linkforty.v1.RegenerateRecoveryCodesResponse.
+ * Use `create(RegenerateRecoveryCodesResponseSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesResponseSchema: GenMessage<RegenerateRecoveryCodesResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 38);
 
 /**
  * What one person may do in one workspace. A row lists what the role adds to the one before it.
@@ -417,11 +1059,12 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
  */
 export const AuthService: GenService<{
   /**
-   * Checks an e-mail and a password and opens a session. Needs no credentials. Not idempotent: each call
-   * opens a session of its own.
+   * Checks an e-mail and a password and opens a session, or, for a person with a second factor, answers with a challenge for
+   * CompleteSignIn instead of tokens. Needs no credentials. Not idempotent: each call opens a session of its own.
    *
-   * Fails with SIGN_IN_FAILED, equally and equally slowly for a wrong password and an unknown e-mail, and
-   * with RATE_LIMITED after too many attempts.
+   * Fails with SIGN_IN_FAILED, equally and equally slowly for a wrong password, an unknown e-mail and a person whom the operator
+   * disabled, and with RATE_LIMITED after several failures for one e-mail or from one address, then each time for longer. Failures
+   * from elsewhere do not keep a person out where they signed in before.
    *
    * @generated from rpc linkforty.v1.AuthService.SignIn
    */
@@ -431,10 +1074,25 @@ export const AuthService: GenService<{
     output: typeof SignInResponseSchema;
   },
   /**
+   * Goes on with a sign-in whose password was right, by a second factor, and opens the session. Needs no credentials but the challenge.
+   * Not idempotent: the challenge and the code are good once.
+   *
+   * Fails with TOKEN_INVALID for a challenge that is not good any more, with SECOND_FACTOR_FAILED for a wrong code, and with
+   * RATE_LIMITED after several of them.
+   *
+   * @generated from rpc linkforty.v1.AuthService.CompleteSignIn
+   */
+  completeSignIn: {
+    methodKind: "unary";
+    input: typeof CompleteSignInRequestSchema;
+    output: typeof CompleteSignInResponseSchema;
+  },
+  /**
    * Exchanges a refresh token for a new access token and a new refresh token; the old refresh token ends.
    * A refresh token that is used a second time ends the whole session, since somebody else may hold it, except within
    * 30 seconds of its first use, where it is taken for a retry after a lost answer and gets the same new refresh token as
-   * the first time, so that two windows that share a session may refresh at once. Needs no access token.
+   * the first time, so that two windows that share a session may refresh at once. Needs no access token. A browser that signed in with
+   * `cookie` sends no token: the cookie holds it.
    *
    * Fails with CREDENTIALS_INVALID.
    *
@@ -447,7 +1105,7 @@ export const AuthService: GenService<{
   },
   /**
    * Ends the session that the access token belongs to, and the token with it: a repeat fails with CREDENTIALS_INVALID
-   * and changes nothing. Needs a person.
+   * and changes nothing. Takes the cookie of a browser away. Needs a person.
    *
    * @generated from rpc linkforty.v1.AuthService.SignOut
    */
@@ -458,10 +1116,10 @@ export const AuthService: GenService<{
   },
   /**
    * Sets a new password for the signed-in person, ends all their other sessions and gives this one new tokens; its
-   * refresh token until then is used up. Needs a person. Not idempotent: a repeat finds another current password.
+   * refresh token until then is used up. The person is told by mail. Needs a person. Not idempotent: a repeat finds another current password.
    *
-   * Fails with SIGN_IN_FAILED when the current password is wrong and with INVALID_FIELDS when the new one
-   * breaks a rule.
+   * Fails with SIGN_IN_FAILED when the current password is wrong, with RATE_LIMITED after several failures, and with INVALID_FIELDS
+   * when the new one breaks a rule.
    *
    * @generated from rpc linkforty.v1.AuthService.ChangePassword
    */
@@ -479,6 +1137,148 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetMeRequestSchema;
     output: typeof GetMeResponseSchema;
+  },
+  /**
+   * Lists the signed-in person's sessions that live, the newest first, a page at a time. Needs a person. Changes nothing.
+   *
+   * Fails with PAGE_TOKEN_INVALID and INVALID_FIELDS.
+   *
+   * @generated from rpc linkforty.v1.AuthService.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Ends one session of the signed-in person, and its tokens with it, on every node at once. Needs a person. Idempotent: a
+   * repeat finds it ended and answers the same. The calling session may be named too; SignOut does the same to it.
+   *
+   * Fails with NOT_FOUND for a session that does not exist and for one of somebody else.
+   *
+   * @generated from rpc linkforty.v1.AuthService.RevokeSession
+   */
+  revokeSession: {
+    methodKind: "unary";
+    input: typeof RevokeSessionRequestSchema;
+    output: typeof RevokeSessionResponseSchema;
+  },
+  /**
+   * Ends all sessions of the signed-in person but the calling one, and their tokens with them, on every node at once. Needs a
+   * person. Idempotent: a repeat finds none to end.
+   *
+   * @generated from rpc linkforty.v1.AuthService.RevokeOtherSessions
+   */
+  revokeOtherSessions: {
+    methodKind: "unary";
+    input: typeof RevokeOtherSessionsRequestSchema;
+    output: typeof RevokeOtherSessionsResponseSchema;
+  },
+  /**
+   * Sends a mail with a link to set a new password with: `FRONTEND_URL`, the path `/reset-password` and the fragment `#token=...`. Needs
+   * no credentials. The answer is the same, and takes as long, whether anybody has the e-mail or not. Not idempotent: each call sends a
+   * mail; the links of all of them are good.
+   *
+   * Fails with INVALID_FIELDS, and with RATE_LIMITED after several calls for one e-mail or from one address.
+   *
+   * @generated from rpc linkforty.v1.AuthService.RequestPasswordReset
+   */
+  requestPasswordReset: {
+    methodKind: "unary";
+    input: typeof RequestPasswordResetRequestSchema;
+    output: typeof RequestPasswordResetResponseSchema;
+  },
+  /**
+   * Sets a new password with the token from a mail, ends all sessions of the person and takes their e-mail for proved. The person is
+   * told by mail. Opens no session: they sign in next, with their second factor if they have one. Needs no credentials but the token,
+   * which is good once and for 30 minutes.
+   *
+   * Fails with TOKEN_INVALID, and with INVALID_FIELDS when the new password breaks a rule, which leaves the token good.
+   *
+   * @generated from rpc linkforty.v1.AuthService.ResetPassword
+   */
+  resetPassword: {
+    methodKind: "unary";
+    input: typeof ResetPasswordRequestSchema;
+    output: typeof ResetPasswordResponseSchema;
+  },
+  /**
+   * Sends the signed-in person a mail with a link to prove their e-mail with: `FRONTEND_URL`, the path `/verify-email` and the fragment
+   * `#token=...`; none if it is proved. Needs a person. Not idempotent: each call sends a mail.
+   *
+   * Fails with RATE_LIMITED after several calls.
+   *
+   * @generated from rpc linkforty.v1.AuthService.RequestEmailVerification
+   */
+  requestEmailVerification: {
+    methodKind: "unary";
+    input: typeof RequestEmailVerificationRequestSchema;
+    output: typeof RequestEmailVerificationResponseSchema;
+  },
+  /**
+   * Takes an e-mail for proved, with the token from a mail, which is good once and for 24 hours. Needs no credentials but the token.
+   *
+   * Fails with TOKEN_INVALID.
+   *
+   * @generated from rpc linkforty.v1.AuthService.VerifyEmail
+   */
+  verifyEmail: {
+    methodKind: "unary";
+    input: typeof VerifyEmailRequestSchema;
+    output: typeof VerifyEmailResponseSchema;
+  },
+  /**
+   * Makes a secret for an authenticator app of the signed-in person (TOTP, RFC 6238: SHA-1, six digits, 30 seconds). It is shown once, and
+   * nothing is asked for until ConfirmTotp. Needs a person. Not idempotent: each call makes another secret, and the one before is void.
+   *
+   * Fails with SIGN_IN_FAILED when the password is wrong, with RATE_LIMITED after several failures, and with SECOND_FACTOR_ENROLLED.
+   *
+   * @generated from rpc linkforty.v1.AuthService.EnrollTotp
+   */
+  enrollTotp: {
+    methodKind: "unary";
+    input: typeof EnrollTotpRequestSchema;
+    output: typeof EnrollTotpResponseSchema;
+  },
+  /**
+   * Confirms the app by a first code. From then on signing in asks for a code. Returns ten recovery codes, this once. The person is told
+   * by mail. Needs a person. Not idempotent: a repeat fails with SECOND_FACTOR_ENROLLED.
+   *
+   * Fails with SECOND_FACTOR_FAILED, SECOND_FACTOR_NOT_ENROLLED, SECOND_FACTOR_ENROLLED and, after several wrong codes, RATE_LIMITED.
+   *
+   * @generated from rpc linkforty.v1.AuthService.ConfirmTotp
+   */
+  confirmTotp: {
+    methodKind: "unary";
+    input: typeof ConfirmTotpRequestSchema;
+    output: typeof ConfirmTotpResponseSchema;
+  },
+  /**
+   * Takes the second factor of the signed-in person away, and the recovery codes with it. The person is told by mail. Needs a person.
+   * A repeat fails with SECOND_FACTOR_NOT_ENROLLED and changes nothing.
+   *
+   * Fails with SIGN_IN_FAILED when the password is wrong, with RATE_LIMITED after several failures, with SECOND_FACTOR_NOT_ENROLLED, and
+   * with INVALID_FIELDS while the password has fewer than 15 characters, which is enough with a second factor only.
+   *
+   * @generated from rpc linkforty.v1.AuthService.DisableTotp
+   */
+  disableTotp: {
+    methodKind: "unary";
+    input: typeof DisableTotpRequestSchema;
+    output: typeof DisableTotpResponseSchema;
+  },
+  /**
+   * Replaces the recovery codes of the signed-in person and returns the new ones, this once. The person is told by mail. Needs a
+   * person. Not idempotent: each call makes other codes.
+   *
+   * Fails with SIGN_IN_FAILED when the password is wrong, with RATE_LIMITED after several failures, and with SECOND_FACTOR_NOT_ENROLLED.
+   *
+   * @generated from rpc linkforty.v1.AuthService.RegenerateRecoveryCodes
+   */
+  regenerateRecoveryCodes: {
+    methodKind: "unary";
+    input: typeof RegenerateRecoveryCodesRequestSchema;
+    output: typeof RegenerateRecoveryCodesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_auth_service, 0);

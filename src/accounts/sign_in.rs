@@ -1,0 +1,144 @@
+//! Signing in, and changing the password one signs in with.
+
+use super::{
+    Client, How, Session, Tokens, User, account_tokens,
+    attempts::{self, Attempt},
+    letters::{self, NOTICE_LIFE, News},
+    password::{self, Person},
+    people, refresh, second_factor,
+    sessions::{lives, open_session, retract, tokens},
+    store::{self, Replacement},
+    throttle::Purpose,
+    tokens::RefreshToken,
+};
+use crate::{
+    clock::Moment,
+    env::Env,
+    error::{Error, Reason, Result, Violations},
+    ids::{SessionId, UserId},
+    mail,
+};
+
+/// What a right password leads to.
+#[derive(Debug)]
+pub enum SignedIn {
+    /// A session.
+    Session(Tokens, Box<User>),
+    /// The question for a second factor.
+    Challenge(Challenge),
+}
+
+/// Stands between a right password and a session, for whoever has a second factor.
+pub struct Challenge {
+    /// What to go on with: good once, for nothing else, and for five minutes.
+    pub token: String,
+    /// When it ends.
+    pub expire_time: Moment,
+}
+
+impl std::fmt::Debug for Challenge {
+    // It is secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Challenge").field("expire_time", &self.expire_time).finish_non_exhaustive()
+    }
+}
+
+/// Checks an e-mail and a password, and opens a session, or asks for the second factor.
+pub async fn sign_in(env: &Env, email: &str, password: &str, client: &Client) -> Result<SignedIn> {
+    let now = env.now();
+    let email = people::fold(email);
+    let known = store::find_user_by_email(&env.db.api, &email).await?;
+    let account = (email.as_str(), known.as_ref().map(|user| user.id));
+    let attempt = attempts::begin(env, Purpose::SignIn, account, client, now).await?;
+    let stored = known.as_ref().map(|user| user.password_hash.as_str());
+    let right = password::verify(env, password, stored).await?;
+    let Some(user) = known.filter(|_| right) else { return Err(sign_in_failed()) };
+
+    let tx = env.db.begin().await?;
+    // The password may have been changed while we were checking it, and the change ended only the sessions it saw.
+    let locked = store::lock_user(&tx, user.id).await?;
+    let same = |locked: &User| locked.password_hash == user.password_hash && locked.disable_time.is_none();
+    let user = locked.filter(same).ok_or_else(sign_in_failed)?;
+    attempts::succeeded(&tx, &attempt).await?;
+    if second_factor::is_enrolled(&tx, user.id).await? {
+        let purpose = account_tokens::Purpose::SignIn;
+        let token = account_tokens::make(&tx, &env.ids, purpose, Some(&user), now).await?;
+        tx.commit().await?;
+        return Ok(SignedIn::Challenge(Challenge { token, expire_time: now + purpose.life() }));
+    }
+    let opened = open_session(env, &tx, &user, How::Password, client, now).await?;
+    attempts::remember(&tx, user.id, client.network(), now).await?;
+    tx.commit().await?;
+    Ok(SignedIn::Session(opened.tokens(env, now)?, Box::new(user)))
+}
+
+/// Sets a new password, ends the person's other sessions and gives this one new tokens.
+pub async fn change_password(
+    env: &Env,
+    (user, session): (UserId, SessionId),
+    (current, new): (&str, &str),
+    client: &Client,
+) -> Result<Tokens> {
+    let now = env.now();
+    let known = store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)?;
+    let mut violations = Violations::default();
+    let second_factor = second_factor::is_enrolled(&env.db.api, user).await?;
+    for fault in password::faults(new, Person { second_factor, ..Person::of(&known) }, Some(current)) {
+        violations.add("new_password", fault);
+    }
+    violations.into_result(())?;
+    let attempt = verify_password(env, &known, current, client, now).await?;
+    let hash = password::hash(env, new).await?;
+    let token = RefreshToken::first(session, env.ids.bytes());
+
+    let tx = env.db.begin().await?;
+    // Whoever signs in or changes the password at the same time comes before or after, not in between.
+    let locked = store::lock_user(&tx, user).await?;
+    if locked.is_none_or(|locked| locked.password_hash != known.password_hash) {
+        return Err(password_wrong());
+    }
+    attempts::succeeded(&tx, &attempt).await?;
+    store::set_password(&tx, user, hash, false, now).await?;
+    account_tokens::end_all(&tx, user).await?;
+    let letter = letters::notice(&env.config, &known.email, News::PasswordChanged, client, now);
+    mail::post(env, &tx, &letter, NOTICE_LIFE, now).await?;
+    let mut changed = store::end_sessions(&tx, user, Some(session), now).await?;
+    let stored = store::find_session(&tx, session).await?.ok_or_else(Error::credentials_invalid)?;
+    let end = refresh::refresh_end(stored.expire_time, lives(env), now);
+    let to = Replacement { hash: token.hash(), previous: None, end };
+    if !store::rotate(&tx, session, &stored.refresh_hash, to, now).await? {
+        return Err(Error::credentials_invalid());
+    }
+    tx.commit().await?;
+    // This session too: what is believed of it may be that the password must change.
+    changed.push(session);
+    retract(env, &changed).await;
+    tracing::info!(user.id = %user, session.id = %session, "a person changed their password");
+    tokens(env, &Session { refresh_expire_time: end, ..stored }, &token, now)
+}
+
+/// Checks the password of somebody who is signed in already: a session that was left open is not enough to take an account over.
+/// The try is the caller's to take back, in the transaction of what it was for.
+pub(super) async fn verify_password(
+    env: &Env,
+    user: &User,
+    password: &str,
+    client: &Client,
+    now: Moment,
+) -> Result<Attempt> {
+    let account = (user.email.as_str(), Some(user.id));
+    let attempt = attempts::begin(env, Purpose::SignIn, account, client, now).await?;
+    if password::verify(env, password, Some(&user.password_hash)).await? {
+        Ok(attempt)
+    } else {
+        Err(password_wrong())
+    }
+}
+
+fn sign_in_failed() -> Error {
+    Error::new(Reason::SignInFailed, "e-mail and password do not belong together")
+}
+
+pub(super) fn password_wrong() -> Error {
+    Error::new(Reason::SignInFailed, "the current password is wrong")
+}
