@@ -22,7 +22,7 @@ use linkforty::{
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{plain, postgres::TestDatabase};
+use super::{canary, plain, postgres::TestDatabase};
 
 /// What the server keeps its things in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,7 @@ impl App {
 
     /// Starts a server with settings of its own.
     pub async fn start_with(store: Store, changes: &[(&str, &str)]) -> Self {
+        canary::listen();
         let data = tempfile::tempdir().expect("a temporary directory");
         let mut settings: HashMap<String, String> = [
             ("APP_ENV", "development"),
@@ -209,7 +210,9 @@ impl App {
 
     /// Stops the server and removes what it kept.
     pub async fn stop(self) {
+        canary::hear("metrics", &plain::get(self.ops(), "/metrics", &[]).await.text());
         self.running.stop().await;
+        canary::expect_silence();
         drop(self.data);
         if let Some(database) = self.database {
             database.drop().await;

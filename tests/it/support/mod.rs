@@ -4,6 +4,7 @@
 //! and `LINKFORTY_TEST_REDIS_URL` say where they are (`make test` does). `LINKFORTY_TEST_REQUIRE_STORES=1` makes their absence a failure.
 
 mod app;
+pub mod canary;
 mod countries;
 mod dns;
 mod folders;
@@ -53,6 +54,7 @@ impl Interceptor for Bearer {
 
 /// Returns the reason of a status, or nothing when it has none.
 pub fn reason(status: &Status) -> String {
+    canary::hear("error", &format!("{} {}", status.message(), String::from_utf8_lossy(status.details())));
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
