@@ -22,6 +22,8 @@ mod m20261126_000030_attribution;
 mod m20261126_000031_events;
 mod m20261126_000032_candidates;
 mod m20261126_000033_outbox;
+mod m20261126_000050_people;
+mod m20261126_000051_keys;
 mod sql;
 
 /// Knows every migration.
@@ -51,6 +53,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000031_events::Migration),
             Box::new(m20261126_000032_candidates::Migration),
             Box::new(m20261126_000033_outbox::Migration),
+            Box::new(m20261126_000050_people::Migration),
+            Box::new(m20261126_000051_keys::Migration),
         ]
     }
 }

@@ -73,7 +73,7 @@ struct Alive {
 /// Checks an e-mail and a password, and opens a session.
 pub async fn sign_in(env: &Env, email: &str, password: &str) -> Result<(Tokens, User)> {
     let now = env.now();
-    let known = store::find_user_by_email(&env.db.api, &people::fold(email)).await?;
+    let known = store::find_user_by_email(&env.db.api, &crate::email::fold(email)).await?;
     let stored = known.as_ref().map(|user| user.password_hash.as_str());
     let right = password::verify(env, password, stored).await?;
     let Some(user) = known.filter(|_| right) else { return Err(sign_in_failed()) };

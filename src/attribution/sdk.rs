@@ -60,6 +60,12 @@ pub(super) async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Call
     };
     let value = request.metadata().as_ref().get(AUTHORIZATION).ok_or_else(missing)?;
     let token = rpc::bearer(value).ok_or_else(missing)?;
+    if !tokens::is_token(token) {
+        return Err(Error::new(
+            Reason::CredentialsInvalid,
+            "only the token of an app, `at_...`, opens linkforty.sdk.v1; API keys and access tokens open linkforty.v1",
+        ));
+    }
     let holder = tokens::holder(env, token).await?.ok_or_else(Error::credentials_invalid)?;
     let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
     Ok((Calling { scope: Scope::from(&*holder), client }, request.into_inner()))

@@ -61,10 +61,10 @@ enum Command {
     /// People: the first owner, others, new passwords
     #[command(subcommand)]
     User(user::Command),
-    /// Workspaces: list, suspend, restore, whose apps open links on the server's own host
+    /// Workspaces: list, suspend, restore, quotas, whose apps open links on the server's own host
     #[command(subcommand)]
     Workspace(workspace::Command),
-    /// API keys: create, list, revoke
+    /// API keys: create, list, rotate, revoke; those nobody uses
     Key(key::Arguments),
     /// What waits to be stored, and storing it by hand
     Spool(spool::Arguments),

@@ -53,7 +53,8 @@ use crate::{
     ids::{DomainId, WorkspaceId, parse},
     outbound::Outbound,
     page::{Cursor, Page, PageRequest},
-    workspaces::Tenant,
+    pb::v1::Quota,
+    workspaces::{Tenant, quotas},
 };
 
 /// How many domains a workspace may have: each is looked at in the DNS.
@@ -107,6 +108,7 @@ pub async fn create(env: &Env, tenant: &Tenant, new: NewDomain, request: Option<
         let message = format!("a workspace may have at most {MOST} domains");
         return Err(Error::new(Reason::DomainLimitReached, message).with("limit", MOST.to_string()));
     }
+    quotas::require(&tx, tenant.id, tenant.quotas, Quota::Domains, now).await?;
     idempotency::made(&tx, request.as_ref(), domain.id.to_string()).await?;
     tx.commit().await?;
     Ok(domain)

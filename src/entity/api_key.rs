@@ -33,6 +33,16 @@ pub struct Model {
     pub revoke_time: Option<Moment>,
     /// When it was last used, to the minute.
     pub last_use_time: Option<Moment>,
+    /// Whether its secret says that it is for trying things out.
+    pub test: bool,
+    /// The hash of the secret before this one, while that is still good.
+    pub previous_hash: Option<Vec<u8>>,
+    /// When that ends.
+    pub previous_expire_time: Option<Moment>,
+    /// When it got its present secret, if that is not its first.
+    pub rotate_time: Option<Moment>,
+    /// How many days before its end somebody was last warned; 0: never.
+    pub warned_days: i16,
 }
 
 /// None: queries join by hand.

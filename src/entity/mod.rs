@@ -2,6 +2,7 @@
 //! owns the table.
 
 pub mod api_key;
+pub mod api_key_use;
 pub mod app;
 pub mod app_token;
 pub mod click;
@@ -19,6 +20,7 @@ pub mod exchange_rate;
 pub mod idempotency_key;
 pub mod install;
 pub mod install_key;
+pub mod invitation;
 pub mod link;
 pub mod link_import;
 pub mod link_import_draft;

@@ -62,7 +62,7 @@ pub async fn batch_create(
     }
     let around = Around::of(env, &tx, tenant, &items, now).await?;
     let (items, drafts) = drafts(env, tenant, &around, items, now);
-    let mut inserted = insert(env, &tx, drafts).await?;
+    let mut inserted = insert(env, &tx, tenant, drafts).await?;
     let changes = Changes::of(inserted.stored.values(), now);
     let results: Results = items
         .into_iter()

@@ -105,7 +105,7 @@ impl Run {
         let workspace = self.tenant.id.to_string();
         let entered = match caller {
             Ok(caller) => {
-                workspaces::enter(&self.env, &caller, &workspace, Permission::LinksRead).await.map(drop)
+                workspaces::enter(&self.env, &caller, &workspace, Permission::LinksExport).await.map(drop)
             }
             Err(error) => Err(error),
         };

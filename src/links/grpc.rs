@@ -495,7 +495,7 @@ impl LinkService for LinkApi {
             let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
             let request = request.into_inner();
             let tenant =
-                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksExport).await?;
             let question = wire::export_question(&tenant, &request);
             let page = env.pages.request(0, &request.page_token, &question, env.now());
             let domain = wire::filter_domain(env, &tenant, request.filter.as_ref()).await;

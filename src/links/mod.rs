@@ -116,7 +116,8 @@ use crate::{
     idempotency::{self, Claim, Request},
     ids::{LinkId, UtmPresetId},
     page::{Page, PageRequest},
-    workspaces::Tenant,
+    pb::v1::Quota,
+    workspaces::{Tenant, quotas},
 };
 
 /// What the title of a copy ends with.
@@ -204,7 +205,7 @@ pub async fn create(
     let mut found = reuse::find(env, &tx, tenant, &mut draft, how.existing).await?;
     if found.is_none() {
         routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
-        match insert_one(env, &tx, &draft).await? {
+        match insert_one(env, &tx, tenant, &draft).await? {
             Ok(link) => {
                 idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
                 let changes = Changes::of([&link], now);
@@ -346,7 +347,7 @@ pub async fn duplicate(
     let homes = domains::homes(&tx, tenant, domains::host_of(&original.domain)).await?;
     let draft = Draft::copy(env, &homes, original.clone(), short_code, now);
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
-    let link = insert_one(env, &tx, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
+    let link = insert_one(env, &tx, tenant, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;
@@ -407,6 +408,8 @@ enum Refusal {
     Code,
     /// There is a link with its external id, or one that it should not repeat.
     Exists,
+    /// The workspace has as many links as it may have, which is this many.
+    Full(u64),
 }
 
 impl Refusal {
@@ -414,6 +417,7 @@ impl Refusal {
         match self {
             Self::Code => code_taken(&draft.short_code),
             Self::Exists => external_id_taken(),
+            Self::Full(limit) => quotas::exceeded(Quota::Links, limit),
         }
     }
 }
@@ -556,10 +560,11 @@ impl Draft {
 async fn insert_one(
     env: &Env,
     tx: &sea_orm::DatabaseTransaction,
+    tenant: &Tenant,
     draft: &Draft,
 ) -> Result<Result<Model, Refusal>> {
     let id = draft.link.id;
-    let mut inserted = insert(env, tx, vec![draft.clone()]).await?;
+    let mut inserted = insert(env, tx, tenant, vec![draft.clone()]).await?;
     Ok(inserted.stored.remove(&id).ok_or_else(|| inserted.refusal(id)))
 }
 
@@ -568,18 +573,57 @@ async fn insert_one(
 struct Inserted {
     /// Those that are stored.
     stored: HashMap<LinkId, Model>,
-    /// Those that are not because there are such links already. Of those in neither list the code asked for is taken.
+    /// Those that are not because there are such links already. Of those in no list the code asked for is taken.
     existing: HashSet<LinkId>,
+    /// Those that would have been too many, and how many there may be.
+    too_many: HashMap<LinkId, u64>,
 }
 
 impl Inserted {
     fn refusal(&self, id: LinkId) -> Refusal {
-        if self.existing.contains(&id) { Refusal::Exists } else { Refusal::Code }
+        match self.too_many.get(&id) {
+            Some(limit) => Refusal::Full(*limit),
+            None if self.existing.contains(&id) => Refusal::Exists,
+            None => Refusal::Code,
+        }
     }
 }
 
-/// Stores new links that may be. Nothing is asked beforehand: only the unique indexes know, and they know for all nodes.
-async fn insert(env: &Env, tx: &sea_orm::DatabaseTransaction, mut drafts: Vec<Draft>) -> Result<Inserted> {
+/// Stores new links that may be. Nothing is asked beforehand: only the unique indexes know, and they know for all nodes. Of more than the
+/// workspace may have the first stay.
+async fn insert(
+    env: &Env,
+    tx: &sea_orm::DatabaseTransaction,
+    tenant: &Tenant,
+    drafts: Vec<Draft>,
+) -> Result<Inserted> {
+    let limit = quotas::allowed(tenant.quotas, Quota::Links);
+    if limit == 0 {
+        return insert_all(env, tx, drafts).await;
+    }
+    let mut order: Vec<LinkId> = drafts.iter().map(|draft| draft.link.id).collect();
+    let mut all = insert_all(env, tx, drafts).await?;
+    if all.stored.is_empty() {
+        return Ok(all);
+    }
+    // Last, because others of the workspace wait for it.
+    let over = quotas::over(tx, tenant.id, (Quota::Links, limit), env.now()).await?;
+    order.retain(|id| all.stored.contains_key(id));
+    let over = usize::try_from(over).unwrap_or(usize::MAX).min(order.len());
+    let last = order.split_off(order.len() - over);
+    if !last.is_empty() {
+        store::remove(tx, tenant.id, last.iter().copied()).await?;
+        all.stored.retain(|id, _| !last.contains(id));
+        all.too_many.extend(last.into_iter().map(|id| (id, limit)));
+    }
+    Ok(all)
+}
+
+async fn insert_all(
+    env: &Env,
+    tx: &sea_orm::DatabaseTransaction,
+    mut drafts: Vec<Draft>,
+) -> Result<Inserted> {
     let mut all = Inserted::default();
     // Of two that want the same external id the first gets it, in whatever order codes are claimed.
     let mut wanted = HashSet::new();

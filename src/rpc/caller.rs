@@ -36,6 +36,8 @@ pub enum Caller {
         workspace: WorkspaceId,
         /// What it may do there.
         scopes: Vec<Permission>,
+        /// What the operator says that workspace may have, where that is not the default.
+        quotas: Option<serde_json::Value>,
     },
 }
 

@@ -1,9 +1,12 @@
 //! Workspaces, the tenants; who belongs to them; and the one door through which every room enters one.
 //!
 //! - [`roles`] the table of what each role may do
+//! - [`members`] the people of a workspace; [`invitations`] how they come
+//! - [`quotas`] how much of what a workspace may have
+//! - [`ending`] how a workspace is deleted, and what it held erased
 //! - [`keys`]  API keys, the credentials of programs
 //! - [`settings`] what holds for all links of a workspace; `changes` tells the nodes of it
-//! - `store`   queries of `workspaces` and `members`
+//! - `store`   queries of `workspaces`, `members` and `invitations`
 //! - [`grpc`]  `WorkspaceService`
 //!
 //! Guarantees: a [`Tenant`] exists only after the caller's right to it was checked, and only this room makes one. An
@@ -11,29 +14,37 @@
 //! is committed: memberships are read for every call and never cached.
 
 mod changes;
+pub mod ending;
 pub mod grpc;
+pub mod invitations;
 pub mod keys;
+pub mod members;
+pub mod quotas;
 pub mod roles;
 pub mod settings;
 mod store;
 
 use sea_orm::ConnectionTrait;
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use self::changes::Changed;
 pub use self::{
     changes::changed_workspace,
+    invitations::{Invitation, Newcomers},
     roles::Role,
     store::{changed_since, find, first, lock},
 };
 pub use crate::entity::workspace::Model as Workspace;
 use crate::{
     clock::Moment,
+    config::Quotas,
     env::Env,
     error::{Error, Reason, Result},
     idempotency::{self, Claim},
     ids::{AppId, UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
+    pb::v1::Quota,
     rpc::{Caller, Permission},
 };
 
@@ -55,8 +66,17 @@ pub struct Tenant {
     pub principal: Uuid,
     /// The person's role; `None` for API keys and the operator.
     pub role: Option<Role>,
+    /// How much of what the workspace may have; of what keys and apps come in with, as it was ten seconds ago at the latest.
+    pub quotas: Quotas,
     /// Keeps the other rooms from making one.
     _made_here: (),
+}
+
+impl Tenant {
+    /// Returns who is in it, if it is a person.
+    pub fn person(&self) -> Option<UserId> {
+        self.role.map(|_| UserId(self.principal))
+    }
 }
 
 /// One workspace of a person and their role in it.
@@ -74,14 +94,15 @@ pub struct Membership {
 /// PERMISSION_MISSING when the role or the scopes do not reach; with PASSWORD_CHANGE_REQUIRED before anything else.
 pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: Permission) -> Result<Tenant> {
     match caller {
-        Caller::ApiKey { id, workspace, scopes } => {
+        Caller::ApiKey { id, workspace, scopes, quotas } => {
             if !workspace_id.is_empty() && WorkspaceId::parse(workspace_id) != Some(*workspace) {
                 return Err(Error::not_found("workspace"));
             }
-            if !scopes.contains(&permission) {
+            if !permission.is_in(scopes) {
                 return Err(Error::denied(permission.name()));
             }
-            Ok(Tenant { id: *workspace, principal: id.0, role: None, _made_here: () })
+            let quotas = quotas::effective(env, quotas.as_ref());
+            Ok(Tenant { id: *workspace, principal: id.0, role: None, quotas, _made_here: () })
         }
         Caller::Person { .. } => {
             let user = person(caller)?;
@@ -89,12 +110,14 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
                 return Err(Error::invalid_field("workspace_id", "must be the UUID of a workspace"));
             }
             let id = WorkspaceId::parse(workspace_id).ok_or_else(|| Error::not_found("workspace"))?;
-            let member = store::find_member(&env.db.api, id, user).await?;
-            let role = role(member.ok_or_else(|| Error::not_found("workspace"))?.role)?;
+            let standing = store::find_standing(&env.db.api, id, user).await?;
+            let standing = standing.ok_or_else(|| Error::not_found("workspace"))?;
+            let role = role(standing.role)?;
             if !role.may(permission) {
                 return Err(Error::denied(permission.name()));
             }
-            Ok(Tenant { id, principal: user.0, role: Some(role), _made_here: () })
+            let quotas = quotas::effective(env, standing.quotas.as_ref());
+            Ok(Tenant { id, principal: user.0, role: Some(role), quotas, _made_here: () })
         }
     }
 }
@@ -104,7 +127,7 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
 pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<Tenant> {
     let found = if let Some(text) = workspace_id {
         let id = WorkspaceId::parse(text).ok_or_else(|| Error::not_found("workspace"))?;
-        store::find(&env.db.api, id).await?
+        store::find(&env.db.api, id).await?.filter(|found| found.delete_time.is_none())
     } else {
         let mut some = store::oldest(&env.db.api, 2).await?;
         if some.len() > 1 {
@@ -113,13 +136,16 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
         some.pop()
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
-    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, _made_here: () })
+    let quotas = quotas::effective(env, found.quotas.as_ref());
+    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, quotas, _made_here: () })
 }
 
 /// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
 /// to say, and is never more than to add something of its own.
-pub fn enter_as_app(workspace: WorkspaceId, app: AppId) -> Tenant {
-    Tenant { id: workspace, principal: app.0, role: None, _made_here: () }
+/// `quotas` is what the operator says of the workspace.
+pub fn enter_as_app(env: &Env, workspace: WorkspaceId, app: AppId, quotas: Option<&Json>) -> Tenant {
+    let quotas = quotas::effective(env, quotas);
+    Tenant { id: workspace, principal: app.0, role: None, quotas, _made_here: () }
 }
 
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.
@@ -187,6 +213,8 @@ pub async fn found(
         redirect_time: None,
         // The first workspace is the operator's own, and nobody who makes one later may be taken for it.
         apps_allowed: store::oldest(tx, 1).await?.is_empty(),
+        quotas: None,
+        delete_time: None,
     };
     store::insert(tx, &workspace).await?;
     store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
@@ -208,7 +236,7 @@ pub async fn join(
         ));
     }
     if store::insert_member(tx, tenant.id, user, role, now).await? {
-        Ok(())
+        quotas::require(tx, tenant.id, tenant.quotas, Quota::Members, now).await
     } else {
         Err(Error::new(Reason::AlreadyExists, "this person belongs to the workspace already")
             .with("field", "user"))

@@ -8,7 +8,7 @@ use std::{
 };
 
 const GROUND: &[&str] =
-    &["config", "clock", "currency", "destination_url", "files", "ids", "error", "page", "pb"];
+    &["config", "clock", "currency", "destination_url", "email", "files", "ids", "error", "page", "pb"];
 const TOOLS: &[&str] = &[
     "env",
     "db",

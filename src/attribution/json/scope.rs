@@ -85,7 +85,8 @@ pub async fn scope(sdk: &Sdk, who: Who, site: &Site) -> Result<Scope> {
 pub async fn enter_to_create(env: &Env, who: Who) -> Result<(Scope, Tenant)> {
     match who {
         Who::App(scope) => {
-            let tenant = enter_as_app(scope.workspace, scope.app.ok_or_else(Error::credentials_invalid)?);
+            let app = scope.app.ok_or_else(Error::credentials_invalid)?;
+            let tenant = enter_as_app(env, scope.workspace, app, scope.quotas.as_ref());
             Ok((*scope, tenant))
         }
         Who::Key(caller) => {
@@ -117,6 +118,7 @@ async fn find(env: &Env, workspace: Option<WorkspaceId>) -> Result<Option<Scope>
             app: None,
             attribution: v1::AppAttribution::default(),
             probabilistic: settings.probabilistic_matching != Some(false),
+            quotas: found.quotas,
             app_store_id: String::new(),
             package_name: String::new(),
         }
