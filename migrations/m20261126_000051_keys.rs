@@ -1,4 +1,4 @@
-//! API keys that are rotated, that somebody is warned of, and that are counted by the day.
+//! API keys that are rotated, bound to projects and domains, that somebody is warned of, and that are counted by the day.
 
 use sea_orm_migration::prelude::*;
 
@@ -20,6 +20,8 @@ ALTER TABLE api_keys ADD COLUMN test {bool} NOT NULL DEFAULT FALSE;
 ALTER TABLE api_keys ADD COLUMN previous_hash {bytes};
 ALTER TABLE api_keys ADD COLUMN previous_expire_time {moment};
 ALTER TABLE api_keys ADD COLUMN rotate_time {moment};
+ALTER TABLE api_keys ADD COLUMN project_ids {json};
+ALTER TABLE api_keys ADD COLUMN domain_ids {json};
 ALTER TABLE api_keys ADD COLUMN warned_days {small} NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX api_keys_previous_hash_key ON api_keys (previous_hash);
 CREATE INDEX api_keys_expire_time_idx ON api_keys (expire_time);

@@ -39,8 +39,8 @@ pub async fn bootstrap(env: &Env) -> Result<Option<FirstSignIn>> {
     if store::is_anybody(&env.db.api).await? {
         return Ok(None);
     }
-    let email =
-        email::read(&env.config.owner_email).map_err(|fault| Error::internal(format!("OWNER_EMAIL {fault}")))?;
+    let email = email::read(&env.config.owner_email)
+        .map_err(|fault| Error::internal(format!("OWNER_EMAIL {fault}")))?;
     let (owner, sign_in) = new_user(env, email, String::new()).await?;
     let now = owner.create_time;
     let tx = env.db.begin().await?;

@@ -20,7 +20,7 @@ use crate::{
     rpc::Permission,
     workspaces::{
         Role, Tenant, enter, enter_as_operator,
-        keys::{self, NewKey, Which, secret::Mode},
+        keys::{self, NewKey, Which},
     },
 };
 
@@ -335,7 +335,7 @@ async fn a_revoked_key_is_refused_at_once_on_every_node() {
     let world = World::new().await;
     let (env, other) = (world.node(1).await, world.node(2).await);
     let (_, tenant) = settled(&env).await;
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None, mode: Mode::Live };
+    let new = NewKey::new("ci", vec![Permission::LinksRead]);
     let made = keys::create(&env, &tenant, new, None).await.expect("creates");
     let secret = made.secret.expect("shown once");
     for node in [&env, &other] {
@@ -359,7 +359,7 @@ async fn without_a_database_only_what_was_just_believed_is_let_in() {
     let world = World::new().await;
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
-    let new = || NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None, mode: Mode::Live };
+    let new = || NewKey::new("ci", vec![Permission::LinksRead]);
     let used = keys::create(&env, &tenant, new(), None).await.expect("creates").secret.expect("shown");
     let unused = keys::create(&env, &tenant, new(), None).await.expect("creates").secret.expect("shown");
     assert!(authenticate(&env, &used).await.is_ok());
@@ -379,7 +379,7 @@ async fn a_key_expires_by_the_clock_even_while_it_is_believed() {
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
     let expire_time = Some(env.now() + Duration::seconds(5));
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time, mode: Mode::Live };
+    let new = NewKey { expire_time, ..NewKey::new("ci", vec![Permission::LinksRead]) };
     let secret = keys::create(&env, &tenant, new, None).await.expect("creates").secret.expect("shown");
     assert!(authenticate(&env, &secret).await.is_ok());
     world.advance(5);
@@ -391,7 +391,7 @@ async fn the_last_use_of_a_key_is_written_now_and_then() {
     let world = World::new().await;
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None, mode: Mode::Live };
+    let new = NewKey::new("ci", vec![Permission::LinksRead]);
     let secret = keys::create(&env, &tenant, new, None).await.expect("creates").secret.expect("shown");
     let last_use = async || {
         let page = PageRequest { size: 10, after: None };

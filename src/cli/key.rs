@@ -98,7 +98,7 @@ async fn carry_out(env: &Env, arguments: Arguments) -> Result<()> {
                 return Err(Error::invalid_field("days", format!("must be at most {longest}")));
             }
             let expire_time = days.map(|days| env.now() + Duration::days(days));
-            let new = NewKey { name, scopes, expire_time, mode };
+            let new = NewKey { expire_time, mode, ..NewKey::new(name, scopes) };
             tell(&keys::create(env, &tenant, new, None).await?, secret_only, env.now());
         }
         Verb::List => list(env, &tenant, Which::All).await?,
@@ -158,6 +158,7 @@ fn show(key: &Key, now: Moment) {
         None => format!("until {}", key.expire_time.date_naive()),
     };
     let scopes: Vec<&str> = keys::scopes_of(key).iter().map(|scope| scope.name()).collect();
-    let used = key.last_use_time.map_or("never used".to_owned(), |time| format!("used {}", time.date_naive()));
+    let used =
+        key.last_use_time.map_or("never used".to_owned(), |time| format!("used {}", time.date_naive()));
     println!("{}  {}...  {state}  {used}  {}  {}", key.id, key.prefix, scopes.join(","), key.name);
 }

@@ -41,6 +41,12 @@ pub struct Model {
     pub previous_expire_time: Option<Moment>,
     /// When it got its present secret, if that is not its first.
     pub rotate_time: Option<Moment>,
+    /// The ids of the projects whose links it reaches, an array of texts; none: whatever project they are in.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub project_ids: Option<Json>,
+    /// The ids of the domains whose links it reaches; none: wherever they live.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub domain_ids: Option<Json>,
     /// How many days before its end somebody was last warned; 0: never.
     pub warned_days: i16,
 }

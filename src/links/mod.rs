@@ -111,12 +111,13 @@ use crate::{
     domains::{self, Home, Homes},
     entity::link::Model,
     env::Env,
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Result, Violations},
     hashing::{self, Whose},
     idempotency::{self, Claim, Request},
     ids::{LinkId, UtmPresetId},
     page::{Page, PageRequest},
     pb::v1::Quota,
+    rpc::Reach,
     workspaces::{Tenant, quotas},
 };
 
@@ -186,6 +187,7 @@ pub async fn create(
         let homes = homes_of(&env.db.api, tenant, [&new]).await?;
         let mut draft =
             Draft::of(env, tenant, &homes, new, how.style, now).map_err(|none| none.at("link.domain"))?;
+        require_reach(tenant, &draft.link, "link.")?;
         if let Some(found) = reuse::find(env, &env.db.api, tenant, &mut draft, how.existing).await? {
             return Ok((Shown::Link(found), true));
         }
@@ -202,6 +204,7 @@ pub async fn create(
     let homes = homes_of(&tx, tenant, [&new]).await?;
     let mut draft =
         Draft::of(env, tenant, &homes, new, how.style, now).map_err(|none| none.at("link.domain"))?;
+    require_reach(tenant, &draft.link, "link.")?;
     let mut found = reuse::find(env, &tx, tenant, &mut draft, how.existing).await?;
     if found.is_none() {
         routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
@@ -237,7 +240,7 @@ async fn seal(env: &Env, content: &mut Content) -> Result<()> {
 
 /// Returns a link.
 pub async fn get(env: &Env, tenant: &Tenant, id: LinkId) -> Result<CountedLink> {
-    store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)
+    store::find(&env.db.api, tenant, id).await?.ok_or_else(unknown)
 }
 
 /// Fails unless every one of these is a link of the workspace.
@@ -253,7 +256,8 @@ pub async fn list(
     query: &LinkQuery,
     page: &PageRequest,
 ) -> Result<Page<CountedLink>> {
-    Ok(list::list(&env.db.api, tenant.id, query, page).await?)
+    let query = LinkQuery { reach: tenant.reach.clone(), ..query.clone() };
+    Ok(list::list(&env.db.api, tenant.id, &query, page).await?)
 }
 
 /// Changes a link.
@@ -271,11 +275,12 @@ pub async fn update(
         return made_earlier(&tx, tenant, &id).await;
     }
     let id = change.id;
-    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(&change.etag, &stored)?;
     let related = Related::of_changes(&tx, tenant.id, &[&change], &[&stored]).await?;
     let checks = change.checks;
     let link = change.apply(&stored, now, &related)?;
+    require_reach(tenant, &link, "link.")?;
     routing_tests::require(env, &tx, checks, Some(&stored), &link, now).await?;
     let clicks = store::clicks_of(&tx, tenant.id, [id]).await?.remove(&id).unwrap_or(0);
     if run == Run::CheckOnly {
@@ -320,7 +325,7 @@ pub async fn delete(
     if let Claim::Made(_) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return Ok(());
     }
-    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, [id]).await?;
     budget::forget(&tx, tenant.id, &[id]).await?;
@@ -343,9 +348,10 @@ pub async fn duplicate(
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
     }
-    let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
+    let original = store::find(&tx, tenant, id).await?.ok_or_else(unknown)?.link;
     let homes = domains::homes(&tx, tenant, domains::host_of(&original.domain)).await?;
     let draft = Draft::copy(env, &homes, original.clone(), short_code, now);
+    require_reach(tenant, &draft.link, "")?;
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
     let link = insert_one(env, &tx, tenant, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
@@ -657,7 +663,20 @@ async fn insert_all(
 /// Answers a repeat with the link as it is now.
 async fn made_earlier(tx: &sea_orm::DatabaseTransaction, tenant: &Tenant, id: &str) -> Result<Shown> {
     let id = LinkId::parse(id).ok_or_else(|| Error::internal("what a request id led to is no link"))?;
-    store::find(tx, tenant.id, id).await?.map(Shown::Link).ok_or_else(unknown)
+    store::find(tx, tenant, id).await?.map(Shown::Link).ok_or_else(unknown)
+}
+
+/// Fails when whoever calls does not reach a link as it would be: it says so of fields under `path`.
+fn require_reach(tenant: &Tenant, link: &Model, path: &str) -> Result<()> {
+    let Some(reach) = &tenant.reach else { return Ok(()) };
+    let mut wrong = Violations::default();
+    if !store::reaches(&Reach { domains: None, ..Reach::clone(reach) }, link) {
+        wrong.add(format!("{path}project_id"), "must be one of the projects that this API key is bound to");
+    }
+    if !store::reaches(&Reach { projects: None, ..Reach::clone(reach) }, link) {
+        wrong.add(format!("{path}domain"), "must be one of the domains that this API key is bound to");
+    }
+    wrong.into_result(())
 }
 
 fn unknown() -> Error {

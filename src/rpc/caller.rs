@@ -1,6 +1,6 @@
 //! Who is calling.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 use tonic::Request;
@@ -9,12 +9,21 @@ use uuid::Uuid;
 use super::Permission;
 use crate::{
     error::{Error, Reason, Result},
-    ids::{ApiKeyId, SessionId, UserId, WorkspaceId},
+    ids::{ApiKeyId, ProjectId, SessionId, UserId, WorkspaceId},
 };
 
 /// The address of the client, as far as it can be believed. In the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
+
+/// Which links of its workspace an API key reaches. It reaches nothing else of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Those in these projects; `None`: in any and in none.
+    pub projects: Option<Vec<ProjectId>>,
+    /// Those on these domains, by their namespaces; `None`: on any and on the server's own.
+    pub domains: Option<Vec<String>>,
+}
 
 /// Who is calling, as the layer in `serve/` found out and put into the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +47,8 @@ pub enum Caller {
         scopes: Vec<Permission>,
         /// What the operator says that workspace may have, where that is not the default.
         quotas: Option<serde_json::Value>,
+        /// Which links it reaches; `None`: all.
+        reach: Option<Arc<Reach>>,
     },
 }
 

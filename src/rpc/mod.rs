@@ -5,7 +5,7 @@ mod long;
 mod permission;
 mod status;
 
-pub use self::caller::{Caller, ClientAddress, bearer, caller, open};
+pub use self::caller::{Caller, ClientAddress, Reach, bearer, caller, open};
 pub use self::long::{Leaving, Recheck};
 pub use self::permission::Permission;
 pub use self::status::{answer, item_error, status};

@@ -117,6 +117,11 @@ impl Permission {
         self.scope() != Scope::Unspecified
     }
 
+    /// Says whether it is about links and nothing else, so that a key can have it for some of them.
+    pub const fn is_about_links(self) -> bool {
+        matches!(self, Self::LinksRead | Self::LinksWrite | Self::LinksExport)
+    }
+
     /// Says whether a key with this scope may do `wanted`: its own thing, and what the scope meant before it was split.
     pub fn includes(self, wanted: Self) -> bool {
         self == wanted || wanted.broader().contains(&self)

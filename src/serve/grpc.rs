@@ -82,7 +82,10 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
     let fetch = Fetch { outbound: outbound.clone(), limits: shares.clone() };
     Services { routes: Routes::default(), names: Vec::new() }
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
-        .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi { env: env(), newcomers: people::NEWCOMERS })))
+        .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi {
+            env: env(),
+            newcomers: people::NEWCOMERS
+        })))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
         .with(bounded!(DomainServiceServer::new(DomainApi {
             env: env(),

@@ -3,17 +3,22 @@
 //! The row of a deleted workspace stays while anything of it may still come in, such as clicks that wait in the spool of a node that is
 //! away; whatever is found of it meanwhile is erased too. Then the row goes as well, and nothing is left.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use chrono::Duration;
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, Statement, Value};
 
 use super::{Changed, Tenant, Workspace, keys, later, members, store};
 use crate::{
-    clock::Moment,
+    clock::{Moment, from_micros},
     db::Dialect,
     env::Env,
     error::{Error, Result},
     idempotency::{self, Claim, Request},
-    ids::WorkspaceId,
+    ids::{WorkspaceId, floor},
     rpc::Permission,
 };
 
@@ -26,8 +31,11 @@ const STATEMENTS: usize = 200;
 /// How many workspaces one sweep looks at.
 const WORKSPACES: u64 = 100;
 
-/// Every table with rows of workspaces, and those first that others refer to last.
-pub const TABLES: &[&str] = &[
+/// How long a workspace of which nothing was found is left alone.
+const PAUSE: Duration = Duration::hours(1);
+
+/// Tables whose rows say whose they are, those last that others refer to.
+const TABLES: &[&str] = &[
     "invitations",
     "members",
     "api_key_uses",
@@ -35,21 +43,12 @@ pub const TABLES: &[&str] = &[
     "link_import_drafts",
     "link_import_errors",
     "link_imports",
-    "link_reports",
-    "link_revisions",
-    "link_tags",
     "click_leases",
     "click_budgets",
     "click_identities",
-    "click_rollups",
     "link_totals",
-    "clicks",
-    "event_transactions",
-    "event_properties",
-    "events",
     "install_keys",
     "installs",
-    "app_tokens",
     "apps",
     "links",
     "utm_presets",
@@ -59,14 +58,20 @@ pub const TABLES: &[&str] = &[
     "outbox",
     "idempotency_keys",
 ];
+/// Tables whose rows go with a row of those.
+const WITH_THEM: &[&str] = &["app_tokens", "link_reports", "link_revisions", "link_tags"];
+/// Tables whose rows are found in their order, which is that of time.
+const BY_TIME: &[&str] = &["clicks", "click_rollups", "events"];
+/// Tables whose rows are of an app, or of a workspace whose apps do not say which they are.
+const BY_SCOPE: &[&str] = &["event_transactions", "event_properties"];
+
+/// Returns every table that says whose its rows are.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().chain(WITH_THEM).chain(BY_TIME).copied()
+}
 
 /// Deletes the workspace. `confirmation` must be its name. Nothing brings it back.
-pub async fn delete(
-    env: &Env,
-    tenant: &Tenant,
-    confirmation: &str,
-    request: Option<&Request>,
-) -> Result<()> {
+pub async fn delete(env: &Env, tenant: &Tenant, confirmation: &str, request: Option<&Request>) -> Result<()> {
     let now = env.now();
     let tx = env.db.begin().await?;
     if let Claim::Made(_) = idempotency::claim(&tx, request, now).await? {
@@ -111,55 +116,118 @@ pub async fn is_done(env: &Env, request: Option<&Request>) -> Result<bool> {
     Ok(matches!(claim, Claim::Made(_)))
 }
 
+/// Which deleted workspaces nothing was found of, and when.
+#[derive(Debug, Default)]
+struct Empty(Mutex<HashMap<WorkspaceId, Moment>>);
+
+impl Empty {
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Moment>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Erases some of what deleted workspaces held, and the workspaces of which nothing is left. Returns how many rows that were.
 pub async fn erase(env: &Env) -> Result<u64> {
+    let now = env.now();
+    let empty = env.memory.of(Empty::default);
     let mut erased = 0;
     for workspace in store::deleted(&env.db.api, WORKSPACES).await? {
+        let long_ago = workspace.delete_time.is_some_and(|deleted| end_of(deleted) <= now);
+        let seen = empty.lock().get(&workspace.id).copied();
+        if !long_ago && seen.is_some_and(|seen| now < seen + PAUSE) {
+            continue;
+        }
         let rows = erase_one(env, workspace.id).await?;
         erased += rows;
-        let long_ago = workspace.delete_time.is_some_and(|deleted| end_of(deleted) <= env.now());
-        if rows == 0 && long_ago {
+        if rows > 0 {
+            empty.lock().remove(&workspace.id);
+        } else if long_ago {
             store::remove(&env.db.api, workspace.id).await?;
+            empty.lock().remove(&workspace.id);
             tracing::info!(workspace.id = %workspace.id, "nothing is left of a deleted workspace");
+        } else {
+            empty.lock().insert(workspace.id, now);
         }
     }
     Ok(erased)
+}
+
+/// How many statements may still be made for a workspace, and how many rows those before have erased.
+struct Work<'a> {
+    env: &'a Env,
+    workspace: WorkspaceId,
+    statements: usize,
+    rows: u64,
 }
 
 async fn erase_one(env: &Env, workspace: WorkspaceId) -> Result<u64> {
-    let mut erased = 0;
-    let mut statements = 0;
-    for table in TABLES {
-        loop {
-            let rows = erase_some(env, table, workspace).await?;
-            erased += rows;
-            statements += 1;
-            if rows < u64::from(BATCH) {
-                break;
+    let mut work = Work { env, workspace, statements: STATEMENTS, rows: 0 };
+    work.everything().await?;
+    Ok(work.rows)
+}
+
+impl Work<'_> {
+    /// Erases one table after the other, as far as it may go on. Says whether nothing is left.
+    async fn everything(&mut self) -> Result<bool> {
+        if !self.clicks().await? {
+            return Ok(false);
+        }
+        for table in BY_SCOPE {
+            let of_app = "SELECT id FROM apps WHERE workspace_id = $1";
+            let of = format!("scope_id = $1 OR scope_id IN ({of_app})");
+            if !self.table(table, &of, vec![self.workspace.into()]).await? {
+                return Ok(false);
             }
-            // What the next tables refer to is still there.
-            if statements >= STATEMENTS {
-                return Ok(erased);
+        }
+        for table in ["events"].iter().chain(TABLES) {
+            if !self.table(table, "workspace_id = $1", vec![self.workspace.into()]).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Erases clicks hour by hour: where they are is known from their counts, so nobody else's are read through.
+    async fn clicks(&mut self) -> Result<bool> {
+        while let Some(hour) = store::first_hour(&self.env.db.api, self.workspace).await? {
+            let at = |hour: i32| floor(from_micros(i64::from(hour) * 3_600_000_000));
+            let values = vec![self.workspace.into(), at(hour).into(), at(hour + 1).into()];
+            let of = "workspace_id = $1 AND id >= $2 AND id < $3";
+            if !self.table("clicks", of, values).await? {
+                return Ok(false);
+            }
+            let of = "workspace_id = $1 AND hour = $2";
+            if !self.table("click_rollups", of, vec![self.workspace.into(), hour.into()]).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Erases the rows of a table that are meant, batch by batch. Says whether none is left.
+    async fn table(&mut self, table: &str, of: &str, values: Vec<Value>) -> Result<bool> {
+        let db = &self.env.db.api;
+        // A place in a table is one only in its own partition; what is partitioned has an id.
+        let (place, any) = match self.env.db.dialect() {
+            _ if BY_TIME.contains(&table) && table != "click_rollups" => ("id", "IN"),
+            Dialect::Postgres => ("ctid", "= ANY"),
+            Dialect::Sqlite => ("rowid", "IN"),
+        };
+        let some = format!("SELECT {place} FROM {table} WHERE {of} LIMIT {BATCH}");
+        let some = if any == "IN" { some } else { format!("ARRAY({some})") };
+        let sql = format!("DELETE FROM {table} WHERE {place} {any} ({some})");
+        loop {
+            let Some(left) = self.statements.checked_sub(1) else { return Ok(false) };
+            self.statements = left;
+            let statement =
+                Statement::from_sql_and_values(db.get_database_backend(), sql.clone(), values.clone());
+            let rows = db.execute_raw(statement).await?.rows_affected();
+            self.rows += rows;
+            if rows < u64::from(BATCH) {
+                return Ok(true);
             }
         }
     }
-    Ok(erased)
-}
-
-/// Erases up to a batch of the rows of a workspace in a table.
-async fn erase_some(env: &Env, table: &str, workspace: WorkspaceId) -> Result<u64> {
-    let db = &env.db.api;
-    let sql = match env.db.dialect() {
-        // A partition has places of its own, so a place is one only together with its partition.
-        Dialect::Postgres => format!(
-            "DELETE FROM {table} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {table} WHERE workspace_id = $1 LIMIT {BATCH})"
-        ),
-        Dialect::Sqlite => format!(
-            "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE workspace_id = $1 LIMIT {BATCH})"
-        ),
-    };
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [workspace.into()]);
-    Ok(db.execute_raw(statement).await?.rows_affected())
 }
 
 /// Says since when nothing of a workspace that was deleted at `deleted` can come in any more.

@@ -126,8 +126,7 @@ impl WorkspaceService for WorkspaceApi {
             let mut violations = Violations::default();
             let principal = caller.principal();
             // Whoever asks again belongs to no workspace of that id any more.
-            let once =
-                request_id(&once, NOWHERE, principal, "DeleteWorkspace", &content, &mut violations);
+            let once = request_id(&once, NOWHERE, principal, "DeleteWorkspace", &content, &mut violations);
             if violations.is_empty() && ending::is_done(&self.env, once.as_ref()).await? {
                 return Ok(v1::DeleteWorkspaceResponse {});
             }
@@ -341,7 +340,10 @@ impl WorkspaceService for WorkspaceApi {
             let person = caller.as_ref().map(super::person).transpose()?;
             let guest = match (person, new_account) {
                 (Some(_), Some(_)) => {
-                    return Err(Error::invalid_field("new_account", "must be unset for a person who is signed in"));
+                    return Err(Error::invalid_field(
+                        "new_account",
+                        "must be unset for a person who is signed in",
+                    ));
                 }
                 (Some(user), None) => Guest::Person(user),
                 (None, Some(account)) => Guest::Newcomer(account),
@@ -349,7 +351,8 @@ impl WorkspaceService for WorkspaceApi {
             };
             let mut violations = Violations::default();
             // Under the name of the token, which nobody else has. The password is not among what is remembered.
-            let (principal, content) = (invitations::holder(&token), person.map_or([0; 16], |user| *user.0.as_bytes()));
+            let (principal, content) =
+                (invitations::holder(&token), person.map_or([0; 16], |user| *user.0.as_bytes()));
             let once = request_id(&once, NOWHERE, principal, "AcceptInvitation", &content, &mut violations);
             let once = violations.into_result(once)?;
             let joined = invitations::accept(&self.env, self.newcomers, &token, guest, once.as_ref());

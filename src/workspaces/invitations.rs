@@ -135,12 +135,7 @@ pub async fn invite(
 }
 
 /// Sends an invitation again, with another token and all of its days. A repeat of `request` returns it without its token.
-pub async fn resend(
-    env: &Env,
-    tenant: &Tenant,
-    id: InvitationId,
-    request: Option<&Request>,
-) -> Result<Sent> {
+pub async fn resend(env: &Env, tenant: &Tenant, id: InvitationId, request: Option<&Request>) -> Result<Sent> {
     let now = env.now();
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
@@ -169,12 +164,7 @@ pub async fn list(env: &Env, tenant: &Tenant, page: &PageRequest) -> Result<Page
 }
 
 /// Takes an invitation back.
-pub async fn revoke(
-    env: &Env,
-    tenant: &Tenant,
-    id: InvitationId,
-    request: Option<&Request>,
-) -> Result<()> {
+pub async fn revoke(env: &Env, tenant: &Tenant, id: InvitationId, request: Option<&Request>) -> Result<()> {
     let tx = env.db.begin().await?;
     if let Claim::Made(_) = idempotency::claim(&tx, request, env.now()).await? {
         return Ok(());

@@ -7,12 +7,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest;
 use sea_orm::DatabaseTransaction;
 
+pub use super::store::Person;
 use super::{
     Role, Tenant, Workspace, role,
     roles::{self, Obstacle},
     store,
 };
-pub use super::store::Person;
 use crate::{
     clock::from_micros,
     env::Env,
@@ -25,9 +25,10 @@ use crate::{
 
 /// Lists the people of the workspace, those who came first at the top.
 pub async fn list(env: &Env, tenant: &Tenant, page: &PageRequest) -> Result<Page<Person>> {
-    let after = page.after.as_ref().and_then(|cursor| {
-        Some((from_micros(cursor.key.parse().ok()?), UserId(parse(&cursor.id)?)))
-    });
+    let after = page
+        .after
+        .as_ref()
+        .and_then(|cursor| Some((from_micros(cursor.key.parse().ok()?), UserId(parse(&cursor.id)?))));
     let rows = store::list_people(&env.db.api, tenant.id, after, u64::from(page.size) + 1).await?;
     Ok(Page::of(rows, page.size, |person| Cursor {
         key: person.create_time.timestamp_micros().to_string(),
@@ -81,12 +82,7 @@ pub fn needed_to_remove(person: Option<UserId>, user: UserId) -> Permission {
 }
 
 /// Makes a member the owner, and the owner until then an admin.
-pub async fn transfer(
-    env: &Env,
-    tenant: &Tenant,
-    to: UserId,
-    request: Option<&Request>,
-) -> Result<Person> {
+pub async fn transfer(env: &Env, tenant: &Tenant, to: UserId, request: Option<&Request>) -> Result<Person> {
     let tx = env.db.begin().await?;
     if let Claim::Made(_) = idempotency::claim(&tx, request, env.now()).await? {
         return store::find_person(&tx, tenant.id, to).await?.ok_or_else(unknown);

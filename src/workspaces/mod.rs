@@ -24,6 +24,8 @@ pub mod roles;
 pub mod settings;
 mod store;
 
+use std::sync::Arc;
+
 use sea_orm::ConnectionTrait;
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -45,7 +47,7 @@ use crate::{
     ids::{AppId, UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
     pb::v1::Quota,
-    rpc::{Caller, Permission},
+    rpc::{Caller, Permission, Reach},
 };
 
 const MAX_NAME_CHARACTERS: usize = 100;
@@ -58,7 +60,7 @@ const MAX_MEMBERSHIPS: u64 = 1000;
     clippy::manual_non_exhaustive,
     reason = "this is about other rooms; non_exhaustive is about other crates"
 )]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     /// Which workspace.
     pub id: WorkspaceId,
@@ -68,6 +70,8 @@ pub struct Tenant {
     pub role: Option<Role>,
     /// How much of what the workspace may have; of what keys and apps come in with, as it was ten seconds ago at the latest.
     pub quotas: Quotas,
+    /// Which links of it the API key reaches; `None`: all.
+    pub reach: Option<Arc<Reach>>,
     /// Keeps the other rooms from making one.
     _made_here: (),
 }
@@ -76,6 +80,11 @@ impl Tenant {
     /// Returns who is in it, if it is a person.
     pub fn person(&self) -> Option<UserId> {
         self.role.map(|_| UserId(self.principal))
+    }
+
+    /// Fails for an API key that reaches only some links, where a call is about more than that.
+    pub fn require_all_links(&self) -> Result<()> {
+        if self.reach.is_some() { Err(bound()) } else { Ok(()) }
     }
 }
 
@@ -94,15 +103,19 @@ pub struct Membership {
 /// PERMISSION_MISSING when the role or the scopes do not reach; with PASSWORD_CHANGE_REQUIRED before anything else.
 pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: Permission) -> Result<Tenant> {
     match caller {
-        Caller::ApiKey { id, workspace, scopes, quotas } => {
+        Caller::ApiKey { id, workspace, scopes, quotas, reach } => {
             if !workspace_id.is_empty() && WorkspaceId::parse(workspace_id) != Some(*workspace) {
                 return Err(Error::not_found("workspace"));
             }
             if !permission.is_in(scopes) {
                 return Err(Error::denied(permission.name()));
             }
+            if reach.is_some() && !permission.is_about_links() {
+                return Err(bound());
+            }
             let quotas = quotas::effective(env, quotas.as_ref());
-            Ok(Tenant { id: *workspace, principal: id.0, role: None, quotas, _made_here: () })
+            let reach = reach.clone();
+            Ok(Tenant { id: *workspace, principal: id.0, role: None, quotas, reach, _made_here: () })
         }
         Caller::Person { .. } => {
             let user = person(caller)?;
@@ -117,7 +130,7 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
                 return Err(Error::denied(permission.name()));
             }
             let quotas = quotas::effective(env, standing.quotas.as_ref());
-            Ok(Tenant { id, principal: user.0, role: Some(role), quotas, _made_here: () })
+            Ok(Tenant { id, principal: user.0, role: Some(role), quotas, reach: None, _made_here: () })
         }
     }
 }
@@ -137,7 +150,7 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
     let quotas = quotas::effective(env, found.quotas.as_ref());
-    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, quotas, _made_here: () })
+    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, quotas, reach: None, _made_here: () })
 }
 
 /// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
@@ -145,7 +158,7 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
 /// `quotas` is what the operator says of the workspace.
 pub fn enter_as_app(env: &Env, workspace: WorkspaceId, app: AppId, quotas: Option<&Json>) -> Tenant {
     let quotas = quotas::effective(env, quotas);
-    Tenant { id: workspace, principal: app.0, role: None, quotas, _made_here: () }
+    Tenant { id: workspace, principal: app.0, role: None, quotas, reach: None, _made_here: () }
 }
 
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.
@@ -164,6 +177,15 @@ pub fn person(caller: &Caller) -> Result<UserId> {
 pub fn people_only() -> Error {
     Error::new(Reason::PermissionMissing, "this call needs a signed-in person; an API key cannot make it")
         .with("permission", "person")
+}
+
+/// Returns the error for an API key that reaches only some links and asks for something else.
+fn bound() -> Error {
+    Error::new(
+        Reason::PermissionMissing,
+        "this API key is bound to projects or domains: it reaches their links, and nothing else",
+    )
+    .with("permission", "all_links")
 }
 
 /// Reads the name of a workspace or of something in one, blanks around it cut off, or says what is wrong with it.

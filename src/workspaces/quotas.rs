@@ -17,14 +17,8 @@ use crate::{
 };
 
 /// Every quota, in the order in which they are told.
-pub const ALL: [Quota; 6] = [
-    Quota::Links,
-    Quota::Members,
-    Quota::ApiKeys,
-    Quota::Domains,
-    Quota::Apps,
-    Quota::ClicksPerMonth,
-];
+pub const ALL: [Quota; 6] =
+    [Quota::Links, Quota::Members, Quota::ApiKeys, Quota::Domains, Quota::Apps, Quota::ClicksPerMonth];
 
 /// How much of something a workspace has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +146,10 @@ pub async fn over(
 /// Returns the error for something that would be one too many.
 pub fn exceeded(quota: Quota, limit: u64) -> Error {
     let what = name(quota);
-    Error::new(Reason::QuotaExceeded, format!("the workspace may have {limit} {} and no more", what.replace('_', " ")))
-        .with("quota", what)
-        .with("limit", limit.to_string())
+    Error::new(
+        Reason::QuotaExceeded,
+        format!("the workspace may have {limit} {} and no more", what.replace('_', " ")),
+    )
+    .with("quota", what)
+    .with("limit", limit.to_string())
 }

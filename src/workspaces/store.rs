@@ -3,9 +3,10 @@
 
 use chrono::Datelike as _;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait,
-    ExprTrait as _, FromQueryResult, JoinType, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, RelationDef, Select,
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait as _, FromQueryResult,
+    JoinType, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationDef, Select,
     sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
@@ -213,10 +214,7 @@ pub async fn find_standing(
 }
 
 /// Returns who owns the workspace.
-pub async fn find_owner(
-    db: &impl ConnectionTrait,
-    workspace: WorkspaceId,
-) -> Result<Option<UserId>, DbErr> {
+pub async fn find_owner(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<Option<UserId>, DbErr> {
     let owner = Members::find()
         .filter(member::Column::WorkspaceId.eq(workspace))
         .filter(member::Column::Role.eq(Role::Owner.number()));
@@ -274,7 +272,8 @@ pub async fn has_member_of_email(
     workspace: WorkspaceId,
     email: &str,
 ) -> Result<bool, DbErr> {
-    let found = people(workspace).filter(user::Column::Email.eq(email)).into_model::<Person>().one(db).await?;
+    let found =
+        people(workspace).filter(user::Column::Email.eq(email)).into_model::<Person>().one(db).await?;
     Ok(found.is_some())
 }
 
@@ -391,7 +390,8 @@ pub async fn remove_invitation(
     workspace: WorkspaceId,
     id: InvitationId,
 ) -> Result<bool, DbErr> {
-    let removed = Invitations::delete_by_id(id).filter(invitation::Column::WorkspaceId.eq(workspace)).exec(tx);
+    let removed =
+        Invitations::delete_by_id(id).filter(invitation::Column::WorkspaceId.eq(workspace)).exec(tx);
     Ok(removed.await?.rows_affected > 0)
 }
 
@@ -448,6 +448,19 @@ pub async fn count(
             Ok(clicks.flatten().and_then(|clicks| u64::try_from(clicks).ok()).unwrap_or(0))
         }
     }
+}
+
+/// Returns the first hour in which links of the workspace were clicked, in whole hours since 1970.
+pub async fn first_hour(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<Option<i32>, DbErr> {
+    click_rollup::Entity::find()
+        .select_only()
+        .column(click_rollup::Column::Hour)
+        .filter(click_rollup::Column::WorkspaceId.eq(workspace))
+        .order_by_asc(click_rollup::Column::Hour)
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await
 }
 
 /// Returns the first hour of the calendar month, in whole hours since 1970.

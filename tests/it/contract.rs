@@ -9,7 +9,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use linkforty::{
     db::Dialect,
     entity::{invitation, user},
-    ids::{Ids, UserId, WorkspaceId},
+    ids::{Ids, ProjectId, UserId, WorkspaceId},
     pb::{
         self,
         v1::{self, ErrorReason},
@@ -18,7 +18,7 @@ use linkforty::{
     workspaces::{
         self, Role, enter_as_operator,
         invitations::{self, NewInvitation},
-        keys::{self, secret::Mode},
+        keys,
     },
 };
 use prost::Message as _;
@@ -63,10 +63,10 @@ pub enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, DomainsRead, DomainsWrite,
-    LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite, ProjectsDelete, ProjectsRead, ProjectsWrite,
-    TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite, WorkspacesDelete, WorkspacesRead,
-    WorkspacesTransfer, WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, DomainsRead,
+    DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite, ProjectsDelete,
+    ProjectsRead, ProjectsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite,
+    WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -501,10 +501,8 @@ async fn forged_expired_and_revoked_credentials_open_nothing() {
         let operator = enter_as_operator(env, Some(&workspace)).await.expect("is there");
         let make = async |minutes: i64| {
             let new = keys::NewKey {
-                name: "k".into(),
-                scopes: ALL_SCOPES.to_vec(),
                 expire_time: Some(env.now() + chrono::Duration::minutes(minutes)),
-                mode: Mode::Live,
+                ..keys::NewKey::new("k", ALL_SCOPES.to_vec())
             };
             keys::create(env, &operator, new, None).await.expect("creates")
         };
@@ -666,7 +664,8 @@ impl Things {
 async fn a_member(app: &App, workspace: &str, email: &str) -> String {
     let env = app.env();
     let operator = enter_as_operator(env, Some(workspace)).await.expect("is there");
-    let somebody = user::Entity::find().one(&env.db.api).await.expect("the stores answer").expect("the owner");
+    let somebody =
+        user::Entity::find().one(&env.db.api).await.expect("the stores answer").expect("the owner");
     let id = UserId::mint(&env.ids, env.now());
     let member = user::Model { id, email: email.to_owned(), ..somebody };
     let row = member.into_active_model().reset_all();
@@ -696,7 +695,7 @@ impl Victim {
         app.visit("/victim").await;
         app.settled().await;
         let operator = enter_as_operator(app.env(), Some(workspace)).await.expect("is there");
-        let new = keys::NewKey { name: "theirs".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None, mode: Mode::Live };
+        let new = keys::NewKey::new("theirs", ALL_SCOPES.to_vec());
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
         // What nobody does by themselves does not happen later either, while the clock stands.
@@ -714,7 +713,8 @@ impl Victim {
     }
 
     fn fill_with<'a>(&'a self, things: &'a Things) -> Fill<'a> {
-        let Things { link, domain, import, app, project, template, preset, alias, member, invitation } = things;
+        let Things { link, domain, import, app, project, template, preset, alias, member, invitation } =
+            things;
         Fill {
             workspace: &self.tenant.id,
             api_key: &self.api_key,
@@ -838,7 +838,8 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                 }
                 Who::With(needed) => {
                     for lacking in *needed {
-                        let scopes: Vec<_> = every.iter().copied().filter(|p| !p.includes(*lacking)).collect();
+                        let scopes: Vec<_> =
+                            every.iter().copied().filter(|p| !p.includes(*lacking)).collect();
                         let key = app.key(&tenant.id, &scopes).await;
                         let refused = call(&channel, method, &key, message.clone()).await;
                         let refused = refused.expect_err("one is lacking");
@@ -858,6 +859,55 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                 }
             }
         }
+    })
+    .await;
+}
+
+/// A key that is bound to a project in which nothing is: whatever it calls, it finds nothing and leaves no trace.
+#[tokio::test]
+async fn a_bound_key_reaches_nothing_outside_of_what_it_is_bound_to() {
+    on_every_store(async |app| {
+        let contract = Contract::read();
+        let tenant = app.tenant().await;
+        let victim = Victim::of(app, &tenant.id).await;
+        let empty = victim.folders.project("empty").await;
+        let operator = enter_as_operator(app.env(), Some(&tenant.id)).await.expect("is there");
+        let new = keys::NewKey {
+            projects: vec![ProjectId::parse(&empty).expect("an id")],
+            ..keys::NewKey::new("bound", ALL_SCOPES.to_vec())
+        };
+        let key = keys::create(app.env(), &operator, new, None).await.expect("creates");
+        let key = key.secret.expect("a new key has one");
+        let channel = app.channel().await;
+        let before = rows_of(app, &tenant.id).await;
+        for (method, who, _) in locked() {
+            let Who::With(_) = who else { continue };
+            let message = contract.request(method, &victim.fill());
+            match call(&channel, method, &key, message).await {
+                Err(status) => {
+                    let fine =
+                        matches!(&*reason(&status), "NOT_FOUND" | "PERMISSION_MISSING" | "FETCH_FAILED");
+                    let outside = wrong(&status) == ["link.project_id"];
+                    assert!(fine || outside, "{method}: {status:?}");
+                }
+                Ok(answer) => match method.rsplit('/').next().expect("a name") {
+                    "BatchCreateLinks" | "BatchUpdateLinks" | "BatchDeleteLinks" => {
+                        let batch = v1::BatchDeleteLinksResponse::decode(answer).expect("a batch");
+                        assert_eq!((batch.succeeded, batch.failed), (0, 1), "{method}");
+                    }
+                    "ListLinks" => {
+                        let page = v1::ListLinksResponse::decode(answer).expect("a page");
+                        assert!(page.links.is_empty(), "{page:?}");
+                    }
+                    "ExportLinks" => {
+                        let part = v1::ExportLinksResponse::decode(answer).expect("a part");
+                        assert_eq!(part.links, 0, "{part:?}");
+                    }
+                    _ => panic!("{method} answers {answer:?}"),
+                },
+            }
+        }
+        assert_eq!(rows_of(app, &tenant.id).await, before, "a key left traces where it may not be");
     })
     .await;
 }
@@ -896,10 +946,10 @@ async fn each_role_may_call_what_the_table_says_and_nothing_else() {
                 let answer = call(&channel, method, token, message).await;
                 let Some(lacking) = lacking else {
                     // What an admin has done before is in the way of nobody's right to it.
-                    let before = |status: &Status| {
-                        matches!(&*reason(status), "ALREADY_EXISTS" | "API_KEY_OVER")
-                    };
-                    let fine = answer.as_ref().map_or_else(|status| was_let_in(status) || before(status), |_| true);
+                    let before =
+                        |status: &Status| matches!(&*reason(status), "ALREADY_EXISTS" | "API_KEY_OVER");
+                    let fine =
+                        answer.as_ref().map_or_else(|status| was_let_in(status) || before(status), |_| true);
                     assert!(fine, "{method} by a {}: {answer:?}", role.name());
                     continue;
                 };

@@ -12,8 +12,8 @@ use crate::{
     accounts::{auth, settled_owner},
     members::client,
     support::{
-        App, Bearer, HERE, Store, an_app, eventually, first_open, iphone, link, on_every_store, reason, report,
-        request_id, stores, within, wrong,
+        App, Bearer, HERE, Store, an_app, eventually, first_open, iphone, link, on_every_store, reason,
+        report, request_id, stores, within, wrong,
     },
     workspaces::person,
 };
@@ -35,13 +35,13 @@ async fn rows(app: &App, workspace: &str) -> Vec<(String, i64)> {
     let db = &app.env().db.api;
     let id = uuid::Uuid::parse_str(workspace).expect("an id");
     let mut rows = Vec::new();
-    for table in ending::TABLES {
+    for table in ending::tables() {
         let sql = format!("SELECT COUNT(*) FROM {table} WHERE workspace_id = $1");
         let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into()]);
         let row = db.query_one_raw(statement).await.expect("the table is there").expect("one row");
         let count: i64 = row.try_get_by_index(0).expect("a number");
         if count > 0 {
-            rows.push(((*table).to_owned(), count));
+            rows.push((table.to_owned(), count));
         }
     }
     rows
@@ -93,7 +93,8 @@ async fn links_are_gone_and_keys_are_dead_on_every_node_at_once() {
             .await;
             within(std::time::Duration::from_secs(1), "the key is dead", async || {
                 let channel = node.channel().await;
-                let mut with_key = WorkspaceServiceClient::with_interceptor(channel, Bearer(tenant.key.clone()));
+                let mut with_key =
+                    WorkspaceServiceClient::with_interceptor(channel, Bearer(tenant.key.clone()));
                 let answer = with_key.get_workspace(v1::GetWorkspaceRequest::default()).await;
                 answer.is_err_and(|status| reason(&status) == "CREDENTIALS_INVALID")
             })
@@ -146,7 +147,8 @@ async fn what_it_held_is_erased_and_what_others_hold_stays() {
         assert_eq!(app.visit("/theirs").await.status, 302);
         // Its row stays a while, for what may still come in.
         let stays = async || {
-            let found = workspaces::find(&app.env().db.api, linkforty::ids::WorkspaceId::parse(&id).expect("an id"));
+            let found =
+                workspaces::find(&app.env().db.api, linkforty::ids::WorkspaceId::parse(&id).expect("an id"));
             found.await.expect("the stores answer")
         };
         let row = stays().await.expect("is still there");
@@ -168,9 +170,9 @@ async fn every_table_of_workspaces_is_erased() {
     let found = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await;
     let found = found.expect("the catalogue answers");
     let mut found: Vec<String> = found.iter().map(|row| row.try_get_by_index(0).expect("text")).collect();
-    let mut erased: Vec<String> = ending::TABLES.iter().map(|table| (*table).to_owned()).collect();
+    let mut erased: Vec<String> = ending::tables().map(str::to_owned).collect();
     found.sort();
     erased.sort();
-    assert_eq!(found, erased, "left: the schema, right: TABLES of src/workspaces/ending.rs");
+    assert_eq!(found, erased, "left: the schema, right: tables() of src/workspaces/ending.rs");
     app.stop().await;
 }

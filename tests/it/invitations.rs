@@ -51,10 +51,8 @@ async fn accept(
 }
 
 fn with(token: &str, account: Option<(&str, &str)>) -> v1::AcceptInvitationRequest {
-    let account = account.map(|(password, name)| v1::NewAccount {
-        password: password.into(),
-        display_name: name.into(),
-    });
+    let account = account
+        .map(|(password, name)| v1::NewAccount { password: password.into(), display_name: name.into() });
     v1::AcceptInvitationRequest { token: token.into(), new_account: account, ..Default::default() }
 }
 
@@ -86,12 +84,15 @@ async fn somebody_with_an_account_joins_by_the_token() {
         let face = (refused.code(), reason(&refused));
         assert_eq!(face, (Code::PermissionDenied, "INVITATION_FOR_ANOTHER".to_owned()));
         let joined = accept(app, &ann, with(&sent.token, None)).await.expect("joins");
-        assert_eq!((joined.workspace_id, joined.role()), (id.clone(), v1::Role::Member));
+        assert_eq!((joined.workspace_id.as_str(), joined.role()), (id.as_str(), v1::Role::Member));
         let again = accept(app, &ann, with(&sent.token, None)).await.expect_err("is used");
         assert_eq!(reason(&again), "NOT_FOUND");
         assert!(listed(app, &owner, &id).await.is_empty());
         let asked = v1::ListMembersRequest { workspace_id: id, ..Default::default() };
-        assert_eq!(client(app, &ann).await.list_members(asked).await.expect("belongs").into_inner().members.len(), 2);
+        assert_eq!(
+            client(app, &ann).await.list_members(asked).await.expect("belongs").into_inner().members.len(),
+            2
+        );
     })
     .await;
 }
@@ -106,7 +107,8 @@ async fn somebody_new_gets_an_account_with_the_membership_or_neither() {
         let bad = with(&sent.token, Some(("short", "a\u{7}b")));
         let refused = accept(app, "", bad).await.expect_err("breaks the rules");
         assert_eq!(wrong(&refused), ["new_account.display_name", "new_account.password"]);
-        let refused = accept(app, &owner, with(&sent.token, Some((PASSWORD, "")))).await.expect_err("has one");
+        let refused =
+            accept(app, &owner, with(&sent.token, Some((PASSWORD, "")))).await.expect_err("has one");
         assert_eq!(wrong(&refused), ["new_account"]);
 
         let once = v1::AcceptInvitationRequest {
@@ -211,7 +213,8 @@ async fn an_invitation_sent_again_has_another_token_and_all_of_its_days() {
         };
         let second = client(app, &owner).await.resend_invitation(asked).await.expect("sends").into_inner();
         assert_ne!(second.token, first.token);
-        let ends = |shown: Option<v1::Invitation>| shown.and_then(|one| one.expire_time).expect("set").seconds;
+        let ends =
+            |shown: Option<v1::Invitation>| shown.and_then(|one| one.expire_time).expect("set").seconds;
         assert_eq!(ends(second.invitation) - ends(first.invitation), 300);
         let refused = accept(app, &ann, with(&first.token, None)).await.expect_err("ended");
         assert_eq!(reason(&refused), "NOT_FOUND");

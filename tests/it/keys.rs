@@ -7,7 +7,10 @@ use linkforty::{
         self, Scope, api_key_service_client::ApiKeyServiceClient,
         workspace_service_client::WorkspaceServiceClient,
     },
-    workspaces::{Role, keys::{flush_last_use, warn}},
+    workspaces::{
+        Role,
+        keys::{flush_last_use, warn},
+    },
 };
 use sea_orm::EntityTrait as _;
 use tonic::{Code, Status, service::interceptor::InterceptedService, transport::Channel};
@@ -226,7 +229,10 @@ async fn a_rotated_key_has_two_secrets_for_a_while() {
         let repeat = client.rotate_api_key(once).await.expect("a repeat").into_inner();
         assert_eq!((repeat.api_key.as_ref(), repeat.secret.as_str()), (made.api_key.as_ref(), ""));
         let (rotated, second) = (made.api_key.expect("always there"), made.secret);
-        assert_eq!((rotated.id.as_str(), rotated.scopes.as_slice()), (key.id.as_str(), key.scopes.as_slice()));
+        assert_eq!(
+            (rotated.id.as_str(), rotated.scopes.as_slice()),
+            (key.id.as_str(), key.scopes.as_slice())
+        );
         assert!(second.starts_with(&rotated.prefix) && rotated.prefix != key.prefix);
         assert_eq!(rotated.expire_time.expect("set").seconds - key.expire_time.expect("set").seconds, 60);
         for secret in [&first, &second] {
@@ -238,7 +244,8 @@ async fn a_rotated_key_has_two_secrets_for_a_while() {
         get_workspace(app, &second, "").await.expect("is good");
 
         // At once, if that is what is asked for; and a secret of long ago does not come back.
-        let third = client.rotate_api_key(rotation(&id, &key.id, Some(0))).await.expect("rotates").into_inner();
+        let third =
+            client.rotate_api_key(rotation(&id, &key.id, Some(0))).await.expect("rotates").into_inner();
         assert_eq!(third.api_key.expect("always there").previous_expire_time, None);
         for secret in [&first, &second] {
             get_workspace(app, secret, "").await.expect_err("is over");
@@ -348,11 +355,13 @@ async fn keys_that_nobody_uses_or_that_are_old_are_stale() {
         };
         let mut made = std::collections::HashMap::new();
         for name in ["used", "unused", "revoked", "rotated"] {
-            let created = keys(app, &token).await.create_api_key(long(name)).await.expect("creates").into_inner();
+            let created =
+                keys(app, &token).await.create_api_key(long(name)).await.expect("creates").into_inner();
             made.insert(name, (created.api_key.expect("always there").id, created.secret));
             app.clock.advance(Duration::milliseconds(1));
         }
-        let asked = v1::RevokeApiKeyRequest { workspace_id: id.clone(), api_key_id: made["revoked"].0.clone() };
+        let asked =
+            v1::RevokeApiKeyRequest { workspace_id: id.clone(), api_key_id: made["revoked"].0.clone() };
         keys(app, &token).await.revoke_api_key(asked).await.expect("revokes");
         let stale = async |unused_days: i32| {
             let token = again(app, "owner@localhost").await;
@@ -376,7 +385,8 @@ async fn keys_that_nobody_uses_or_that_are_old_are_stale() {
         flush_last_use(app.env()).await.expect("writes");
         let token = again(app, "owner@localhost").await;
         let rotated = rotation(&id, &made["rotated"].0, Some(0));
-        let secret = keys(app, &token).await.rotate_api_key(rotated).await.expect("rotates").into_inner().secret;
+        let secret =
+            keys(app, &token).await.rotate_api_key(rotated).await.expect("rotates").into_inner().secret;
         get_workspace(app, &secret, "").await.expect("is good");
         flush_last_use(app.env()).await.expect("writes");
         assert_eq!(stale(0).await, ["unused", "used"], "ninety days are old, however much it is used");
@@ -394,12 +404,15 @@ async fn a_key_that_ends_is_spoken_of_three_times_however_many_nodes_look() {
         let (key, _) = create(&app, &token, &id, &[Scope::LinksRead]).await;
         let key = uuid::Uuid::parse_str(&key.id).expect("an id");
         let told = async || {
-            let looks = (0..6).map(|number| warn::sweep(if number % 2 == 0 { app.env() } else { there.env() }));
+            let looks =
+                (0..6).map(|number| warn::sweep(if number % 2 == 0 { app.env() } else { there.env() }));
             for look in futures::future::join_all(looks).await {
                 look.expect("the stores answer");
             }
             let happened = outbox::Entity::find().all(&app.env().db.api).await.expect("the stores answer");
-            assert!(happened.iter().all(|one| (one.kind.as_str(), one.subject_id) == ("api_key.expiring", key)));
+            assert!(
+                happened.iter().all(|one| (one.kind.as_str(), one.subject_id) == ("api_key.expiring", key))
+            );
             happened.len()
         };
         // Ninety days, of which so many are left.

@@ -6,6 +6,7 @@ mod analytics;
 mod api;
 mod apps;
 mod batches;
+mod bound_keys;
 mod cli;
 mod click_limits;
 mod clicks;

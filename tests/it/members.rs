@@ -43,11 +43,7 @@ fn to(workspace: &str, user: &str, role: v1::Role) -> v1::UpdateMemberRoleReques
     }
 }
 
-async fn change(
-    app: &App,
-    token: &str,
-    asked: v1::UpdateMemberRoleRequest,
-) -> Result<v1::Member, Status> {
+async fn change(app: &App, token: &str, asked: v1::UpdateMemberRoleRequest) -> Result<v1::Member, Status> {
     let changed = client(app, token).await.update_member_role(asked).await?;
     Ok(changed.into_inner().member.expect("always there"))
 }
@@ -92,10 +88,12 @@ async fn people_are_listed_page_by_page_those_who_came_first_at_the_top() {
             person(app, &email, Some((&id, Role::Viewer))).await;
             expected.push(email);
         }
-        let mut asked = v1::ListMembersRequest { workspace_id: id.clone(), page_size: 3, ..Default::default() };
+        let mut asked =
+            v1::ListMembersRequest { workspace_id: id.clone(), page_size: 3, ..Default::default() };
         let mut listed = Vec::new();
         loop {
-            let page = client(app, &owner).await.list_members(asked.clone()).await.expect("lists").into_inner();
+            let page =
+                client(app, &owner).await.list_members(asked.clone()).await.expect("lists").into_inner();
             listed.extend(page.members.into_iter().map(|member| member.email));
             asked.page_token = page.next_page_token;
             if asked.page_token.is_empty() {
@@ -133,11 +131,13 @@ async fn a_role_counts_from_the_next_call_on() {
         assert_eq!(wrong(&refused), ["role"]);
 
         // Two admins with the same page before them: the second is told.
-        let first = v1::UpdateMemberRoleRequest { etag: read.etag.clone(), ..to(&id, &ann_id, v1::Role::Member) };
+        let first =
+            v1::UpdateMemberRoleRequest { etag: read.etag.clone(), ..to(&id, &ann_id, v1::Role::Member) };
         change(app, &bob, first.clone()).await.expect("the etag is the one of now");
         let refused = change(app, &bob, first).await.expect_err("it is another one now");
         assert_eq!((refused.code(), &*reason(&refused)), (Code::Aborted, "ETAG_MISMATCH"));
-        let refused = change(app, &ann, to(&id, &bob_id, v1::Role::Viewer)).await.expect_err("no admin any more");
+        let refused =
+            change(app, &ann, to(&id, &bob_id, v1::Role::Viewer)).await.expect_err("no admin any more");
         assert_eq!(reason(&refused), "PERMISSION_MISSING");
 
         // Somebody who is no member is as unknown as nobody.
@@ -205,7 +205,10 @@ async fn a_workspace_is_handed_over_and_its_owner_becomes_an_admin() {
         assert_eq!(reason(&refused), "PERMISSION_MISSING");
         let refused = transfer(app, &owner, &id, "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506").await;
         assert_eq!(reason(&refused.expect_err("no member")), "NOT_FOUND");
-        assert_eq!(transfer(app, &owner, &id, &owner_id).await.expect("nothing changes").role(), v1::Role::Owner);
+        assert_eq!(
+            transfer(app, &owner, &id, &owner_id).await.expect("nothing changes").role(),
+            v1::Role::Owner
+        );
         let now = transfer(app, &owner, &id, &ann_id).await.expect("hands over");
         assert_eq!((now.user_id.as_str(), now.role()), (ann_id.as_str(), v1::Role::Owner));
         assert_eq!(owners(app, &id).await, [ann_id]);

@@ -74,7 +74,8 @@ async fn a_batch_makes_as_many_links_as_there_is_room_for_and_says_which() {
         let tenant = app.tenant().await;
         tenant.create(coded("taken")).await;
         allow(app, &tenant.id, Quota::Links, 4).await;
-        let codes = ["a", "taken", "b", "c", "d", "e"].map(|code| coded(if code == "taken" { code.to_owned() } else { format!("code-{code}") }));
+        let codes = ["a", "taken", "b", "c", "d", "e"]
+            .map(|code| coded(if code == "taken" { code.to_owned() } else { format!("code-{code}") }));
         let request = BatchCreateLinksRequest { links: codes.to_vec(), ..Default::default() };
         let results = tenant.links.clone().batch_create_links(request).await.expect("a batch").into_inner();
         let told: Vec<String> = results
@@ -118,7 +119,7 @@ async fn an_import_makes_as_many_links_as_there_is_room_for_and_keeps_the_rest_a
         let import = imports::start(&tenant, ImportSource::Csv).await;
         let request = v1::ImportChunkRequest {
             import_id: import.id,
-            data: file.into_bytes(),
+            data: file.into_bytes().into(),
             last: true,
             ..Default::default()
         };
@@ -141,9 +142,13 @@ async fn people_keys_domains_and_apps_are_counted_too() {
     on_every_store(async |app| {
         let (owner, workspace) = settled_owner(app).await;
         let tenant = app.tenant_of(&workspace).await;
-        for (quota, limit) in
-            [(Quota::Members, 2), (Quota::ApiKeys, 4), (Quota::Domains, 1), (Quota::Apps, 1), (Quota::ClicksPerMonth, 1)]
-        {
+        for (quota, limit) in [
+            (Quota::Members, 2),
+            (Quota::ApiKeys, 4),
+            (Quota::Domains, 1),
+            (Quota::Apps, 1),
+            (Quota::ClicksPerMonth, 1),
+        ] {
             allow(app, &workspace, quota, limit).await;
         }
         tenant.add_domain("one.shop.test").await;
@@ -154,12 +159,7 @@ async fn people_keys_domains_and_apps_are_counted_too() {
 
         // Of ten keys at once three are made beside the one there is; one that is revoked makes room.
         let operator = enter_as_operator(app.env(), Some(&workspace)).await.expect("is there");
-        let new = || keys::NewKey {
-            name: "ci".into(),
-            scopes: vec![Permission::LinksRead],
-            expire_time: None,
-            mode: keys::secret::Mode::Live,
-        };
+        let new = || keys::NewKey::new("ci", vec![Permission::LinksRead]);
         let makes = (0..10).map(|_| keys::create(app.env(), &operator, new(), None));
         let made = futures::future::join_all(makes).await;
         let made: Vec<_> = made.into_iter().filter_map(Result::ok).collect();
@@ -261,7 +261,8 @@ async fn who_has_no_quota_pays_nothing() {
     let tenant: Tenant = node.tenant_of(&id).await;
     let links = LinkServiceClient::with_interceptor(node.channel().await, Bearer(tenant.key.clone()));
     eventually("the node remembers keys", async || {
-        let list = async || drop(links.clone().list_links(v1::ListLinksRequest::default()).await.expect("a page"));
+        let list =
+            async || drop(links.clone().list_links(v1::ListLinksRequest::default()).await.expect("a page"));
         statements.of(list).await == 1
     })
     .await;

@@ -39,13 +39,15 @@ const API_KEY_START: &str = "lf_";
 /// Puts the caller into the extensions. Bad credentials are refused here, for every method alike; whether there must be
 /// some is for the method to say.
 pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, next: Next) -> Response {
-    let mut calling = None;
+    let mut key = None;
     if !OPEN.contains(&request.uri().path()) {
         let authorization = request.headers().get(AUTHORIZATION).cloned();
         match caller(&env, authorization.as_ref()).await {
             Ok(Some(caller)) => {
                 tracing::Span::current().record("caller", tracing::field::display(caller.principal()));
-                calling = Some(caller.clone());
+                if let Caller::ApiKey { id, workspace, .. } = &caller {
+                    key = Some((*id, *workspace));
+                }
                 request.extensions_mut().insert(caller);
                 if LONG.contains(&request.uri().path()) {
                     request.extensions_mut().insert(recheck(env.clone(), authorization));
@@ -57,10 +59,10 @@ pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, n
     }
     let response = next.run(request).await;
     // An error is told before anything else; what goes wrong in the middle of a stream is not counted.
-    if let Some(caller) = calling
+    if let Some((key, workspace)) = key
         && response.headers().get("grpc-status").is_some_and(|status| status != "0")
     {
-        keys::note_error(&env, &caller);
+        keys::note_error(&env, key, workspace);
     }
     response
 }

@@ -3,9 +3,10 @@
 use chrono::Duration;
 use prost::Message as _;
 use tonic::{Request, Response, Status, async_trait};
+use uuid::Uuid;
 
 use super::{
-    DayOfUse, Key, NewKey, Which, max_life,
+    DayOfUse, Key, NewKey, Which, ids_of, max_life,
     rotate::{DEFAULT_OVERLAP, MAX_OVERLAP, Rotation},
     scopes_of,
     secret::Mode,
@@ -14,7 +15,7 @@ use crate::{
     clock::{Moment, from_micros},
     env::Env,
     error::{Error, Result, Violations},
-    ids::ApiKeyId,
+    ids::{ApiKeyId, DomainId, ProjectId, parse as parse_id},
     pb::v1::{self, api_key_service_server::ApiKeyService},
     rpc::{Permission, answer, open},
     workspaces::{
@@ -27,6 +28,8 @@ use crate::{
 /// How far back the use of keys can be asked for, in days, and how far it is if nobody says.
 const MAX_DAYS: i32 = 400;
 const DEFAULT_DAYS: i32 = 30;
+/// How many projects and how many domains a key can be bound to.
+const MAX_BOUND: usize = 50;
 const BAD_DAYS: &str = "must be 0 to 400";
 
 /// The service.
@@ -76,7 +79,8 @@ impl ApiKeyService for ApiKeyApi {
             let tenant = enter(&self.env, &caller, &asked.workspace_id, Permission::ApiKeysRead).await?;
             let now = self.env.now();
             let which = which(&asked)?;
-            let question = [b"ListApiKeys".as_slice(), tenant.id.0.as_bytes(), which.name().as_slice()].concat();
+            let question =
+                [b"ListApiKeys".as_slice(), tenant.id.0.as_bytes(), which.name().as_slice()].concat();
             let page = self.env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
             let page = super::list(&self.env, &tenant, which, &page).await?;
             Ok(v1::ListApiKeysResponse {
@@ -176,13 +180,7 @@ fn rotation(asked: &v1::RotateApiKeyRequest, now: Moment, violations: &mut Viola
     Rotation { overlap, expire_time }
 }
 
-fn check_end(
-    field: &str,
-    end: Option<Moment>,
-    mode: Mode,
-    now: Moment,
-    violations: &mut Violations,
-) {
+fn check_end(field: &str, end: Option<Moment>, mode: Mode, now: Moment, violations: &mut Violations) {
     if end.is_some_and(|end| end <= now || end > now + max_life(mode)) {
         let days = max_life(mode).num_days();
         violations.add(field, format!("must be in the future and at most {days} days away"));
@@ -206,7 +204,31 @@ fn parse(key: &v1::ApiKey, now: Moment, violations: &mut Violations) -> NewKey {
     let expire_time = key.expire_time.map(|time| moment(time).unwrap_or_default());
     let mode = if key.test { Mode::Test } else { Mode::Live };
     check_end("api_key.expire_time", expire_time, mode, now, violations);
-    NewKey { name, scopes, expire_time, mode }
+    let projects = bound(&key.project_ids, "api_key.project_ids", violations);
+    let domains = bound(&key.domain_ids, "api_key.domain_ids", violations);
+    if !(projects.is_empty() && domains.is_empty()) && !scopes.iter().all(|scope| scope.is_about_links()) {
+        let only = "of a key that is bound to projects or domains can only be links.read, links.write and links.export";
+        violations.add("api_key.scopes", only);
+    }
+    let (projects, domains) =
+        (projects.into_iter().map(ProjectId).collect(), domains.into_iter().map(DomainId).collect());
+    NewKey { name, scopes, expire_time, mode, projects, domains }
+}
+
+/// Reads what a key is bound to, each once.
+fn bound(ids: &[String], field: &str, violations: &mut Violations) -> Vec<Uuid> {
+    let mut read = Vec::new();
+    for (place, id) in ids.iter().enumerate() {
+        match parse_id(id) {
+            Some(id) if read.contains(&id) => {}
+            Some(id) => read.push(id),
+            None => violations.add(format!("{field}[{place}]"), "must be a UUID"),
+        }
+    }
+    if ids.len() > MAX_BOUND {
+        violations.add(field, "must be at most 50");
+    }
+    read
 }
 
 /// Reads a timestamp, cut to microseconds; `None` for one that no calendar holds.
@@ -218,6 +240,10 @@ fn moment(time: prost_types::Timestamp) -> Option<Moment> {
 impl From<Key> for v1::ApiKey {
     fn from(key: Key) -> Self {
         let scopes = scopes_of(&key).into_iter().map(|scope| scope.scope().into()).collect();
+        let ids = |stored: Option<&serde_json::Value>| {
+            stored.into_iter().flat_map(ids_of).map(|id| id.to_string()).collect::<Vec<_>>()
+        };
+        let (project_ids, domain_ids) = (ids(key.project_ids.as_ref()), ids(key.domain_ids.as_ref()));
         // The hash stays here.
         let Key {
             id,
@@ -234,6 +260,8 @@ impl From<Key> for v1::ApiKey {
             previous_hash: _,
             previous_expire_time,
             rotate_time,
+            project_ids: _,
+            domain_ids: _,
             warned_days: _,
         } = key;
         Self {
@@ -249,6 +277,8 @@ impl From<Key> for v1::ApiKey {
             test,
             rotate_time: rotate_time.map(timestamp),
             previous_expire_time: previous_expire_time.map(timestamp),
+            project_ids,
+            domain_ids,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod warn;
 use std::sync::Arc;
 
 use chrono::Duration;
+use uuid::Uuid;
 
 use self::secret::Mode;
 use super::{Tenant, quotas};
@@ -31,10 +32,10 @@ use crate::{
     env::Env,
     error::{Error, Result},
     idempotency::{self, Claim},
-    ids::{ApiKeyId, WorkspaceId, parse},
+    ids::{ApiKeyId, DomainId, ProjectId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
     pb::v1::Quota,
-    rpc::{Caller, Permission},
+    rpc::{Caller, Permission, Reach},
 };
 
 /// How long a key lives when nobody says.
@@ -59,6 +60,18 @@ pub struct NewKey {
     pub expire_time: Option<Moment>,
     /// Whether people depend on it.
     pub mode: Mode,
+    /// The projects whose links it reaches, each once; none: whatever project they are in.
+    pub projects: Vec<ProjectId>,
+    /// The domains whose links it reaches, each once; none: wherever they live.
+    pub domains: Vec<DomainId>,
+}
+
+impl NewKey {
+    /// Returns a key that does `scopes` for 90 days.
+    pub fn new(name: impl Into<String>, scopes: Vec<Permission>) -> Self {
+        let (expire_time, mode) = (None, Mode::Live);
+        Self { name: name.into(), scopes, expire_time, mode, projects: Vec::new(), domains: Vec::new() }
+    }
 }
 
 /// A key that was created, or got another secret.
@@ -97,6 +110,7 @@ struct Good {
     workspace: WorkspaceId,
     scopes: Vec<Permission>,
     quotas: Option<serde_json::Value>,
+    reach: Option<Arc<Reach>>,
     expire_time: Moment,
 }
 
@@ -124,11 +138,19 @@ pub async fn create(
         previous_hash: None,
         previous_expire_time: None,
         rotate_time: None,
+        project_ids: bound_to(new.projects.iter().map(|id| id.0)),
+        domain_ids: bound_to(new.domains.iter().map(|id| id.0)),
         warned_days: 0,
     };
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
         return made_earlier(&tx, tenant, &id).await;
+    }
+    if store::count_projects(&tx, tenant.id, &new.projects).await? < new.projects.len() as u64 {
+        return Err(Error::invalid_field("api_key.project_ids", "must be projects of the workspace"));
+    }
+    if store::namespaces(&tx, tenant.id, &new.domains).await?.len() < new.domains.len() {
+        return Err(Error::invalid_field("api_key.domain_ids", "must be domains of the workspace"));
     }
     store::insert(&tx, &key).await?;
     quotas::require(&tx, tenant.id, tenant.quotas, Quota::ApiKeys, now).await?;
@@ -192,6 +214,7 @@ pub async fn authenticate(env: &Env, secret: &str) -> Result<Caller> {
             let found = found.filter(|(key, _)| key.revoke_time.is_none());
             let (key, quotas) = found.ok_or_else(Error::credentials_invalid)?;
             let good = Good {
+                reach: reach_of(env, &key).await?,
                 id: key.id,
                 workspace: key.workspace_id,
                 scopes: scopes_of(&key),
@@ -206,7 +229,33 @@ pub async fn authenticate(env: &Env, secret: &str) -> Result<Caller> {
         return Err(Error::credentials_invalid());
     }
     uses(env).note(good.id, good.workspace, now);
-    Ok(Caller::ApiKey { id: good.id, workspace: good.workspace, scopes: good.scopes, quotas: good.quotas })
+    let Good { id, workspace, scopes, quotas, reach, expire_time: _ } = good;
+    Ok(Caller::ApiKey { id, workspace, scopes, quotas, reach })
+}
+
+/// Returns which links a key reaches; `None`: all. A domain that is gone has none.
+async fn reach_of(env: &Env, key: &Key) -> Result<Option<Arc<Reach>>> {
+    if key.project_ids.is_none() && key.domain_ids.is_none() {
+        return Ok(None);
+    }
+    let projects = key.project_ids.as_ref().map(|ids| ids_of(ids).map(ProjectId).collect());
+    let domains = match &key.domain_ids {
+        None => None,
+        Some(ids) => {
+            let ids: Vec<DomainId> = ids_of(ids).map(DomainId).collect();
+            Some(store::namespaces(&env.db.api, key.workspace_id, &ids).await?)
+        }
+    };
+    Ok(Some(Arc::new(Reach { projects, domains })))
+}
+
+/// Returns the ids that a key is bound to, as they are stored.
+pub(super) fn ids_of(stored: &serde_json::Value) -> impl Iterator<Item = Uuid> {
+    stored.as_array().into_iter().flatten().filter_map(|id| parse(id.as_str()?))
+}
+
+fn bound_to(ids: impl ExactSizeIterator<Item = Uuid>) -> Option<serde_json::Value> {
+    (ids.len() > 0).then(|| ids.map(|id| id.to_string()).collect())
 }
 
 /// Returns when the secret of this hash ends: with the key, and one that was replaced earlier.
@@ -216,10 +265,8 @@ fn end_of(key: &Key, hash: &[u8]) -> Moment {
 }
 
 /// Notes that a call of a key was answered with an error.
-pub fn note_error(env: &Env, caller: &Caller) {
-    if let Caller::ApiKey { id, workspace, .. } = caller {
-        uses(env).note_error(*id, *workspace, env.now());
-    }
+pub fn note_error(env: &Env, key: ApiKeyId, workspace: WorkspaceId) {
+    uses(env).note_error(key, workspace, env.now());
 }
 
 /// Writes down which keys were used lately, and how often. To be called every few seconds; a key is written once a minute at the most.
@@ -282,11 +329,7 @@ pub fn scopes_of(key: &Key) -> Vec<Permission> {
     names.iter().filter_map(|name| Permission::named(name.as_str()?)).collect()
 }
 
-async fn made_earlier(
-    tx: &sea_orm::DatabaseTransaction,
-    tenant: &Tenant,
-    id: &str,
-) -> Result<Created> {
+async fn made_earlier(tx: &sea_orm::DatabaseTransaction, tenant: &Tenant, id: &str) -> Result<Created> {
     let id = ApiKeyId::parse(id).ok_or_else(|| Error::internal("a request id led to no id"))?;
     let key = store::find(tx, tenant.id, id).await?.ok_or_else(unknown)?;
     Ok(Created { key, secret: None })

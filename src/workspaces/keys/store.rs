@@ -1,12 +1,13 @@
 //! Queries of `api_keys` and `api_key_uses`.
 
+use chrono::Duration;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr,
-    EntityTrait as _, ExprTrait as _, IntoActiveModel as _, JoinType, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _,
+    IntoActiveModel as _, JoinType, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, OnConflict},
 };
-use chrono::Duration;
 use uuid::Uuid;
 
 use super::{DayOfUse, Key, OLD, Which};
@@ -15,9 +16,9 @@ use crate::{
     entity::{
         api_key::{ActiveModel, Column, Entity},
         api_key_use::{Column as UseColumn, Entity as Uses},
-        workspace,
+        domain, project, workspace,
     },
-    ids::{ApiKeyId, WorkspaceId},
+    ids::{ApiKeyId, DomainId, ProjectId, WorkspaceId},
 };
 
 /// Inserts a key.
@@ -101,12 +102,40 @@ fn stale(now: Moment, unused: Duration) -> Condition {
 }
 
 /// Returns the keys of the workspace that are good.
-pub async fn good(
+pub async fn good(db: &impl ConnectionTrait, workspace: WorkspaceId, now: Moment) -> Result<Vec<Key>, DbErr> {
+    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(good_at(now)).all(db).await
+}
+
+/// Counts those of the projects that the workspace has.
+pub async fn count_projects(
     db: &impl ConnectionTrait,
     workspace: WorkspaceId,
-    now: Moment,
-) -> Result<Vec<Key>, DbErr> {
-    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(good_at(now)).all(db).await
+    ids: &[ProjectId],
+) -> Result<u64, DbErr> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let found = project::Entity::find().filter(project::Column::WorkspaceId.eq(workspace));
+    found.filter(project::Column::Id.is_in(ids.iter().copied())).count(db).await
+}
+
+/// Returns what links of those of the domains that the workspace has say of where they live.
+pub async fn namespaces(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    ids: &[DomainId],
+) -> Result<Vec<String>, DbErr> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    domain::Entity::find()
+        .select_only()
+        .column(domain::Column::Namespace)
+        .filter(domain::Column::WorkspaceId.eq(workspace))
+        .filter(domain::Column::Id.is_in(ids.iter().copied()))
+        .into_tuple()
+        .all(db)
+        .await
 }
 
 /// Removes every key of the workspace.
@@ -126,7 +155,13 @@ pub async fn ending(
         let told = Column::WarnedDays.eq(0).or(Column::WarnedDays.gt(step));
         any.add(Column::ExpireTime.lte(now + Duration::days(i64::from(step))).and(told))
     });
-    Entity::find().filter(good_at(now)).filter(due).order_by_asc(Column::ExpireTime).limit(limit).all(db).await
+    Entity::find()
+        .filter(good_at(now))
+        .filter(due)
+        .order_by_asc(Column::ExpireTime)
+        .limit(limit)
+        .all(db)
+        .await
 }
 
 /// Writes down that a step was told of a key that is still as it was; `false` when somebody else did.

@@ -72,9 +72,7 @@ impl Uses {
     /// Takes what is to be written now, in the order of the keys. Keys that were not used for a while are forgotten.
     pub fn due(&self, now: Moment) -> Vec<Due> {
         let mut uses = self.lock();
-        uses.retain(|_, one| {
-            one.written.is_none_or(|written| !one.days.is_empty() || now < written + EVERY)
-        });
+        uses.retain(|_, one| one.written.is_none_or(|written| !one.days.is_empty() || now < written + EVERY));
         let mut due = Vec::new();
         for (key, one) in uses.iter_mut() {
             if one.days.is_empty() || one.written.is_some_and(|written| now < written + EVERY) {

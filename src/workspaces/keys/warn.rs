@@ -87,6 +87,8 @@ mod tests {
                 previous_hash: None,
                 previous_expire_time: None,
                 rotate_time: None,
+                project_ids: None,
+                domain_ids: None,
                 warned_days,
             };
             assert_eq!(due(&key, now), expected, "{hours} hours, warned at {warned_days}");

@@ -13,7 +13,7 @@ use linkforty::{
     rpc::Permission,
     workspaces::{
         self, enter_as_operator,
-        keys::{self, NewKey, secret::Mode},
+        keys::{self, NewKey},
     },
 };
 use prost_types::FieldMask;
@@ -104,7 +104,7 @@ impl App {
     /// Makes an API key and returns its secret.
     pub async fn key(&self, workspace: &str, scopes: &[Permission]) -> String {
         let tenant = enter_as_operator(self.env(), Some(workspace)).await.expect("it is there");
-        let new = NewKey { name: "test".to_owned(), scopes: scopes.to_vec(), expire_time: None, mode: Mode::Live };
+        let new = NewKey::new("test", scopes.to_vec());
         let created = keys::create(self.env(), &tenant, new, None).await.expect("creates");
         created.secret.expect("a new key has one")
     }
