@@ -3,8 +3,6 @@
 
 use std::{env, fs, path::PathBuf};
 
-use prost::Message as _;
-
 const FILES: &[&str] = &[
     "linkforty/v1/error_reason.proto",
     "linkforty/v1/auth_service.proto",
@@ -21,6 +19,7 @@ const FILES: &[&str] = &[
     "linkforty/v1/analytics_service.proto",
     "linkforty/v1/app_service.proto",
     "linkforty/v1/attribution_service.proto",
+    "linkforty/v1/audit_service.proto",
     "linkforty/sdk/v1/sdk_service.proto",
     "linkforty/internal/v1/page_token.proto",
     "linkforty/internal/v1/click_record.proto",
@@ -36,15 +35,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build.rs");
 
-    let descriptors = protox::compile(FILES, ["proto"])?;
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+    let descriptors = compiler.file_descriptor_set();
+    compiler.include_source_info(false);
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
+    // As bytes, since prost's own types do not know every option, such as the one that marks secrets.
+    fs::write(out.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
         .bytes(".linkforty.internal.v1")
         .bytes(".linkforty.v1.ImportChunkRequest.data")
         .bytes(".linkforty.v1.ImportLinksRequest.data")
         .bytes(".linkforty.v1.ExportLinksResponse.data")
         .bytes(".linkforty.v1.ExportImportErrorsResponse.data")
+        .bytes(".linkforty.v1.ExportAuditEventsResponse.data")
         .bytes(".linkforty.v1.QrStyle.logo")
         .bytes(".linkforty.v1.GetQrCodeResponse.image")
         // Ordered, so that one message has one encoding: request ids compare encodings.

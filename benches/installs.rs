@@ -54,7 +54,8 @@ const WEEK: chrono::Duration = chrono::Duration::days(7);
 const SPARE: chrono::Duration = chrono::Duration::hours(2);
 const NETWORKS: usize = 1 << 18;
 const AT_ONCE: usize = 8;
-const WARM_UP: usize = 50;
+/// Every connection plans a statement anew the first five times, and there are as many connections as the pool may have.
+const WARM_UP: usize = 400;
 /// The first two bytes of the first network.
 const FIRST_NETWORK: usize = 20 << 16;
 const USER_AGENT: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
@@ -105,6 +106,8 @@ async fn main() -> anyhow::Result<()> {
 
     let proxy = Statements::to(database.expose_secret()).await;
     config.database.as_mut().context("it was there")?.url = proxy.url.clone().into();
+    // Answers are counted here, not timed.
+    config.install_budget = Duration::from_secs(20);
     let running = serve::start(config, ground()).await?;
     // Until then installs are kept and not decided.
     while !running.spool.has_drained_earlier_runs() {

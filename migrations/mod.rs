@@ -24,6 +24,7 @@ mod m20261126_000032_candidates;
 mod m20261126_000033_outbox;
 mod m20261126_000050_people;
 mod m20261126_000051_keys;
+mod m20261126_000060_audit;
 mod sql;
 
 /// Knows every migration.
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000033_outbox::Migration),
             Box::new(m20261126_000050_people::Migration),
             Box::new(m20261126_000051_keys::Migration),
+            Box::new(m20261126_000060_audit::Migration),
         ]
     }
 }

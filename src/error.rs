@@ -316,6 +316,17 @@ impl Violations {
     }
 }
 
+/// Joins two readings of one request, so that the caller hears of all violations at once.
+pub fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) if a.reason() == Reason::InvalidFields && b.reason() == Reason::InvalidFields => {
+            Err(Error::invalid([a.violations(), b.violations()].concat()))
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

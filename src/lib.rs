@@ -2,11 +2,11 @@
 //!
 //! The house, from the ground up; arrows only go up the list (`docs/ARCHITECTURE.md`, `tests/it/rooms.rs`).
 //!
-//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`email`], [`ids`], [`error`], [`page`], [`pb`].
+//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`email`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
-//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`spool`], [`telemetry`].
+//!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`spool`], [`telemetry`], [`trail`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
-//!   [`analytics`].
+//!   [`analytics`], [`audit`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod clock;
@@ -19,6 +19,7 @@ pub mod files;
 pub mod ids;
 pub mod page;
 pub mod pb;
+pub mod spreadsheet;
 
 pub mod cache;
 pub mod db;
@@ -40,11 +41,13 @@ pub mod qr;
 pub mod rpc;
 pub mod spool;
 pub mod telemetry;
+pub mod trail;
 
 pub mod accounts;
 pub mod analytics;
 pub mod apps;
 pub mod attribution;
+pub mod audit;
 pub mod clicks;
 pub mod domains;
 pub mod links;

@@ -29,3 +29,12 @@ pub mod internal {
 
 /// All of `proto/` as an encoded `FileDescriptorSet`, comments left out.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+/// Returns the contract as values that can be walked over.
+pub fn pool() -> &'static prost_reflect::DescriptorPool {
+    /// Never changes: it is a part of the program.
+    static POOL: std::sync::LazyLock<prost_reflect::DescriptorPool> = std::sync::LazyLock::new(|| {
+        prost_reflect::DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are those of this build")
+    });
+    &POOL
+}

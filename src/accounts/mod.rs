@@ -41,6 +41,7 @@ use crate::{
     error::{Error, Reason, Result, Violations},
     ids::{SessionId, UserId},
     rpc::Caller,
+    trail::Origin,
     workspaces::{self, Membership},
 };
 
@@ -215,7 +216,8 @@ pub async fn authenticate(env: &Env, bearer: &str) -> Result<Caller> {
     if alive.user != user || now >= alive.expire_time {
         return Err(Error::credentials_invalid());
     }
-    Ok(Caller::Person { user, session, password_change_required: alive.password_change_required })
+    let password_change_required = alive.password_change_required;
+    Ok(Caller::Person { user, session, password_change_required, origin: Origin::default() })
 }
 
 /// Forgets sessions that are over for good.

@@ -63,6 +63,7 @@ use crate::{
     ids::{AppId, WorkspaceId},
     page::{Page, PageRequest},
     pb::v1,
+    trail::{self, Action, Changes},
     workspaces::{self, Tenant},
 };
 
@@ -129,6 +130,8 @@ pub(crate) async fn create(
     check_size(&tx, &place, &app, apps).await?;
     store::insert(&tx, &app).await?;
     let token = add_token(env, &tx, &app, now).await?;
+    let did = tenant.did(Action::AppCreated, app.id.0, Changes::created(&content));
+    trail::note(&tx, &env.ids, [did], now).await?;
     idempotency::made(&tx, request, app.id.to_string()).await?;
     commit(env, tx, tenant.id, now).await?;
     Ok(shown(&place, app, token))
@@ -199,6 +202,8 @@ pub(crate) async fn update(
     check_against_others(&app, &apps)?;
     check_size(&tx, &place, &app, apps).await?;
     store::save(&tx, &app).await?;
+    let did = tenant.did(Action::AppUpdated, app.id.0, Changes::between(&before, &content));
+    trail::note(&tx, &env.ids, [did], now).await?;
     let shown = with_token(&tx, &place, app).await?;
     commit(env, tx, tenant.id, now).await?;
     Ok(shown)
@@ -221,6 +226,8 @@ pub(crate) async fn delete(
     let stored = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, id).await?;
+    let did = tenant.did(Action::AppDeleted, id.0, Changes::deleted(&content_of(&stored)));
+    trail::note(&tx, &env.ids, [did], now).await?;
     idempotency::made(&tx, request, id.to_string()).await?;
     commit(env, tx, tenant.id, now).await
 }
@@ -242,6 +249,8 @@ pub(crate) async fn rotate_token(
     let app = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
     store::end_tokens(&tx, (tenant.id, id), now + overlap, now).await?;
     let token = add_token(env, &tx, &app, now).await?;
+    let changes = Changes::none().with("overlap_seconds", overlap.num_seconds());
+    trail::note(&tx, &env.ids, [tenant.did(Action::AppTokenRotated, id.0, changes)], now).await?;
     idempotency::made(&tx, request, id.to_string()).await?;
     tx.commit().await?;
     tracing::info!(workspace.id = %tenant.id, app.id = %id, principal = %tenant.principal, "an app got another token");

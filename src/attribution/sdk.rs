@@ -26,7 +26,9 @@ use crate::{
     ids::{InstallId, parse},
     links::moment,
     pb::sdk::v1::{self as sdk, sdk_service_server::SdkService},
-    rpc::{self, ClientAddress},
+    rpc,
+    trail::Origin,
+    workspaces::enter_as_app,
 };
 
 /// When an app asks again for an install that is not decided.
@@ -48,6 +50,7 @@ pub struct SdkApi {
 pub(super) struct Calling {
     pub scope: Scope,
     pub client: Option<IpAddr>,
+    pub origin: Origin,
 }
 
 /// Opens a request: which app calls and what it wants.
@@ -67,8 +70,8 @@ pub(super) async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Call
         ));
     }
     let holder = tokens::holder(env, token).await?.ok_or_else(Error::credentials_invalid)?;
-    let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
-    Ok((Calling { scope: Scope::from(&*holder), client }, request.into_inner()))
+    let origin = rpc::origin(request.metadata().as_ref(), request.extensions());
+    Ok((Calling { scope: Scope::from(&*holder), client: origin.address, origin }, request.into_inner()))
 }
 
 #[tonic::async_trait]
@@ -169,7 +172,8 @@ impl SdkService for SdkApi {
                 template_id: String::new(),
                 web_url: asked.web_url,
             };
-            let (link, deduplicated) = sharing::share(&self.sdk, &calling.scope, wanted).await?;
+            let (link, deduplicated) =
+                sharing::share(&self.sdk, &calling.scope, calling.origin, wanted).await?;
             Ok(sdk::CreateLinkResponse {
                 url: link.short_url,
                 short_code: link.short_code,
@@ -202,7 +206,10 @@ impl SdkService for SdkApi {
         rpc::answer(async {
             let env = &self.sdk.env;
             let (calling, asked) = open(env, request).await?;
-            installs::forget(env, calling.scope.workspace, report::install_id(&asked.install_id)?).await?;
+            let scope = &calling.scope;
+            let app = scope.app.ok_or_else(Error::credentials_invalid)?;
+            let tenant = enter_as_app(env, (scope.workspace, app), scope.quotas.as_ref(), calling.origin);
+            installs::forget(env, &tenant, report::install_id(&asked.install_id)?).await?;
             Ok(sdk::ForgetInstallResponse {})
         })
         .await

@@ -8,6 +8,7 @@ use crate::{
     ids::AppId,
     links::{Named, Stores, create_by_app},
     pb::v1,
+    trail::Origin,
     workspaces::{Tenant, enter_as_app},
 };
 
@@ -40,9 +41,9 @@ pub struct Wanted {
 }
 
 /// Creates a link, or returns the one that the user has. Says which.
-pub async fn share(sdk: &Sdk, scope: &Scope, wanted: Wanted) -> Result<(v1::Link, bool)> {
+pub async fn share(sdk: &Sdk, scope: &Scope, origin: Origin, wanted: Wanted) -> Result<(v1::Link, bool)> {
     let app = scope.app.unwrap_or(AppId(uuid::Uuid::nil()));
-    let tenant = enter_as_app(&sdk.env, scope.workspace, app, scope.quotas.as_ref());
+    let tenant = enter_as_app(&sdk.env, (scope.workspace, app), scope.quotas.as_ref(), origin);
     share_in(sdk, scope, &tenant, wanted).await
 }
 

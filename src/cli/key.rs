@@ -25,7 +25,7 @@ use crate::{
 /// Creates, lists, rotates and revokes API keys.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Scopes: links.read links.write analytics.read workspaces.read api_keys.read apps.read apps.write domains.read domains.write members.read; narrower ones: links.export projects.read projects.write projects.delete templates.read templates.write utm_presets.read utm_presets.write attribution.read\n\nExamples:\n  linkforty key create --name importer --scopes links.read,links.write\n  export LINKFORTY_KEY=$(linkforty key create --name tour --scopes links.read,links.write --secret-only)\n  linkforty key stale --unused-days 60\n  linkforty key rotate 0199... --overlap-hours 24\n  linkforty key revoke 0199..."
+    after_help = "Scopes: links.read links.write analytics.read workspaces.read api_keys.read apps.read apps.write domains.read domains.write members.read audit.read; narrower ones: links.export projects.read projects.write projects.delete templates.read templates.write utm_presets.read utm_presets.write attribution.read\n\nExamples:\n  linkforty key create --name importer --scopes links.read,links.write\n  export LINKFORTY_KEY=$(linkforty key create --name tour --scopes links.read,links.write --secret-only)\n  linkforty key stale --unused-days 60\n  linkforty key rotate 0199... --overlap-hours 24\n  linkforty key revoke 0199..."
 )]
 pub(super) struct Arguments {
     /// The workspace; default: the only one

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 called wrongly, 78 bad settings (`EX_CONFIG` of sysexits.h), each of them named on stderr.
 
 mod api;
+mod audit;
 mod config;
 mod export;
 mod import;
@@ -66,6 +67,9 @@ enum Command {
     Workspace(workspace::Command),
     /// API keys: create, list, rotate, revoke; those nobody uses
     Key(key::Arguments),
+    /// Who did what, and whether that is still what was noted: list, verify
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// What waits to be stored, and storing it by hand
     Spool(spool::Arguments),
     /// Exchange rates for the revenue of events: import, list
@@ -111,6 +115,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::User(command) => block_on(user::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Workspace(command) => block_on(workspace::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
+        Command::Audit(command) => block_on(audit::run(config, command)),
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Rates(command) => block_on(rates::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Smoke(_)

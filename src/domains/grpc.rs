@@ -245,7 +245,7 @@ pub(super) fn time(moment: Moment) -> prost_types::Timestamp {
     timestamp(moment)
 }
 
-fn shown(env: &Env, domain: Domain) -> v1::Domain {
+pub(super) fn shown(env: &Env, domain: Domain) -> v1::Domain {
     let case = if domain.ignores_case { v1::CodeCase::Insensitive } else { v1::CodeCase::Sensitive };
     v1::Domain {
         id: domain.id.to_string(),

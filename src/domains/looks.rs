@@ -22,6 +22,8 @@ use crate::{
     error::{Error, Reason, Result},
     idempotency::{self, Claim, Request},
     pb::v1,
+    trail::{self, Action, Changes, Note},
+    workspaces::Tenant,
 };
 
 /// How many domains one round takes, and how many of them at once.
@@ -70,9 +72,14 @@ async fn look_if_first(env: &Env, domain: &Domain, now: Moment) -> Result<()> {
 }
 
 /// Looks at a domain now, because somebody asks.
-pub async fn look_at(env: &Env, domain: &Domain, request: Option<&Request>) -> Result<Domain> {
+pub async fn look_at(
+    env: &Env,
+    tenant: &Tenant,
+    domain: &Domain,
+    request: Option<&Request>,
+) -> Result<Domain> {
     let look = look(env, &domain.host).await;
-    let (domain, proof) = conclude(env, domain, &look, Asked::BySomebody(request)).await?;
+    let (domain, proof) = conclude(env, domain, &look, Asked::BySomebody(tenant, request)).await?;
     if proof == Proof::Rivalled {
         return Err(Error::new(
             Reason::DomainHeld,
@@ -90,7 +97,7 @@ enum Asked<'a> {
     /// It was due.
     ByNobody,
     /// A caller: a domain that has given up begins to wait again.
-    BySomebody(Option<&'a Request>),
+    BySomebody(&'a Tenant, Option<&'a Request>),
 }
 
 async fn look(env: &Env, host: &str) -> Look {
@@ -186,7 +193,7 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) 
     };
     let request = match asked {
         // What is refused is asked again.
-        Asked::BySomebody(request) if proof != Proof::Rivalled => request,
+        Asked::BySomebody(_, request) if proof != Proof::Rivalled => request,
         _ => None,
     };
     if let Claim::Made(_) = idempotency::claim(&tx, request, now).await? {
@@ -194,7 +201,7 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) 
     }
     let mut before = standing(&stored);
     let gave_up = before.state == State::Disabled || before.next_look_time.is_none();
-    if matches!(asked, Asked::BySomebody(_)) && gave_up {
+    if matches!(asked, Asked::BySomebody(..)) && gave_up {
         before = verify::begin(now, before.verify_time);
     }
     let after = verify::judge(before, proof, now);
@@ -207,7 +214,9 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) 
     if let Some(holder) = holder.filter(|_| after.state.serves()) {
         // Its proof has gone, and this one is whole.
         tracing::info!(domain.id = %holder.id, host = holder.host, "a domain lost its host to one whose proof is whole");
-        store::save(&tx, &stand(&holder, verify::disabled(standing(&holder)), now)).await?;
+        let beaten = verify::disabled(standing(&holder));
+        store::save(&tx, &stand(&holder, beaten, now)).await?;
+        trail::note(&tx, &env.ids, [moved(&holder, beaten.state, Asked::ByNobody)], now).await?;
         hosts_changed = true;
     }
     if let Err(error) = store::save(&tx, &domain).await {
@@ -219,6 +228,7 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) 
     }
     idempotency::made(&tx, request, domain.id.to_string()).await?;
     if stored.state != domain.state {
+        trail::note(&tx, &env.ids, [moved(&stored, after.state, asked)], now).await?;
         tracing::info!(
             domain.id = %domain.id, host = domain.host, before = ?State::numbered(stored.state), after = ?after.state,
             "the state of a domain changed"
@@ -232,6 +242,17 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) 
         tx.commit().await?;
     }
     Ok((domain, proof))
+}
+
+/// Returns the note that what the DNS says changed the state of a domain.
+fn moved(stored: &Domain, state: State, asked: Asked<'_>) -> Note {
+    let name = |state: State| format!("{state:?}").to_lowercase();
+    let changes = Changes::none().with_both("state", name(State::numbered(stored.state)), name(state));
+    let (action, target) = (Action::DomainStateChanged, stored.id.0);
+    match asked {
+        Asked::BySomebody(tenant, _) => tenant.did(action, target, changes),
+        Asked::ByNobody => Note::by_server(stored.workspace_id, action, target, changes),
+    }
 }
 
 /// Returns how far the proof of a stored domain has come.

@@ -53,7 +53,8 @@ use crate::{
     ids::{DomainId, WorkspaceId, parse},
     outbound::Outbound,
     page::{Cursor, Page, PageRequest},
-    pb::v1::Quota,
+    pb::v1::{self, Quota},
+    trail::{self, Action, Changes},
     workspaces::{Tenant, quotas},
 };
 
@@ -109,6 +110,8 @@ pub async fn create(env: &Env, tenant: &Tenant, new: NewDomain, request: Option<
         return Err(Error::new(Reason::DomainLimitReached, message).with("limit", MOST.to_string()));
     }
     quotas::require(&tx, tenant.id, tenant.quotas, Quota::Domains, now).await?;
+    let did = tenant.did(Action::DomainCreated, domain.id.0, Changes::created(&noted(env, &domain)));
+    trail::note(&tx, &env.ids, [did], now).await?;
     idempotency::made(&tx, request.as_ref(), domain.id.to_string()).await?;
     tx.commit().await?;
     Ok(domain)
@@ -171,6 +174,8 @@ pub async fn update(
     }
     if domain != stored {
         store::save(&tx, &domain).await?;
+        let changes = Changes::between(&noted(env, &stored), &noted(env, &domain));
+        trail::note(&tx, &env.ids, [tenant.did(Action::DomainUpdated, domain.id.0, changes)], now).await?;
     }
     idempotency::made(&tx, request.as_ref(), domain.id.to_string()).await?;
     finish(env, tx, &stored, now).await?;
@@ -200,6 +205,8 @@ pub async fn delete(
         ));
     }
     store::remove(&tx, tenant.id, id).await?;
+    let did = tenant.did(Action::DomainDeleted, id.0, Changes::deleted(&noted(env, &stored)));
+    trail::note(&tx, &env.ids, [did], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     finish(env, tx, &stored, now).await
 }
@@ -224,7 +231,7 @@ pub async fn verify(env: &Env, tenant: &Tenant, id: DomainId, request: Option<Re
         tx.rollback().await?;
     }
     let domain = get(env, tenant, id).await?;
-    looks::look_at(env, &domain, request.as_ref()).await
+    looks::look_at(env, tenant, &domain, request.as_ref()).await
 }
 
 /// Returns what the files of a host ought to say of the workspace's apps. Apps know domains and not the other way round.
@@ -241,6 +248,11 @@ pub async fn check(
     let domain = get(env, tenant, id).await?;
     let expected = registered(env, tenant, &domain.host).await?.and(expected);
     Ok(doctor::check_domain(env, outbound, &domain, &expected).await)
+}
+
+/// Returns a domain as the audit trail tells of it: what the DNS said of it is noted apart.
+fn noted(env: &Env, domain: &Domain) -> v1::Domain {
+    v1::Domain { proof: None, ..grpc::shown(env, domain.clone()) }
 }
 
 /// Commits, and tells the nodes if the domain answered.

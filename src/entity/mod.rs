@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod api_key_use;
 pub mod app;
 pub mod app_token;
+pub mod audit_event;
 pub mod click;
 pub mod click_budget;
 pub mod click_identity;

@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Reason, Result},
     idempotency::{self, Claim, Request},
     ids::LinkId,
+    trail::{self, Action},
     workspaces::Tenant,
 };
 
@@ -56,6 +57,8 @@ pub async fn add_alias(
         }
         code = codes::again(env, CodeStyle::Short, alphabet);
     }
+    let did = tenant.did(Action::LinkAliasAdded, id.0, trail::Changes::none().with("alias", code.clone()));
+    trail::note(&tx, &env.ids, [did], now).await?;
     aliases.push(code);
     let link = with(stored, aliases, now);
     let clicks = finish(env, tenant, tx, request.as_ref(), (&link, &link), now).await?;
@@ -80,6 +83,8 @@ pub async fn remove_alias(
     if !store::remove_alias(&tx, tenant.id, id, &alias).await? {
         return Err(Error::not_found("alias"));
     }
+    let did = tenant.did(Action::LinkAliasRemoved, id.0, trail::Changes::none().with("alias", alias.clone()));
+    trail::note(&tx, &env.ids, [did], now).await?;
     let rest = aliases_of(&stored).into_iter().filter(|known| *known != alias).collect();
     let link = with(stored.clone(), rest, now);
     let clicks = finish(env, tenant, tx, request.as_ref(), (&link, &stored), now).await?;

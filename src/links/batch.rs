@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Code, CodeStyle, Content, CountedLink, Draft, Inserted, LinkChange, NewLink, Run, Shown, budget,
-    changes::Changes, etag, external_id_taken, homes_of, insert, related::Related, require_reach, reuse,
-    revisions, routing_tests::Runner, save, seal, store, unknown, weight,
+    changes::Changes, etag, external_id_taken, homes_of, insert, noted, related::Related, require_reach,
+    reuse, revisions, routing_tests::Runner, save, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -74,6 +74,7 @@ pub async fn batch_create(
         })
         .collect();
     weight::require("links", &results)?;
+    noted::created(env, &tx, tenant, links_of(&results), now).await?;
     finish(env, tx, changes, request.as_ref(), results).await
 }
 
@@ -184,7 +185,9 @@ pub async fn batch_update(
         }
         !lost
     });
-    revisions::record(env, &tx, tenant, &revisions::pairs(&stored, &changed)).await?;
+    let pairs = revisions::pairs(&stored, &changed);
+    revisions::record(env, &tx, tenant, &pairs).await?;
+    noted::updated(env, &tx, tenant, &pairs, now).await?;
     finish(env, tx, Changes::of(&changed, now), request.as_ref(), results).await
 }
 
@@ -221,10 +224,19 @@ pub async fn batch_delete(
     }
     budget::forget(&tx, tenant.id, &going).await?;
     store::remove(&tx, tenant.id, going).await?;
+    noted::deleted(env, &tx, tenant, links_of(&results), now).await?;
     // A repeat finds nothing any more, so it is told that they are gone.
     let outcomes = outcomes(&results, Outcome::Gone);
     finish_with(env, tx, changes, request.as_ref(), outcomes).await?;
     Ok(results)
+}
+
+/// Returns the links of those items that came to something.
+fn links_of(results: &Results) -> impl Iterator<Item = &Model> {
+    results.iter().flatten().filter_map(|shown| match shown {
+        Shown::Link(counted) => Some(&counted.link),
+        _ => None,
+    })
 }
 
 /// Makes hashes of the passwords of a batch, one after the other.

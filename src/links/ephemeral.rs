@@ -5,6 +5,7 @@ use crate::{
     entity::link::Model,
     env::Env,
     error::{Error, Result},
+    trail::{self, Action},
     workspaces::{self, Tenant},
 };
 
@@ -46,6 +47,11 @@ pub async fn acknowledge(env: &Env, tenant: &Tenant, (domain, code): (&str, &str
     revisions::erase_parameters(&tx, tenant.id, stored.id).await?;
     // The key is a digest of them, and would have the next link with the same content be this one.
     store::forget_reuse_key(&tx, tenant.id, stored.id).await?;
+    if !changed.is_empty() {
+        // Without what was erased.
+        let did = tenant.did(Action::LinkAcknowledged, stored.id.0, trail::Changes::none());
+        trail::note(&tx, &env.ids, [did], now).await?;
+    }
     let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;
     changes.commit(env, tx).await?;

@@ -7,7 +7,7 @@ use futures::{Stream, stream};
 use serde_json::Value;
 use tonic::Status;
 
-use super::{CountedLink, LinkOrder, LinkQuery, flat, list, spreadsheet, weight, wire};
+use super::{CountedLink, LinkOrder, LinkQuery, flat, list, weight, wire};
 use crate::{
     clock::Moment,
     env::Env,
@@ -15,6 +15,7 @@ use crate::{
     page::{Cursor, Page, PageRequest},
     pb::v1::{ExportFormat, ExportLinksResponse, Link},
     rpc::{self, Leaving, Permission, Recheck},
+    spreadsheet,
     workspaces::{self, Tenant},
 };
 

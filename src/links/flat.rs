@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use prost::Message as _;
 use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind as FieldKind,
-    MessageDescriptor, SerializeOptions,
+    DeserializeOptions, DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor,
+    SerializeOptions,
 };
 use serde_json::{Map, Value};
 
@@ -48,8 +48,7 @@ struct Shape {
 /// Never changes: it is a part of the program.
 static SHAPE: LazyLock<Shape> =
     LazyLock::new(|| {
-        let pool = DescriptorPool::decode(pb::DESCRIPTORS).expect("the descriptors are those of this build");
-        let link = pool.get_message_by_name("linkforty.v1.Link").expect("links are in the contract");
+        let link = pb::pool().get_message_by_name("linkforty.v1.Link").expect("links are in the contract");
         let mut columns = Vec::new();
         for field in link.fields().filter(|field| field.name() != SECRET) {
             match parts(&field) {

@@ -12,7 +12,7 @@
 //! | `related.rs` `projects/` `templates/` `presets/` | what links name of their workspace, and what they take from it |
 //! | `resolve.rs` `target/` `rules.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
-//! | `import/` `export.rs` `flat.rs` `spreadsheet.rs` `moments.rs` | files of links, and what stands in them |
+//! | `import/` `export.rs` `flat.rs` `moments.rs` | files of links, and what stands in them |
 //! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
 //! | `by_app.rs` | links that apps make for their users |
 //! | `ephemeral.rs` | links whose parameters are erased once an app has got them |
@@ -48,6 +48,7 @@ mod grpc;
 mod import;
 mod list;
 mod moments;
+mod noted;
 mod presets;
 mod preview;
 mod projects;
@@ -62,7 +63,6 @@ mod routing_tests;
 mod rules;
 mod search;
 mod snapshot;
-mod spreadsheet;
 mod store;
 mod target;
 mod templates;
@@ -210,6 +210,7 @@ pub async fn create(
         routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
         match insert_one(env, &tx, tenant, &draft).await? {
             Ok(link) => {
+                noted::created(env, &tx, tenant, [&link], now).await?;
                 idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
                 let changes = Changes::of([&link], now);
                 changes.notify(&tx).await?;
@@ -293,6 +294,7 @@ pub async fn update(
     }
     let changes_of: Vec<_> = changed.iter().map(|link| (&stored, link)).collect();
     revisions::record(env, &tx, tenant, &changes_of).await?;
+    noted::updated(env, &tx, tenant, &changes_of, now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;
@@ -329,6 +331,7 @@ pub async fn delete(
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, [id]).await?;
     budget::forget(&tx, tenant.id, &[id]).await?;
+    noted::deleted(env, &tx, tenant, [&stored], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of([&stored], now);
     changes.notify(&tx).await?;
@@ -354,6 +357,7 @@ pub async fn duplicate(
     require_reach(tenant, &draft.link, "")?;
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
     let link = insert_one(env, &tx, tenant, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
+    noted::created(env, &tx, tenant, [&link], now).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;

@@ -15,6 +15,7 @@ use super::{
     list::{Archived, Kin},
     revisions, routing, routing_tests, templates,
 };
+pub use crate::error::both;
 use crate::{
     clock::Moment,
     config::Config,
@@ -22,7 +23,7 @@ use crate::{
     domains,
     entity::{link::Model, link_revision},
     env::Env,
-    error::{Error, Reason, Result, Violations},
+    error::{Error, Result, Violations},
     idempotency::Request,
     ids::{LinkId, UtmPresetId},
     pb::v1,
@@ -66,21 +67,6 @@ pub(super) fn once(
     let content = hmac::sign(&key, &content.encode_to_vec());
     let request = Request::parse(request_id, tenant.id, tenant.principal, method, content.as_ref())?;
     Ok(request.filter(|_| run == Run::Store))
-}
-
-/// Joins two readings of one request, so that the caller hears of all violations at once.
-pub fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
-    match (a, b) {
-        (Ok(a), Ok(b)) => Ok((a, b)),
-        (Err(a), Err(b)) if is_invalid(&a) && is_invalid(&b) => {
-            Err(Error::invalid([a.violations(), b.violations()].concat()))
-        }
-        (Err(error), _) | (_, Err(error)) => Err(error),
-    }
-}
-
-fn is_invalid(error: &Error) -> bool {
-    error.reason() == Reason::InvalidFields
 }
 
 /// Reads the id of a link.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::HeaderValue;
+use http::{Extensions, HeaderMap, HeaderValue};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -10,6 +10,7 @@ use super::Permission;
 use crate::{
     error::{Error, Reason, Result},
     ids::{ApiKeyId, ProjectId, SessionId, UserId, WorkspaceId},
+    trail::{Actor, Origin, Who},
 };
 
 /// The address of the client, as far as it can be believed. In the extensions of every request.
@@ -36,6 +37,8 @@ pub enum Caller {
         session: SessionId,
         /// Their password was set by somebody else: until they change it they may do nothing else.
         password_change_required: bool,
+        /// From where.
+        origin: Origin,
     },
     /// A program.
     ApiKey {
@@ -49,6 +52,8 @@ pub enum Caller {
         quotas: Option<serde_json::Value>,
         /// Which links it reaches; `None`: all.
         reach: Option<Arc<Reach>>,
+        /// From where.
+        origin: Origin,
     },
 }
 
@@ -60,6 +65,24 @@ impl Caller {
             Self::ApiKey { id, .. } => id.0,
         }
     }
+
+    /// Returns who it is as the audit trail has it.
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Person { user, session, origin, .. } => {
+                Actor { who: Who::Person(*user, Some(*session)), origin: origin.clone() }
+            }
+            Self::ApiKey { id, origin, .. } => Actor { who: Who::ApiKey(*id), origin: origin.clone() },
+        }
+    }
+
+    /// Returns the caller, who calls from there.
+    #[must_use]
+    pub fn from(mut self, place: Origin) -> Self {
+        let (Self::Person { origin, .. } | Self::ApiKey { origin, .. }) = &mut self;
+        *origin = place;
+        self
+    }
 }
 
 /// Returns who is calling, or the error that nobody said.
@@ -70,6 +93,15 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller> {
             "send an access token or an API key as `authorization: Bearer ...` metadata",
         )
     })
+}
+
+/// Says from where somebody calls: by the address that was found out, and under the id that the layer in `serve/` left in the headers.
+pub fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
+    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    Origin {
+        address: extensions.get::<ClientAddress>().map(|client| client.0),
+        request_id: request_id.map(Arc::from),
+    }
 }
 
 /// Opens a request: who calls and what they want.

@@ -2,10 +2,12 @@
 
 mod caller;
 mod long;
+mod moments;
 mod permission;
 mod status;
 
-pub use self::caller::{Caller, ClientAddress, Reach, bearer, caller, open};
+pub use self::caller::{Caller, ClientAddress, Reach, bearer, caller, open, origin};
 pub use self::long::{Leaving, Recheck};
+pub use self::moments::{moment, timestamp};
 pub use self::permission::Permission;
 pub use self::status::{answer, item_error, status};

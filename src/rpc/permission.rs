@@ -82,6 +82,8 @@ permissions! {
     AppsRead = "apps.read", AppsRead, [];
     /// Create, change and delete apps.
     AppsWrite = "apps.write", AppsWrite, [];
+    /// See who did what.
+    AuditRead = "audit.read", AuditRead, [];
     /// See API keys.
     ApiKeysRead = "api_keys.read", ApiKeysRead, [];
     /// Create, rotate and revoke API keys.

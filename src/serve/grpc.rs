@@ -17,6 +17,7 @@ use crate::{
     analytics::AnalyticsApi,
     apps::{self, AppApi},
     attribution::{AttributionApi, Sdk, SdkApi, events::ByEvent, json_routes},
+    audit::grpc::AuditApi,
     domains::DomainApi,
     env::Env,
     limits::Limits,
@@ -26,10 +27,10 @@ use crate::{
     pb::v1::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
         app_service_server::AppServiceServer, attribution_service_server::AttributionServiceServer,
-        auth_service_server::AuthServiceServer, domain_service_server::DomainServiceServer,
-        link_service_server::LinkServiceServer, project_service_server::ProjectServiceServer,
-        template_service_server::TemplateServiceServer, utm_preset_service_server::UtmPresetServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
+        domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
+        project_service_server::ProjectServiceServer, template_service_server::TemplateServiceServer,
+        utm_preset_service_server::UtmPresetServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
@@ -99,6 +100,7 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
         .with(bounded!(AttributionServiceServer::new(AttributionApi { env: env() })))
+        .with(bounded!(AuditServiceServer::new(AuditApi::new(env()))))
 }
 
 /// Returns the router of what apps call, for the links listener.

@@ -25,7 +25,7 @@ use super::{health::Health, layers::Limiters, ops, tls::Certificates};
 use crate::{
     accounts,
     apps::Associations,
-    attribution,
+    attribution, audit,
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
@@ -51,6 +51,8 @@ const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const ERASE_EVERY: Duration = Duration::from_mins(1);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const PENDING_EVERY: Duration = Duration::from_secs(5);
+/// What is noted has a place in the chain this long after it.
+const SEAL_EVERY: Duration = Duration::from_secs(1);
 const SCHEMA_EVERY: Duration = Duration::from_secs(10);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 /// The nice value of work that stands back: on a core that visitors keep busy it gets a tenth.
@@ -157,6 +159,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("deleted workspaces", move |token| {
         let env = erasing.clone();
         every(ERASE_EVERY, token, move || erase_workspaces(env.clone()))
+    });
+    let noting = env.clone();
+    work.begin("audit chain", move |token| {
+        let env = noting.clone();
+        every(SEAL_EVERY, token, move || seal_audit_events(env.clone()))
     });
     let watched = health.clone();
     work.begin("health", move |token| watched.clone().watch(token));
@@ -357,6 +364,15 @@ async fn warn_of_keys(env: Env) {
         Ok(count) => tracing::info!(count, "API keys end soon"),
         Err(error) => {
             tracing::warn!(cause = %error.inward(), "cannot see which API keys end soon; trying again later");
+        }
+    }
+}
+
+async fn seal_audit_events(env: Env) {
+    match audit::seal(&env).await {
+        Ok(sealed) => metrics::counter!("linkforty_audit_sealed_total").increment(sealed as u64),
+        Err(error) => {
+            tracing::debug!(cause = %error.inward(), "cannot seal what was done; trying again");
         }
     }
 }

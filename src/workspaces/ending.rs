@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long what is left of a deleted workspace is looked for.
-const KEPT: Duration = Duration::days(8);
+const LOOKED_FOR: Duration = Duration::days(8);
 /// How many rows one statement erases, so that none takes long and nobody waits behind it.
 const BATCH: u32 = 1000;
 /// How many statements one sweep makes for a workspace with much in it: the next one goes on.
@@ -65,7 +65,10 @@ const BY_TIME: &[&str] = &["clicks", "click_rollups", "events"];
 /// Tables whose rows are of an app, or of a workspace whose apps do not say which they are.
 const BY_SCOPE: &[&str] = &["event_transactions", "event_properties"];
 
-/// Returns every table that says whose its rows are.
+/// Tables whose rows stay: who did what is noted for good.
+pub const KEPT: &[&str] = &["audit_events"];
+
+/// Returns every table that says whose its rows are and is erased.
 pub fn tables() -> impl Iterator<Item = &'static str> {
     TABLES.iter().chain(WITH_THEM).chain(BY_TIME).copied()
 }
@@ -232,5 +235,5 @@ impl Work<'_> {
 
 /// Says since when nothing of a workspace that was deleted at `deleted` can come in any more.
 pub fn end_of(deleted: Moment) -> Moment {
-    deleted + KEPT
+    deleted + LOOKED_FOR
 }

@@ -48,6 +48,7 @@ use crate::{
     page::{Cursor, Page, PageRequest},
     pb::v1::Quota,
     rpc::{Caller, Permission, Reach},
+    trail::{Action, Actor, Changes, Note, Origin, Who},
 };
 
 const MAX_NAME_CHARACTERS: usize = 100;
@@ -72,6 +73,8 @@ pub struct Tenant {
     pub quotas: Quotas,
     /// Which links of it the API key reaches; `None`: all.
     pub reach: Option<Arc<Reach>>,
+    /// The same as the audit trail has it.
+    actor: Actor,
     /// Keeps the other rooms from making one.
     _made_here: (),
 }
@@ -97,13 +100,21 @@ pub struct Membership {
     pub role: Role,
 }
 
+impl Tenant {
+    /// Returns the note that this caller does something here, for the transaction that does it.
+    pub fn did(&self, action: Action, target: Uuid, changes: Changes) -> Note {
+        let (actor, workspace) = (self.actor.clone(), Some(self.id));
+        Note { actor, workspace, action, target: Some(target), changes }
+    }
+}
+
 /// Lets a caller into a workspace for one permission. An API key may leave `workspace_id` empty and enters its own.
 ///
 /// Fails with NOT_FOUND for a workspace that the caller does not belong to, whether it exists or not; with
 /// PERMISSION_MISSING when the role or the scopes do not reach; with PASSWORD_CHANGE_REQUIRED before anything else.
 pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: Permission) -> Result<Tenant> {
     match caller {
-        Caller::ApiKey { id, workspace, scopes, quotas, reach } => {
+        Caller::ApiKey { id, workspace, scopes, quotas, reach, origin: _ } => {
             if !workspace_id.is_empty() && WorkspaceId::parse(workspace_id) != Some(*workspace) {
                 return Err(Error::not_found("workspace"));
             }
@@ -114,8 +125,8 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
                 return Err(bound());
             }
             let quotas = quotas::effective(env, quotas.as_ref());
-            let reach = reach.clone();
-            Ok(Tenant { id: *workspace, principal: id.0, role: None, quotas, reach, _made_here: () })
+            let (reach, actor) = (reach.clone(), caller.actor());
+            Ok(Tenant { id: *workspace, principal: id.0, role: None, quotas, reach, actor, _made_here: () })
         }
         Caller::Person { .. } => {
             let user = person(caller)?;
@@ -130,7 +141,8 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
                 return Err(Error::denied(permission.name()));
             }
             let quotas = quotas::effective(env, standing.quotas.as_ref());
-            Ok(Tenant { id, principal: user.0, role: Some(role), quotas, reach: None, _made_here: () })
+            let actor = caller.actor();
+            Ok(Tenant { id, principal: user.0, role: Some(role), quotas, reach: None, actor, _made_here: () })
         }
     }
 }
@@ -150,15 +162,22 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
     let quotas = quotas::effective(env, found.quotas.as_ref());
-    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, quotas, reach: None, _made_here: () })
+    let (principal, actor) = (Uuid::nil(), Actor::here(Who::Operator));
+    Ok(Tenant { id: found.id, principal, role: None, quotas, reach: None, actor, _made_here: () })
 }
 
 /// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
 /// to say, and is never more than to add something of its own.
 /// `quotas` is what the operator says of the workspace.
-pub fn enter_as_app(env: &Env, workspace: WorkspaceId, app: AppId, quotas: Option<&Json>) -> Tenant {
+pub fn enter_as_app(
+    env: &Env,
+    (id, app): (WorkspaceId, AppId),
+    quotas: Option<&Json>,
+    origin: Origin,
+) -> Tenant {
     let quotas = quotas::effective(env, quotas);
-    Tenant { id: workspace, principal: app.0, role: None, quotas, reach: None, _made_here: () }
+    let actor = Actor { who: Who::App(app), origin };
+    Tenant { id, principal: app.0, role: None, quotas, reach: None, actor, _made_here: () }
 }
 
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.

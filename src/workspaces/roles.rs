@@ -82,6 +82,7 @@ pub const fn least(permission: Permission) -> Role {
         | Permission::MembersWrite
         | Permission::WorkspacesWrite
         | Permission::AppsWrite
+        | Permission::AuditRead
         | Permission::DomainsWrite => Role::Admin,
         Permission::WorkspacesTransfer | Permission::WorkspacesDelete => Role::Owner,
     }
@@ -146,6 +147,7 @@ mod tests {
             (Permission::DomainsWrite, [false, false, true, true]),
             (Permission::AppsRead, [true, true, true, true]),
             (Permission::AppsWrite, [false, false, true, true]),
+            (Permission::AuditRead, [false, false, true, true]),
         ];
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {

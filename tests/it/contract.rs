@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use linkforty::{
+    audit,
     db::Dialect,
     entity::{invitation, user},
     ids::{Ids, ProjectId, UserId, WorkspaceId},
@@ -63,7 +64,7 @@ pub enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, DomainsRead,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, AuditRead, DomainsRead,
     DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite, ProjectsDelete,
     ProjectsRead, ProjectsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite,
     WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
@@ -91,6 +92,8 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AuditService/ExportAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
+    ("linkforty.v1.AuditService/ListAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
@@ -162,6 +165,7 @@ pub const METHODS: &[(&str, Who, Names)] = &[
 /// Methods that answer with a stream, which need not have an end. Those that are sent a stream get one message.
 const STREAMS: &[&str] = &[
     "linkforty.v1.AnalyticsService/WatchEvents",
+    "linkforty.v1.AuditService/ExportAuditEvents",
     "linkforty.v1.LinkService/ExportImportErrors",
     "linkforty.v1.LinkService/ExportLinks",
     "linkforty.v1.LinkService/ImportLinks",
@@ -564,7 +568,8 @@ async fn forged_expired_and_revoked_credentials_open_nothing() {
 
 /// Everything a workspace owns, table by table, whatever tables there are.
 async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
-    // When a key was used is written a while later, and is no harm.
+    // When a key was used, and which place in the chain a note has, is written a while later, and is no harm.
+    audit::seal(app.env()).await.expect("seals");
     keys::flush_last_use(app.env()).await.expect("writes");
     let db = &app.env().db.api;
     let ask = async |sql: String| {

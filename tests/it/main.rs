@@ -5,6 +5,7 @@ mod agents;
 mod analytics;
 mod api;
 mod apps;
+mod audit;
 mod batches;
 mod bound_keys;
 mod cli;

@@ -7,8 +7,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] =
-    &["config", "clock", "currency", "destination_url", "email", "files", "ids", "error", "page", "pb"];
+const GROUND: &[&str] = &[
+    "config",
+    "clock",
+    "currency",
+    "destination_url",
+    "email",
+    "files",
+    "ids",
+    "error",
+    "page",
+    "pb",
+    "spreadsheet",
+];
 const TOOLS: &[&str] = &[
     "env",
     "db",
@@ -25,6 +36,7 @@ const TOOLS: &[&str] = &[
     "memory",
     "outbound",
     "outbox",
+    "trail",
     "qr",
     "rpc",
     "geo",

@@ -41,6 +41,7 @@ use crate::{
         sdk::v1::{AttributionState, MatchMethod},
     },
     spool::{Record, RecordKind},
+    trail::{self, Action, Changes},
     workspaces::Tenant,
 };
 
@@ -338,11 +339,13 @@ pub async fn consent(env: &Env, workspace: WorkspaceId, id: InstallId, consent: 
 }
 
 /// Forgets what an install is known by, its device and the click it is credited to. The row stays, and with it what was counted.
-pub async fn forget(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<()> {
-    let Some(row) = find(env, workspace, id).await? else { return Ok(()) };
+pub async fn forget(env: &Env, tenant: &Tenant, id: InstallId) -> Result<()> {
+    let Some(row) = find(env, tenant.id, id).await? else { return Ok(()) };
+    let did = tenant.did(Action::InstallForgotten, row.id.0, Changes::none());
     let tx = env.db.begin().await?;
-    store::forget_keys(&tx, workspace, row.id).await?;
+    store::forget_keys(&tx, tenant.id, row.id).await?;
     store::save(&tx, &settle::forgotten(row)).await?;
+    trail::note(&tx, &env.ids, [did], env.now()).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -60,7 +60,7 @@ use crate::{
         internal::v1::InstallRecord,
         sdk::v1::{Device, EventStatus, Platform},
     },
-    rpc::ClientAddress,
+    rpc::{ClientAddress, origin},
 };
 
 /// The largest body.
@@ -298,7 +298,8 @@ async fn create_link(State(sdk): State<Sdk>, request: Request) -> Response {
     answered(async {
         let (parts, mut body) = read(request).await?;
         let who = who(&sdk.env, &parts.headers, "").await?;
-        let (scope, tenant) = enter_to_create(&sdk.env, who).await?;
+        let (scope, tenant) =
+            enter_to_create(&sdk.env, who, origin(&parts.headers, &parts.extensions)).await?;
         let wanted = Wanted {
             external_user_id: body.text("externalUserId", 256),
             parameters: body.texts("deepLinkParameters"),
@@ -331,7 +332,7 @@ async fn acknowledge(State(sdk): State<Sdk>, Path(code): Path<String>, request: 
     answered(async {
         let (parts, _) = request.into_parts();
         let who = who(&sdk.env, &parts.headers, "").await?;
-        let (_, tenant) = enter_to_create(&sdk.env, who).await?;
+        let (_, tenant) = enter_to_create(&sdk.env, who, origin(&parts.headers, &parts.extensions)).await?;
         let site = sdk.sites.of(&parts);
         match site {
             Site::Own | Site::Of(_) => {}

@@ -13,6 +13,7 @@ use crate::{
     ids::WorkspaceId,
     pb::v1,
     rpc::{Caller, Permission, bearer},
+    trail::Origin,
     workspaces::{self, Tenant, enter_as_app, keys},
 };
 
@@ -82,15 +83,15 @@ pub async fn scope(sdk: &Sdk, who: Who, site: &Site) -> Result<Scope> {
 }
 
 /// Lets whoever may create links into their workspace.
-pub async fn enter_to_create(env: &Env, who: Who) -> Result<(Scope, Tenant)> {
+pub async fn enter_to_create(env: &Env, who: Who, origin: Origin) -> Result<(Scope, Tenant)> {
     match who {
         Who::App(scope) => {
             let app = scope.app.ok_or_else(Error::credentials_invalid)?;
-            let tenant = enter_as_app(env, scope.workspace, app, scope.quotas.as_ref());
+            let tenant = enter_as_app(env, (scope.workspace, app), scope.quotas.as_ref(), origin);
             Ok((*scope, tenant))
         }
         Who::Key(caller) => {
-            let tenant = workspaces::enter(env, &caller, "", Permission::LinksWrite).await?;
+            let tenant = workspaces::enter(env, &caller.from(origin), "", Permission::LinksWrite).await?;
             Ok((of_workspace(env, Some(tenant.id)).await?, tenant))
         }
         Who::Stranger | Who::Nobody => Err(Error::credentials_invalid()),

@@ -8,8 +8,9 @@ use super::split::{Content, Record};
 use crate::{
     clock::Moment,
     error::{Result, Violations},
-    links::{MAX_TITLE, flat::key, moments, spreadsheet, timestamp},
+    links::{MAX_TITLE, flat::key, moments, timestamp},
     pb::v1,
+    spreadsheet,
 };
 
 /// What a record says of a link.

@@ -11,12 +11,11 @@ use crate::{
     env::Env,
     error::{Error, Result},
     ids::ImportId,
-    links::spreadsheet,
     pb::{
         internal::v1::{ImportCells, ImportForm, ImportReading},
         v1::ExportImportErrorsResponse,
     },
-    rpc,
+    rpc, spreadsheet,
     workspaces::Tenant,
 };
 

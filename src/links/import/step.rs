@@ -35,6 +35,7 @@ use crate::{
         v1::{self, ImportOutcome, ImportRow, ImportSource, Quota},
     },
     rpc,
+    trail::{self, Action},
     workspaces::{Tenant, quotas},
 };
 
@@ -264,6 +265,12 @@ async fn store(
         revisions::record(env, &tx, tenant, &revisions::pairs(&before_them, &changed)).await?;
         let inserted = insert_links(env, &tx, tenant, drafts).await?;
         refuse_taken(&mut told, &asked, &inserted);
+        let counts =
+            trail::Changes::none().with("created", inserted.stored.len()).with("updated", changed.len());
+        if !(inserted.stored.is_empty() && changed.is_empty()) {
+            let did = tenant.did(Action::LinksImported, before.id.0, counts);
+            trail::note(&tx, &env.ids, [did], now).await?;
+        }
         touched = changed;
         touched.extend(inserted.stored.into_values());
     }

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     error::{Result, Violations},
-    links::{flat, moment, spreadsheet},
+    links::{flat, moment},
+    spreadsheet,
 };
 
 /// The members that hold the links of a document: none, each document is one.

@@ -16,6 +16,8 @@ use crate::{
     idempotency::{self, Claim, Request},
     ids::{UtmPresetId, parse},
     page::{Cursor, Page, PageRequest},
+    pb::v1,
+    trail::{self, Action, Changes},
     workspaces::Tenant,
 };
 
@@ -54,6 +56,8 @@ pub async fn create(
     if !store::insert(&tx, &preset).await? {
         return Err(taken());
     }
+    let changes = Changes::created(&v1::UtmPreset::from(preset.clone()));
+    trail::note(&tx, &env.ids, [tenant.did(Action::UtmPresetCreated, preset.id.0, changes)], now).await?;
     idempotency::made(&tx, request.as_ref(), preset.id.to_string()).await?;
     tx.commit().await?;
     Ok(preset)
@@ -88,6 +92,8 @@ pub async fn update(
         if !store::save(&tx, &changed).await? {
             return Err(taken());
         }
+        let changes = Changes::between(&v1::UtmPreset::from(stored), &v1::UtmPreset::from(changed.clone()));
+        trail::note(&tx, &env.ids, [tenant.did(Action::UtmPresetUpdated, id.0, changes)], now).await?;
     }
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     tx.commit().await?;
@@ -101,9 +107,10 @@ pub async fn delete(env: &Env, tenant: &Tenant, id: UtmPresetId, request: Option
     if let Claim::Made(_) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return Ok(());
     }
-    if !store::remove(&tx, tenant.id, id).await? {
-        return Err(unknown());
-    }
+    let stored = store::lock(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
+    store::remove(&tx, tenant.id, id).await?;
+    let changes = Changes::deleted(&v1::UtmPreset::from(stored));
+    trail::note(&tx, &env.ids, [tenant.did(Action::UtmPresetDeleted, id.0, changes)], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     Ok(tx.commit().await?)
 }

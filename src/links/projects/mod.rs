@@ -12,6 +12,8 @@ use crate::{
     idempotency::{self, Claim, Request},
     ids::{ProjectId, parse},
     page::{Cursor, Page, PageRequest},
+    pb::v1,
+    trail::{self, Action, Changes},
     workspaces::Tenant,
 };
 
@@ -50,6 +52,8 @@ pub async fn create(
         update_time: now,
     };
     store::insert(&tx, &project).await?;
+    let changes = Changes::created(&v1::Project::from(project.clone()));
+    trail::note(&tx, &env.ids, [tenant.did(Action::ProjectCreated, project.id.0, changes)], now).await?;
     idempotency::made(&tx, request.as_ref(), project.id.to_string()).await?;
     tx.commit().await?;
     Ok(project)
@@ -84,6 +88,8 @@ pub async fn update(
     let changed = apply(change, &stored, now);
     if changed != stored {
         store::save(&tx, &changed).await?;
+        let changes = Changes::between(&v1::Project::from(stored), &v1::Project::from(changed.clone()));
+        trail::note(&tx, &env.ids, [tenant.did(Action::ProjectUpdated, id.0, changes)], now).await?;
     }
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     tx.commit().await?;
@@ -100,10 +106,11 @@ pub async fn delete(env: &Env, tenant: &Tenant, id: ProjectId, request: Option<R
     if let Claim::Made(_) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return Ok(());
     }
+    let stored = store::lock(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
     // What was put in since is taken out by the foreign key.
-    if !store::remove(&tx, tenant.id, id).await? {
-        return Err(unknown());
-    }
+    store::remove(&tx, tenant.id, id).await?;
+    let changes = Changes::deleted(&v1::Project::from(stored));
+    trail::note(&tx, &env.ids, [tenant.did(Action::ProjectDeleted, id.0, changes)], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     Ok(tx.commit().await?)
 }

@@ -28,6 +28,7 @@ use crate::{
     ids::{TemplateId, parse},
     page::{Cursor, Page, PageRequest},
     pb::v1,
+    trail::{self, Action, Changes, Note},
     workspaces::{self, Tenant},
 };
 
@@ -100,6 +101,8 @@ pub async fn create(env: &Env, tenant: &Tenant, new: NewTemplate, request: Optio
         return Err(Error::new(Reason::AlreadyExists, "the workspace has a template with this slug")
             .with("field", "template.slug"));
     }
+    let changes = Changes::created(&v1::Template::from(template.clone()));
+    trail::note(&tx, &env.ids, [tenant.did(Action::TemplateCreated, template.id.0, changes)], now).await?;
     idempotency::made(&tx, request.as_ref(), template.id.to_string()).await?;
     tx.commit().await?;
     Ok(template)
@@ -142,6 +145,9 @@ pub async fn update(
     let changed = change.apply(&stored, now)?;
     if changed != stored {
         store::save(&tx, &changed).await?;
+        let changes =
+            Changes::between(&v1::Template::from(stored.clone()), &v1::Template::from(changed.clone()));
+        trail::note(&tx, &env.ids, [tenant.did(Action::TemplateUpdated, id.0, changes)], now).await?;
     }
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     if changed.defaults == stored.defaults {
@@ -160,11 +166,13 @@ pub async fn delete(env: &Env, tenant: &Tenant, id: TemplateId, request: Option<
         return Ok(());
     }
     // Who is about to use it holds its row, and whoever comes later does not find it.
-    store::lock(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
     if store::is_used(&tx, tenant.id, id).await? {
         return Err(Error::new(Reason::TemplateInUse, "links take from this template"));
     }
     store::remove(&tx, tenant.id, id).await?;
+    let changes = Changes::deleted(&v1::Template::from(stored));
+    trail::note(&tx, &env.ids, [tenant.did(Action::TemplateDeleted, id.0, changes)], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     Ok(tx.commit().await?)
 }
@@ -185,6 +193,15 @@ pub async fn set_default(
     let place = place.transpose()?;
     if claim == Claim::Fresh {
         store::set_default(&tx, tenant.id, id).await?;
+        let changed = all.iter().filter(|template| template.is_default != (Some(template.id) == id));
+        let notes: Vec<Note> = changed
+            .map(|template| {
+                let changes =
+                    Changes::none().with_both("is_default", template.is_default, !template.is_default);
+                tenant.did(Action::TemplateUpdated, template.id.0, changes)
+            })
+            .collect();
+        trail::note(&tx, &env.ids, notes, now).await?;
         idempotency::made(&tx, request.as_ref(), "").await?;
         tx.commit().await?;
         return Ok(place.map(|place| Model { is_default: true, ..all.swap_remove(place) }));

@@ -12,7 +12,7 @@ use crate::{
     apps::tokens,
     env::Env,
     error::{Error, Reason, Result},
-    rpc::{Caller, Recheck, bearer},
+    rpc::{Caller, Recheck, bearer, origin},
     serve::refusal::refuse,
     workspaces::keys,
 };
@@ -29,6 +29,7 @@ pub(super) const OPEN: &[&str] = &[
 /// Methods that answer for as long as the caller likes, and look at the credentials again from time to time.
 const LONG: &[&str] = &[
     "/linkforty.v1.AnalyticsService/WatchEvents",
+    "/linkforty.v1.AuditService/ExportAuditEvents",
     "/linkforty.v1.LinkService/ExportLinks",
     "/linkforty.v1.LinkService/ImportLinks",
 ];
@@ -44,6 +45,7 @@ pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, n
         let authorization = request.headers().get(AUTHORIZATION).cloned();
         match caller(&env, authorization.as_ref()).await {
             Ok(Some(caller)) => {
+                let caller = caller.from(origin(request.headers(), request.extensions()));
                 tracing::Span::current().record("caller", tracing::field::display(caller.principal()));
                 if let Caller::ApiKey { id, workspace, .. } = &caller {
                     key = Some((*id, *workspace));

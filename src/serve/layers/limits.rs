@@ -212,6 +212,7 @@ mod tests {
                 user: UserId(Uuid::from_u128(n)),
                 session: SessionId(Uuid::from_u128(n)),
                 password_change_required: false,
+                origin: crate::trail::Origin::default(),
             })
         };
         let router = Router::new()

@@ -36,6 +36,7 @@ use crate::{
     page::{Cursor, Page, PageRequest},
     pb::v1::Quota,
     rpc::{Caller, Permission, Reach},
+    trail::Origin,
 };
 
 /// How long a key lives when nobody says.
@@ -230,7 +231,7 @@ pub async fn authenticate(env: &Env, secret: &str) -> Result<Caller> {
     }
     uses(env).note(good.id, good.workspace, now);
     let Good { id, workspace, scopes, quotas, reach, expire_time: _ } = good;
-    Ok(Caller::ApiKey { id, workspace, scopes, quotas, reach })
+    Ok(Caller::ApiKey { id, workspace, scopes, quotas, reach, origin: Origin::default() })
 }
 
 /// Returns which links a key reaches; `None`: all. A domain that is gone has none.

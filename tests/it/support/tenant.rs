@@ -34,7 +34,7 @@ pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>
 pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 10] = [
+pub const ALL_SCOPES: [Permission; 11] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
@@ -45,6 +45,7 @@ pub const ALL_SCOPES: [Permission; 10] = [
     Permission::AppsRead,
     Permission::AppsWrite,
     Permission::MembersRead,
+    Permission::AuditRead,
 ];
 
 /// A workspace and a key that may do there whatever a key may.
