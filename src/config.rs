@@ -6,6 +6,8 @@
 use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
+use ring::signature::Ed25519KeyPair;
+use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -128,6 +130,10 @@ pub struct Redis {
 pub struct Secrets {
     /// Signs access tokens.
     pub jwt: SecretString,
+    /// What else is believed, while it is changed.
+    pub jwt_previous: Option<SecretString>,
+    /// Keys of the operator that sign access tokens instead, in PEM.
+    pub jwt_keys: Option<SecretString>,
     /// Seals page tokens, hashes visitors.
     pub session: SecretString,
 }
@@ -298,6 +304,19 @@ const SAMPLES: &[&str] = &[
 const MIN_SECRET_CHARACTERS: usize = 32;
 const MIN_DIFFERENT_CHARACTERS: usize = 12;
 const MAKE_ONE: &str = "make one with: openssl rand -base64 48";
+
+/// Reads Ed25519 keys from a PEM text, each a `PRIVATE KEY` (RFC 5958, as `openssl genpkey -algorithm ed25519` writes them), or says what
+/// is wrong with it.
+pub fn ed25519_keys(pem: &str) -> Result<Vec<Vec<u8>>, &'static str> {
+    const WRONG: &str = "must hold Ed25519 keys in PEM, each between `-----BEGIN PRIVATE KEY-----` and `-----END PRIVATE KEY-----`";
+    let keys: Result<Vec<Vec<u8>>, _> = PrivatePkcs8KeyDer::pem_slice_iter(pem.as_bytes())
+        .map(|key| key.map(|key| key.secret_pkcs8_der().to_vec()).map_err(|_| WRONG))
+        .collect();
+    let keys = keys?;
+    let good =
+        !keys.is_empty() && keys.iter().all(|key| Ed25519KeyPair::from_pkcs8_maybe_unchecked(key).is_ok());
+    if good { Ok(keys) } else { Err(WRONG) }
+}
 
 impl Config {
     /// Reads the settings from the process's environment.
@@ -680,11 +699,21 @@ impl Reader<'_> {
                 None => {}
             }
         }
+        let jwt_previous = self.secret("JWT_SECRET_PREVIOUS");
+        if let Some(weakness) = jwt_previous.as_ref().and_then(|secret| weakness(secret.expose_secret()))
+            && production
+        {
+            self.problem(format!("JWT_SECRET_PREVIOUS {weakness}: {MAKE_ONE}"));
+        }
+        let jwt_keys = self.secret("JWT_KEY");
+        if let Some(Err(wrong)) = jwt_keys.as_ref().map(|pem| ed25519_keys(pem.expose_secret())) {
+            self.problem(format!("JWT_KEY {wrong}"));
+        }
         let (jwt, session) = (jwt?, session?);
         if production && jwt.expose_secret() == session.expose_secret() {
             self.problem(format!("SESSION_SECRET repeats JWT_SECRET: {MAKE_ONE}"));
         }
-        Some(Secrets { jwt, session })
+        Some(Secrets { jwt, jwt_previous, jwt_keys, session })
     }
 
     fn outbound(&mut self) -> Outbound {

@@ -1,6 +1,6 @@
 //! The handles that everything needs, cheap to clone. Made once, at start; there are no globals.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+use std::{fs, io, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -17,6 +17,11 @@ use crate::{
     memory::Memory,
     page::PageSeal,
 };
+
+/// The file of the data directory that holds `JWT_SECRET` where it is not set.
+pub const JWT_SECRET: &str = "jwt.secret";
+/// The file that holds `JWT_SECRET_PREVIOUS` then; there is none unless the secret is being changed.
+pub const JWT_SECRET_PREVIOUS: &str = "jwt.secret.previous";
 
 /// The handles that everything needs.
 #[derive(Debug, Clone)]
@@ -73,9 +78,19 @@ pub fn secrets(config: &Config, ids: &Ids) -> anyhow::Result<Secrets> {
     match &config.secrets {
         Some(secrets) => Ok(secrets.clone()),
         None => Ok(Secrets {
-            jwt: kept_secret(&config.data_dir.join("jwt.secret"), ids)?,
+            jwt: kept_secret(&config.data_dir.join(JWT_SECRET), ids)?,
+            jwt_previous: read_secret(&config.data_dir.join(JWT_SECRET_PREVIOUS))?,
+            jwt_keys: None,
             session: kept_secret(&config.data_dir.join("session.secret"), ids)?,
         }),
+    }
+}
+
+fn read_secret(file: &Path) -> anyhow::Result<Option<SecretString>> {
+    match fs::read_to_string(file) {
+        Ok(secret) => Ok(Some(SecretString::from(secret.trim().to_owned()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
 }
 
@@ -90,6 +105,6 @@ fn kept_secret(file: &Path, ids: &Ids) -> anyhow::Result<SecretString> {
             .and_then(|mut file| file.write_all(secret.as_bytes()))
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    let secret = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(SecretString::from(secret.trim().to_owned()))
+    let secret = read_secret(file)?;
+    secret.with_context(|| format!("cannot read {}", file.display()))
 }

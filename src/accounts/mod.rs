@@ -25,7 +25,6 @@ pub mod tokens;
 use std::sync::Arc;
 
 use sea_orm::DbErr;
-use secrecy::ExposeSecret as _;
 
 pub use self::people::{FirstSignIn, bootstrap};
 use self::{
@@ -246,7 +245,7 @@ async fn alive(env: &Env, session: SessionId, now: Moment) -> Result<Alive> {
 fn tokens(env: &Env, session: &Session, refresh: &RefreshToken, now: Moment) -> Result<Tokens> {
     let keyring = keyring(env);
     let (access, access_expire_time) =
-        keyring.access(session.user_id, session.id, session.expire_time, now)?;
+        keyring.access((session.user_id, session.id, env.ids.uuid(now)), session.expire_time, now)?;
     Ok(Tokens {
         access,
         access_expire_time,
@@ -260,7 +259,7 @@ fn sign_in_failed() -> Error {
 }
 
 fn keyring(env: &Env) -> Arc<Keyring> {
-    env.memory.of(|| Keyring::derive(env.secrets.jwt.expose_secret().as_bytes()))
+    env.memory.of(|| Keyring::of(&env.secrets))
 }
 
 fn beliefs(env: &Env) -> Arc<Beliefs<Alive>> {

@@ -91,8 +91,12 @@ impl World {
 
     async fn node(&self, seed: u64) -> Env {
         let db = Db::open(&self.config).await.expect("opens");
-        let secrets =
-            Secrets { jwt: SecretString::from("one secret"), session: SecretString::from("another") };
+        let secrets = Secrets {
+            jwt: SecretString::from("one secret"),
+            jwt_previous: None,
+            jwt_keys: None,
+            session: SecretString::from("another"),
+        };
         Env::new(
             self.config.clone(),
             Arc::new(self.clock.clone()),

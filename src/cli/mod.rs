@@ -11,6 +11,7 @@ mod key;
 mod migrate;
 mod operator;
 mod rates;
+mod secret;
 mod serve;
 mod simulate;
 mod smoke;
@@ -70,6 +71,9 @@ enum Command {
     /// Who did what, and whether that is still what was noted: list, verify
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Secrets: make one, and change JWT_SECRET without signing anybody out
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// What waits to be stored, and storing it by hand
     Spool(spool::Arguments),
     /// Exchange rates for the revenue of events: import, list
@@ -101,6 +105,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(export) => return conclude(block_on(export.run()).map(|()| ExitCode::SUCCESS)),
         // It needs nothing but its arguments.
         Command::Simulate(command) => return conclude(simulate::run(&command)),
+        Command::Secret(secret::Command::Generate(what)) => {
+            secret::generate(&what);
+            return ExitCode::SUCCESS;
+        }
         command => command,
     };
     let data_dir = cli.data_dir.map(|dir| dir.display().to_string());
@@ -116,12 +124,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Workspace(command) => block_on(workspace::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Audit(command) => block_on(audit::run(config, command)),
+        Command::Secret(secret::Command::Rotate(step)) => {
+            secret::rotate(&config, &step).map(|()| ExitCode::SUCCESS)
+        }
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Rates(command) => block_on(rates::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Smoke(_)
         | Command::Import(_)
         | Command::Export(_)
         | Command::Simulate(_)
+        | Command::Secret(secret::Command::Generate(_))
         | Command::Version => Ok(ExitCode::SUCCESS),
     };
     conclude(outcome)

@@ -52,7 +52,8 @@ struct Look {
 /// Looks at all domains that are due.
 pub async fn look_at_due(env: &Env) -> Result<()> {
     let now = env.now();
-    let due = store::due(&env.db.api, now, ROUND).await?;
+    // Not over the connections that callers wait for.
+    let due = store::due(&env.db.drain, now, ROUND).await?;
     futures::stream::iter(due)
         .for_each_concurrent(AT_ONCE, |domain| async move {
             if let Err(error) = look_if_first(env, &domain, now).await {

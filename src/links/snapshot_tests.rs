@@ -72,7 +72,12 @@ impl Node {
         });
         let config = Arc::new(config.expect("the settings are right"));
         let db = Db::open(&config).await.expect("opens");
-        let secrets = Secrets { jwt: SecretString::from("one"), session: SecretString::from("another") };
+        let secrets = Secrets {
+            jwt: SecretString::from("one"),
+            jwt_previous: None,
+            jwt_keys: None,
+            session: SecretString::from("another"),
+        };
         let handles = (self.shared.clone() as Arc<dyn SharedCache>, Arc::new(ProcessFanout::default()));
         let ids = Arc::new(Ids::seeded(7));
         let env = Env::new(config, Arc::new(self.clock.clone()), ids, db, (handles.0, handles.1), secrets);

@@ -55,6 +55,7 @@ mod routing_tests;
 mod schema;
 mod sdk_json;
 mod searches;
+mod secrets;
 mod shutdown;
 mod smoke;
 mod statements;

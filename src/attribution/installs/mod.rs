@@ -248,7 +248,7 @@ async fn keep(
 /// Decides installs that are pending and whose time has come. Returns how many.
 pub async fn decide_pending(env: &Env) -> Result<usize> {
     // One question, as long as there is nothing to do: which is as good as always.
-    if !store::is_any_due(&env.db.api, env.now()).await? {
+    if !store::is_any_due(&env.db.drain, env.now()).await? {
         return Ok(0);
     }
     for done in 0..AT_ONCE {
