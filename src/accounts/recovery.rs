@@ -6,11 +6,12 @@ use super::{
     attempts,
     letters::{self, NOTICE_LIFE, News},
     password::{self, Person},
-    people, second_factor,
+    second_factor,
     sessions::retract,
     store, throttle,
 };
 use crate::{
+    email,
     env::Env,
     error::{Error, Result, Violations},
     ids::UserId,
@@ -21,7 +22,7 @@ use crate::{
 /// from how long it takes: what is written for nobody is written all the same, and sent to nobody.
 pub async fn request_password_reset(env: &Env, email: &str, client: &Client) -> Result<()> {
     let now = env.now();
-    let email = people::fold(email);
+    let email = email::fold(email);
     let known = store::find_user_by_email(&env.db.api, &email).await?;
     let account = (email.as_str(), known.as_ref().map(|user| user.id));
     attempts::begin(env, throttle::Purpose::Mail, account, client, now).await?;

@@ -5,7 +5,7 @@ use super::{
     attempts::{self, Attempt},
     letters::{self, NOTICE_LIFE, News},
     password::{self, Person},
-    people, refresh, second_factor,
+    refresh, second_factor,
     sessions::{lives, open_session, retract, tokens},
     store::{self, Replacement},
     throttle::Purpose,
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    email,
     env::Env,
     error::{Error, Reason, Result, Violations},
     ids::{SessionId, UserId},
@@ -46,7 +47,7 @@ impl std::fmt::Debug for Challenge {
 /// Checks an e-mail and a password, and opens a session, or asks for the second factor.
 pub async fn sign_in(env: &Env, email: &str, password: &str, client: &Client) -> Result<SignedIn> {
     let now = env.now();
-    let email = people::fold(email);
+    let email = email::fold(email);
     let known = store::find_user_by_email(&env.db.api, &email).await?;
     let account = (email.as_str(), known.as_ref().map(|user| user.id));
     let attempt = attempts::begin(env, Purpose::SignIn, account, client, now).await?;

@@ -21,7 +21,7 @@ use crate::{
     rpc::{Caller, Permission},
     workspaces::{
         Role, Tenant, enter, enter_as_operator,
-        keys::{self, NewKey},
+        keys::{self, NewKey, Which},
     },
 };
 
@@ -356,7 +356,7 @@ async fn a_revoked_key_is_refused_at_once_on_every_node() {
     let world = World::new().await;
     let (env, other) = (world.node(1).await, world.node(2).await);
     let (_, tenant) = settled(&env).await;
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None };
+    let new = NewKey::new("ci", vec![Permission::LinksRead]);
     let made = keys::create(&env, &tenant, new, None).await.expect("creates");
     let secret = made.secret.expect("shown once");
     for node in [&env, &other] {
@@ -380,7 +380,7 @@ async fn without_a_database_only_what_was_just_believed_is_let_in() {
     let world = World::new().await;
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
-    let new = || NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None };
+    let new = || NewKey::new("ci", vec![Permission::LinksRead]);
     let used = keys::create(&env, &tenant, new(), None).await.expect("creates").secret.expect("shown");
     let unused = keys::create(&env, &tenant, new(), None).await.expect("creates").secret.expect("shown");
     assert!(authenticate(&env, &used).await.is_ok());
@@ -400,7 +400,7 @@ async fn a_key_expires_by_the_clock_even_while_it_is_believed() {
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
     let expire_time = Some(env.now() + Duration::seconds(5));
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time };
+    let new = NewKey { expire_time, ..NewKey::new("ci", vec![Permission::LinksRead]) };
     let secret = keys::create(&env, &tenant, new, None).await.expect("creates").secret.expect("shown");
     assert!(authenticate(&env, &secret).await.is_ok());
     world.advance(5);
@@ -412,11 +412,11 @@ async fn the_last_use_of_a_key_is_written_now_and_then() {
     let world = World::new().await;
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None };
+    let new = NewKey::new("ci", vec![Permission::LinksRead]);
     let secret = keys::create(&env, &tenant, new, None).await.expect("creates").secret.expect("shown");
     let last_use = async || {
         let page = PageRequest { size: 10, after: None };
-        keys::list(&env, &tenant, &page).await.expect("lists").items.remove(0).last_use_time
+        keys::list(&env, &tenant, Which::All, &page).await.expect("lists").items.remove(0).last_use_time
     };
     assert_eq!(last_use().await, None);
     authenticate(&env, &secret).await.expect("known");

@@ -1,9 +1,12 @@
 //! Workspaces, the tenants; who belongs to them; and the one door through which every room enters one.
 //!
 //! - [`roles`] the table of what each role may do
+//! - [`members`] the people of a workspace; [`invitations`] how they come
+//! - [`quotas`] how much of what a workspace may have
+//! - [`ending`] how a workspace is deleted, and what it held erased
 //! - [`keys`]  API keys, the credentials of programs
 //! - [`settings`] what holds for all links of a workspace; `changes` tells the nodes of it
-//! - `store`   queries of `workspaces` and `members`
+//! - `store`   queries of `workspaces`, `members` and `invitations`
 //! - [`grpc`]  `WorkspaceService`
 //!
 //! Guarantees: a [`Tenant`] exists only after the caller's right to it was checked, and only this room makes one. An
@@ -11,30 +14,40 @@
 //! is committed: memberships are read for every call and never cached.
 
 mod changes;
+pub mod ending;
 pub mod grpc;
+pub mod invitations;
 pub mod keys;
+pub mod members;
+pub mod quotas;
 pub mod roles;
 pub mod settings;
 mod store;
 
+use std::sync::Arc;
+
 use sea_orm::ConnectionTrait;
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use self::changes::Changed;
 pub use self::{
     changes::changed_workspace,
+    invitations::{Invitation, Newcomers},
     roles::Role,
     store::{changed_since, find, first, lock},
 };
 pub use crate::entity::workspace::Model as Workspace;
 use crate::{
     clock::Moment,
+    config::Quotas,
     env::Env,
     error::{Error, Reason, Result},
     idempotency::{self, Claim},
     ids::{AppId, UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
-    rpc::{Caller, Permission},
+    pb::v1::Quota,
+    rpc::{Caller, Permission, Reach},
     trail::{Action, Actor, Changes, Note, Origin, Who},
 };
 
@@ -56,10 +69,26 @@ pub struct Tenant {
     pub principal: Uuid,
     /// The person's role; `None` for API keys and the operator.
     pub role: Option<Role>,
+    /// How much of what the workspace may have; of what keys and apps come in with, as it was ten seconds ago at the latest.
+    pub quotas: Quotas,
+    /// Which links of it the API key reaches; `None`: all.
+    pub reach: Option<Arc<Reach>>,
     /// The same as the audit trail has it.
     actor: Actor,
     /// Keeps the other rooms from making one.
     _made_here: (),
+}
+
+impl Tenant {
+    /// Returns who is in it, if it is a person.
+    pub fn person(&self) -> Option<UserId> {
+        self.role.map(|_| UserId(self.principal))
+    }
+
+    /// Fails for an API key that reaches only some links, where a call is about more than that.
+    pub fn require_all_links(&self) -> Result<()> {
+        if self.reach.is_some() { Err(bound()) } else { Ok(()) }
+    }
 }
 
 /// One workspace of a person and their role in it.
@@ -85,15 +114,19 @@ impl Tenant {
 /// PERMISSION_MISSING when the role or the scopes do not reach; with PASSWORD_CHANGE_REQUIRED before anything else.
 pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: Permission) -> Result<Tenant> {
     match caller {
-        Caller::ApiKey { id, workspace, scopes, .. } => {
+        Caller::ApiKey { id, workspace, scopes, quotas, reach, origin: _ } => {
             if !workspace_id.is_empty() && WorkspaceId::parse(workspace_id) != Some(*workspace) {
                 return Err(Error::not_found("workspace"));
             }
-            if !scopes.contains(&permission) {
+            if !permission.is_in(scopes) {
                 return Err(Error::denied(permission.name()));
             }
-            let actor = caller.actor();
-            Ok(Tenant { id: *workspace, principal: id.0, role: None, actor, _made_here: () })
+            if reach.is_some() && !permission.is_about_links() {
+                return Err(bound());
+            }
+            let quotas = quotas::effective(env, quotas.as_ref());
+            let (reach, actor) = (reach.clone(), caller.actor());
+            Ok(Tenant { id: *workspace, principal: id.0, role: None, quotas, reach, actor, _made_here: () })
         }
         Caller::Person { .. } => {
             let user = person(caller)?;
@@ -101,13 +134,15 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
                 return Err(Error::invalid_field("workspace_id", "must be the UUID of a workspace"));
             }
             let id = WorkspaceId::parse(workspace_id).ok_or_else(|| Error::not_found("workspace"))?;
-            let member = store::find_member(&env.db.api, id, user).await?;
-            let role = role(member.ok_or_else(|| Error::not_found("workspace"))?.role)?;
+            let standing = store::find_standing(&env.db.api, id, user).await?;
+            let standing = standing.ok_or_else(|| Error::not_found("workspace"))?;
+            let role = role(standing.role)?;
             if !role.may(permission) {
                 return Err(Error::denied(permission.name()));
             }
+            let quotas = quotas::effective(env, standing.quotas.as_ref());
             let actor = caller.actor();
-            Ok(Tenant { id, principal: user.0, role: Some(role), actor, _made_here: () })
+            Ok(Tenant { id, principal: user.0, role: Some(role), quotas, reach: None, actor, _made_here: () })
         }
     }
 }
@@ -117,7 +152,7 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
 pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<Tenant> {
     let found = if let Some(text) = workspace_id {
         let id = WorkspaceId::parse(text).ok_or_else(|| Error::not_found("workspace"))?;
-        store::find(&env.db.api, id).await?
+        store::find(&env.db.api, id).await?.filter(|found| found.delete_time.is_none())
     } else {
         let mut some = store::oldest(&env.db.api, 2).await?;
         if some.len() > 1 {
@@ -126,15 +161,23 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
         some.pop()
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
-    let actor = Actor::here(Who::Operator);
-    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, actor, _made_here: () })
+    let quotas = quotas::effective(env, found.quotas.as_ref());
+    let (principal, actor) = (Uuid::nil(), Actor::here(Who::Operator));
+    Ok(Tenant { id: found.id, principal, role: None, quotas, reach: None, actor, _made_here: () })
 }
 
 /// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
 /// to say, and is never more than to add something of its own.
-pub fn enter_as_app(workspace: WorkspaceId, app: AppId, origin: Origin) -> Tenant {
+/// `quotas` is what the operator says of the workspace.
+pub fn enter_as_app(
+    env: &Env,
+    (id, app): (WorkspaceId, AppId),
+    quotas: Option<&Json>,
+    origin: Origin,
+) -> Tenant {
+    let quotas = quotas::effective(env, quotas);
     let actor = Actor { who: Who::App(app), origin };
-    Tenant { id: workspace, principal: app.0, role: None, actor, _made_here: () }
+    Tenant { id, principal: app.0, role: None, quotas, reach: None, actor, _made_here: () }
 }
 
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.
@@ -153,6 +196,15 @@ pub fn person(caller: &Caller) -> Result<UserId> {
 pub fn people_only() -> Error {
     Error::new(Reason::PermissionMissing, "this call needs a signed-in person; an API key cannot make it")
         .with("permission", "person")
+}
+
+/// Returns the error for an API key that reaches only some links and asks for something else.
+fn bound() -> Error {
+    Error::new(
+        Reason::PermissionMissing,
+        "this API key is bound to projects or domains: it reaches their links, and nothing else",
+    )
+    .with("permission", "all_links")
 }
 
 /// Reads the name of a workspace or of something in one, blanks around it cut off, or says what is wrong with it.
@@ -202,6 +254,8 @@ pub async fn found(
         redirect_time: None,
         // The first workspace is the operator's own, and nobody who makes one later may be taken for it.
         apps_allowed: store::oldest(tx, 1).await?.is_empty(),
+        quotas: None,
+        delete_time: None,
     };
     store::insert(tx, &workspace).await?;
     store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
@@ -223,7 +277,7 @@ pub async fn join(
         ));
     }
     if store::insert_member(tx, tenant.id, user, role, now).await? {
-        Ok(())
+        quotas::require(tx, tenant.id, tenant.quotas, Quota::Members, now).await
     } else {
         Err(Error::new(Reason::AlreadyExists, "this person belongs to the workspace already")
             .with("field", "user"))

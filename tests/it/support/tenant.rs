@@ -34,7 +34,7 @@ pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>
 pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 10] = [
+pub const ALL_SCOPES: [Permission; 11] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
@@ -44,6 +44,7 @@ pub const ALL_SCOPES: [Permission; 10] = [
     Permission::DomainsWrite,
     Permission::AppsRead,
     Permission::AppsWrite,
+    Permission::MembersRead,
     Permission::AuditRead,
 ];
 
@@ -104,7 +105,7 @@ impl App {
     /// Makes an API key and returns its secret.
     pub async fn key(&self, workspace: &str, scopes: &[Permission]) -> String {
         let tenant = enter_as_operator(self.env(), Some(workspace)).await.expect("it is there");
-        let new = NewKey { name: "test".to_owned(), scopes: scopes.to_vec(), expire_time: None };
+        let new = NewKey::new("test", scopes.to_vec());
         let created = keys::create(self.env(), &tenant, new, None).await.expect("creates");
         created.secret.expect("a new key has one")
     }
