@@ -2,9 +2,12 @@
 //!
 //! Nobody but the person knows their password for long: each one made here must be changed at the first sign-in.
 
+use sea_orm::{ConnectionTrait, DbErr};
+
 use super::{
     Client, User, account_tokens,
     letters::{self, NOTICE_LIFE, News},
+    noted::note,
     password::{self, Person},
     second_factor,
     sessions::retract,
@@ -19,6 +22,7 @@ use crate::{
     mail,
     page::{Cursor, Page, PageRequest},
     pb::v1,
+    trail::{Action, Actor, Changes, Who},
     workspaces::{self, Newcomers, Role, Tenant},
 };
 
@@ -57,7 +61,9 @@ pub async fn bootstrap(env: &Env) -> Result<Option<FirstSignIn>> {
     if store::is_anybody(&tx).await? || !store::insert_user(&tx, &owner).await? {
         return Ok(None);
     }
-    workspaces::found(env, &tx, owner.id, FIRST_WORKSPACE.to_owned(), now).await?;
+    by_operator(env, &tx, Action::UserCreated, &owner, now).await?;
+    let actor = Actor::here(Who::Operator);
+    workspaces::found(env, &tx, owner.id, (FIRST_WORKSPACE.to_owned(), actor), now).await?;
     tx.commit().await?;
     tracing::info!(user.id = %owner.id, "the first owner was made");
     Ok(Some(sign_in))
@@ -81,8 +87,9 @@ pub async fn create(
             Error::new(Reason::AlreadyExists, "somebody has this e-mail already").with("field", "email")
         );
     }
+    by_operator(env, &tx, Action::UserCreated, &user, user.create_time).await?;
     if let Some((tenant, role)) = place {
-        workspaces::join(&tx, tenant, user.id, role, user.create_time).await?;
+        workspaces::join(env, &tx, tenant, user.id, role, user.create_time).await?;
     }
     tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person was added");
@@ -99,6 +106,7 @@ pub async fn reset_password(env: &Env, email: &str) -> Result<FirstSignIn> {
     // Locked, so that no sign-in with the old password slips in between.
     store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
     store::set_password(&tx, user.id, hash, true, now).await?;
+    by_operator(env, &tx, Action::PasswordReset, &user, now).await?;
     account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     tx.commit().await?;
@@ -115,6 +123,7 @@ pub async fn disable(env: &Env, email: &str) -> Result<User> {
     // Locked, so that no sign-in slips in between.
     let locked = store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
     store::set_disabled(&tx, user.id, locked.disable_time.or(Some(now)), now).await?;
+    by_operator(env, &tx, Action::UserDisabled, &user, now).await?;
     account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     tx.commit().await?;
@@ -134,6 +143,7 @@ pub async fn reset_second_factor(env: &Env, email: &str) -> Result<User> {
         return Err(Error::not_found("second factor of this person"));
     }
     store::require_password_change(&tx, user.id, now).await?;
+    by_operator(env, &tx, Action::SecondFactorReset, &user, now).await?;
     account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     let news = News::SecondFactorDisabled;
@@ -149,9 +159,27 @@ pub async fn reset_second_factor(env: &Env, email: &str) -> Result<User> {
 pub async fn enable(env: &Env, email: &str) -> Result<User> {
     let now = env.now();
     let user = find(env, email).await?;
-    store::set_disabled(&env.db.api, user.id, None, now).await?;
+    let tx = env.db.begin().await?;
+    store::set_disabled(&tx, user.id, None, now).await?;
+    by_operator(env, &tx, Action::UserEnabled, &user, now).await?;
+    tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person was enabled");
     Ok(user)
+}
+
+/// Notes what the operator did to an account.
+async fn by_operator(
+    env: &Env,
+    tx: &impl ConnectionTrait,
+    action: Action,
+    user: &User,
+    now: Moment,
+) -> Result<(), DbErr> {
+    let changes = match action {
+        Action::UserCreated => Changes::none().with("email", user.email.clone()),
+        _ => Changes::none(),
+    };
+    note(env, tx, Actor::here(Who::Operator), (action, Some(user.id), changes), now).await
 }
 
 async fn find(env: &Env, email: &str) -> Result<User> {

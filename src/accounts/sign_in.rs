@@ -4,6 +4,7 @@ use super::{
     Client, How, Session, Tokens, User, account_tokens,
     attempts::{self, Attempt},
     letters::{self, NOTICE_LIFE, News},
+    noted::note,
     password::{self, Person},
     refresh, second_factor,
     sessions::{lives, open_session, retract, tokens},
@@ -18,6 +19,7 @@ use crate::{
     error::{Error, Reason, Result, Violations},
     ids::{SessionId, UserId},
     mail,
+    trail::{Action, Changes, Who},
 };
 
 /// What a right password leads to.
@@ -53,7 +55,12 @@ pub async fn sign_in(env: &Env, email: &str, password: &str, client: &Client) ->
     let attempt = attempts::begin(env, Purpose::SignIn, account, client, now).await?;
     let stored = known.as_ref().map(|user| user.password_hash.as_str());
     let right = password::verify(env, password, stored).await?;
-    let Some(user) = known.filter(|_| right) else { return Err(sign_in_failed()) };
+    let account = known.as_ref().map(|user| user.id);
+    let Some(user) = known.filter(|_| right) else {
+        // Of nobody too, so that it takes as long.
+        refused(env, account, "password", client, now).await?;
+        return Err(sign_in_failed());
+    };
 
     let tx = env.db.begin().await?;
     // The password may have been changed while we were checking it, and the change ended only the sessions it saw.
@@ -100,6 +107,8 @@ pub async fn change_password(
     }
     attempts::succeeded(&tx, &attempt).await?;
     store::set_password(&tx, user, hash, false, now).await?;
+    let actor = client.actor(Who::Person(user, Some(session)));
+    note(env, &tx, actor, (Action::PasswordChanged, Some(user), Changes::none()), now).await?;
     account_tokens::end_all(&tx, user).await?;
     let letter = letters::notice(&env.config, &known.email, News::PasswordChanged, client, now);
     mail::post(env, &tx, &letter, NOTICE_LIFE, now).await?;
@@ -132,8 +141,22 @@ pub(super) async fn verify_password(
     if password::verify(env, password, Some(&user.password_hash)).await? {
         Ok(attempt)
     } else {
+        refused(env, Some(user.id), "current password", client, now).await?;
         Err(password_wrong())
     }
+}
+
+/// Notes that a proof was wrong.
+pub(super) async fn refused(
+    env: &Env,
+    user: Option<UserId>,
+    what: &str,
+    client: &Client,
+    now: Moment,
+) -> Result<()> {
+    let changes = Changes::none().with("wrong", what);
+    let what = (Action::SessionRefused, user, changes);
+    Ok(note(env, &env.db.api, client.actor(Who::Anybody), what, now).await?)
 }
 
 fn sign_in_failed() -> Error {

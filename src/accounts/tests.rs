@@ -124,7 +124,15 @@ async fn own_database(url: &str) -> String {
 }
 
 fn here() -> Client {
-    Client { address: Some("203.0.113.7".parse().expect("an address")), user_agent: "a test".into() }
+    Client {
+        address: Some("203.0.113.7".parse().expect("an address")),
+        user_agent: "a test".into(),
+        request_id: None,
+    }
+}
+
+async fn refresh(env: &Env, token: &str) -> Result<Tokens> {
+    super::refresh(env, token, &here()).await
 }
 
 async fn sign_in(env: &Env, email: &str, password: &str) -> Result<(Tokens, User)> {
@@ -277,7 +285,7 @@ async fn signing_out_is_known_at_once_on_every_node_that_hears_of_it() {
         panic!("a person signed in");
     };
     assert!(authenticate(&other, &tokens.access).await.is_ok());
-    sign_out(&env, session).await.expect("signs out");
+    sign_out(&env, (user.id, session), &here()).await.expect("signs out");
     assert_eq!(refused(&env, &tokens.access).await, Reason::CredentialsInvalid);
     assert_eq!(refused(&other, &tokens.access).await, Reason::CredentialsInvalid);
     assert_eq!(reason(refresh(&env, &tokens.refresh).await), Reason::CredentialsInvalid);
@@ -288,7 +296,7 @@ async fn signing_out_is_known_at_once_on_every_node_that_hears_of_it() {
     assert!(authenticate(&env, &tokens.access).await.is_ok());
     assert!(authenticate(&other, &tokens.access).await.is_ok());
     *world.wire.1.lock().expect("no panic") = true;
-    sign_out(&env, session).await.expect("signs out");
+    sign_out(&env, (user.id, session), &here()).await.expect("signs out");
     assert_eq!(refused(&env, &tokens.access).await, Reason::CredentialsInvalid);
     assert!(authenticate(&other, &tokens.access).await.is_ok());
     world.advance(10);

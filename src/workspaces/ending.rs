@@ -20,6 +20,7 @@ use crate::{
     idempotency::{self, Claim, Request},
     ids::{WorkspaceId, floor},
     rpc::Permission,
+    trail::{self, Action, Changes},
 };
 
 /// How long what is left of a deleted workspace is looked for.
@@ -99,6 +100,8 @@ pub async fn delete(env: &Env, tenant: &Tenant, confirmation: &str, request: Opt
     store::remove_members(&tx, tenant.id).await?;
     store::remove_invitations(&tx, tenant.id).await?;
     let dead = keys::remove_all(&tx, tenant.id, now).await?;
+    let changes = Changes::none().without("name", confirmation);
+    trail::note(&tx, &env.ids, [tenant.did(Action::WorkspaceDeleted, tenant.id.0, changes)], now).await?;
     idempotency::made(&tx, request, tenant.id.to_string()).await?;
     let told = Changed::of(tenant.id, at);
     told.notify(&tx).await?;

@@ -17,9 +17,9 @@ use crate::{
     env::Env,
     error::{Error, Result, Violations},
     idempotency,
-    ids::{InvitationId, UserId, WorkspaceId},
+    ids::{InvitationId, SessionId, UserId, WorkspaceId},
     pb::v1::{self, workspace_service_server::WorkspaceService},
-    rpc::{Caller, Permission, answer, open},
+    rpc::{self, Caller, Permission, answer, open},
 };
 
 /// The service.
@@ -47,7 +47,8 @@ impl WorkspaceService for WorkspaceApi {
             let name = violations.take("workspace.name", name).unwrap_or_default();
             let once = request_id(&once, NOWHERE, user.0, "CreateWorkspace", &content, &mut violations);
             let (name, once) = violations.into_result((name, once))?;
-            let made = super::create(&self.env, user, name, once.as_ref()).await?;
+            let named = (name, caller.actor());
+            let made = super::create(&self.env, user, named, once.as_ref()).await?;
             Ok(v1::CreateWorkspaceResponse { workspace: Some(made.into()) })
         })
         .await
@@ -336,6 +337,7 @@ impl WorkspaceService for WorkspaceApi {
     ) -> Result<Response<v1::AcceptInvitationResponse>, Status> {
         answer(async {
             let caller = request.extensions().get::<Caller>().cloned();
+            let origin = rpc::origin(request.metadata().as_ref(), request.extensions());
             let v1::AcceptInvitationRequest { token, new_account, request_id: once } = request.into_inner();
             let person = caller.as_ref().map(super::person).transpose()?;
             let guest = match (person, new_account) {
@@ -345,7 +347,7 @@ impl WorkspaceService for WorkspaceApi {
                         "must be unset for a person who is signed in",
                     ));
                 }
-                (Some(user), None) => Guest::Person(user),
+                (Some(user), None) => Guest::Person(user, session_of(caller.as_ref())),
                 (None, Some(account)) => Guest::Newcomer(account),
                 (None, None) => Guest::Unknown,
             };
@@ -355,6 +357,7 @@ impl WorkspaceService for WorkspaceApi {
                 (invitations::holder(&token), person.map_or([0; 16], |user| *user.0.as_bytes()));
             let once = request_id(&once, NOWHERE, principal, "AcceptInvitation", &content, &mut violations);
             let once = violations.into_result(once)?;
+            let guest = (guest, origin);
             let joined = invitations::accept(&self.env, self.newcomers, &token, guest, once.as_ref());
             Ok(v1::AcceptInvitationResponse { membership: Some(Box::pin(joined).await?.into()) })
         })
@@ -369,6 +372,13 @@ impl WorkspaceApi {
         let url = Some(&token).filter(|token| !token.is_empty());
         let url = url.and_then(|token| invitations::accept_url(&self.env, token)).unwrap_or_default();
         (Some(sent.invitation.into()), token, url)
+    }
+}
+
+fn session_of(caller: Option<&Caller>) -> Option<SessionId> {
+    match caller {
+        Some(Caller::Person { session, .. }) => Some(*session),
+        _ => None,
     }
 }
 
@@ -432,6 +442,12 @@ fn told(workspace: Workspace, role: Option<Role>) -> v1::Workspace {
         update_time: Some(timestamp(update_time)),
         settings: Some(settings::shown(settings.as_deref())),
         suspend_time: suspend_time.map(timestamp),
+    }
+}
+
+impl From<Workspace> for v1::Workspace {
+    fn from(workspace: Workspace) -> Self {
+        told(workspace, None)
     }
 }
 

@@ -19,10 +19,12 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result, Violations},
     idempotency::{self, Claim, Request},
-    ids::{InvitationId, UserId, WorkspaceId, parse},
+    ids::{InvitationId, SessionId, UserId, WorkspaceId, parse},
+    mail::{self, Letter, Part},
     page::{Cursor, Page, PageRequest},
     pb::v1,
     rpc::Permission,
+    trail::{self, Action, Actor, Changes, Note, Origin, Who},
 };
 
 /// How long an invitation is good for.
@@ -70,7 +72,7 @@ impl std::fmt::Debug for Newcomers {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Guest {
     /// Somebody who is signed in.
-    Person(UserId),
+    Person(UserId, Option<SessionId>),
     /// Somebody without an account, who wants this one.
     Newcomer(v1::NewAccount),
     /// Nobody knows.
@@ -127,11 +129,14 @@ pub async fn invite(
         expire_time: now + LIFE,
     };
     store::insert_invitation(&tx, &invitation).await?;
+    let changes = Changes::none().with("email", invitation.email.clone()).with("role", new.role.name());
+    trail::note(&tx, &env.ids, [tenant.did(Action::InvitationCreated, invitation.id.0, changes)], now)
+        .await?;
+    invited(env, &tx, &workspace.name, &invitation, &token, now).await?;
     idempotency::made(&tx, request, invitation.id.to_string()).await?;
     tx.commit().await?;
-    let sent = Sent { invitation, token: Some(token) };
-    invited(env, &workspace.name, &sent).await;
-    Ok(sent)
+    tracing::info!(workspace.id = %tenant.id, invitation.id = %invitation.id, "somebody was invited");
+    Ok(Sent { invitation, token: Some(token) })
 }
 
 /// Sends an invitation again, with another token and all of its days. A repeat of `request` returns it without its token.
@@ -149,11 +154,13 @@ pub async fn resend(env: &Env, tenant: &Tenant, id: InvitationId, request: Optio
     let token = URL_SAFE_NO_PAD.encode(env.ids.bytes::<TOKEN_BYTES>());
     let invitation = Invitation { token_hash: hash(&token), expire_time: now + LIFE, ..before };
     store::save_invitation(&tx, &invitation).await?;
+    let did = tenant.did(Action::InvitationResent, id.0, Changes::none());
+    trail::note(&tx, &env.ids, [did], now).await?;
+    invited(env, &tx, &workspace.name, &invitation, &token, now).await?;
     idempotency::made(&tx, request, id.to_string()).await?;
     tx.commit().await?;
-    let sent = Sent { invitation, token: Some(token) };
-    invited(env, &workspace.name, &sent).await;
-    Ok(sent)
+    tracing::info!(workspace.id = %tenant.id, invitation.id = %invitation.id, "somebody was invited");
+    Ok(Sent { invitation, token: Some(token) })
 }
 
 /// Lists invitations that nobody has accepted, newest first.
@@ -173,6 +180,8 @@ pub async fn revoke(env: &Env, tenant: &Tenant, id: InvitationId, request: Optio
     if !store::remove_invitation(&tx, tenant.id, id).await? {
         return Err(unknown());
     }
+    let did = tenant.did(Action::InvitationRevoked, id.0, Changes::none());
+    trail::note(&tx, &env.ids, [did], env.now()).await?;
     idempotency::made(&tx, request, id.to_string()).await?;
     tx.commit().await?;
     tracing::info!(workspace.id = %tenant.id, invitation.id = %id, principal = %tenant.principal, "an invitation was revoked");
@@ -184,18 +193,19 @@ pub async fn accept(
     env: &Env,
     newcomers: Newcomers,
     token: &str,
-    guest: Guest,
+    (guest, origin): (Guest, Origin),
     request: Option<&Request>,
 ) -> Result<Membership> {
     let now = env.now();
     let hash = hash(token);
+    let session = if let Guest::Person(_, session) = &guest { *session } else { None };
     // Before the transaction: hashing a password takes a while, and nobody's is hashed for a token that opens nothing.
     let newcomer = match &guest {
         Guest::Newcomer(account) => match open(&env.db.api, &hash, now).await? {
             Some(invitation) => Some((newcomers.prepare)(env, invitation.email, account.clone()).await?),
             None => None,
         },
-        Guest::Person(_) | Guest::Unknown => None,
+        Guest::Person(..) | Guest::Unknown => None,
     };
     let tx = env.db.begin().await?;
     if let Claim::Made(outcome) = idempotency::claim(&tx, request, now).await? {
@@ -206,7 +216,7 @@ pub async fn accept(
     let workspace = store::lock(&tx, id).await?.filter(|found| found.delete_time.is_none());
     let workspace = workspace.ok_or_else(unknown)?;
     let user = match guest {
-        Guest::Person(user) => {
+        Guest::Person(user, _) => {
             let email = store::email_of(&tx, user).await?.ok_or_else(Error::credentials_invalid)?;
             if email != invitation.email {
                 return Err(Error::new(
@@ -222,6 +232,11 @@ pub async fn accept(
             if !(newcomers.insert)(&tx, &newcomer).await? {
                 return Err(already("somebody signs in with this e-mail already: sign in, and accept then"));
             }
+            let actor = Actor { who: Who::Person(newcomer.id, None), origin: origin.clone() };
+            let (action, target) = (Action::UserCreated, Some(newcomer.id.0));
+            let changes = Changes::none().with("email", newcomer.email.clone());
+            trail::note(&tx, &env.ids, [Note { actor, workspace: None, action, target, changes }], now)
+                .await?;
             newcomer.id
         }
         Guest::Unknown => {
@@ -238,6 +253,15 @@ pub async fn accept(
     if store::insert_member(&tx, id, user, as_what, now).await? {
         let allowed = quotas::effective(env, workspace.quotas.as_ref());
         quotas::require(&tx, id, allowed, v1::Quota::Members, now).await?;
+        let changes = Changes::none().with("role", as_what.name());
+        let note = Note {
+            actor: Actor { who: Who::Person(user, session), origin },
+            workspace: Some(id),
+            action: Action::InvitationAccepted,
+            target: Some(user.0),
+            changes,
+        };
+        trail::note(&tx, &env.ids, [note], now).await?;
     }
     idempotency::made(&tx, request, format!("{id} {user}")).await?;
     let joined = membership(&tx, id, user).await?;
@@ -265,10 +289,31 @@ pub async fn sweep(env: &Env) -> Result<u64, DbErr> {
     store::delete_invitations(&env.db.api, env.now() - KEPT).await
 }
 
-/// Tells somebody that they are invited. Who sees the answer of the call tells them too, so nothing depends on it.
-async fn invited(_env: &Env, _workspace: &str, sent: &Sent) {
-    let Invitation { id, workspace_id, .. } = &sent.invitation;
-    tracing::info!(workspace.id = %workspace_id, invitation.id = %id, "somebody was invited");
+/// Writes to somebody that they are invited. Who sees the answer of the call can tell them too, so nothing depends on it.
+async fn invited(
+    env: &Env,
+    tx: &DatabaseTransaction,
+    workspace: &str,
+    invitation: &Invitation,
+    token: &str,
+    now: Moment,
+) -> Result<()> {
+    let Some(url) = accept_url(env, token) else { return Ok(()) };
+    let letter = Letter {
+        to: invitation.email.clone(),
+        subject: "You are invited to a workspace of linkforty".to_owned(),
+        parts: vec![
+            Part::Text(format!(
+                "Somebody invited you to the workspace \u{201c}{workspace}\u{201d} as {}.",
+                role(invitation.role)?.name()
+            )),
+            Part::Link { label: "Accept".to_owned(), url },
+            Part::Text(
+                "The link is good once and for seven days. If you know nothing of it, do nothing.".to_owned(),
+            ),
+        ],
+    };
+    Ok(mail::post(env, tx, &letter, LIFE, now).await?)
 }
 
 /// Returns the invitation of a token, if it is good.

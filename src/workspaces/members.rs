@@ -21,6 +21,7 @@ use crate::{
     ids::{UserId, parse},
     page::{Cursor, Page, PageRequest},
     rpc::Permission,
+    trail::{self, Action, Changes},
 };
 
 /// Lists the people of the workspace, those who came first at the top.
@@ -53,6 +54,9 @@ pub async fn change_role(
     roles::change(role(stored.role)?, to).map_err(refused)?;
     if stored.role != to.number() {
         store::set_role(&tx, tenant.id, user, to).await?;
+        let changes = Changes::none().with_both("role", role(stored.role)?.name(), to.name());
+        trail::note(&tx, &env.ids, [tenant.did(Action::MemberRoleChanged, user.0, changes)], env.now())
+            .await?;
     }
     idempotency::made(&tx, request, user.to_string()).await?;
     tx.commit().await?;
@@ -70,6 +74,8 @@ pub async fn remove(env: &Env, tenant: &Tenant, user: UserId, request: Option<&R
     let stored = store::find_member(&tx, tenant.id, user).await?.ok_or_else(unknown)?;
     roles::removal(role(stored.role)?).map_err(refused)?;
     store::remove_member(&tx, tenant.id, user).await?;
+    let changes = Changes::none().without("role", role(stored.role)?.name());
+    trail::note(&tx, &env.ids, [tenant.did(Action::MemberRemoved, user.0, changes)], env.now()).await?;
     idempotency::made(&tx, request, user.to_string()).await?;
     tx.commit().await?;
     tracing::info!(workspace.id = %tenant.id, user.id = %user, principal = %tenant.principal, "a member is one no more");
@@ -96,6 +102,10 @@ pub async fn transfer(env: &Env, tenant: &Tenant, to: UserId, request: Option<&R
             store::set_role(&tx, tenant.id, before, Role::Admin).await?;
         }
         store::set_role(&tx, tenant.id, to, Role::Owner).await?;
+        let id = |user: UserId| user.to_string();
+        let changes = Changes::none().with_both("owner", before.map(id), id(to));
+        trail::note(&tx, &env.ids, [tenant.did(Action::OwnershipTransferred, to.0, changes)], env.now())
+            .await?;
     }
     idempotency::made(&tx, request, to.to_string()).await?;
     tx.commit().await?;

@@ -46,9 +46,9 @@ use crate::{
     idempotency::{self, Claim},
     ids::{AppId, UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
-    pb::v1::Quota,
+    pb::v1::{self, Quota},
     rpc::{Caller, Permission, Reach},
-    trail::{Action, Actor, Changes, Note, Origin, Who},
+    trail::{self, Action, Actor, Changes, Note, Origin, Who},
 };
 
 const MAX_NAME_CHARACTERS: usize = 100;
@@ -220,7 +220,7 @@ pub fn name(text: &str) -> Result<String, &'static str> {
 pub async fn create(
     env: &Env,
     owner: UserId,
-    name: String,
+    (name, actor): (String, Actor),
     request: Option<&idempotency::Request>,
 ) -> Result<Membership> {
     let now = env.now();
@@ -229,7 +229,7 @@ pub async fn create(
         let id = WorkspaceId::parse(&id).ok_or_else(|| Error::internal("a request id led to no id"))?;
         return membership(&tx, id, owner).await;
     }
-    let made = found(env, &tx, owner, name, now).await?;
+    let made = found(env, &tx, owner, (name, actor), now).await?;
     idempotency::made(&tx, request, made.workspace.id.to_string()).await?;
     tx.commit().await?;
     Ok(made)
@@ -240,7 +240,7 @@ pub async fn found(
     env: &Env,
     tx: &impl ConnectionTrait,
     owner: UserId,
-    name: String,
+    (name, actor): (String, Actor),
     now: Moment,
 ) -> Result<Membership> {
     let workspace = Workspace {
@@ -259,11 +259,16 @@ pub async fn found(
     };
     store::insert(tx, &workspace).await?;
     store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
+    let (action, target) = (Action::WorkspaceCreated, Some(workspace.id.0));
+    let changes = Changes::none().with("name", workspace.name.clone()).with("owner", owner.to_string());
+    trail::note(tx, &env.ids, [Note { actor, workspace: Some(workspace.id), action, target, changes }], now)
+        .await?;
     Ok(Membership { workspace, role: Role::Owner })
 }
 
 /// Makes a person a member inside somebody else's transaction. There is one owner, made with the workspace.
 pub async fn join(
+    env: &Env,
     tx: &impl ConnectionTrait,
     tenant: &Tenant,
     user: UserId,
@@ -277,6 +282,8 @@ pub async fn join(
         ));
     }
     if store::insert_member(tx, tenant.id, user, role, now).await? {
+        let did = tenant.did(Action::MemberAdded, user.0, Changes::none().with("role", role.name()));
+        trail::note(tx, &env.ids, [did], now).await?;
         quotas::require(tx, tenant.id, tenant.quotas, Quota::Members, now).await
     } else {
         Err(Error::new(Reason::AlreadyExists, "this person belongs to the workspace already")
@@ -303,6 +310,11 @@ pub async fn update(
     }
     let stored = store::lock(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
     let changed = change.apply(&stored, now);
+    let changes =
+        Changes::between(&v1::Workspace::from(stored.clone()), &v1::Workspace::from(changed.clone()));
+    if !changes.is_empty() {
+        trail::note(&tx, &env.ids, [tenant.did(Action::WorkspaceUpdated, tenant.id.0, changes)], now).await?;
+    }
     idempotency::made(&tx, request, tenant.id.to_string()).await?;
     save(env, tx, &stored, &changed).await?;
     Ok(changed)
@@ -325,6 +337,13 @@ pub async fn suspend(env: &Env, tenant: &Tenant, reason: Option<&str>) -> Result
     if changed == stored {
         return Ok(false);
     }
+    let (action, changes) = match changed.suspend_time {
+        Some(_) => {
+            (Action::WorkspaceSuspended, Changes::none().with("reason", changed.suspend_reason.clone()))
+        }
+        None => (Action::WorkspaceRestored, Changes::none()),
+    };
+    trail::note(&tx, &env.ids, [tenant.did(action, tenant.id.0, changes)], now).await?;
     changed.update_time = now;
     save(env, tx, &stored, &changed).await?;
     Ok(true)
@@ -339,6 +358,8 @@ pub async fn allow_apps(env: &Env, tenant: &Tenant, allowed: bool) -> Result<boo
     if stored.apps_allowed == allowed {
         return Ok(false);
     }
+    let changes = Changes::none().with_both("apps_allowed", stored.apps_allowed, allowed);
+    trail::note(&tx, &env.ids, [tenant.did(Action::WorkspaceAppsAllowed, tenant.id.0, changes)], now).await?;
     let mut changed = stored.clone();
     changed.apps_allowed = allowed;
     // No redirect depends on it, but the nodes hear by this that they have to look.

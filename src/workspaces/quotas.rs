@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Reason, Result},
     ids::WorkspaceId,
     pb::v1::Quota,
+    trail::{self, Action, Changes},
 };
 
 /// Every quota, in the order in which they are told.
@@ -97,6 +98,9 @@ pub async fn set(env: &Env, tenant: &Tenant, changes: &[(Quota, Option<u64>)]) -
         }
     }
     let quotas = if own.is_empty() { None } else { Some(Value::Object(own)) };
+    let changed = Changes::none().with_both("quotas", stored.quotas.clone(), quotas.clone());
+    trail::note(&tx, &env.ids, [tenant.did(Action::WorkspaceQuotasChanged, tenant.id.0, changed)], env.now())
+        .await?;
     store::save(&tx, &Workspace { quotas, update_time: env.now(), ..stored }).await?;
     tx.commit().await?;
     super::keys::forget_beliefs(env, tenant).await

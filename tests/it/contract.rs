@@ -696,7 +696,7 @@ async fn a_member(app: &App, workspace: &str, email: &str) -> String {
     let member = user::Model { id, email: email.to_owned(), ..somebody };
     let row = member.into_active_model().reset_all();
     user::Entity::insert(row).exec_without_returning(&env.db.api).await.expect("is new");
-    workspaces::join(&env.db.api, &operator, id, Role::Viewer, env.now()).await.expect("joins");
+    workspaces::join(env, &env.db.api, &operator, id, Role::Viewer, env.now()).await.expect("joins");
     id.to_string()
 }
 

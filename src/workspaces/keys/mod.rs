@@ -34,9 +34,9 @@ use crate::{
     idempotency::{self, Claim},
     ids::{ApiKeyId, DomainId, ProjectId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
-    pb::v1::Quota,
+    pb::v1::{self, Quota},
     rpc::{Caller, Permission, Reach},
-    trail::Origin,
+    trail::{self, Action, Changes, Origin},
 };
 
 /// How long a key lives when nobody says.
@@ -155,6 +155,8 @@ pub async fn create(
     }
     store::insert(&tx, &key).await?;
     quotas::require(&tx, tenant.id, tenant.quotas, Quota::ApiKeys, now).await?;
+    let changes = Changes::created(&v1::ApiKey::from(key.clone()));
+    trail::note(&tx, &env.ids, [tenant.did(Action::ApiKeyCreated, key.id.0, changes)], now).await?;
     idempotency::made(&tx, request, key.id.to_string()).await?;
     tx.commit().await?;
     tracing::info!(workspace.id = %tenant.id, key.id = %key.id, principal = %tenant.principal, "an API key was created");
@@ -196,8 +198,15 @@ pub async fn usage(env: &Env, tenant: &Tenant, id: ApiKeyId, days: i32) -> Resul
 
 /// Ends a key of the workspace, at once and for good.
 pub async fn revoke(env: &Env, tenant: &Tenant, id: ApiKeyId) -> Result<Key> {
-    store::revoke(&env.db.api, tenant.id, id, env.now()).await?;
-    let key = store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    let stored = store::lock(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
+    if stored.revoke_time.is_none() {
+        store::revoke(&tx, tenant.id, id, now).await?;
+        trail::note(&tx, &env.ids, [tenant.did(Action::ApiKeyRevoked, id.0, Changes::none())], now).await?;
+    }
+    tx.commit().await?;
+    let key = Key { revoke_time: stored.revoke_time.or(Some(now)), ..stored };
     // Also when it was revoked before: the message may have been lost the first time.
     forget(env, [&key]).await;
     tracing::info!(workspace.id = %tenant.id, key.id = %id, principal = %tenant.principal, "an API key was revoked");

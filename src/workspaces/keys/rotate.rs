@@ -9,6 +9,8 @@ use crate::{
     error::{Error, Reason, Result},
     idempotency::{self, Claim},
     ids::ApiKeyId,
+    pb::v1,
+    trail::{self, Action, Changes},
     workspaces::Tenant,
 };
 
@@ -65,6 +67,8 @@ pub async fn rotate(
         ..stored.clone()
     };
     store::save(&tx, &key).await?;
+    let changes = Changes::between(&v1::ApiKey::from(stored.clone()), &v1::ApiKey::from(key.clone()));
+    trail::note(&tx, &env.ids, [tenant.did(Action::ApiKeyRotated, id.0, changes)], now).await?;
     idempotency::made(&tx, request, id.to_string()).await?;
     tx.commit().await?;
     // What is believed of the secrets until now does not know when they end.

@@ -11,6 +11,7 @@ use linkforty::{
         domain_service_client::DomainServiceClient, link_service_client::LinkServiceClient,
     },
     rpc::Permission,
+    trail::{Actor, Who},
     workspaces::{
         self, enter_as_operator,
         keys::{self, NewKey},
@@ -79,7 +80,10 @@ impl App {
     pub async fn another_tenant(&self) -> Tenant {
         let owner = user::Entity::find().one(&self.env().db.api).await.expect("the stores answer");
         let owner = owner.expect("tenant() was called").id;
-        let made = workspaces::create(self.env(), owner, "Another".to_owned(), None).await.expect("creates");
+        let made =
+            workspaces::create(self.env(), owner, ("Another".to_owned(), Actor::here(Who::Operator)), None)
+                .await
+                .expect("creates");
         self.tenant_of(&made.workspace.id.to_string()).await
     }
 
