@@ -26,6 +26,8 @@ mod m20261126_000040_sessions;
 mod m20261126_000041_attempts;
 mod m20261126_000042_mails;
 mod m20261126_000043_second_factors;
+mod m20261126_000050_people;
+mod m20261126_000051_keys;
 mod m20261126_000060_audit;
 mod sql;
 
@@ -60,6 +62,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000041_attempts::Migration),
             Box::new(m20261126_000042_mails::Migration),
             Box::new(m20261126_000043_second_factors::Migration),
+            Box::new(m20261126_000050_people::Migration),
+            Box::new(m20261126_000051_keys::Migration),
             Box::new(m20261126_000060_audit::Migration),
         ]
     }

@@ -67,6 +67,8 @@ pub struct Config {
     pub cache: Cache,
     /// Stopping.
     pub shutdown: Shutdown,
+    /// How much of what a workspace may have of which the operator says nothing else.
+    pub quotas: Quotas,
     /// The first owner's e-mail.
     pub owner_email: String,
     /// Every setting with its effective value, secrets masked, for `linkforty config`.
@@ -279,6 +281,23 @@ pub struct Cache {
     pub shared_ttl: Duration,
 }
 
+/// How much of what a workspace may have; 0: as many as anybody likes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quotas {
+    /// Links, aliases not counted.
+    pub links: u64,
+    /// Members.
+    pub members: u64,
+    /// API keys that are good.
+    pub api_keys: u64,
+    /// Domains.
+    pub domains: u64,
+    /// Apps.
+    pub apps: u64,
+    /// Clicks of people in a calendar month. Only told; no visitor is turned away for it.
+    pub clicks_per_month: u64,
+}
+
 /// How a node stops.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
@@ -463,6 +482,18 @@ impl Config {
             delay: read.millis("SHUTDOWN_DELAY_MS", if production { "5000" } else { "0" }),
             deadline: read.seconds("SHUTDOWN_DEADLINE_SECONDS", "28"),
         };
+        let quotas = Quotas {
+            links: read.parse("QUOTA_LINKS", "0", "a number, or 0 for as many as anybody likes"),
+            members: read.parse("QUOTA_MEMBERS", "0", "a number, or 0 for as many as anybody likes"),
+            api_keys: read.parse("QUOTA_API_KEYS", "0", "a number, or 0 for as many as anybody likes"),
+            domains: read.parse("QUOTA_DOMAINS", "0", "a number, or 0 for as many as anybody likes"),
+            apps: read.parse("QUOTA_APPS", "0", "a number, or 0 for as many as anybody likes"),
+            clicks_per_month: read.parse(
+                "QUOTA_CLICKS_PER_MONTH",
+                "0",
+                "a number, or 0 for as many as anybody likes",
+            ),
+        };
         let owner_email = read.text("OWNER_EMAIL", "owner@localhost");
         let secrets = read.secrets(production);
 
@@ -526,6 +557,7 @@ impl Config {
             spool,
             cache,
             shutdown,
+            quotas,
             owner_email,
             entries,
         })

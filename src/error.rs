@@ -121,17 +121,23 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::TooManyApps
         | Reason::TemplateInUse
         | Reason::TooManyAliases
+        | Reason::OwnerRequired
+        | Reason::TooManyInvitations
+        | Reason::ApiKeyOver
         | Reason::ImportDone
         | Reason::FetchRefused
         | Reason::FetchFailed
         | Reason::FetchStatus
         | Reason::FetchUnreadable
         | Reason::FetchTooLarge => Kind::Precondition,
-        Reason::PermissionMissing | Reason::OriginNotAllowed | Reason::CookieNotAllowed => Kind::Denied,
+        Reason::PermissionMissing
+        | Reason::OriginNotAllowed
+        | Reason::CookieNotAllowed
+        | Reason::InvitationForAnother => Kind::Denied,
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
         Reason::EtagMismatch | Reason::ImportOffsetMismatch => Kind::Aborted,
-        Reason::RateLimited => Kind::Exhausted,
+        Reason::RateLimited | Reason::QuotaExceeded => Kind::Exhausted,
         Reason::ServerOverloaded | Reason::StoreUnavailable | Reason::ShuttingDown => Kind::Unavailable,
         Reason::DeadlineExceeded => Kind::Deadline,
         Reason::UnknownMethod => Kind::Unimplemented,

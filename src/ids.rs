@@ -64,6 +64,8 @@ id! {
     SessionId;
     /// A credential of a program.
     ApiKeyId;
+    /// A way into a workspace that somebody was sent.
+    InvitationId;
     /// A domain that a workspace has for its links.
     DomainId;
     /// A short link.

@@ -2,7 +2,7 @@
 //!
 //! The house, from the ground up; arrows only go up the list (`docs/ARCHITECTURE.md`, `tests/it/rooms.rs`).
 //!
-//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
+//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`email`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`env`], [`db`], [`entity`], [`cache`],
 //!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`], [`trail`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod currency;
 pub mod destination_url;
+pub mod email;
 pub mod error;
 pub mod files;
 pub mod ids;

@@ -24,6 +24,8 @@ pub enum Kind {
     InstallAttributed,
     /// An install was credited to none.
     InstallOrganic,
+    /// An API key ends in 14, in 7 days or in one.
+    ApiKeyExpiring,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
         match self {
             Self::InstallAttributed => "install.attributed",
             Self::InstallOrganic => "install.organic",
+            Self::ApiKeyExpiring => "api_key.expiring",
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Where a call comes from, as far as sessions and the throttle care.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use tonic::Request;
 
-use crate::rpc::ClientAddress;
+use crate::{
+    rpc::{self, ClientAddress},
+    trail::{Actor, Origin, Who},
+};
 
 const MAX_USER_AGENT_CHARACTERS: usize = 256;
 
@@ -15,14 +18,21 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// What it calls itself: bounded, without control characters.
     pub user_agent: String,
+    /// The id that the log lines of the call carry.
+    pub request_id: Option<Arc<str>>,
 }
 
 impl Client {
     /// Returns who sent a request.
     pub fn of<T>(request: &Request<T>) -> Self {
-        let address = request.extensions().get::<ClientAddress>().map(|client| client.0);
+        let Origin { address, request_id } = rpc::origin(request.metadata().as_ref(), request.extensions());
         let user_agent = request.metadata().get("user-agent").and_then(|value| value.to_str().ok());
-        Self { address, user_agent: bounded(user_agent.unwrap_or_default()) }
+        Self { address, user_agent: bounded(user_agent.unwrap_or_default()), request_id }
+    }
+
+    /// Returns who does something from there, as the audit trail has it.
+    pub fn actor(&self, who: Who) -> Actor {
+        Actor { who, origin: Origin { address: self.address, request_id: self.request_id.clone() } }
     }
 
     /// Returns the household it is in: the address, of IPv6 its /64.

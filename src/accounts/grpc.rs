@@ -121,11 +121,11 @@ impl AuthService for AuthApi {
     ) -> Result<Response<v1::RefreshSessionResponse>, Status> {
         let mut cookie = None;
         let answer = answer(async {
-            let carried = self.carried(&request);
+            let (client, carried) = (Client::of(&request), self.carried(&request));
             let sent = request.into_inner().refresh_token;
             let by_cookie = sent.is_empty() && carried.is_some();
             let token = if by_cookie { carried.unwrap_or_default() } else { sent };
-            let tokens = super::refresh(&self.env, &token).await?;
+            let tokens = super::refresh(&self.env, &token, &client).await?;
             Ok(v1::RefreshSessionResponse { tokens: Some(self.handed(tokens, by_cookie, &mut cookie)) })
         });
         with_cookie(answer.await?, cookie)
@@ -137,10 +137,9 @@ impl AuthService for AuthApi {
     ) -> Result<Response<v1::SignOutResponse>, Status> {
         let mut cookie = None;
         let answer = answer(async {
-            let carried = self.carried(&request).is_some();
+            let (client, carried) = (Client::of(&request), self.carried(&request).is_some());
             let (caller, _) = open(request)?;
-            let (_, session) = signed_in(&caller)?;
-            super::sign_out(&self.env, session).await?;
+            super::sign_out(&self.env, signed_in(&caller)?, &client).await?;
             cookie = carried.then(|| cookie::clear(&self.env.config));
             Ok(v1::SignOutResponse {})
         });
@@ -211,10 +210,11 @@ impl AuthService for AuthApi {
         request: Request<v1::RevokeSessionRequest>,
     ) -> Result<Response<v1::RevokeSessionResponse>, Status> {
         answer(async {
+            let client = Client::of(&request);
             let (caller, asked) = open(request)?;
-            let (user, _) = settled(&caller)?;
+            let who = settled(&caller)?;
             let session = SessionId::parse(&asked.session_id).ok_or_else(|| Error::not_found("session"))?;
-            sessions::revoke(&self.env, user, session).await?;
+            sessions::revoke(&self.env, who, session, &client).await?;
             Ok(v1::RevokeSessionResponse {})
         })
         .await
@@ -225,9 +225,10 @@ impl AuthService for AuthApi {
         request: Request<v1::RevokeOtherSessionsRequest>,
     ) -> Result<Response<v1::RevokeOtherSessionsResponse>, Status> {
         answer(async {
+            let client = Client::of(&request);
             let (caller, _) = open(request)?;
             let (user, current) = settled(&caller)?;
-            let ended = sessions::revoke_others(&self.env, user, current).await?;
+            let ended = sessions::revoke_others(&self.env, user, current, &client).await?;
             Ok(v1::RevokeOtherSessionsResponse { revoked_count: i32::try_from(ended).unwrap_or(i32::MAX) })
         })
         .await
@@ -284,11 +285,12 @@ impl AuthService for AuthApi {
         request: Request<v1::VerifyEmailRequest>,
     ) -> Result<Response<v1::VerifyEmailResponse>, Status> {
         answer(async {
+            let client = Client::of(&request);
             let token = request.into_inner().token;
             let mut violations = Violations::default();
             bounded("token", &token, MAX_TOKEN_CHARACTERS, &mut violations);
             violations.into_result(())?;
-            recovery::verify_email(&self.env, &token).await?;
+            recovery::verify_email(&self.env, &token, &client).await?;
             Ok(v1::VerifyEmailResponse {})
         })
         .await

@@ -126,6 +126,7 @@ mod tests {
         let client = Client {
             address: Some("203.0.113.7".parse().expect("an address")),
             user_agent: "<b>Firefox</b>".into(),
+            request_id: None,
         };
         let news = News::RecoveryCodeUsed { left: 9 };
         let letter = notice(&config, "ann@example.com", news, &client, from_micros(1_800_000_000_000_000));

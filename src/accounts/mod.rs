@@ -27,6 +27,7 @@ mod common;
 pub mod cookie;
 pub mod grpc;
 mod letters;
+mod noted;
 pub mod password;
 pub mod people;
 pub mod recovery;

@@ -2,25 +2,32 @@
 //!
 //! Nobody but the person knows their password for long: each one made here must be changed at the first sign-in.
 
+use sea_orm::{ConnectionTrait, DbErr};
+
 use super::{
     Client, User, account_tokens,
     letters::{self, NOTICE_LIFE, News},
-    password, second_factor,
+    noted::note,
+    password::{self, Person},
+    second_factor,
     sessions::retract,
     store,
 };
 use crate::{
     clock::Moment,
+    email,
     env::Env,
     error::{Error, Reason, Result, Violations},
     ids::UserId,
     mail,
     page::{Cursor, Page, PageRequest},
-    workspaces::{self, Role, Tenant},
+    pb::v1,
+    trail::{Action, Actor, Changes, Who},
+    workspaces::{self, Newcomers, Role, Tenant},
 };
 
-const MAX_EMAIL_CHARACTERS: usize = 254;
 const MAX_NAME_CHARACTERS: usize = 200;
+const BAD_NAME: &str = "must have at most 200 characters, none of them a control character";
 const FIRST_WORKSPACE: &str = "My workspace";
 
 /// What a person signs in with the first time: to be shown once, and changed by them.
@@ -44,8 +51,8 @@ pub async fn bootstrap(env: &Env) -> Result<Option<FirstSignIn>> {
     if store::is_anybody(&env.db.api).await? {
         return Ok(None);
     }
-    let email =
-        email(&env.config.owner_email).map_err(|fault| Error::internal(format!("OWNER_EMAIL {fault}")))?;
+    let email = email::read(&env.config.owner_email)
+        .map_err(|fault| Error::internal(format!("OWNER_EMAIL {fault}")))?;
     let (owner, sign_in) = new_user(env, email, String::new()).await?;
     let now = owner.create_time;
     let tx = env.db.begin().await?;
@@ -54,7 +61,9 @@ pub async fn bootstrap(env: &Env) -> Result<Option<FirstSignIn>> {
     if store::is_anybody(&tx).await? || !store::insert_user(&tx, &owner).await? {
         return Ok(None);
     }
-    workspaces::found(env, &tx, owner.id, FIRST_WORKSPACE.to_owned(), now).await?;
+    by_operator(env, &tx, Action::UserCreated, &owner, now).await?;
+    let actor = Actor::here(Who::Operator);
+    workspaces::found(env, &tx, owner.id, (FIRST_WORKSPACE.to_owned(), actor), now).await?;
     tx.commit().await?;
     tracing::info!(user.id = %owner.id, "the first owner was made");
     Ok(Some(sign_in))
@@ -68,21 +77,19 @@ pub async fn create(
     place: Option<(&Tenant, Role)>,
 ) -> Result<FirstSignIn> {
     let mut violations = Violations::default();
-    let email = violations.take("email", email(email_text)).unwrap_or_default();
-    let display_name = display_name.trim();
-    if display_name.chars().count() > MAX_NAME_CHARACTERS || display_name.chars().any(char::is_control) {
-        violations.add("display_name", "must have at most 200 characters, none of them a control character");
-    }
+    let email = violations.take("email", email::read(email_text)).unwrap_or_default();
+    let display_name = violations.take("display_name", name(display_name)).unwrap_or_default();
     violations.into_result(())?;
-    let (user, sign_in) = new_user(env, email, display_name.to_owned()).await?;
+    let (user, sign_in) = new_user(env, email, display_name).await?;
     let tx = env.db.begin().await?;
     if !store::insert_user(&tx, &user).await? {
         return Err(
             Error::new(Reason::AlreadyExists, "somebody has this e-mail already").with("field", "email")
         );
     }
+    by_operator(env, &tx, Action::UserCreated, &user, user.create_time).await?;
     if let Some((tenant, role)) = place {
-        workspaces::join(&tx, tenant, user.id, role, user.create_time).await?;
+        workspaces::join(env, &tx, tenant, user.id, role, user.create_time).await?;
     }
     tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person was added");
@@ -99,6 +106,7 @@ pub async fn reset_password(env: &Env, email: &str) -> Result<FirstSignIn> {
     // Locked, so that no sign-in with the old password slips in between.
     store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
     store::set_password(&tx, user.id, hash, true, now).await?;
+    by_operator(env, &tx, Action::PasswordReset, &user, now).await?;
     account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     tx.commit().await?;
@@ -115,6 +123,7 @@ pub async fn disable(env: &Env, email: &str) -> Result<User> {
     // Locked, so that no sign-in slips in between.
     let locked = store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
     store::set_disabled(&tx, user.id, locked.disable_time.or(Some(now)), now).await?;
+    by_operator(env, &tx, Action::UserDisabled, &user, now).await?;
     account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     tx.commit().await?;
@@ -134,6 +143,7 @@ pub async fn reset_second_factor(env: &Env, email: &str) -> Result<User> {
         return Err(Error::not_found("second factor of this person"));
     }
     store::require_password_change(&tx, user.id, now).await?;
+    by_operator(env, &tx, Action::SecondFactorReset, &user, now).await?;
     account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     let news = News::SecondFactorDisabled;
@@ -149,13 +159,31 @@ pub async fn reset_second_factor(env: &Env, email: &str) -> Result<User> {
 pub async fn enable(env: &Env, email: &str) -> Result<User> {
     let now = env.now();
     let user = find(env, email).await?;
-    store::set_disabled(&env.db.api, user.id, None, now).await?;
+    let tx = env.db.begin().await?;
+    store::set_disabled(&tx, user.id, None, now).await?;
+    by_operator(env, &tx, Action::UserEnabled, &user, now).await?;
+    tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person was enabled");
     Ok(user)
 }
 
+/// Notes what the operator did to an account.
+async fn by_operator(
+    env: &Env,
+    tx: &impl ConnectionTrait,
+    action: Action,
+    user: &User,
+    now: Moment,
+) -> Result<(), DbErr> {
+    let changes = match action {
+        Action::UserCreated => Changes::none().with("email", user.email.clone()),
+        _ => Changes::none(),
+    };
+    note(env, tx, Actor::here(Who::Operator), (action, Some(user.id), changes), now).await
+}
+
 async fn find(env: &Env, email: &str) -> Result<User> {
-    let user = store::find_user_by_email(&env.db.api, &fold(email)).await?;
+    let user = store::find_user_by_email(&env.db.api, &email::fold(email)).await?;
     user.ok_or_else(|| Error::not_found("person"))
 }
 
@@ -166,22 +194,45 @@ pub async fn list(env: &Env, page: &PageRequest) -> Result<Page<User>> {
     Ok(Page::of(rows, page.size, |user| Cursor { key: user.email.clone(), id: user.id.to_string() }))
 }
 
-/// Writes an e-mail the one way it is stored and looked up.
-pub fn fold(email: &str) -> String {
-    email.trim().to_lowercase()
+/// Reads the name that others are shown, or says what is wrong with it.
+fn name(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    if name.chars().count() > MAX_NAME_CHARACTERS || name.chars().any(char::is_control) {
+        return Err(BAD_NAME);
+    }
+    Ok(name.to_owned())
 }
 
-/// Reads the e-mail of a new person. Whether it reaches anybody only a message could tell.
-fn email(text: &str) -> Result<String, &'static str> {
-    let email = fold(text);
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    let fine = email.chars().count() <= MAX_EMAIL_CHARACTERS
-        && !email.chars().any(odd)
-        && email
-            .split_once('@')
-            .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'));
-    if fine { Ok(email) } else { Err("must be an e-mail of at most 254 characters") }
+/// Makes the account of somebody who was invited and chose their own password, to be stored with the membership. Says everything
+/// that is wrong with it, in the words of `AcceptInvitation`.
+async fn newcomer(env: &Env, email: String, account: v1::NewAccount) -> Result<User> {
+    let mut violations = Violations::default();
+    let display_name = name(&account.display_name);
+    let display_name = violations.take("new_account.display_name", display_name).unwrap_or_default();
+    let person = Person { email: &email, display_name: &display_name, second_factor: false };
+    for fault in password::faults(&account.password, person, None) {
+        violations.add("new_account.password", fault);
+    }
+    violations.into_result(())?;
+    let now = env.now();
+    Ok(User {
+        id: UserId::mint(&env.ids, now),
+        email,
+        display_name,
+        password_hash: password::hash(env, &account.password).await?,
+        password_change_required: false,
+        create_time: now,
+        update_time: now,
+        disable_time: None,
+        email_verify_time: None,
+    })
 }
+
+/// How `workspaces`, which knows nothing of passwords, makes accounts for those who were invited.
+pub const NEWCOMERS: Newcomers = Newcomers {
+    prepare: |env, email, account| Box::pin(newcomer(env, email, account)),
+    insert: |tx, user| Box::pin(async move { Ok(store::insert_user(tx, user).await?) }),
+};
 
 async fn new_user(env: &Env, email: String, display_name: String) -> Result<(User, FirstSignIn)> {
     let now: Moment = env.now();
@@ -203,16 +254,6 @@ async fn new_user(env: &Env, email: String, display_name: String) -> Result<(Use
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_email_is_folded_and_looks_like_one() {
-        assert_eq!(email(" Someone@Example.COM ").as_deref(), Ok("someone@example.com"));
-        assert_eq!(email("owner@localhost").as_deref(), Ok("owner@localhost"));
-        let long = format!("{}@example.com", "a".repeat(243));
-        for wrong in ["", "someone", "@example.com", "someone@", "a@b@c", "a b@c", "a\u{7}@c", &long] {
-            assert!(email(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_password_to_be_shown_once_is_not_logged() {

@@ -5,28 +5,31 @@ use super::{
     account_tokens::{self, Purpose},
     attempts,
     letters::{self, NOTICE_LIFE, News},
+    noted::note,
     password::{self, Person},
-    people, second_factor,
+    second_factor,
     sessions::retract,
     store, throttle,
 };
 use crate::{
+    email,
     env::Env,
     error::{Error, Result, Violations},
     ids::UserId,
     mail,
+    trail::{Action, Changes, Who},
 };
 
 /// Sends somebody a link to set a new password with. Whether there is anybody with that e-mail cannot be told from the answer, nor
 /// from how long it takes: what is written for nobody is written all the same, and sent to nobody.
 pub async fn request_password_reset(env: &Env, email: &str, client: &Client) -> Result<()> {
     let now = env.now();
-    let email = people::fold(email);
+    let email = email::fold(email);
     let known = store::find_user_by_email(&env.db.api, &email).await?;
     let account = (email.as_str(), known.as_ref().map(|user| user.id));
     attempts::begin(env, throttle::Purpose::Mail, account, client, now).await?;
     let known = known.filter(|user| user.disable_time.is_none());
-    send_link(env, Purpose::PasswordReset, known.as_ref()).await
+    send_link(env, Purpose::PasswordReset, known.as_ref(), client).await
 }
 
 /// Sends a signed-in person a link to prove their e-mail with; nothing to one who has.
@@ -37,10 +40,10 @@ pub async fn request_email_verification(env: &Env, user: UserId, client: &Client
     }
     let account = (known.email.as_str(), Some(known.id));
     attempts::begin(env, throttle::Purpose::Mail, account, client, env.now()).await?;
-    send_link(env, Purpose::EmailVerification, Some(&known)).await
+    send_link(env, Purpose::EmailVerification, Some(&known), client).await
 }
 
-async fn send_link(env: &Env, purpose: Purpose, user: Option<&User>) -> Result<()> {
+async fn send_link(env: &Env, purpose: Purpose, user: Option<&User>, client: &Client) -> Result<()> {
     let now = env.now();
     let to = user.map(|user| user.email.as_str()).unwrap_or_default();
     let tx = env.db.begin().await?;
@@ -50,6 +53,12 @@ async fn send_link(env: &Env, purpose: Purpose, user: Option<&User>) -> Result<(
         Purpose::PasswordReset | Purpose::SignIn => letters::password_reset(&env.config, to, &token),
     };
     mail::post(env, &tx, &letter, purpose.life(), now).await?;
+    let action = match purpose {
+        Purpose::EmailVerification => Action::EmailVerificationRequested,
+        Purpose::PasswordReset | Purpose::SignIn => Action::PasswordResetRequested,
+    };
+    let what = (action, user.map(|user| user.id), Changes::none());
+    note(env, &tx, client.actor(Who::Anybody), what, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -78,6 +87,8 @@ pub async fn reset_password(env: &Env, token: &str, new: &str, client: &Client) 
     }
     store::set_password(&tx, id, hash, false, now).await?;
     store::set_email_verified(&tx, id, now).await?;
+    let what = (Action::PasswordReset, Some(id), Changes::none().with("how", "mail"));
+    note(env, &tx, client.actor(Who::Person(id, None)), what, now).await?;
     account_tokens::end_all(&tx, id).await?;
     let ended = store::end_sessions(&tx, id, None, now).await?;
     // They were just told from here that the account is theirs: strangers who guess cannot keep them out.
@@ -91,7 +102,7 @@ pub async fn reset_password(env: &Env, token: &str, new: &str, client: &Client) 
 }
 
 /// Takes an e-mail for proved, with a token from a mail to it.
-pub async fn verify_email(env: &Env, token: &str) -> Result<()> {
+pub async fn verify_email(env: &Env, token: &str, client: &Client) -> Result<()> {
     let now = env.now();
     let found = account_tokens::find(&env.db.api, Purpose::EmailVerification, token, now).await?;
     let (id, email) = found.ok_or_else(account_tokens::invalid)?;
@@ -101,6 +112,8 @@ pub async fn verify_email(env: &Env, token: &str) -> Result<()> {
         return Err(account_tokens::invalid());
     }
     store::set_email_verified(&tx, id, now).await?;
+    let what = (Action::EmailVerified, Some(id), Changes::none());
+    note(env, &tx, client.actor(Who::Person(id, None)), what, now).await?;
     tx.commit().await?;
     tracing::info!(user.id = %id, "a person proved their e-mail");
     Ok(())

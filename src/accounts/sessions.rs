@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Client, Session, User, account_tokens, attempts,
+    noted::note,
     refresh::{self, Lives, Verdict},
     store::{self, Replacement},
     tokens::{Keyring, RefreshToken},
@@ -19,7 +20,7 @@ use crate::{
     ids::{SessionId, UserId},
     page::{Cursor, Page, PageRequest},
     rpc::Caller,
-    trail::Origin,
+    trail::{Action, Actor, Changes, Origin, Who},
     workspaces,
 };
 
@@ -57,6 +58,17 @@ pub enum How {
     PasswordAndCode,
     /// By their password and a recovery code.
     PasswordAndRecoveryCode,
+}
+
+impl How {
+    /// Returns what the audit trail calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::PasswordAndCode => "password and code",
+            Self::PasswordAndRecoveryCode => "password and recovery code",
+        }
+    }
 }
 
 /// A session that has just begun, inside the transaction that makes it so.
@@ -101,6 +113,9 @@ pub async fn open_session(
         address: client.address_text(),
     };
     store::insert_session(tx, &session).await?;
+    let actor = client.actor(Who::Person(user.id, Some(id)));
+    let what = (Action::SessionOpened, Some(user.id), Changes::none().with("how", how.name()));
+    note(env, tx, actor, what, now).await?;
     tracing::info!(user.id = %user.id, session.id = %id, how = ?how, "a person signed in");
     Ok(Opened { session, token })
 }
@@ -113,7 +128,7 @@ impl Opened {
 }
 
 /// Exchanges a refresh token for new tokens.
-pub async fn refresh(env: &Env, refresh_token: &str) -> Result<Tokens> {
+pub async fn refresh(env: &Env, refresh_token: &str, client: &Client) -> Result<Tokens> {
     let now = env.now();
     let keyring = keyring(env);
     let presented = keyring.read_refresh(refresh_token).ok_or_else(Error::credentials_invalid)?;
@@ -135,8 +150,8 @@ pub async fn refresh(env: &Env, refresh_token: &str) -> Result<Tokens> {
                 return tokens(env, &session, &next, now);
             }
             Verdict::Stolen => {
-                store::end_session(&env.db.api, session.id, now).await?;
-                retract(env, &[session.id]).await;
+                let what = (Action::SessionTokenReused, Some(session.user_id), of(session.id));
+                end(env, session.id, (client.actor(Who::Anybody), what), now).await?;
                 tracing::warn!(
                     user.id = %session.user_id,
                     session.id = %session.id,
@@ -155,11 +170,29 @@ pub fn of_refresh_token(env: &Env, token: &str) -> Option<SessionId> {
     keyring(env).read_refresh(token).map(|token| token.session)
 }
 
-/// Ends a session.
-pub async fn sign_out(env: &Env, session: SessionId) -> Result<()> {
-    store::end_session(&env.db.api, session, env.now()).await?;
+/// Ends the session that a person signs out of.
+pub async fn sign_out(env: &Env, (user, session): (UserId, SessionId), client: &Client) -> Result<()> {
+    let actor = client.actor(Who::Person(user, Some(session)));
+    end(env, session, (actor, (Action::SessionEnded, Some(user), of(session))), env.now()).await
+}
+
+async fn end(
+    env: &Env,
+    session: SessionId,
+    (actor, what): (Actor, (Action, Option<UserId>, Changes)),
+    now: Moment,
+) -> Result<()> {
+    let tx = env.db.begin().await?;
+    if store::end_session(&tx, session, now).await? {
+        note(env, &tx, actor, what, now).await?;
+    }
+    tx.commit().await?;
     retract(env, &[session]).await;
     Ok(())
+}
+
+fn of(session: SessionId) -> Changes {
+    Changes::none().without("session", session.to_string())
 }
 
 /// Lists the sessions of a person that live, the newest first.
@@ -173,24 +206,33 @@ pub async fn list(env: &Env, user: UserId, page: &PageRequest) -> Result<Page<Se
     Ok(Page::of(rows, page.size, |session| Cursor { key: String::new(), id: session.id.to_string() }))
 }
 
-/// Ends a session of a person. One that is over already stays so.
-pub async fn revoke(env: &Env, user: UserId, session: SessionId) -> Result<()> {
+/// Ends a session of a person, who calls in another. One that is over already stays so.
+pub async fn revoke(
+    env: &Env,
+    (user, current): (UserId, SessionId),
+    session: SessionId,
+    client: &Client,
+) -> Result<()> {
     let found = store::find_session(&env.db.api, session).await?;
     if found.is_none_or(|found| found.user_id != user) {
         return Err(Error::not_found("session"));
     }
-    sign_out(env, session).await?;
+    let actor = client.actor(Who::Person(user, Some(current)));
+    end(env, session, (actor, (Action::SessionEnded, Some(user), of(session))), env.now()).await?;
     tracing::info!(user.id = %user, session.id = %session, "a session was ended by its owner");
     Ok(())
 }
 
 /// Ends all sessions of a person but one, and says how many.
-pub async fn revoke_others(env: &Env, user: UserId, keep: SessionId) -> Result<usize> {
+pub async fn revoke_others(env: &Env, user: UserId, keep: SessionId, client: &Client) -> Result<usize> {
     let now = env.now();
     let tx = env.db.begin().await?;
     // Locked, so that a sign-in comes before or after, not in between.
     store::lock_user(&tx, user).await?.ok_or_else(Error::credentials_invalid)?;
     let ended = store::end_sessions(&tx, user, Some(keep), now).await?;
+    let changes = Changes::none().without("sessions", ended.len());
+    let actor = client.actor(Who::Person(user, Some(keep)));
+    note(env, &tx, actor, (Action::OtherSessionsEnded, Some(user), changes), now).await?;
     tx.commit().await?;
     retract(env, &ended).await;
     tracing::info!(user.id = %user, sessions = ended.len(), "the other sessions were ended by their owner");

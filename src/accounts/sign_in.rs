@@ -4,8 +4,9 @@ use super::{
     Client, How, Session, Tokens, User, account_tokens,
     attempts::{self, Attempt},
     letters::{self, NOTICE_LIFE, News},
+    noted::note,
     password::{self, Person},
-    people, refresh, second_factor,
+    refresh, second_factor,
     sessions::{lives, open_session, retract, tokens},
     store::{self, Replacement},
     throttle::Purpose,
@@ -13,10 +14,12 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    email,
     env::Env,
     error::{Error, Reason, Result, Violations},
     ids::{SessionId, UserId},
     mail,
+    trail::{Action, Changes, Who},
 };
 
 /// What a right password leads to.
@@ -46,13 +49,18 @@ impl std::fmt::Debug for Challenge {
 /// Checks an e-mail and a password, and opens a session, or asks for the second factor.
 pub async fn sign_in(env: &Env, email: &str, password: &str, client: &Client) -> Result<SignedIn> {
     let now = env.now();
-    let email = people::fold(email);
+    let email = email::fold(email);
     let known = store::find_user_by_email(&env.db.api, &email).await?;
     let account = (email.as_str(), known.as_ref().map(|user| user.id));
     let attempt = attempts::begin(env, Purpose::SignIn, account, client, now).await?;
     let stored = known.as_ref().map(|user| user.password_hash.as_str());
     let right = password::verify(env, password, stored).await?;
-    let Some(user) = known.filter(|_| right) else { return Err(sign_in_failed()) };
+    let account = known.as_ref().map(|user| user.id);
+    let Some(user) = known.filter(|_| right) else {
+        // Of nobody too, so that it takes as long.
+        refused(env, account, "password", client, now).await?;
+        return Err(sign_in_failed());
+    };
 
     let tx = env.db.begin().await?;
     // The password may have been changed while we were checking it, and the change ended only the sessions it saw.
@@ -99,6 +107,8 @@ pub async fn change_password(
     }
     attempts::succeeded(&tx, &attempt).await?;
     store::set_password(&tx, user, hash, false, now).await?;
+    let actor = client.actor(Who::Person(user, Some(session)));
+    note(env, &tx, actor, (Action::PasswordChanged, Some(user), Changes::none()), now).await?;
     account_tokens::end_all(&tx, user).await?;
     let letter = letters::notice(&env.config, &known.email, News::PasswordChanged, client, now);
     mail::post(env, &tx, &letter, NOTICE_LIFE, now).await?;
@@ -131,8 +141,22 @@ pub(super) async fn verify_password(
     if password::verify(env, password, Some(&user.password_hash)).await? {
         Ok(attempt)
     } else {
+        refused(env, Some(user.id), "current password", client, now).await?;
         Err(password_wrong())
     }
+}
+
+/// Notes that a proof was wrong.
+pub(super) async fn refused(
+    env: &Env,
+    user: Option<UserId>,
+    what: &str,
+    client: &Client,
+    now: Moment,
+) -> Result<()> {
+    let changes = Changes::none().with("wrong", what);
+    let what = (Action::SessionRefused, user, changes);
+    Ok(note(env, &env.db.api, client.actor(Who::Anybody), what, now).await?)
 }
 
 fn sign_in_failed() -> Error {

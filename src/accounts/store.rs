@@ -169,16 +169,16 @@ pub async fn rotate(
     Ok(changed.rows_affected > 0)
 }
 
-/// Ends a session unless it was ended before.
-pub async fn end_session(db: &impl ConnectionTrait, id: SessionId, now: Moment) -> Result<(), DbErr> {
+/// Ends a session unless it was ended before, and says whether it was this call that did.
+pub async fn end_session(db: &impl ConnectionTrait, id: SessionId, now: Moment) -> Result<bool, DbErr> {
     let row = session::ActiveModel { end_time: Set(Some(now)), ..Default::default() };
-    Sessions::update_many()
+    let ended = Sessions::update_many()
         .set(row)
         .filter(session::Column::Id.eq(id))
         .filter(session::Column::EndTime.is_null())
         .exec(db)
-        .await
-        .map(drop)
+        .await?;
+    Ok(ended.rows_affected > 0)
 }
 
 /// Ends all sessions of a person but `keep`, and returns which those were.

@@ -21,7 +21,7 @@ use crate::{
     rpc::{Caller, Permission},
     workspaces::{
         Role, Tenant, enter, enter_as_operator,
-        keys::{self, NewKey},
+        keys::{self, NewKey, Which},
     },
 };
 
@@ -124,7 +124,15 @@ async fn own_database(url: &str) -> String {
 }
 
 fn here() -> Client {
-    Client { address: Some("203.0.113.7".parse().expect("an address")), user_agent: "a test".into() }
+    Client {
+        address: Some("203.0.113.7".parse().expect("an address")),
+        user_agent: "a test".into(),
+        request_id: None,
+    }
+}
+
+async fn refresh(env: &Env, token: &str) -> Result<Tokens> {
+    super::refresh(env, token, &here()).await
 }
 
 async fn sign_in(env: &Env, email: &str, password: &str) -> Result<(Tokens, User)> {
@@ -277,7 +285,7 @@ async fn signing_out_is_known_at_once_on_every_node_that_hears_of_it() {
         panic!("a person signed in");
     };
     assert!(authenticate(&other, &tokens.access).await.is_ok());
-    sign_out(&env, session).await.expect("signs out");
+    sign_out(&env, (user.id, session), &here()).await.expect("signs out");
     assert_eq!(refused(&env, &tokens.access).await, Reason::CredentialsInvalid);
     assert_eq!(refused(&other, &tokens.access).await, Reason::CredentialsInvalid);
     assert_eq!(reason(refresh(&env, &tokens.refresh).await), Reason::CredentialsInvalid);
@@ -288,7 +296,7 @@ async fn signing_out_is_known_at_once_on_every_node_that_hears_of_it() {
     assert!(authenticate(&env, &tokens.access).await.is_ok());
     assert!(authenticate(&other, &tokens.access).await.is_ok());
     *world.wire.1.lock().expect("no panic") = true;
-    sign_out(&env, session).await.expect("signs out");
+    sign_out(&env, (user.id, session), &here()).await.expect("signs out");
     assert_eq!(refused(&env, &tokens.access).await, Reason::CredentialsInvalid);
     assert!(authenticate(&other, &tokens.access).await.is_ok());
     world.advance(10);
@@ -356,7 +364,7 @@ async fn a_revoked_key_is_refused_at_once_on_every_node() {
     let world = World::new().await;
     let (env, other) = (world.node(1).await, world.node(2).await);
     let (_, tenant) = settled(&env).await;
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None };
+    let new = NewKey::new("ci", vec![Permission::LinksRead]);
     let made = keys::create(&env, &tenant, new, None).await.expect("creates");
     let secret = made.secret.expect("shown once");
     for node in [&env, &other] {
@@ -380,7 +388,7 @@ async fn without_a_database_only_what_was_just_believed_is_let_in() {
     let world = World::new().await;
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
-    let new = || NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None };
+    let new = || NewKey::new("ci", vec![Permission::LinksRead]);
     let used = keys::create(&env, &tenant, new(), None).await.expect("creates").secret.expect("shown");
     let unused = keys::create(&env, &tenant, new(), None).await.expect("creates").secret.expect("shown");
     assert!(authenticate(&env, &used).await.is_ok());
@@ -400,7 +408,7 @@ async fn a_key_expires_by_the_clock_even_while_it_is_believed() {
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
     let expire_time = Some(env.now() + Duration::seconds(5));
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time };
+    let new = NewKey { expire_time, ..NewKey::new("ci", vec![Permission::LinksRead]) };
     let secret = keys::create(&env, &tenant, new, None).await.expect("creates").secret.expect("shown");
     assert!(authenticate(&env, &secret).await.is_ok());
     world.advance(5);
@@ -412,11 +420,11 @@ async fn the_last_use_of_a_key_is_written_now_and_then() {
     let world = World::new().await;
     let env = world.node(1).await;
     let (_, tenant) = settled(&env).await;
-    let new = NewKey { name: "ci".into(), scopes: vec![Permission::LinksRead], expire_time: None };
+    let new = NewKey::new("ci", vec![Permission::LinksRead]);
     let secret = keys::create(&env, &tenant, new, None).await.expect("creates").secret.expect("shown");
     let last_use = async || {
         let page = PageRequest { size: 10, after: None };
-        keys::list(&env, &tenant, &page).await.expect("lists").items.remove(0).last_use_time
+        keys::list(&env, &tenant, Which::All, &page).await.expect("lists").items.remove(0).last_use_time
     };
     assert_eq!(last_use().await, None);
     authenticate(&env, &secret).await.expect("known");

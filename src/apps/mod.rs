@@ -122,6 +122,8 @@ pub(crate) async fn create(
         let message = format!("the workspace has {MAX_APPS} apps, and may not have more");
         return Err(Error::new(Reason::TooManyApps, message).with("limit", MAX_APPS.to_string()));
     }
+    // Nobody else's are counted meanwhile: the place is locked.
+    workspaces::quotas::require_another(&tx, tenant, v1::Quota::Apps, now).await?;
     check_hosts(&place, &content, &v1::App::default())?;
     let app = model(AppId::mint(&env.ids, now), tenant.id, &content, now);
     check_against_others(&app, &apps)?;

@@ -167,7 +167,7 @@ pub async fn holder(db: &impl ConnectionTrait, token: &str, now: Moment) -> Resu
         .filter(workspace::Column::SuspendTime.is_null())
         .one(db)
         .await?;
-    Ok(found.and_then(|(app, workspace)| Some(holder_of(&app, workspace?.settings.as_deref()))))
+    Ok(found.and_then(|(app, workspace)| Some(holder_of(&app, workspace?))))
 }
 
 fn workspace_of_app() -> RelationDef {

@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use super::{content_of, store};
 use crate::{
     cache::Recall,
+    entity::{app, workspace},
     env::Env,
     error::Result,
     ids::{AppId, Ids, WorkspaceId},
@@ -34,6 +35,8 @@ pub struct Holder {
     pub content: v1::App,
     /// What the workspace says of matching by likeness, where the app does not.
     pub probabilistic: bool,
+    /// What the operator says the workspace may have, where that is not the default.
+    pub quotas: Option<serde_json::Value>,
 }
 
 /// Makes a token.
@@ -70,8 +73,9 @@ pub(super) async fn newest(
     Ok(newest.map(|token| (token.app_id, token.token)).collect())
 }
 
-pub(super) fn holder_of(app: &crate::entity::app::Model, settings: Option<&[u8]>) -> Holder {
+pub(super) fn holder_of(app: &app::Model, workspace: workspace::Model) -> Holder {
     use prost::Message as _;
+    let settings = workspace.settings.as_deref();
     let settings =
         settings.and_then(|settings| v1::WorkspaceSettings::decode(settings).ok()).unwrap_or_default();
     Holder {
@@ -79,6 +83,7 @@ pub(super) fn holder_of(app: &crate::entity::app::Model, settings: Option<&[u8]>
         app: app.id,
         content: content_of(app),
         probabilistic: settings.probabilistic_matching != Some(false),
+        quotas: workspace.quotas,
     }
 }
 

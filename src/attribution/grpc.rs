@@ -46,7 +46,7 @@ impl AttributionService for AttributionApi {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
             let tenant =
-                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let (now, query) = (env.now(), read_installs(&asked)?);
             let of_query = ListInstallsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
             let question =
@@ -69,7 +69,7 @@ impl AttributionService for AttributionApi {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
             let tenant =
-                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
             let found = found.ok_or_else(|| Error::not_found("install"))?;
             Ok(GetInstallResponse { install: Some(explain::install(&found)) })
@@ -85,7 +85,7 @@ impl AttributionService for AttributionApi {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
             let tenant =
-                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
             Ok(explain::explain(&found.ok_or_else(|| Error::not_found("install"))?))
         })
@@ -100,7 +100,7 @@ impl AttributionService for AttributionApi {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
             let tenant =
-                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let (now, query) = (env.now(), read_query(&asked)?);
             let of_query = ListEventsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
             let question =
@@ -123,7 +123,7 @@ impl AttributionService for AttributionApi {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
             let tenant =
-                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let query = read_flow(&asked, env.now())?;
             let flow = events::screen_flow(env, &tenant, &query).await?;
             Ok(flow_response(flow, &query))

@@ -63,6 +63,12 @@ pub(super) async fn open<T>(env: &Env, request: Request<T>) -> HouseResult<(Call
     };
     let value = request.metadata().as_ref().get(AUTHORIZATION).ok_or_else(missing)?;
     let token = rpc::bearer(value).ok_or_else(missing)?;
+    if !tokens::is_token(token) {
+        return Err(Error::new(
+            Reason::CredentialsInvalid,
+            "only the token of an app, `at_...`, opens linkforty.sdk.v1; API keys and access tokens open linkforty.v1",
+        ));
+    }
     let holder = tokens::holder(env, token).await?.ok_or_else(Error::credentials_invalid)?;
     let origin = rpc::origin(request.metadata().as_ref(), request.extensions());
     Ok((Calling { scope: Scope::from(&*holder), client: origin.address, origin }, request.into_inner()))
@@ -202,7 +208,7 @@ impl SdkService for SdkApi {
             let (calling, asked) = open(env, request).await?;
             let scope = &calling.scope;
             let app = scope.app.ok_or_else(Error::credentials_invalid)?;
-            let tenant = enter_as_app(scope.workspace, app, calling.origin);
+            let tenant = enter_as_app(env, (scope.workspace, app), scope.quotas.as_ref(), calling.origin);
             installs::forget(env, &tenant, report::install_id(&asked.install_id)?).await?;
             Ok(sdk::ForgetInstallResponse {})
         })

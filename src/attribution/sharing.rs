@@ -42,7 +42,8 @@ pub struct Wanted {
 
 /// Creates a link, or returns the one that the user has. Says which.
 pub async fn share(sdk: &Sdk, scope: &Scope, origin: Origin, wanted: Wanted) -> Result<(v1::Link, bool)> {
-    let tenant = enter_as_app(scope.workspace, scope.app.unwrap_or(AppId(uuid::Uuid::nil())), origin);
+    let app = scope.app.unwrap_or(AppId(uuid::Uuid::nil()));
+    let tenant = enter_as_app(&sdk.env, (scope.workspace, app), scope.quotas.as_ref(), origin);
     share_in(sdk, scope, &tenant, wanted).await
 }
 

@@ -63,10 +63,10 @@ enum Command {
     /// People: the first owner, others, new passwords
     #[command(subcommand)]
     User(user::Command),
-    /// Workspaces: list, suspend, restore, whose apps open links on the server's own host
+    /// Workspaces: list, suspend, restore, quotas, whose apps open links on the server's own host
     #[command(subcommand)]
     Workspace(workspace::Command),
-    /// API keys: create, list, revoke
+    /// API keys: create, list, rotate, revoke; those nobody uses
     Key(key::Arguments),
     /// Who did what, and whether that is still what was noted: list, verify
     #[command(subcommand)]

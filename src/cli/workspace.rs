@@ -1,6 +1,6 @@
 //! `linkforty workspace`: the tenants, for whoever can reach the database.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::operator::{self, told};
 use crate::{
@@ -8,13 +8,14 @@ use crate::{
     env::Env,
     error::Result,
     page::{MAX_SIZE, PageRequest},
-    workspaces,
+    pb::v1::Quota,
+    workspaces::{self, quotas},
 };
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Examples:\n  linkforty workspace list\n  linkforty workspace suspend 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506 --reason \"phishing, case 17\"\n  linkforty workspace restore 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506"
+    after_help = "Examples:\n  linkforty workspace list\n  linkforty workspace suspend 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506 --reason \"phishing, case 17\"\n  linkforty workspace restore 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506\n  linkforty workspace quota 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506 --links 10000 --members default"
 )]
 pub(super) enum Command {
     /// Lists workspaces, oldest first, whose apps may open links on the server's own host, and which are suspended
@@ -39,11 +40,51 @@ pub(super) enum Command {
         /// Which
         id: String,
     },
+    /// Says how much of what a workspace may have, and shows it; what is not named stays as it is
+    Quota(Quotas),
     /// Restores a suspended workspace: its links lead on again
     Restore {
         /// Which
         id: String,
     },
+}
+
+/// How much of what a workspace may have: a number, 0 for as many as anybody likes, or `default` for what the settings say.
+#[derive(Debug, Args)]
+pub(super) struct Quotas {
+    /// Which
+    id: String,
+    /// Links, aliases not counted [setting: QUOTA_LINKS]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
+    links: Option<Limit>,
+    /// Members [setting: QUOTA_MEMBERS]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
+    members: Option<Limit>,
+    /// API keys that are good [setting: QUOTA_API_KEYS]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
+    api_keys: Option<Limit>,
+    /// Domains [setting: QUOTA_DOMAINS]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
+    domains: Option<Limit>,
+    /// Apps [setting: QUOTA_APPS]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
+    apps: Option<Limit>,
+    /// Clicks of people in a month; only told, no visitor is turned away for it [setting: QUOTA_CLICKS_PER_MONTH]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
+    clicks_per_month: Option<Limit>,
+}
+
+/// What the operator says of a quota; none: the settings say it.
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<u64>);
+
+fn limit(text: &str) -> Result<Limit, &'static str> {
+    if text == "default" {
+        return Ok(Limit(None));
+    }
+    // What is stored is read by databases that know no larger numbers.
+    let number = text.parse().ok().filter(|number| *number <= i64::MAX as u64);
+    number.map(|number| Limit(Some(number))).ok_or("must be a number, or default")
 }
 
 pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> {
@@ -65,6 +106,9 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
                             workspace.suspend_reason
                         )
                     });
+                    let state = workspace.delete_time.map_or(state, |at| {
+                        format!("  deleted {}, being erased", at.format("%Y-%m-%d %H:%M"))
+                    });
                     let apps = if workspace.apps_allowed { "  apps allowed" } else { "" };
                     println!("{}  {}{apps}{state}", workspace.id, workspace.name);
                 }
@@ -78,6 +122,27 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             workspaces::suspend(env, &tenant, Some(&reason)).await?;
             println!("suspended; its links are gone");
+        }
+        Command::Quota(asked) => {
+            let tenant = workspaces::enter_as_operator(env, Some(&asked.id)).await?;
+            let given = [
+                (Quota::Links, asked.links),
+                (Quota::Members, asked.members),
+                (Quota::ApiKeys, asked.api_keys),
+                (Quota::Domains, asked.domains),
+                (Quota::Apps, asked.apps),
+                (Quota::ClicksPerMonth, asked.clicks_per_month),
+            ];
+            let changes: Vec<_> =
+                given.into_iter().filter_map(|(quota, limit)| Some((quota, limit?.0))).collect();
+            if !changes.is_empty() {
+                quotas::set(env, &tenant, &changes).await?;
+            }
+            for usage in quotas::usage(env, &tenant).await? {
+                let allowed =
+                    if usage.allowed == 0 { "any number".to_owned() } else { usage.allowed.to_string() };
+                println!("{:<16}  {} of {allowed}", quotas::name(usage.quota), usage.used);
+            }
         }
         Command::Restore { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;

@@ -53,9 +53,9 @@ use crate::{
     ids::{DomainId, WorkspaceId, parse},
     outbound::Outbound,
     page::{Cursor, Page, PageRequest},
-    pb::v1,
+    pb::v1::{self, Quota},
     trail::{self, Action, Changes},
-    workspaces::Tenant,
+    workspaces::{Tenant, quotas},
 };
 
 /// How many domains a workspace may have: each is looked at in the DNS.
@@ -109,6 +109,7 @@ pub async fn create(env: &Env, tenant: &Tenant, new: NewDomain, request: Option<
         let message = format!("a workspace may have at most {MOST} domains");
         return Err(Error::new(Reason::DomainLimitReached, message).with("limit", MOST.to_string()));
     }
+    quotas::require(&tx, tenant.id, tenant.quotas, Quota::Domains, now).await?;
     let did = tenant.did(Action::DomainCreated, domain.id.0, Changes::created(&noted(env, &domain)));
     trail::note(&tx, &env.ids, [did], now).await?;
     idempotency::made(&tx, request.as_ref(), domain.id.to_string()).await?;

@@ -33,6 +33,22 @@ pub struct Model {
     pub revoke_time: Option<Moment>,
     /// When it was last used, to the minute.
     pub last_use_time: Option<Moment>,
+    /// Whether its secret says that it is for trying things out.
+    pub test: bool,
+    /// The hash of the secret before this one, while that is still good.
+    pub previous_hash: Option<Vec<u8>>,
+    /// When that ends.
+    pub previous_expire_time: Option<Moment>,
+    /// When it got its present secret, if that is not its first.
+    pub rotate_time: Option<Moment>,
+    /// The ids of the projects whose links it reaches, an array of texts; none: whatever project they are in.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub project_ids: Option<Json>,
+    /// The ids of the domains whose links it reaches; none: wherever they live.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub domain_ids: Option<Json>,
+    /// How many days before its end somebody was last warned; 0: never.
+    pub warned_days: i16,
 }
 
 /// None: queries join by hand.

@@ -3,6 +3,7 @@
 
 pub mod account_token;
 pub mod api_key;
+pub mod api_key_use;
 pub mod app;
 pub mod app_token;
 pub mod audit_event;
@@ -21,6 +22,7 @@ pub mod exchange_rate;
 pub mod idempotency_key;
 pub mod install;
 pub mod install_key;
+pub mod invitation;
 pub mod link;
 pub mod link_import;
 pub mod link_import_draft;

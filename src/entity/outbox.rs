@@ -15,7 +15,7 @@ pub struct Model {
     pub workspace_id: WorkspaceId,
     /// What, as [`crate::outbox::Kind`] names it.
     pub kind: String,
-    /// What it happened to: the id of an install.
+    /// What it happened to: the id of an install or of an API key.
     pub subject_id: Uuid,
 }
 

@@ -27,6 +27,11 @@ pub struct Model {
     pub redirect_time: Option<Moment>,
     /// Whether its apps may open links on the server's own host.
     pub apps_allowed: bool,
+    /// What the operator says it may have, where that is not the default: numbers by the names of quotas.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub quotas: Option<Json>,
+    /// When its owner deleted it; what is left of it is being erased.
+    pub delete_time: Option<Moment>,
 }
 
 /// None: queries join by hand.

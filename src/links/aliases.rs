@@ -36,7 +36,7 @@ pub async fn add_alias(
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
     }
-    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant, [id]).await?.remove(&id).ok_or_else(unknown)?;
     let mut aliases = aliases_of(&stored);
     if aliases.len() >= MOST {
         return Err(Error::new(Reason::TooManyAliases, "the link has 50 aliases"));
@@ -78,7 +78,7 @@ pub async fn remove_alias(
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
     }
-    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant, [id]).await?.remove(&id).ok_or_else(unknown)?;
     let alias = alphabet_of(&tx, tenant, &stored).await?.kept(alias.to_owned());
     if !store::remove_alias(&tx, tenant.id, id, &alias).await? {
         return Err(Error::not_found("alias"));

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Code, CodeStyle, Content, CountedLink, Draft, Inserted, LinkChange, NewLink, Run, Shown, budget,
-    changes::Changes, etag, external_id_taken, homes_of, insert, noted, related::Related, reuse, revisions,
-    routing_tests::Runner, save, seal, store, unknown, weight,
+    changes::Changes, etag, external_id_taken, homes_of, insert, noted, related::Related, require_reach,
+    reuse, revisions, routing_tests::Runner, save, seal, store, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -62,7 +62,7 @@ pub async fn batch_create(
     }
     let around = Around::of(env, &tx, tenant, &items, now).await?;
     let (items, drafts) = drafts(env, tenant, &around, items, now);
-    let mut inserted = insert(env, &tx, drafts).await?;
+    let mut inserted = insert(env, &tx, tenant, drafts).await?;
     let changes = Changes::of(inserted.stored.values(), now);
     let results: Results = items
         .into_iter()
@@ -125,6 +125,7 @@ fn drafts(
             let now = now + Duration::microseconds(place);
             let draft = Draft::of(env, tenant, &around.homes, new, CodeStyle::Short, now)
                 .map_err(|none| none.at("domain"))?;
+            require_reach(tenant, &draft.link, "")?;
             if let Some(tests) = &around.tests {
                 tests.require(checks, None, &draft.link)?;
             }
@@ -150,7 +151,7 @@ pub async fn batch_update(
         return replay(&tx, tenant, &outcome).await;
     }
     let ids: Vec<LinkId> = items.iter().flatten().map(|change| change.id).collect();
-    let stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
+    let stored = store::lock(&tx, tenant, ids.iter().copied()).await?;
     let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
     let (asked, links): (Vec<_>, Vec<_>) = (items.iter().flatten().collect(), stored.values().collect());
     let related = Related::of_changes(&tx, tenant.id, &asked, &links).await?;
@@ -161,7 +162,7 @@ pub async fn batch_update(
     let mut results: Results = items
         .into_iter()
         .map(|item| {
-            let link = change(item?, (&stored, &related, tests.as_ref()), &mut changed, now)?;
+            let link = change(item?, tenant, (&stored, &related, tests.as_ref()), &mut changed, now)?;
             let clicks = clicks.get(&link.id).copied().unwrap_or(0);
             Ok(Shown::Link(CountedLink { link, clicks }))
         })
@@ -204,7 +205,7 @@ pub async fn batch_delete(
         return replay(&tx, tenant, &outcome).await;
     }
     let ids: Vec<LinkId> = items.iter().flatten().copied().collect();
-    let mut stored = store::lock(&tx, tenant.id, ids.iter().copied()).await?;
+    let mut stored = store::lock(&tx, tenant, ids.iter().copied()).await?;
     let clicks = store::clicks_of(&tx, tenant.id, ids).await?;
     let changes = Changes::of(stored.values(), now);
     let going: Vec<LinkId> = stored.keys().copied().collect();
@@ -279,6 +280,7 @@ async fn would_be(env: &Env, tenant: &Tenant, drafts: Vec<Draft>) -> Result<Inse
 
 fn change(
     change: LinkChange,
+    tenant: &Tenant,
     (stored, related, tests): (&HashMap<LinkId, Model>, &Related, Option<&Runner>),
     changed: &mut Vec<Model>,
     now: Moment,
@@ -287,6 +289,7 @@ fn change(
     etag::require(&change.etag, stored)?;
     let checks = change.checks;
     let link = change.apply(stored, now, related)?;
+    require_reach(tenant, &link, "")?;
     if let Some(tests) = tests {
         tests.require(checks, Some(stored), &link)?;
     }
@@ -366,6 +369,7 @@ async fn replay(tx: &DatabaseTransaction, tenant: &Tenant, outcome: &str) -> Res
     let ids =
         outcomes.iter().filter_map(|outcome| if let Outcome::Done(id) = outcome { Some(*id) } else { None });
     let mut links = store::find_many(tx, tenant.id, ids).await?;
+    links.retain(|_, found| tenant.reach.as_deref().is_none_or(|reach| store::reaches(reach, &found.link)));
     let results: Results = outcomes
         .into_iter()
         .map(|outcome| match outcome {

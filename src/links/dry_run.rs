@@ -163,10 +163,10 @@ pub async fn dry_run(
     let (db, now) = (&env.db.api, env.now());
     let Question { which, edit, mut visitor, time } = question;
     let stored = match which {
-        Which::Id(id) => store::find(db, tenant.id, id).await?.map(|counted| counted.link),
+        Which::Id(id) => store::find(db, tenant, id).await?.map(|counted| counted.link),
         Which::Code { domain, short_code } => {
             let (namespace, short_code) = stored_as(db, tenant, &domain, short_code).await?;
-            store::find_by_code(db, tenant.id, &namespace, &short_code).await?
+            store::find_by_code(db, tenant, &namespace, &short_code).await?
         }
     };
     let stored = stored.ok_or_else(unknown)?;

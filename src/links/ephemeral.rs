@@ -23,12 +23,12 @@ pub enum Acknowledged {
 pub async fn acknowledge(env: &Env, tenant: &Tenant, (domain, code): (&str, &str)) -> Result<Acknowledged> {
     let now = env.now();
     let tx = env.db.begin().await?;
-    let found = store::find_by_code(&tx, tenant.id, domain, code).await?.ok_or_else(unknown)?;
+    let found = store::find_by_code(&tx, tenant, domain, code).await?.ok_or_else(unknown)?;
     let workspace = workspaces::find(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
     if !workspaces::settings::shown(workspace.settings.as_deref()).ephemeral_deep_links {
         return Ok(Acknowledged::Kept);
     }
-    let stored = store::lock(&tx, tenant.id, [found.id]).await?.remove(&found.id).ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant, [found.id]).await?.remove(&found.id).ok_or_else(unknown)?;
     let mut changed = Vec::new();
     if stored.deep_link_parameters != nothing() {
         let link = Model {

@@ -49,7 +49,8 @@ pub fn export(
     tenant: Tenant,
     export: Export,
 ) -> impl Stream<Item = Result<ExportLinksResponse, Status>> + Send + use<> {
-    let query = LinkQuery { order: LinkOrder::Oldest, ..export.query.clone() };
+    let reach = tenant.reach.clone();
+    let query = LinkQuery { order: LinkOrder::Oldest, reach, ..export.query.clone() };
     let header = export.after.is_none() && export.format == ExportFormat::Csv;
     let run =
         Run { env: env.clone(), tenant, checked: env.now(), export: Export { query, ..export }, header };
@@ -106,7 +107,7 @@ impl Run {
         let workspace = self.tenant.id.to_string();
         let entered = match caller {
             Ok(caller) => {
-                workspaces::enter(&self.env, &caller, &workspace, Permission::LinksRead).await.map(drop)
+                workspaces::enter(&self.env, &caller, &workspace, Permission::LinksExport).await.map(drop)
             }
             Err(error) => Err(error),
         };

@@ -404,6 +404,7 @@ impl LinkService for LinkApi {
             let (caller, mut request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            tenant.require_all_links()?;
             let request_id = take(&mut request.request_id);
             let once = wire::once(env, &tenant, "StartImport", &request_id, &request, Run::Store);
             let (terms, once) = wire::both(import::started(env, request), once)?;
@@ -428,6 +429,7 @@ impl LinkService for LinkApi {
             let first = parts.message().await.map_err(|status| import::unreadable(&status))?;
             let first = first.ok_or_else(|| Error::new(Reason::NotGrpc, "the stream holds no message"))?;
             let tenant = workspaces::enter(env, &caller, &first.workspace_id, Permission::LinksWrite).await?;
+            tenant.require_all_links()?;
             import::get(env, &tenant, import::import_id(&first.import_id)?).await?;
             import::stream(env, tenant, &first, Inbound { parts, recheck, leaving, decide: self.decide })
         };
@@ -444,6 +446,7 @@ impl LinkService for LinkApi {
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
+            tenant.require_all_links()?;
             let part = import::check_part(request.offset, &request.data);
             let (id, ()) = wire::both(import::import_id(&request.import_id), part)?;
             import::chunk(env, &tenant, id, request, self.decide).await
@@ -460,6 +463,7 @@ impl LinkService for LinkApi {
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            tenant.require_all_links()?;
             let found = import::get(env, &tenant, import::import_id(&request.import_id)?).await?;
             Ok(GetImportResponse { import: Some(import::shown(&found)?) })
         })
@@ -477,6 +481,7 @@ impl LinkService for LinkApi {
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+            tenant.require_all_links()?;
             import::errors(env, &tenant, import::import_id(&request.import_id)?).await
         };
         let rows = opened.await.map_err(|error| rpc::status(&error))?;
@@ -495,7 +500,7 @@ impl LinkService for LinkApi {
             let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
             let request = request.into_inner();
             let tenant =
-                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
+                workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksExport).await?;
             let question = wire::export_question(&tenant, &request);
             let page = env.pages.request(0, &request.page_token, &question, env.now());
             let domain = wire::filter_domain(env, &tenant, request.filter.as_ref()).await;

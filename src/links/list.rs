@@ -1,6 +1,8 @@
 //! Lists of links: what is asked, and the query that answers it. Pages end with a row, not with a number, so they cost
 //! the same however far in they are.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _,
@@ -12,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     search,
-    store::{CountedLink, counted},
+    store::{CountedLink, counted, within},
     weight::{self, ANSWER_BYTES},
 };
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
     },
     ids::{LinkId, WorkspaceId, floor},
     page::{Cursor, Page, PageRequest},
+    rpc::Reach,
 };
 
 /// How far a clock may have gone back, so that an id says a later moment than its link.
@@ -63,6 +66,8 @@ pub struct LinkQuery {
     pub search: String,
     /// In which order.
     pub order: LinkOrder,
+    /// Those alone that the API key reaches that asks; `None`: all.
+    pub reach: Option<Arc<Reach>>,
 }
 
 /// What a list is about a thing that links may name.
@@ -330,6 +335,7 @@ pub(super) fn conditions(workspace: WorkspaceId, query: &LinkQuery, behind: Opti
         // `search/` looks for it.
         search: _,
         order: _,
+        reach,
     } = query;
     let id = || Expr::col((Entity, Column::Id));
     // Written out, because an index of some rows is used only where the statement itself says that it is about those.
@@ -344,6 +350,7 @@ pub(super) fn conditions(workspace: WorkspaceId, query: &LinkQuery, behind: Opti
         .add_option(created_after.map(|from| Column::CreateTime.gte(from)))
         .add_option(created_before.map(|until| Column::CreateTime.lt(until)))
         .add_option(domain.as_ref().map(|domain| Column::Domain.eq(domain.as_str())))
+        .add_option(reach.as_deref().map(|reach| within(Some(reach))))
         .add_option(kin(Column::ProjectId, *project))
         .add_option(kin(Column::TemplateId, *template))
         .add_option(match archived {

@@ -111,12 +111,14 @@ use crate::{
     domains::{self, Home, Homes},
     entity::link::Model,
     env::Env,
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Result, Violations},
     hashing::{self, Whose},
     idempotency::{self, Claim, Request},
     ids::{LinkId, UtmPresetId},
     page::{Page, PageRequest},
-    workspaces::Tenant,
+    pb::v1::Quota,
+    rpc::Reach,
+    workspaces::{Tenant, quotas},
 };
 
 /// What the title of a copy ends with.
@@ -185,6 +187,7 @@ pub async fn create(
         let homes = homes_of(&env.db.api, tenant, [&new]).await?;
         let mut draft =
             Draft::of(env, tenant, &homes, new, how.style, now).map_err(|none| none.at("link.domain"))?;
+        require_reach(tenant, &draft.link, "link.")?;
         if let Some(found) = reuse::find(env, &env.db.api, tenant, &mut draft, how.existing).await? {
             return Ok((Shown::Link(found), true));
         }
@@ -201,10 +204,11 @@ pub async fn create(
     let homes = homes_of(&tx, tenant, [&new]).await?;
     let mut draft =
         Draft::of(env, tenant, &homes, new, how.style, now).map_err(|none| none.at("link.domain"))?;
+    require_reach(tenant, &draft.link, "link.")?;
     let mut found = reuse::find(env, &tx, tenant, &mut draft, how.existing).await?;
     if found.is_none() {
         routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
-        match insert_one(env, &tx, &draft).await? {
+        match insert_one(env, &tx, tenant, &draft).await? {
             Ok(link) => {
                 noted::created(env, &tx, tenant, [&link], now).await?;
                 idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
@@ -237,7 +241,7 @@ async fn seal(env: &Env, content: &mut Content) -> Result<()> {
 
 /// Returns a link.
 pub async fn get(env: &Env, tenant: &Tenant, id: LinkId) -> Result<CountedLink> {
-    store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)
+    store::find(&env.db.api, tenant, id).await?.ok_or_else(unknown)
 }
 
 /// Fails unless every one of these is a link of the workspace.
@@ -253,7 +257,8 @@ pub async fn list(
     query: &LinkQuery,
     page: &PageRequest,
 ) -> Result<Page<CountedLink>> {
-    Ok(list::list(&env.db.api, tenant.id, query, page).await?)
+    let query = LinkQuery { reach: tenant.reach.clone(), ..query.clone() };
+    Ok(list::list(&env.db.api, tenant.id, &query, page).await?)
 }
 
 /// Changes a link.
@@ -271,11 +276,12 @@ pub async fn update(
         return made_earlier(&tx, tenant, &id).await;
     }
     let id = change.id;
-    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(&change.etag, &stored)?;
     let related = Related::of_changes(&tx, tenant.id, &[&change], &[&stored]).await?;
     let checks = change.checks;
     let link = change.apply(&stored, now, &related)?;
+    require_reach(tenant, &link, "link.")?;
     routing_tests::require(env, &tx, checks, Some(&stored), &link, now).await?;
     let clicks = store::clicks_of(&tx, tenant.id, [id]).await?.remove(&id).unwrap_or(0);
     if run == Run::CheckOnly {
@@ -321,7 +327,7 @@ pub async fn delete(
     if let Claim::Made(_) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return Ok(());
     }
-    let stored = store::lock(&tx, tenant.id, [id]).await?.remove(&id).ok_or_else(unknown)?;
+    let stored = store::lock(&tx, tenant, [id]).await?.remove(&id).ok_or_else(unknown)?;
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, [id]).await?;
     budget::forget(&tx, tenant.id, &[id]).await?;
@@ -345,11 +351,12 @@ pub async fn duplicate(
     if let Claim::Made(id) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return made_earlier(&tx, tenant, &id).await;
     }
-    let original = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?.link;
+    let original = store::find(&tx, tenant, id).await?.ok_or_else(unknown)?.link;
     let homes = domains::homes(&tx, tenant, domains::host_of(&original.domain)).await?;
     let draft = Draft::copy(env, &homes, original.clone(), short_code, now);
+    require_reach(tenant, &draft.link, "")?;
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
-    let link = insert_one(env, &tx, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
+    let link = insert_one(env, &tx, tenant, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
     noted::created(env, &tx, tenant, [&link], now).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
@@ -411,6 +418,8 @@ enum Refusal {
     Code,
     /// There is a link with its external id, or one that it should not repeat.
     Exists,
+    /// The workspace has as many links as it may have, which is this many.
+    Full(u64),
 }
 
 impl Refusal {
@@ -418,6 +427,7 @@ impl Refusal {
         match self {
             Self::Code => code_taken(&draft.short_code),
             Self::Exists => external_id_taken(),
+            Self::Full(limit) => quotas::exceeded(Quota::Links, limit),
         }
     }
 }
@@ -560,10 +570,11 @@ impl Draft {
 async fn insert_one(
     env: &Env,
     tx: &sea_orm::DatabaseTransaction,
+    tenant: &Tenant,
     draft: &Draft,
 ) -> Result<Result<Model, Refusal>> {
     let id = draft.link.id;
-    let mut inserted = insert(env, tx, vec![draft.clone()]).await?;
+    let mut inserted = insert(env, tx, tenant, vec![draft.clone()]).await?;
     Ok(inserted.stored.remove(&id).ok_or_else(|| inserted.refusal(id)))
 }
 
@@ -572,18 +583,57 @@ async fn insert_one(
 struct Inserted {
     /// Those that are stored.
     stored: HashMap<LinkId, Model>,
-    /// Those that are not because there are such links already. Of those in neither list the code asked for is taken.
+    /// Those that are not because there are such links already. Of those in no list the code asked for is taken.
     existing: HashSet<LinkId>,
+    /// Those that would have been too many, and how many there may be.
+    too_many: HashMap<LinkId, u64>,
 }
 
 impl Inserted {
     fn refusal(&self, id: LinkId) -> Refusal {
-        if self.existing.contains(&id) { Refusal::Exists } else { Refusal::Code }
+        match self.too_many.get(&id) {
+            Some(limit) => Refusal::Full(*limit),
+            None if self.existing.contains(&id) => Refusal::Exists,
+            None => Refusal::Code,
+        }
     }
 }
 
-/// Stores new links that may be. Nothing is asked beforehand: only the unique indexes know, and they know for all nodes.
-async fn insert(env: &Env, tx: &sea_orm::DatabaseTransaction, mut drafts: Vec<Draft>) -> Result<Inserted> {
+/// Stores new links that may be. Nothing is asked beforehand: only the unique indexes know, and they know for all nodes. Of more than the
+/// workspace may have the first stay.
+async fn insert(
+    env: &Env,
+    tx: &sea_orm::DatabaseTransaction,
+    tenant: &Tenant,
+    drafts: Vec<Draft>,
+) -> Result<Inserted> {
+    let limit = quotas::allowed(tenant.quotas, Quota::Links);
+    if limit == 0 {
+        return insert_all(env, tx, drafts).await;
+    }
+    let mut order: Vec<LinkId> = drafts.iter().map(|draft| draft.link.id).collect();
+    let mut all = insert_all(env, tx, drafts).await?;
+    if all.stored.is_empty() {
+        return Ok(all);
+    }
+    // Last, because others of the workspace wait for it.
+    let over = quotas::over(tx, tenant.id, (Quota::Links, limit), env.now()).await?;
+    order.retain(|id| all.stored.contains_key(id));
+    let over = usize::try_from(over).unwrap_or(usize::MAX).min(order.len());
+    let last = order.split_off(order.len() - over);
+    if !last.is_empty() {
+        store::remove(tx, tenant.id, last.iter().copied()).await?;
+        all.stored.retain(|id, _| !last.contains(id));
+        all.too_many.extend(last.into_iter().map(|id| (id, limit)));
+    }
+    Ok(all)
+}
+
+async fn insert_all(
+    env: &Env,
+    tx: &sea_orm::DatabaseTransaction,
+    mut drafts: Vec<Draft>,
+) -> Result<Inserted> {
     let mut all = Inserted::default();
     // Of two that want the same external id the first gets it, in whatever order codes are claimed.
     let mut wanted = HashSet::new();
@@ -617,7 +667,20 @@ async fn insert(env: &Env, tx: &sea_orm::DatabaseTransaction, mut drafts: Vec<Dr
 /// Answers a repeat with the link as it is now.
 async fn made_earlier(tx: &sea_orm::DatabaseTransaction, tenant: &Tenant, id: &str) -> Result<Shown> {
     let id = LinkId::parse(id).ok_or_else(|| Error::internal("what a request id led to is no link"))?;
-    store::find(tx, tenant.id, id).await?.map(Shown::Link).ok_or_else(unknown)
+    store::find(tx, tenant, id).await?.map(Shown::Link).ok_or_else(unknown)
+}
+
+/// Fails when whoever calls does not reach a link as it would be: it says so of fields under `path`.
+fn require_reach(tenant: &Tenant, link: &Model, path: &str) -> Result<()> {
+    let Some(reach) = &tenant.reach else { return Ok(()) };
+    let mut wrong = Violations::default();
+    if !store::reaches(&Reach { domains: None, ..Reach::clone(reach) }, link) {
+        wrong.add(format!("{path}project_id"), "must be one of the projects that this API key is bound to");
+    }
+    if !store::reaches(&Reach { projects: None, ..Reach::clone(reach) }, link) {
+        wrong.add(format!("{path}domain"), "must be one of the domains that this API key is bound to");
+    }
+    wrong.into_result(())
 }
 
 fn unknown() -> Error {

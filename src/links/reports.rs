@@ -88,8 +88,11 @@ pub async fn list_reports(
     link: Option<LinkId>,
     page: &PageRequest,
 ) -> Result<Page<Model>> {
+    if link.is_none() {
+        tenant.require_all_links()?;
+    }
     if let Some(link) = link {
-        store::find(&env.db.api, tenant.id, link).await?.ok_or_else(unknown)?;
+        store::find(&env.db.api, tenant, link).await?.ok_or_else(unknown)?;
     }
     let after = page.after.as_ref().and_then(|cursor| parse(&cursor.id));
     let rows = Entity::find()

@@ -31,7 +31,7 @@ pub(super) async fn find(
     if draft.link.external_id.is_none() {
         draft.link.reuse_key = Some(key(env, draft));
     }
-    store::find_same(db, tenant.id, &draft.link).await
+    store::find_same(db, tenant, &draft.link).await
 }
 
 /// Returns a digest of everything that somebody decided about a draft; passwords are not compared.

@@ -108,7 +108,7 @@ pub async fn list_revisions(
     id: LinkId,
     page: &PageRequest,
 ) -> Result<Page<Model>> {
-    store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
+    store::find(&env.db.api, tenant, id).await?.ok_or_else(unknown)?;
     let mut query = Entity::find()
         .filter(Column::WorkspaceId.eq(tenant.id))
         .filter(Column::LinkId.eq(id))
@@ -135,7 +135,7 @@ pub async fn restore_revision(
     let found = match found {
         Some(found) => found,
         None => {
-            store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
+            store::find(&env.db.api, tenant, id).await?.ok_or_else(unknown)?;
             return Err(Error::not_found("revision"));
         }
     };

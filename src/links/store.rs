@@ -13,7 +13,9 @@ use crate::{
         link::{ActiveModel, Column, Entity, Model},
         link_total,
     },
-    ids::{LinkId, WorkspaceId},
+    ids::{LinkId, ProjectId, WorkspaceId},
+    rpc::Reach,
+    workspaces::Tenant,
 };
 
 /// Rows of one statement: SQLite takes 32,766 parameters, a link has 48.
@@ -51,6 +53,20 @@ pub(super) fn counted(workspace: WorkspaceId) -> Select<Entity> {
     select
 }
 
+/// Returns what holds of the links that whoever is in the workspace reaches.
+fn reached(tenant: &Tenant) -> Condition {
+    within(tenant.reach.as_deref())
+}
+
+/// Returns what holds of the links that a key reaches; of all of them where it is bound to nothing.
+pub(super) fn within(reach: Option<&Reach>) -> Condition {
+    let projects = reach.and_then(|reach| reach.projects.as_ref());
+    let domains = reach.and_then(|reach| reach.domains.as_ref());
+    Condition::all()
+        .add_option(projects.map(|ids| Column::ProjectId.is_in(ids.iter().copied())))
+        .add_option(domains.map(|domains| Column::Domain.is_in(domains.iter().map(String::as_str))))
+}
+
 /// Returns what joins a link and its clicks.
 pub(super) fn same_link() -> Condition {
     Condition::all()
@@ -64,27 +80,43 @@ pub(super) fn same_link() -> Condition {
 /// Returns a link.
 pub async fn find(
     db: &impl ConnectionTrait,
-    workspace: WorkspaceId,
+    tenant: &Tenant,
     id: LinkId,
 ) -> Result<Option<CountedLink>, DbErr> {
-    counted(workspace).filter(Column::Id.eq(id)).into_model::<CountedLink>().one(db).await
+    counted(tenant.id)
+        .filter(reached(tenant))
+        .filter(Column::Id.eq(id))
+        .into_model::<CountedLink>()
+        .one(db)
+        .await
 }
 
 /// Returns the link of a code, if it is one of the workspace.
 pub async fn find_by_code(
     db: &impl ConnectionTrait,
-    workspace: WorkspaceId,
+    tenant: &Tenant,
     domain: &str,
     short_code: &str,
 ) -> Result<Option<Model>, DbErr> {
     let found = Entity::find()
-        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::WorkspaceId.eq(tenant.id))
         .filter(Column::Domain.eq(domain))
         .filter(Column::ShortCode.eq(short_code))
         .one(db)
         .await?;
-    let Some(link) = found.as_ref().and_then(|found| found.alias_of) else { return Ok(found) };
-    Entity::find_by_id(link).filter(Column::WorkspaceId.eq(workspace)).one(db).await
+    let found = match found.as_ref().and_then(|found| found.alias_of) {
+        None => found,
+        Some(link) => Entity::find_by_id(link).filter(Column::WorkspaceId.eq(tenant.id)).one(db).await?,
+    };
+    // A further code says nothing of the project of its link, so this is asked at the end.
+    Ok(found.filter(|found| tenant.reach.as_deref().is_none_or(|reach| reaches(reach, found))))
+}
+
+/// Says whether a key reaches a link.
+pub(super) fn reaches(reach: &Reach, link: &Model) -> bool {
+    let project = |ids: &Vec<ProjectId>| link.project_id.is_some_and(|id| ids.contains(&id));
+    reach.projects.as_ref().is_none_or(project)
+        && reach.domains.as_ref().is_none_or(|domains| domains.contains(&link.domain))
 }
 
 /// Returns the hash of the password of a link, if it has one.
@@ -118,11 +150,12 @@ pub async fn find_many(
 /// the order of their ids, so that two callers never wait for each other.
 pub async fn lock(
     tx: &impl ConnectionTrait,
-    workspace: WorkspaceId,
+    tenant: &Tenant,
     ids: impl IntoIterator<Item = LinkId>,
 ) -> Result<HashMap<LinkId, Model>, DbErr> {
     let locked = Entity::find()
-        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::WorkspaceId.eq(tenant.id))
+        .filter(reached(tenant))
         .filter(Column::Id.is_in(ids))
         .filter(Column::AliasOf.is_null())
         .order_by_asc(Column::Id)
@@ -270,7 +303,7 @@ pub async fn forget_reuse_key(
 /// Returns the link with the external id of a draft, or without one with its reuse key.
 pub async fn find_same(
     db: &impl ConnectionTrait,
-    workspace: WorkspaceId,
+    tenant: &Tenant,
     draft: &Model,
 ) -> Result<Option<CountedLink>, DbErr> {
     let same = match (&draft.external_id, &draft.reuse_key) {
@@ -278,7 +311,7 @@ pub async fn find_same(
         (None, Some(key)) => Column::ReuseKey.eq(key.clone()),
         (None, None) => return Ok(None),
     };
-    counted(workspace).filter(same).into_model::<CountedLink>().one(db).await
+    counted(tenant.id).filter(reached(tenant)).filter(same).into_model::<CountedLink>().one(db).await
 }
 
 /// Deletes a further code of a link; `false` when it has none such.

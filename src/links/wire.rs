@@ -222,6 +222,7 @@ pub(super) fn query(request: v1::ListLinksRequest) -> Result<LinkQuery> {
         tags,
         search: request.search,
         order,
+        reach: None,
     };
     wrong.into_result(query)
 }

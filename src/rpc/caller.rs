@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Permission;
 use crate::{
     error::{Error, Reason, Result},
-    ids::{ApiKeyId, SessionId, UserId, WorkspaceId},
+    ids::{ApiKeyId, ProjectId, SessionId, UserId, WorkspaceId},
     trail::{Actor, Origin, Who},
 };
 
@@ -28,6 +28,15 @@ impl ClientAddress {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         }
     }
+}
+
+/// Which links of its workspace an API key reaches. It reaches nothing else of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Those in these projects; `None`: in any and in none.
+    pub projects: Option<Vec<ProjectId>>,
+    /// Those on these domains, by their namespaces; `None`: on any and on the server's own.
+    pub domains: Option<Vec<String>>,
 }
 
 /// Who is calling, as the layer in `serve/` found out and put into the request's extensions.
@@ -52,6 +61,10 @@ pub enum Caller {
         workspace: WorkspaceId,
         /// What it may do there.
         scopes: Vec<Permission>,
+        /// What the operator says that workspace may have, where that is not the default.
+        quotas: Option<serde_json::Value>,
+        /// Which links it reaches; `None`: all.
+        reach: Option<Arc<Reach>>,
         /// From where.
         origin: Origin,
     },

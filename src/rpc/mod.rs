@@ -6,7 +6,7 @@ mod moments;
 mod permission;
 mod status;
 
-pub use self::caller::{Caller, ClientAddress, bearer, caller, open, origin};
+pub use self::caller::{Caller, ClientAddress, Reach, bearer, caller, open, origin};
 pub use self::long::{Leaving, Recheck};
 pub use self::moments::{moment, timestamp};
 pub use self::permission::Permission;

@@ -13,7 +13,7 @@ use super::{
     shutdown::Life,
 };
 use crate::{
-    accounts::grpc::AuthApi,
+    accounts::{grpc::AuthApi, people},
     analytics::AnalyticsApi,
     apps::{self, AppApi},
     attribution::{AttributionApi, Sdk, SdkApi, events::ByEvent, json_routes},
@@ -83,7 +83,10 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
     let fetch = Fetch { outbound: outbound.clone(), limits: shares.clone() };
     Services { routes: Routes::default(), names: Vec::new() }
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
-        .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi::new(env()))))
+        .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi {
+            env: env(),
+            newcomers: people::NEWCOMERS
+        })))
         .with(bounded!(ApiKeyServiceServer::new(ApiKeyApi::new(env()))))
         .with(bounded!(DomainServiceServer::new(DomainApi {
             env: env(),

@@ -39,7 +39,7 @@ use crate::{
     outbox,
     redirect::history::History,
     spool::{Reader, Spool},
-    workspaces::keys,
+    workspaces::{self, keys},
 };
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
@@ -49,6 +49,7 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
+const ERASE_EVERY: Duration = Duration::from_mins(1);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const MAIL_EVERY: Duration = Duration::from_secs(1);
 const PENDING_EVERY: Duration = Duration::from_secs(5);
@@ -157,6 +158,16 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("key uses", move |token| {
         let env = used.clone();
         every(KEY_USES_EVERY, token, move || write_key_uses(env.clone()))
+    });
+    let warned = env.clone();
+    work.begin("keys that end", move |token| {
+        let env = warned.clone();
+        every(SWEEP_EVERY, token, move || warn_of_keys(env.clone()))
+    });
+    let erasing = env.clone();
+    work.begin("deleted workspaces", move |token| {
+        let env = erasing.clone();
+        every(ERASE_EVERY, token, move || erase_workspaces(env.clone()))
     });
     let noting = env.clone();
     work.begin("audit chain", move |token| {
@@ -362,6 +373,16 @@ async fn send_mail(env: Env, mailer: Arc<Mailer>) {
     }
 }
 
+async fn warn_of_keys(env: Env) {
+    match keys::warn::sweep(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "API keys end soon"),
+        Err(error) => {
+            tracing::warn!(cause = %error.inward(), "cannot see which API keys end soon; trying again later");
+        }
+    }
+}
+
 async fn seal_audit_events(env: Env) {
     match audit::seal(&env).await {
         Ok(sealed) => metrics::counter!("linkforty_audit_sealed_total").increment(sealed as u64),
@@ -369,6 +390,11 @@ async fn seal_audit_events(env: Env) {
             tracing::debug!(cause = %error.inward(), "cannot seal what was done; trying again");
         }
     }
+}
+
+async fn erase_workspaces(env: Env) {
+    forgotten("what deleted workspaces held", workspaces::ending::erase(&env).await);
+    forgotten("old invitations", workspaces::invitations::sweep(&env).await.map_err(Error::from));
 }
 
 async fn look_at_domains(env: Env) {

@@ -92,26 +92,66 @@ actions! {
     WorkspaceRestored = "workspace.restored",
     /// The operator let the apps of a workspace open links on the server's own host, or lets them no longer.
     WorkspaceAppsAllowed = "workspace.apps_allowed",
+    /// The operator set what a workspace may have.
+    WorkspaceQuotasChanged = "workspace.quotas_changed",
+    /// A workspace was deleted by its owner.
+    WorkspaceDeleted = "workspace.deleted",
+    /// A workspace got another owner.
+    OwnershipTransferred = "workspace.ownership_transferred",
     /// A person became a member.
     MemberAdded = "member.added",
+    /// A member got another role.
+    MemberRoleChanged = "member.role_changed",
+    /// A person is no member any more: removed, or left.
+    MemberRemoved = "member.removed",
+    /// Somebody was invited.
+    InvitationCreated = "invitation.created",
+    /// An invitation was sent again, with another token.
+    InvitationResent = "invitation.resent",
+    /// An invitation was taken back.
+    InvitationRevoked = "invitation.revoked",
+    /// Somebody accepted an invitation and became a member.
+    InvitationAccepted = "invitation.accepted",
     /// An API key was created.
     ApiKeyCreated = "api_key.created",
+    /// An API key got another secret.
+    ApiKeyRotated = "api_key.rotated",
     /// An API key was ended.
     ApiKeyRevoked = "api_key.revoked",
     /// A person was added.
     UserCreated = "user.created",
+    /// A person may sign in no longer; their sessions ended.
+    UserDisabled = "user.disabled",
+    /// A disabled person may sign in again.
+    UserEnabled = "user.enabled",
     /// A person signed in.
     SessionOpened = "session.opened",
-    /// A password was wrong.
+    /// A password or a code was wrong.
     SessionRefused = "session.refused",
-    /// A person signed out.
+    /// A person signed out, or ended another session of theirs.
     SessionEnded = "session.ended",
+    /// A person ended all their sessions but one.
+    OtherSessionsEnded = "session.others_ended",
     /// A refresh token was used a second time, and its session ended for that.
     SessionTokenReused = "session.token_reused",
     /// A person changed their password; their other sessions ended.
     PasswordChanged = "password.changed",
-    /// A person got another password from the operator; their sessions ended.
+    /// Somebody asked for a link to set a new password with.
+    PasswordResetRequested = "password.reset_requested",
+    /// A person set a new password by mail, or got one from the operator; their sessions ended.
     PasswordReset = "password.reset",
+    /// Somebody asked for a link to prove their e-mail with.
+    EmailVerificationRequested = "email.verification_requested",
+    /// A person proved that their e-mail reaches them.
+    EmailVerified = "email.verified",
+    /// A person enrolled a second factor.
+    SecondFactorEnrolled = "second_factor.enrolled",
+    /// A person took their second factor away.
+    SecondFactorDisabled = "second_factor.disabled",
+    /// The operator took a person's second factor away; their sessions ended.
+    SecondFactorReset = "second_factor.reset",
+    /// A person replaced their recovery codes.
+    RecoveryCodesReplaced = "second_factor.recovery_codes_replaced",
 }
 
 #[cfg(test)]

@@ -66,6 +66,13 @@ impl Changes {
         self
     }
 
+    /// Adds a field that is in no message: what it was that is gone.
+    #[must_use]
+    pub fn without(mut self, name: &str, before: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), json!({ "before": bounded(before.into(), LONGEST_VALUE) }));
+        self
+    }
+
     /// Adds a field that is in no message: what it was and what it became.
     #[must_use]
     pub fn with_both(mut self, name: &str, before: impl Into<Value>, after: impl Into<Value>) -> Self {

@@ -4,29 +4,31 @@ use prost::Message as _;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-use super::{Membership, Role, Workspace, settings};
+use super::{
+    Membership, Newcomers, Role, Tenant, Workspace, ending,
+    invitations::{self, Guest, Invitation, Sent},
+    members::{self, Person},
+    quotas::{self, Usage},
+    settings,
+};
 use crate::{
     clock::Moment,
     destination_url::Own,
     env::Env,
-    error::{Result, Violations},
+    error::{Error, Result, Violations},
     idempotency,
-    ids::WorkspaceId,
+    ids::{InvitationId, SessionId, UserId, WorkspaceId},
     pb::v1::{self, workspace_service_server::WorkspaceService},
-    rpc::{Caller, Permission, answer, open},
+    rpc::{self, Caller, Permission, answer, open},
 };
 
 /// The service.
 #[derive(Debug, Clone)]
 pub struct WorkspaceApi {
-    env: Env,
-}
-
-impl WorkspaceApi {
-    /// Returns the service.
-    pub fn new(env: Env) -> Self {
-        Self { env }
-    }
+    /// The handles.
+    pub env: Env,
+    /// How accounts are made for people who were invited.
+    pub newcomers: Newcomers,
 }
 
 #[async_trait]
@@ -45,7 +47,8 @@ impl WorkspaceService for WorkspaceApi {
             let name = violations.take("workspace.name", name).unwrap_or_default();
             let once = request_id(&once, NOWHERE, user.0, "CreateWorkspace", &content, &mut violations);
             let (name, once) = violations.into_result((name, once))?;
-            let made = super::create(&self.env, user, name, once.as_ref()).await?;
+            let named = (name, caller.actor());
+            let made = super::create(&self.env, user, named, once.as_ref()).await?;
             Ok(v1::CreateWorkspaceResponse { workspace: Some(made.into()) })
         })
         .await
@@ -112,6 +115,294 @@ impl WorkspaceService for WorkspaceApi {
         })
         .await
     }
+
+    async fn delete_workspace(
+        &self,
+        request: Request<v1::DeleteWorkspaceRequest>,
+    ) -> Result<Response<v1::DeleteWorkspaceResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let mut violations = Violations::default();
+            let principal = caller.principal();
+            // Whoever asks again belongs to no workspace of that id any more.
+            let once = request_id(&once, NOWHERE, principal, "DeleteWorkspace", &content, &mut violations);
+            if violations.is_empty() && ending::is_done(&self.env, once.as_ref()).await? {
+                return Ok(v1::DeleteWorkspaceResponse {});
+            }
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::WorkspacesDelete).await?;
+            violations.into_result(())?;
+            ending::delete(&self.env, &tenant, &asked.confirmation, once.as_ref()).await?;
+            Ok(v1::DeleteWorkspaceResponse {})
+        })
+        .await
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<v1::GetUsageRequest>,
+    ) -> Result<Response<v1::GetUsageResponse>, Status> {
+        answer(async {
+            let (caller, asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::WorkspacesRead).await?;
+            let usages = quotas::usage(&self.env, &tenant).await?;
+            Ok(v1::GetUsageResponse { usages: usages.into_iter().map(v1::Usage::from).collect() })
+        })
+        .await
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<v1::ListMembersRequest>,
+    ) -> Result<Response<v1::ListMembersResponse>, Status> {
+        answer(async {
+            let (caller, asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersRead).await?;
+            let now = self.env.now();
+            let question = question("ListMembers", &tenant);
+            let page = self.env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = members::list(&self.env, &tenant, &page).await?;
+            Ok(v1::ListMembersResponse {
+                next_page_token: self.env.pages.token(page.next.as_ref(), &question, now),
+                members: page.items.into_iter().map(v1::Member::from).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn update_member_role(
+        &self,
+        request: Request<v1::UpdateMemberRoleRequest>,
+    ) -> Result<Response<v1::UpdateMemberRoleResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersWrite).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let user = user_id(&asked.user_id)?;
+            let mut violations = Violations::default();
+            let role = violations.take("role", read_role(asked.role())).unwrap_or(Role::Viewer);
+            let (id, principal) = (tenant.id, tenant.principal);
+            let once = request_id(&once, id, principal, "UpdateMemberRole", &content, &mut violations);
+            let once = violations.into_result(once)?;
+            let change = (user, role, asked.etag.as_str());
+            let member = members::change_role(&self.env, &tenant, change, once.as_ref()).await?;
+            Ok(v1::UpdateMemberRoleResponse { member: Some(member.into()) })
+        })
+        .await
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<v1::RemoveMemberRequest>,
+    ) -> Result<Response<v1::RemoveMemberResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let user = UserId::parse(&asked.user_id);
+            let needed = match (&caller, user) {
+                (Caller::Person { user: myself, .. }, Some(user)) => {
+                    members::needed_to_remove(Some(*myself), user)
+                }
+                _ => Permission::MembersWrite,
+            };
+            let tenant = super::enter(&self.env, &caller, &asked.workspace_id, needed).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let user = user_id(&asked.user_id)?;
+            let mut violations = Violations::default();
+            let (id, principal) = (tenant.id, tenant.principal);
+            let once = request_id(&once, id, principal, "RemoveMember", &content, &mut violations);
+            let once = violations.into_result(once)?;
+            members::remove(&self.env, &tenant, user, once.as_ref()).await?;
+            Ok(v1::RemoveMemberResponse {})
+        })
+        .await
+    }
+
+    async fn transfer_ownership(
+        &self,
+        request: Request<v1::TransferOwnershipRequest>,
+    ) -> Result<Response<v1::TransferOwnershipResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::WorkspacesTransfer).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let user = user_id(&asked.user_id)?;
+            let mut violations = Violations::default();
+            let (id, principal) = (tenant.id, tenant.principal);
+            let once = request_id(&once, id, principal, "TransferOwnership", &content, &mut violations);
+            let once = violations.into_result(once)?;
+            let owner = members::transfer(&self.env, &tenant, user, once.as_ref()).await?;
+            Ok(v1::TransferOwnershipResponse { owner: Some(owner.into()) })
+        })
+        .await
+    }
+
+    async fn invite_member(
+        &self,
+        request: Request<v1::InviteMemberRequest>,
+    ) -> Result<Response<v1::InviteMemberResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersWrite).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let mut violations = Violations::default();
+            let new = invitations::read(&asked.invitation.unwrap_or_default(), &mut violations);
+            let (id, principal) = (tenant.id, tenant.principal);
+            let once = request_id(&once, id, principal, "InviteMember", &content, &mut violations);
+            let (new, once) = violations.into_result((new, once))?;
+            let new = new.ok_or_else(|| Error::internal("an invitation was neither right nor wrong"))?;
+            let sent = invitations::invite(&self.env, &tenant, new, once.as_ref()).await?;
+            let (invitation, token, accept_url) = self.shown(sent);
+            Ok(v1::InviteMemberResponse { invitation, token, accept_url })
+        })
+        .await
+    }
+
+    async fn list_invitations(
+        &self,
+        request: Request<v1::ListInvitationsRequest>,
+    ) -> Result<Response<v1::ListInvitationsResponse>, Status> {
+        answer(async {
+            let (caller, asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersRead).await?;
+            let now = self.env.now();
+            let question = question("ListInvitations", &tenant);
+            let page = self.env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = invitations::list(&self.env, &tenant, &page).await?;
+            Ok(v1::ListInvitationsResponse {
+                next_page_token: self.env.pages.token(page.next.as_ref(), &question, now),
+                invitations: page.items.into_iter().map(v1::Invitation::from).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<v1::RevokeInvitationRequest>,
+    ) -> Result<Response<v1::RevokeInvitationResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersWrite).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let invitation = invitation_id(&asked.invitation_id)?;
+            let mut violations = Violations::default();
+            let (id, principal) = (tenant.id, tenant.principal);
+            let once = request_id(&once, id, principal, "RevokeInvitation", &content, &mut violations);
+            let once = violations.into_result(once)?;
+            invitations::revoke(&self.env, &tenant, invitation, once.as_ref()).await?;
+            Ok(v1::RevokeInvitationResponse {})
+        })
+        .await
+    }
+
+    async fn resend_invitation(
+        &self,
+        request: Request<v1::ResendInvitationRequest>,
+    ) -> Result<Response<v1::ResendInvitationResponse>, Status> {
+        answer(async {
+            let (caller, mut asked) = open(request)?;
+            let tenant =
+                super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersWrite).await?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let invitation = invitation_id(&asked.invitation_id)?;
+            let mut violations = Violations::default();
+            let (id, principal) = (tenant.id, tenant.principal);
+            let once = request_id(&once, id, principal, "ResendInvitation", &content, &mut violations);
+            let once = violations.into_result(once)?;
+            let sent = invitations::resend(&self.env, &tenant, invitation, once.as_ref()).await?;
+            let (invitation, token, accept_url) = self.shown(sent);
+            Ok(v1::ResendInvitationResponse { invitation, token, accept_url })
+        })
+        .await
+    }
+
+    async fn accept_invitation(
+        &self,
+        request: Request<v1::AcceptInvitationRequest>,
+    ) -> Result<Response<v1::AcceptInvitationResponse>, Status> {
+        answer(async {
+            let caller = request.extensions().get::<Caller>().cloned();
+            let origin = rpc::origin(request.metadata().as_ref(), request.extensions());
+            let v1::AcceptInvitationRequest { token, new_account, request_id: once } = request.into_inner();
+            let person = caller.as_ref().map(super::person).transpose()?;
+            let guest = match (person, new_account) {
+                (Some(_), Some(_)) => {
+                    return Err(Error::invalid_field(
+                        "new_account",
+                        "must be unset for a person who is signed in",
+                    ));
+                }
+                (Some(user), None) => Guest::Person(user, session_of(caller.as_ref())),
+                (None, Some(account)) => Guest::Newcomer(account),
+                (None, None) => Guest::Unknown,
+            };
+            let mut violations = Violations::default();
+            // Under the name of the token, which nobody else has. The password is not among what is remembered.
+            let (principal, content) =
+                (invitations::holder(&token), person.map_or([0; 16], |user| *user.0.as_bytes()));
+            let once = request_id(&once, NOWHERE, principal, "AcceptInvitation", &content, &mut violations);
+            let once = violations.into_result(once)?;
+            let guest = (guest, origin);
+            let joined = invitations::accept(&self.env, self.newcomers, &token, guest, once.as_ref());
+            Ok(v1::AcceptInvitationResponse { membership: Some(Box::pin(joined).await?.into()) })
+        })
+        .await
+    }
+}
+
+impl WorkspaceApi {
+    /// Returns what whoever invites is told, this once.
+    fn shown(&self, sent: Sent) -> (Option<v1::Invitation>, String, String) {
+        let token = sent.token.unwrap_or_default();
+        let url = Some(&token).filter(|token| !token.is_empty());
+        let url = url.and_then(|token| invitations::accept_url(&self.env, token)).unwrap_or_default();
+        (Some(sent.invitation.into()), token, url)
+    }
+}
+
+fn session_of(caller: Option<&Caller>) -> Option<SessionId> {
+    match caller {
+        Some(Caller::Person { session, .. }) => Some(*session),
+        _ => None,
+    }
+}
+
+fn question(method: &str, tenant: &Tenant) -> Vec<u8> {
+    [method.as_bytes(), tenant.id.0.as_bytes()].concat()
+}
+
+fn user_id(text: &str) -> Result<UserId> {
+    UserId::parse(text).ok_or_else(|| Error::not_found("member"))
+}
+
+fn invitation_id(text: &str) -> Result<InvitationId> {
+    InvitationId::parse(text).ok_or_else(|| Error::not_found("invitation"))
+}
+
+/// Reads a role that somebody can be given.
+fn read_role(role: v1::Role) -> Result<Role, &'static str> {
+    match role {
+        v1::Role::Viewer => Ok(Role::Viewer),
+        v1::Role::Member => Ok(Role::Member),
+        v1::Role::Admin => Ok(Role::Admin),
+        v1::Role::Owner => Err("must be viewer, member or admin: TransferOwnership makes somebody the owner"),
+        v1::Role::Unspecified => Err("must be viewer, member or admin"),
+    }
 }
 
 /// The tenant of calls outside any.
@@ -154,6 +445,12 @@ fn told(workspace: Workspace, role: Option<Role>) -> v1::Workspace {
     }
 }
 
+impl From<Workspace> for v1::Workspace {
+    fn from(workspace: Workspace) -> Self {
+        told(workspace, None)
+    }
+}
+
 impl From<Membership> for v1::Workspace {
     fn from(membership: Membership) -> Self {
         told(membership.workspace, Some(membership.role))
@@ -167,6 +464,51 @@ impl From<Membership> for v1::Membership {
             workspace_name: membership.workspace.name,
             role: v1::Role::from(membership.role).into(),
         }
+    }
+}
+
+impl From<Person> for v1::Member {
+    fn from(person: Person) -> Self {
+        let etag = members::etag(&person);
+        Self {
+            user_id: person.user_id.to_string(),
+            email: person.email,
+            display_name: person.display_name,
+            role: i32::from(person.role),
+            create_time: Some(timestamp(person.create_time)),
+            etag,
+        }
+    }
+}
+
+impl From<Invitation> for v1::Invitation {
+    fn from(invitation: Invitation) -> Self {
+        // The hash stays here.
+        let Invitation {
+            id,
+            workspace_id: _,
+            email,
+            role,
+            token_hash: _,
+            inviter_id,
+            create_time,
+            expire_time,
+        } = invitation;
+        Self {
+            id: id.to_string(),
+            email,
+            role: i32::from(role),
+            inviter_id: inviter_id.map(|id| id.to_string()).unwrap_or_default(),
+            create_time: Some(timestamp(create_time)),
+            expire_time: Some(timestamp(expire_time)),
+        }
+    }
+}
+
+impl From<Usage> for v1::Usage {
+    fn from(usage: Usage) -> Self {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Self { quota: usage.quota.into(), used: number(usage.used), allowed: number(usage.allowed) }
     }
 }
 

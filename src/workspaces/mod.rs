@@ -1,9 +1,12 @@
 //! Workspaces, the tenants; who belongs to them; and the one door through which every room enters one.
 //!
 //! - [`roles`] the table of what each role may do
+//! - [`members`] the people of a workspace; [`invitations`] how they come
+//! - [`quotas`] how much of what a workspace may have
+//! - [`ending`] how a workspace is deleted, and what it held erased
 //! - [`keys`]  API keys, the credentials of programs
 //! - [`settings`] what holds for all links of a workspace; `changes` tells the nodes of it
-//! - `store`   queries of `workspaces` and `members`
+//! - `store`   queries of `workspaces`, `members` and `invitations`
 //! - [`grpc`]  `WorkspaceService`
 //!
 //! Guarantees: a [`Tenant`] exists only after the caller's right to it was checked, and only this room makes one. An
@@ -11,31 +14,41 @@
 //! is committed: memberships are read for every call and never cached.
 
 mod changes;
+pub mod ending;
 pub mod grpc;
+pub mod invitations;
 pub mod keys;
+pub mod members;
+pub mod quotas;
 pub mod roles;
 pub mod settings;
 mod store;
 
+use std::sync::Arc;
+
 use sea_orm::ConnectionTrait;
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use self::changes::Changed;
 pub use self::{
     changes::changed_workspace,
+    invitations::{Invitation, Newcomers},
     roles::Role,
     store::{changed_since, find, first, lock},
 };
 pub use crate::entity::workspace::Model as Workspace;
 use crate::{
     clock::Moment,
+    config::Quotas,
     env::Env,
     error::{Error, Reason, Result},
     idempotency::{self, Claim},
     ids::{AppId, UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
-    rpc::{Caller, Permission},
-    trail::{Action, Actor, Changes, Note, Origin, Who},
+    pb::v1::{self, Quota},
+    rpc::{Caller, Permission, Reach},
+    trail::{self, Action, Actor, Changes, Note, Origin, Who},
 };
 
 const MAX_NAME_CHARACTERS: usize = 100;
@@ -56,10 +69,26 @@ pub struct Tenant {
     pub principal: Uuid,
     /// The person's role; `None` for API keys and the operator.
     pub role: Option<Role>,
+    /// How much of what the workspace may have; of what keys and apps come in with, as it was ten seconds ago at the latest.
+    pub quotas: Quotas,
+    /// Which links of it the API key reaches; `None`: all.
+    pub reach: Option<Arc<Reach>>,
     /// The same as the audit trail has it.
     actor: Actor,
     /// Keeps the other rooms from making one.
     _made_here: (),
+}
+
+impl Tenant {
+    /// Returns who is in it, if it is a person.
+    pub fn person(&self) -> Option<UserId> {
+        self.role.map(|_| UserId(self.principal))
+    }
+
+    /// Fails for an API key that reaches only some links, where a call is about more than that.
+    pub fn require_all_links(&self) -> Result<()> {
+        if self.reach.is_some() { Err(bound()) } else { Ok(()) }
+    }
 }
 
 /// One workspace of a person and their role in it.
@@ -85,15 +114,19 @@ impl Tenant {
 /// PERMISSION_MISSING when the role or the scopes do not reach; with PASSWORD_CHANGE_REQUIRED before anything else.
 pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: Permission) -> Result<Tenant> {
     match caller {
-        Caller::ApiKey { id, workspace, scopes, .. } => {
+        Caller::ApiKey { id, workspace, scopes, quotas, reach, origin: _ } => {
             if !workspace_id.is_empty() && WorkspaceId::parse(workspace_id) != Some(*workspace) {
                 return Err(Error::not_found("workspace"));
             }
-            if !scopes.contains(&permission) {
+            if !permission.is_in(scopes) {
                 return Err(Error::denied(permission.name()));
             }
-            let actor = caller.actor();
-            Ok(Tenant { id: *workspace, principal: id.0, role: None, actor, _made_here: () })
+            if reach.is_some() && !permission.is_about_links() {
+                return Err(bound());
+            }
+            let quotas = quotas::effective(env, quotas.as_ref());
+            let (reach, actor) = (reach.clone(), caller.actor());
+            Ok(Tenant { id: *workspace, principal: id.0, role: None, quotas, reach, actor, _made_here: () })
         }
         Caller::Person { .. } => {
             let user = person(caller)?;
@@ -101,13 +134,15 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
                 return Err(Error::invalid_field("workspace_id", "must be the UUID of a workspace"));
             }
             let id = WorkspaceId::parse(workspace_id).ok_or_else(|| Error::not_found("workspace"))?;
-            let member = store::find_member(&env.db.api, id, user).await?;
-            let role = role(member.ok_or_else(|| Error::not_found("workspace"))?.role)?;
+            let standing = store::find_standing(&env.db.api, id, user).await?;
+            let standing = standing.ok_or_else(|| Error::not_found("workspace"))?;
+            let role = role(standing.role)?;
             if !role.may(permission) {
                 return Err(Error::denied(permission.name()));
             }
+            let quotas = quotas::effective(env, standing.quotas.as_ref());
             let actor = caller.actor();
-            Ok(Tenant { id, principal: user.0, role: Some(role), actor, _made_here: () })
+            Ok(Tenant { id, principal: user.0, role: Some(role), quotas, reach: None, actor, _made_here: () })
         }
     }
 }
@@ -117,7 +152,7 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
 pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<Tenant> {
     let found = if let Some(text) = workspace_id {
         let id = WorkspaceId::parse(text).ok_or_else(|| Error::not_found("workspace"))?;
-        store::find(&env.db.api, id).await?
+        store::find(&env.db.api, id).await?.filter(|found| found.delete_time.is_none())
     } else {
         let mut some = store::oldest(&env.db.api, 2).await?;
         if some.len() > 1 {
@@ -126,15 +161,23 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
         some.pop()
     };
     let found = found.ok_or_else(|| Error::not_found("workspace"))?;
-    let actor = Actor::here(Who::Operator);
-    Ok(Tenant { id: found.id, principal: Uuid::nil(), role: None, actor, _made_here: () })
+    let quotas = quotas::effective(env, found.quotas.as_ref());
+    let (principal, actor) = (Uuid::nil(), Actor::here(Who::Operator));
+    Ok(Tenant { id: found.id, principal, role: None, quotas, reach: None, actor, _made_here: () })
 }
 
 /// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
 /// to say, and is never more than to add something of its own.
-pub fn enter_as_app(workspace: WorkspaceId, app: AppId, origin: Origin) -> Tenant {
+/// `quotas` is what the operator says of the workspace.
+pub fn enter_as_app(
+    env: &Env,
+    (id, app): (WorkspaceId, AppId),
+    quotas: Option<&Json>,
+    origin: Origin,
+) -> Tenant {
+    let quotas = quotas::effective(env, quotas);
     let actor = Actor { who: Who::App(app), origin };
-    Tenant { id: workspace, principal: app.0, role: None, actor, _made_here: () }
+    Tenant { id, principal: app.0, role: None, quotas, reach: None, actor, _made_here: () }
 }
 
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.
@@ -155,6 +198,15 @@ pub fn people_only() -> Error {
         .with("permission", "person")
 }
 
+/// Returns the error for an API key that reaches only some links and asks for something else.
+fn bound() -> Error {
+    Error::new(
+        Reason::PermissionMissing,
+        "this API key is bound to projects or domains: it reaches their links, and nothing else",
+    )
+    .with("permission", "all_links")
+}
+
 /// Reads the name of a workspace or of something in one, blanks around it cut off, or says what is wrong with it.
 pub fn name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
@@ -168,7 +220,7 @@ pub fn name(text: &str) -> Result<String, &'static str> {
 pub async fn create(
     env: &Env,
     owner: UserId,
-    name: String,
+    (name, actor): (String, Actor),
     request: Option<&idempotency::Request>,
 ) -> Result<Membership> {
     let now = env.now();
@@ -177,7 +229,7 @@ pub async fn create(
         let id = WorkspaceId::parse(&id).ok_or_else(|| Error::internal("a request id led to no id"))?;
         return membership(&tx, id, owner).await;
     }
-    let made = found(env, &tx, owner, name, now).await?;
+    let made = found(env, &tx, owner, (name, actor), now).await?;
     idempotency::made(&tx, request, made.workspace.id.to_string()).await?;
     tx.commit().await?;
     Ok(made)
@@ -188,7 +240,7 @@ pub async fn found(
     env: &Env,
     tx: &impl ConnectionTrait,
     owner: UserId,
-    name: String,
+    (name, actor): (String, Actor),
     now: Moment,
 ) -> Result<Membership> {
     let workspace = Workspace {
@@ -202,14 +254,21 @@ pub async fn found(
         redirect_time: None,
         // The first workspace is the operator's own, and nobody who makes one later may be taken for it.
         apps_allowed: store::oldest(tx, 1).await?.is_empty(),
+        quotas: None,
+        delete_time: None,
     };
     store::insert(tx, &workspace).await?;
     store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
+    let (action, target) = (Action::WorkspaceCreated, Some(workspace.id.0));
+    let changes = Changes::none().with("name", workspace.name.clone()).with("owner", owner.to_string());
+    trail::note(tx, &env.ids, [Note { actor, workspace: Some(workspace.id), action, target, changes }], now)
+        .await?;
     Ok(Membership { workspace, role: Role::Owner })
 }
 
 /// Makes a person a member inside somebody else's transaction. There is one owner, made with the workspace.
 pub async fn join(
+    env: &Env,
     tx: &impl ConnectionTrait,
     tenant: &Tenant,
     user: UserId,
@@ -223,7 +282,9 @@ pub async fn join(
         ));
     }
     if store::insert_member(tx, tenant.id, user, role, now).await? {
-        Ok(())
+        let did = tenant.did(Action::MemberAdded, user.0, Changes::none().with("role", role.name()));
+        trail::note(tx, &env.ids, [did], now).await?;
+        quotas::require(tx, tenant.id, tenant.quotas, Quota::Members, now).await
     } else {
         Err(Error::new(Reason::AlreadyExists, "this person belongs to the workspace already")
             .with("field", "user"))
@@ -249,6 +310,11 @@ pub async fn update(
     }
     let stored = store::lock(&tx, tenant.id).await?.ok_or_else(|| Error::not_found("workspace"))?;
     let changed = change.apply(&stored, now);
+    let changes =
+        Changes::between(&v1::Workspace::from(stored.clone()), &v1::Workspace::from(changed.clone()));
+    if !changes.is_empty() {
+        trail::note(&tx, &env.ids, [tenant.did(Action::WorkspaceUpdated, tenant.id.0, changes)], now).await?;
+    }
     idempotency::made(&tx, request, tenant.id.to_string()).await?;
     save(env, tx, &stored, &changed).await?;
     Ok(changed)
@@ -271,6 +337,13 @@ pub async fn suspend(env: &Env, tenant: &Tenant, reason: Option<&str>) -> Result
     if changed == stored {
         return Ok(false);
     }
+    let (action, changes) = match changed.suspend_time {
+        Some(_) => {
+            (Action::WorkspaceSuspended, Changes::none().with("reason", changed.suspend_reason.clone()))
+        }
+        None => (Action::WorkspaceRestored, Changes::none()),
+    };
+    trail::note(&tx, &env.ids, [tenant.did(action, tenant.id.0, changes)], now).await?;
     changed.update_time = now;
     save(env, tx, &stored, &changed).await?;
     Ok(true)
@@ -285,6 +358,8 @@ pub async fn allow_apps(env: &Env, tenant: &Tenant, allowed: bool) -> Result<boo
     if stored.apps_allowed == allowed {
         return Ok(false);
     }
+    let changes = Changes::none().with_both("apps_allowed", stored.apps_allowed, allowed);
+    trail::note(&tx, &env.ids, [tenant.did(Action::WorkspaceAppsAllowed, tenant.id.0, changes)], now).await?;
     let mut changed = stored.clone();
     changed.apps_allowed = allowed;
     // No redirect depends on it, but the nodes hear by this that they have to look.

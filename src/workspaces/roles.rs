@@ -1,15 +1,16 @@
-//! What each role may do: one table.
+//! What each role may do: one table. Code asks it, `docs/roles.md` prints it, and tests hold every method of the contract
+//! against it.
 
 use crate::rpc::Permission;
 
 /// What one person may do in one workspace. Each role may do what the one before it may, and more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Sees links, apps and analytics.
+    /// Sees everything but API keys, and changes nothing.
     Viewer,
-    /// Creates and changes links; sees API keys.
+    /// Creates, changes and exports links; sees API keys.
     Member,
-    /// Creates and revokes API keys, changes settings and apps.
+    /// Manages people, API keys, settings, domains and apps.
     Admin,
     /// Owns the workspace: exactly one person.
     Owner,
@@ -56,20 +57,61 @@ impl Role {
 }
 
 /// The table: the least role that gives each permission. A new permission does not compile until it has its line.
-const fn least(permission: Permission) -> Role {
+pub const fn least(permission: Permission) -> Role {
     match permission {
         Permission::LinksRead
+        | Permission::ProjectsRead
+        | Permission::TemplatesRead
+        | Permission::UtmPresetsRead
         | Permission::AnalyticsRead
+        | Permission::AttributionRead
+        | Permission::MembersRead
         | Permission::WorkspacesRead
         | Permission::AppsRead
         | Permission::DomainsRead => Role::Viewer,
-        Permission::LinksWrite | Permission::ApiKeysRead => Role::Member,
+        // Who takes data away is to be somebody who works with it.
+        Permission::LinksWrite
+        | Permission::LinksExport
+        | Permission::ProjectsWrite
+        | Permission::TemplatesWrite
+        | Permission::UtmPresetsWrite
+        | Permission::ApiKeysRead => Role::Member,
         // What an app may open concerns everybody's links, and lasts on devices for days.
-        Permission::ApiKeysWrite
+        Permission::ProjectsDelete
+        | Permission::ApiKeysWrite
+        | Permission::MembersWrite
         | Permission::WorkspacesWrite
         | Permission::AppsWrite
         | Permission::AuditRead
         | Permission::DomainsWrite => Role::Admin,
+        Permission::WorkspacesTransfer | Permission::WorkspacesDelete => Role::Owner,
+    }
+}
+
+/// What stands in the way of making somebody `to` who is `from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is one owner: the workspace is handed over as a whole, never by a change of roles.
+    OneOwner,
+    /// The owner's role changes only when somebody else becomes the owner.
+    IsOwner,
+}
+
+/// Says whether a member's role may change from `from` to `to`, by whoever may change roles at all. Nobody rises by this to
+/// more than an admin, so an admin cannot rise by himself; to step down is everybody's own affair.
+pub const fn change(from: Role, to: Role) -> Result<(), Obstacle> {
+    match (from, to) {
+        (Role::Owner, _) => Err(Obstacle::IsOwner),
+        (_, Role::Owner) => Err(Obstacle::OneOwner),
+        _ => Ok(()),
+    }
+}
+
+/// Says whether somebody who is `role` may be removed, or leave.
+pub const fn removal(role: Role) -> Result<(), Obstacle> {
+    match role {
+        Role::Owner => Err(Obstacle::IsOwner),
+        _ => Ok(()),
     }
 }
 
@@ -82,12 +124,25 @@ mod tests {
         // Columns: viewer, member, admin, owner.
         let rows = [
             (Permission::LinksRead, [true, true, true, true]),
-            (Permission::AnalyticsRead, [true, true, true, true]),
-            (Permission::WorkspacesRead, [true, true, true, true]),
             (Permission::LinksWrite, [false, true, true, true]),
+            (Permission::LinksExport, [false, true, true, true]),
+            (Permission::ProjectsRead, [true, true, true, true]),
+            (Permission::ProjectsWrite, [false, true, true, true]),
+            (Permission::ProjectsDelete, [false, false, true, true]),
+            (Permission::TemplatesRead, [true, true, true, true]),
+            (Permission::TemplatesWrite, [false, true, true, true]),
+            (Permission::UtmPresetsRead, [true, true, true, true]),
+            (Permission::UtmPresetsWrite, [false, true, true, true]),
+            (Permission::AnalyticsRead, [true, true, true, true]),
+            (Permission::AttributionRead, [true, true, true, true]),
+            (Permission::WorkspacesRead, [true, true, true, true]),
+            (Permission::WorkspacesWrite, [false, false, true, true]),
+            (Permission::WorkspacesTransfer, [false, false, false, true]),
+            (Permission::WorkspacesDelete, [false, false, false, true]),
+            (Permission::MembersRead, [true, true, true, true]),
+            (Permission::MembersWrite, [false, false, true, true]),
             (Permission::ApiKeysRead, [false, true, true, true]),
             (Permission::ApiKeysWrite, [false, false, true, true]),
-            (Permission::WorkspacesWrite, [false, false, true, true]),
             (Permission::DomainsRead, [true, true, true, true]),
             (Permission::DomainsWrite, [false, false, true, true]),
             (Permission::AppsRead, [true, true, true, true]),
@@ -97,6 +152,21 @@ mod tests {
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {
             assert_eq!(Role::ALL.map(|role| role.may(permission)), expected, "{}", permission.name());
+        }
+    }
+
+    #[test]
+    fn roles_change_among_all_but_the_owner() {
+        for from in Role::ALL {
+            for to in Role::ALL {
+                let expected = match (from, to) {
+                    (Role::Owner, _) => Err(Obstacle::IsOwner),
+                    (_, Role::Owner) => Err(Obstacle::OneOwner),
+                    _ => Ok(()),
+                };
+                assert_eq!(change(from, to), expected, "{from:?} {to:?}");
+            }
+            assert_eq!(removal(from).is_ok(), from != Role::Owner, "{from:?}");
         }
     }
 

@@ -229,6 +229,8 @@ mod tests {
             suspend_reason: String::new(),
             redirect_time: None,
             apps_allowed: false,
+            quotas: None,
+            delete_time: None,
         }
     }
 

@@ -8,7 +8,8 @@ use linkforty::{
     entity::audit_event,
     pb::v1::{
         self, AuditActorKind, AuditEvent, AuditFilter, ExportAuditEventsRequest, ExportFormat, Link,
-        ListAuditEventsRequest, audit_service_client::AuditServiceClient,
+        ListAuditEventsRequest, api_key_service_client::ApiKeyServiceClient,
+        audit_service_client::AuditServiceClient, workspace_service_client::WorkspaceServiceClient,
     },
     rpc::Permission,
     trail::Action,
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Request, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
-    accounts::settled_owner,
+    accounts::{PASSWORD, auth, settled_owner, sign_in},
     support::{
         App, Bearer, Tenant, an_app, coded, eventually, first_open, iphone, on_every_store, reason, report,
         request_id, wrong,
@@ -460,4 +461,122 @@ fn the_documentation_lists_every_action() {
     }
     let lines = documented.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(lines, Action::ALL.len(), "docs/audit.md lists what nobody does");
+}
+
+#[tokio::test]
+async fn what_happens_to_an_account_is_shown_to_its_owner_alone() {
+    on_every_store(async |app| {
+        let (owner, id) = settled_owner(app).await;
+        let ann = person(app, "ann@example.com", Some((&id, Role::Admin))).await;
+        sign_in(app, "ann@example.com", "not her password at all").await.expect_err("is wrong");
+        let session = sign_in(app, "ann@example.com", PASSWORD).await.expect("signs in").tokens;
+        let session = session.expect("always there").access_token;
+        auth(app, &session).await.sign_out(v1::SignOutRequest {}).await.expect("signs out");
+
+        let actions = async |token: &str| {
+            let events = listed(app, token, "", &[]).await;
+            assert!(events.iter().all(|event| event.workspace_id.is_empty()));
+            events.into_iter().map(|event| event.action).collect::<BTreeSet<_>>()
+        };
+        let of_ann = actions(&ann).await;
+        for action in
+            ["user.created", "session.opened", "session.refused", "session.ended", "password.changed"]
+        {
+            assert!(of_ann.contains(action), "{action} is missing in {of_ann:?}");
+        }
+        let refused = &listed(app, &ann, "", &["session.refused"]).await[0];
+        assert_eq!((refused.actor_kind(), &*refused.address), (AuditActorKind::Anybody, "127.0.0.1"));
+        let opened = &listed(app, &ann, "", &["session.opened"]).await[0];
+        assert_eq!((&opened.actor_id, opened.session_id.len()), (&refused.target_id, 36));
+        assert!(!actions(&owner).await.contains("session.refused"), "nobody sees what others got wrong");
+        // In the workspace stands that she came, and nothing of her sessions.
+        let there = listed(app, &owner, &id, &[]).await;
+        assert!(
+            there.iter().any(|event| event.action == "member.added" && event.target_id == refused.target_id)
+        );
+        assert!(there.iter().all(|event| !event.action.starts_with("session.")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn people_and_keys_of_a_workspace_come_and_go_on_record() {
+    on_every_store(async |app| {
+        let (owner, id) = settled_owner(app).await;
+        let ann = person(app, "ann@example.com", None).await;
+        let mut workspaces =
+            WorkspaceServiceClient::with_interceptor(app.channel().await, Bearer(owner.clone()));
+        let invite = v1::InviteMemberRequest {
+            workspace_id: id.clone(),
+            invitation: Some(v1::Invitation {
+                email: "ann@example.com".into(),
+                role: v1::Role::Member.into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let token = workspaces.invite_member(invite).await.expect("invites").into_inner().token;
+        let accept = v1::AcceptInvitationRequest { token: token.clone(), ..Default::default() };
+        let mut hers = WorkspaceServiceClient::with_interceptor(app.channel().await, Bearer(ann));
+        hers.accept_invitation(accept).await.expect("accepts");
+        let people = v1::ListMembersRequest { workspace_id: id.clone(), ..Default::default() };
+        let people = workspaces.list_members(people).await.expect("lists").into_inner().members;
+        let her = people.iter().find(|person| person.email == "ann@example.com").expect("is there");
+        let promote = v1::UpdateMemberRoleRequest {
+            workspace_id: id.clone(),
+            user_id: her.user_id.clone(),
+            role: v1::Role::Admin.into(),
+            ..Default::default()
+        };
+        workspaces.update_member_role(promote).await.expect("changes");
+        let remove = v1::RemoveMemberRequest {
+            workspace_id: id.clone(),
+            user_id: her.user_id.clone(),
+            ..Default::default()
+        };
+        workspaces.remove_member(remove).await.expect("removes");
+
+        let mut keys = ApiKeyServiceClient::with_interceptor(app.channel().await, Bearer(owner.clone()));
+        let api_key =
+            v1::ApiKey { name: "ci".into(), scopes: vec![v1::Scope::LinksRead.into()], ..Default::default() };
+        let create = v1::CreateApiKeyRequest {
+            workspace_id: id.clone(),
+            api_key: Some(api_key),
+            ..Default::default()
+        };
+        let made = keys.create_api_key(create).await.expect("creates").into_inner();
+        let key = made.api_key.expect("always there").id;
+        let rotate = v1::RotateApiKeyRequest {
+            workspace_id: id.clone(),
+            api_key_id: key.clone(),
+            ..Default::default()
+        };
+        let rotated = keys.rotate_api_key(rotate).await.expect("rotates").into_inner();
+        let revoke = v1::RevokeApiKeyRequest { workspace_id: id.clone(), api_key_id: key.clone() };
+        for _ in 0..2 {
+            keys.revoke_api_key(revoke.clone()).await.expect("revokes");
+        }
+
+        let noted = listed(app, &owner, &id, &["invitation.", "member.", "api_key."]).await;
+        let mut actions: Vec<&str> = noted.iter().map(|event| &*event.action).collect();
+        actions.sort_unstable();
+        assert_eq!(
+            actions,
+            [
+                "api_key.created",
+                "api_key.revoked",
+                "api_key.rotated",
+                "invitation.accepted",
+                "invitation.created",
+                "member.removed",
+                "member.role_changed"
+            ]
+        );
+        let role = noted.iter().find(|event| event.action == "member.role_changed").expect("is there");
+        assert_eq!(changes(role), json!({ "role": ["member", "admin"] }));
+        for secret in [&token, &made.secret, &rotated.secret] {
+            assert!(!format!("{noted:?}").contains(&**secret));
+        }
+    })
+    .await;
 }

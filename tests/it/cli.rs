@@ -221,6 +221,38 @@ fn people_and_keys_are_kept_by_the_operator() {
 }
 
 #[test]
+fn keys_are_rotated_and_quotas_set_by_the_operator() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let data_dir = dir.path().join("data").display().to_string();
+    let said = |arguments: &[&str]| said(&data_dir, arguments);
+    said(&["user", "bootstrap"]);
+    let secret =
+        said(&["key", "create", "--name", "ci", "--scopes", "links.read,links.export", "--secret-only"]);
+    assert!(secret.starts_with("lf_live_"), "{secret}");
+    let test = said(&["key", "create", "--name", "try", "--scopes", "links.read", "--test", "--secret-only"]);
+    assert!(test.starts_with("lf_test_"), "{test}");
+    let too_long = &["key", "create", "--name", "try", "--scopes", "links.read", "--test", "--days", "31"];
+    refused(&data_dir, too_long, 1, "at most 30");
+    let listed = said(&["key", "list"]);
+    assert!(listed.contains("links.export,links.read") && listed.contains("never used"), "{listed}");
+    let id = listed.lines().last().and_then(|line| line.split_whitespace().next()).expect("the oldest");
+    let rotated = said(&["key", "rotate", id, "--overlap-hours", "0", "--secret-only"]);
+    assert!(rotated.starts_with("lf_live_") && rotated != secret, "{rotated}");
+    refused(&data_dir, &["key", "rotate", id, "--overlap-hours", "169"], 2, "168");
+    assert_eq!(said(&["key", "stale"]), "");
+
+    let workspaces = said(&["workspace", "list"]);
+    let id = workspaces.split_whitespace().next().expect("one workspace");
+    let quota = |arguments: &[&str]| said(&[&["workspace", "quota", id], arguments].concat());
+    assert!(quota(&[]).contains("api_keys          2 of any number"), "{}", quota(&[]));
+    assert!(quota(&["--api-keys", "2"]).contains("api_keys          2 of 2\n"));
+    refused(&data_dir, &["key", "create", "--name", "x", "--scopes", "links.read"], 1, "may have 2 api keys");
+    assert!(quota(&["--api-keys", "default", "--links", "7"]).contains("api_keys          2 of any number"));
+    assert!(quota(&[]).contains("links             0 of 7\n"));
+    refused(&data_dir, &["workspace", "quota", id, "--links", "many"], 2, "must be a number");
+}
+
+#[test]
 fn workspaces_are_suspended_and_restored_by_the_operator() {
     let dir = TempDir::new().expect("a temporary directory");
     let data_dir = dir.path().join("data").display().to_string();

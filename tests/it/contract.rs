@@ -9,20 +9,28 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use linkforty::{
     audit,
     db::Dialect,
-    ids::Ids,
+    entity::{invitation, user},
+    ids::{Ids, ProjectId, UserId, WorkspaceId},
     pb::{
         self,
         v1::{self, ErrorReason},
     },
     rpc::Permission,
-    workspaces::{enter_as_operator, keys},
+    workspaces::{
+        self, Role, enter_as_operator,
+        invitations::{self, NewInvitation},
+        keys,
+    },
 };
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, FileDescriptorSet, MethodDescriptorProto,
     field_descriptor_proto::{Label, Type},
 };
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, Statement,
+};
 use tonic::{
     Code, Request, Status,
     client::Grpc,
@@ -39,14 +47,14 @@ use crate::{
     accounts::{auth, settled_owner, sign_in},
     support::{
         ALL_SCOPES, App, Folders, HERE, Store, Tenant, an_app, eventually, first_open, frame, iphone, link,
-        on_every_store, reason, report, send_h2,
+        on_every_store, reason, report, send_h2, wrong,
     },
     workspaces::person,
 };
 
 /// Who may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub enum Who {
     /// Anybody.
     Anybody,
     /// A signed-in person, in no workspace.
@@ -56,16 +64,21 @@ enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AuditRead, DomainsRead, DomainsWrite,
-    LinksRead, LinksWrite, WorkspacesRead, WorkspacesWrite,
+    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, AuditRead, DomainsRead,
+    DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite, ProjectsDelete,
+    ProjectsRead, ProjectsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite,
+    WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
-const METHODS: &[(&str, Who, Names)] = &[
+pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AnalyticsService/GetOverview", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AnalyticsService/WatchEvents", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.ApiKeyService/CreateApiKey", Who::With(&[ApiKeysWrite]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/ListApiKeys", Who::With(&[ApiKeysRead]), Names::Nothing),
+    ("linkforty.v1.ApiKeyService/GetApiKeyUsage", Who::With(&[ApiKeysRead]), Names::Things),
+    // What is revoked cannot be rotated, so it comes first.
+    ("linkforty.v1.ApiKeyService/RotateApiKey", Who::With(&[ApiKeysWrite]), Names::Things),
     ("linkforty.v1.ApiKeyService/RevokeApiKey", Who::With(&[ApiKeysWrite]), Names::Things),
     ("linkforty.v1.AppService/CreateApp", Who::With(&[AppsWrite]), Names::Nothing),
     ("linkforty.v1.AppService/DeleteApp", Who::With(&[AppsWrite]), Names::Things),
@@ -74,11 +87,11 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
     ("linkforty.v1.AppService/RotateAppToken", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
-    ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AnalyticsRead]), Names::Things),
-    ("linkforty.v1.AttributionService/GetInstall", Who::With(&[AnalyticsRead]), Names::Things),
-    ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AnalyticsRead]), Names::Things),
-    ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AnalyticsRead]), Names::Things),
-    ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/GetInstall", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AuditService/ExportAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuditService/ListAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
@@ -113,7 +126,7 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/DeleteLink", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/DuplicateLink", Who::With(&[LinksRead, LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/ExportImportErrors", Who::With(&[LinksRead]), Names::Things),
-    ("linkforty.v1.LinkService/ExportLinks", Who::With(&[LinksRead]), Names::Nothing),
+    ("linkforty.v1.LinkService/ExportLinks", Who::With(&[LinksExport]), Names::Nothing),
     ("linkforty.v1.LinkService/FetchPreview", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/GetImport", Who::With(&[LinksRead]), Names::Things),
     ("linkforty.v1.LinkService/GetLink", Who::With(&[LinksRead]), Names::Things),
@@ -128,25 +141,37 @@ const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/RestoreLinkRevision", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/StartImport", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
-    ("linkforty.v1.ProjectService/CreateProject", Who::With(&[LinksWrite]), Names::Nothing),
-    ("linkforty.v1.ProjectService/DeleteProject", Who::With(&[LinksWrite]), Names::Things),
-    ("linkforty.v1.ProjectService/GetProject", Who::With(&[LinksRead]), Names::Things),
-    ("linkforty.v1.ProjectService/ListProjects", Who::With(&[LinksRead]), Names::Nothing),
-    ("linkforty.v1.ProjectService/UpdateProject", Who::With(&[LinksWrite]), Names::Things),
-    ("linkforty.v1.TemplateService/CreateTemplate", Who::With(&[LinksWrite]), Names::Nothing),
-    ("linkforty.v1.TemplateService/DeleteTemplate", Who::With(&[LinksWrite]), Names::Things),
-    ("linkforty.v1.TemplateService/GetTemplate", Who::With(&[LinksRead]), Names::Things),
-    ("linkforty.v1.TemplateService/ListTemplates", Who::With(&[LinksRead]), Names::Nothing),
-    ("linkforty.v1.TemplateService/SetDefaultTemplate", Who::With(&[LinksWrite]), Names::Things),
-    ("linkforty.v1.TemplateService/UpdateTemplate", Who::With(&[LinksWrite]), Names::Things),
-    ("linkforty.v1.UtmPresetService/CreateUtmPreset", Who::With(&[LinksWrite]), Names::Nothing),
-    ("linkforty.v1.UtmPresetService/DeleteUtmPreset", Who::With(&[LinksWrite]), Names::Things),
-    ("linkforty.v1.UtmPresetService/ListUtmPresets", Who::With(&[LinksRead]), Names::Nothing),
-    ("linkforty.v1.UtmPresetService/UpdateUtmPreset", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.ProjectService/CreateProject", Who::With(&[ProjectsWrite]), Names::Nothing),
+    ("linkforty.v1.ProjectService/DeleteProject", Who::With(&[ProjectsDelete]), Names::Things),
+    ("linkforty.v1.ProjectService/GetProject", Who::With(&[ProjectsRead]), Names::Things),
+    ("linkforty.v1.ProjectService/ListProjects", Who::With(&[ProjectsRead]), Names::Nothing),
+    ("linkforty.v1.ProjectService/UpdateProject", Who::With(&[ProjectsWrite]), Names::Things),
+    ("linkforty.v1.TemplateService/CreateTemplate", Who::With(&[TemplatesWrite]), Names::Nothing),
+    ("linkforty.v1.TemplateService/DeleteTemplate", Who::With(&[TemplatesWrite]), Names::Things),
+    ("linkforty.v1.TemplateService/GetTemplate", Who::With(&[TemplatesRead]), Names::Things),
+    ("linkforty.v1.TemplateService/ListTemplates", Who::With(&[TemplatesRead]), Names::Nothing),
+    ("linkforty.v1.TemplateService/SetDefaultTemplate", Who::With(&[TemplatesWrite]), Names::Things),
+    ("linkforty.v1.TemplateService/UpdateTemplate", Who::With(&[TemplatesWrite]), Names::Things),
+    ("linkforty.v1.UtmPresetService/CreateUtmPreset", Who::With(&[UtmPresetsWrite]), Names::Nothing),
+    ("linkforty.v1.UtmPresetService/DeleteUtmPreset", Who::With(&[UtmPresetsWrite]), Names::Things),
+    ("linkforty.v1.UtmPresetService/ListUtmPresets", Who::With(&[UtmPresetsRead]), Names::Nothing),
+    ("linkforty.v1.UtmPresetService/UpdateUtmPreset", Who::With(&[UtmPresetsWrite]), Names::Things),
     ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
     ("linkforty.v1.WorkspaceService/GetWorkspace", Who::With(&[WorkspacesRead]), Names::Nothing),
     ("linkforty.v1.WorkspaceService/ListWorkspaces", Who::With(&[WorkspacesRead]), Names::Nothing),
     ("linkforty.v1.WorkspaceService/UpdateWorkspace", Who::With(&[WorkspacesWrite]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/GetUsage", Who::With(&[WorkspacesRead]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/DeleteWorkspace", Who::With(&[WorkspacesDelete]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/ListMembers", Who::With(&[MembersRead]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/UpdateMemberRole", Who::With(&[MembersWrite]), Names::Things),
+    ("linkforty.v1.WorkspaceService/RemoveMember", Who::With(&[MembersWrite]), Names::Things),
+    ("linkforty.v1.WorkspaceService/InviteMember", Who::With(&[MembersWrite]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/ListInvitations", Who::With(&[MembersRead]), Names::Nothing),
+    ("linkforty.v1.WorkspaceService/RevokeInvitation", Who::With(&[MembersWrite]), Names::Things),
+    ("linkforty.v1.WorkspaceService/ResendInvitation", Who::With(&[MembersWrite]), Names::Things),
+    ("linkforty.v1.WorkspaceService/AcceptInvitation", Who::Anybody, Names::Nothing),
+    // Last, because whoever was the owner is none after it.
+    ("linkforty.v1.WorkspaceService/TransferOwnership", Who::With(&[WorkspacesTransfer]), Names::Things),
 ];
 
 /// Methods that answer with a stream, which need not have an end. Those that are sent a stream get one message.
@@ -160,7 +185,7 @@ const STREAMS: &[&str] = &[
 
 /// What a request names by id, besides its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Names {
+pub enum Names {
     Nothing,
     Things,
 }
@@ -285,6 +310,8 @@ struct Fill<'a> {
     import: &'a str,
     app: &'a str,
     install: &'a str,
+    member: &'a str,
+    invitation: &'a str,
 }
 
 impl Fill<'_> {
@@ -304,6 +331,10 @@ impl Fill<'_> {
             "alias" if message == ".linkforty.v1.RemoveAliasRequest" => self.alias,
             "import_id" => self.import,
             "app_id" => self.app,
+            "user_id" => self.member,
+            "invitation_id" => self.invitation,
+            // Not the name of any workspace: none is to be deleted here.
+            "confirmation" | "token" => "contract",
             "install_id" if !message.ends_with(".ListEventsRequest") => self.install,
             "id" => match message {
                 ".linkforty.v1.Link" => self.link,
@@ -329,9 +360,7 @@ impl Fill<'_> {
                 return Some(format!("contract {}", self.preset));
             }
             "source" if message == ".linkforty.v1.Utm" => "contract",
-            "title" | "name" | "refresh_token" | "token" | "challenge" | "code" | "recovery_code" => {
-                "contract"
-            }
+            "title" | "name" | "refresh_token" | "challenge" | "code" | "recovery_code" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
             // Empty means any, none or unconditionally.
@@ -346,7 +375,7 @@ impl Fill<'_> {
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
             | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency"
-            | "app_token" => {
+            | "app_token" | "display_name" | "inviter_id" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),
@@ -438,6 +467,8 @@ fn nowhere() -> Fill<'static> {
         import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
         install: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50c",
+        member: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50d",
+        invitation: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50e",
     }
 }
 
@@ -495,9 +526,8 @@ async fn forged_expired_and_revoked_credentials_open_nothing() {
         let operator = enter_as_operator(env, Some(&workspace)).await.expect("is there");
         let make = async |minutes: i64| {
             let new = keys::NewKey {
-                name: "k".into(),
-                scopes: ALL_SCOPES.to_vec(),
                 expire_time: Some(env.now() + chrono::Duration::minutes(minutes)),
+                ..keys::NewKey::new("k", ALL_SCOPES.to_vec())
             };
             keys::create(env, &operator, new, None).await.expect("creates")
         };
@@ -619,11 +649,13 @@ struct Things {
     template: String,
     preset: String,
     alias: String,
+    member: String,
+    invitation: String,
 }
 
 impl Things {
     /// Makes new ones, the link with an alias and a history.
-    async fn of(tenant: &Tenant, folders: &Folders, number: &str) -> Self {
+    async fn of(app: &App, tenant: &Tenant, folders: &Folders, number: &str) -> Self {
         let link = tenant.create(link("", "https://example.com/fresh")).await.id;
         let changed = v1::Link { id: link.clone(), title: "changed".into(), ..v1::Link::default() };
         tenant.update(changed, &["title"]).await;
@@ -638,20 +670,58 @@ impl Things {
             template: folders.template("", v1::LinkDefaults::default()).await.id,
             preset: folders.preset(number, v1::Utm { source: "x".into(), ..v1::Utm::default() }).await,
             alias,
+            member: a_member(app, &tenant.id, &format!("member-{number}@example.com")).await,
+            invitation: {
+                let operator = enter_as_operator(app.env(), Some(&tenant.id)).await.expect("is there");
+                let email = format!("invited-{number}@example.com");
+                let new = NewInvitation { email, role: Role::Viewer };
+                let sent = invitations::invite(app.env(), &operator, new, None).await.expect("invites");
+                // There is room for a hundred.
+                if number != "victim" {
+                    left_over(app, &tenant.id, &sent.invitation.email).await;
+                }
+                sent.invitation.id.to_string()
+            },
         }
     }
+}
+
+/// Makes somebody a member who never signs in, which takes no hash. Returns who.
+async fn a_member(app: &App, workspace: &str, email: &str) -> String {
+    let env = app.env();
+    let operator = enter_as_operator(env, Some(workspace)).await.expect("is there");
+    let somebody =
+        user::Entity::find().one(&env.db.api).await.expect("the stores answer").expect("the owner");
+    let id = UserId::mint(&env.ids, env.now());
+    let member = user::Model { id, email: email.to_owned(), ..somebody };
+    let row = member.into_active_model().reset_all();
+    user::Entity::insert(row).exec_without_returning(&env.db.api).await.expect("is new");
+    workspaces::join(env, &env.db.api, &operator, id, Role::Viewer, env.now()).await.expect("joins");
+    id.to_string()
+}
+
+/// Takes back the invitations before this one that a test has made and not used.
+async fn left_over(app: &App, workspace: &str, but: &str) {
+    let workspace = WorkspaceId::parse(workspace).expect("an id");
+    invitation::Entity::delete_many()
+        .filter(invitation::Column::WorkspaceId.eq(workspace))
+        .filter(invitation::Column::Email.like("invited-%"))
+        .filter(invitation::Column::Email.is_not_in([but, "invited-victim@example.com"]))
+        .exec(&app.env().db.api)
+        .await
+        .expect("deletes");
 }
 
 impl Victim {
     async fn of(app: &App, workspace: &str) -> Self {
         let tenant = app.tenant_of(workspace).await;
         let folders = app.folders(&tenant).await;
-        let things = Things::of(&tenant, &folders, "victim").await;
+        let things = Things::of(app, &tenant, &folders, "victim").await;
         tenant.create(link("victim", "https://example.com/victim")).await;
         app.visit("/victim").await;
         app.settled().await;
         let operator = enter_as_operator(app.env(), Some(workspace)).await.expect("is there");
-        let new = keys::NewKey { name: "theirs".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None };
+        let new = keys::NewKey::new("theirs", ALL_SCOPES.to_vec());
         let api_key =
             keys::create(app.env(), &operator, new, None).await.expect("creates").key.id.to_string();
         // What nobody does by themselves does not happen later either, while the clock stands.
@@ -669,7 +739,8 @@ impl Victim {
     }
 
     fn fill_with<'a>(&'a self, things: &'a Things) -> Fill<'a> {
-        let Things { link, domain, import, app, project, template, preset, alias } = things;
+        let Things { link, domain, import, app, project, template, preset, alias, member, invitation } =
+            things;
         Fill {
             workspace: &self.tenant.id,
             api_key: &self.api_key,
@@ -682,12 +753,14 @@ impl Victim {
             preset,
             alias,
             install: &self.install,
+            member,
+            invitation,
         }
     }
 
     /// Makes new things.
-    async fn fresh(&self, number: usize) -> Things {
-        Things::of(&self.tenant, &self.folders, &number.to_string()).await
+    async fn fresh(&self, app: &App, number: usize) -> Things {
+        Things::of(app, &self.tenant, &self.folders, &number.to_string()).await
     }
 }
 
@@ -730,7 +803,7 @@ async fn what_is_somebody_elses_is_unknown() {
                     let unknown = call(&channel, method, bearer, unknown).await;
                     match (theirs, unknown) {
                         (Err(theirs), Err(unknown)) => {
-                            let denied = bearer == &key && needed.contains(&ApiKeysWrite);
+                            let denied = bearer == &key && needed.iter().any(|needed| !needed.is_for_keys());
                             let expected = if denied { "PERMISSION_MISSING" } else { "NOT_FOUND" };
                             assert_eq!(reason(&theirs), expected, "{method}");
                             assert_eq!(face(&theirs), face(&unknown), "{method}");
@@ -751,7 +824,7 @@ async fn what_is_somebody_elses_is_unknown() {
         // The very same requests are good when their owner sends them: it was not for another reason that they failed.
         for (number, (method, who, _)) in locked().enumerate() {
             let Who::With(_) = who else { continue };
-            let fresh = victim.fresh(number).await;
+            let fresh = victim.fresh(app, number).await;
             let message = contract.request(method, &victim.fill_with(&fresh));
             let answer = call(&channel, method, &owner, message).await;
             if answer.as_ref().is_err_and(was_let_in) {
@@ -791,7 +864,8 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                 }
                 Who::With(needed) => {
                     for lacking in *needed {
-                        let scopes: Vec<_> = every.iter().copied().filter(|p| p != lacking).collect();
+                        let scopes: Vec<_> =
+                            every.iter().copied().filter(|p| !p.includes(*lacking)).collect();
                         let key = app.key(&tenant.id, &scopes).await;
                         let refused = call(&channel, method, &key, message.clone()).await;
                         let refused = refused.expect_err("one is lacking");
@@ -801,7 +875,7 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
                     }
                     // And these are enough.
                     let key = app.key(&tenant.id, needed).await;
-                    let fresh = victim.fresh(number).await;
+                    let fresh = victim.fresh(app, number).await;
                     let message = contract.request(method, &victim.fill_with(&fresh));
                     match call(&channel, method, &key, message).await {
                         Ok(_) => {}
@@ -815,9 +889,104 @@ async fn a_key_may_do_what_its_scopes_say_and_nothing_else() {
     .await;
 }
 
-/// Says whether a call failed only because there is nobody at its URL: no test asks the world.
+/// A key that is bound to a project in which nothing is: whatever it calls, it finds nothing and leaves no trace.
+#[tokio::test]
+async fn a_bound_key_reaches_nothing_outside_of_what_it_is_bound_to() {
+    on_every_store(async |app| {
+        let contract = Contract::read();
+        let tenant = app.tenant().await;
+        let victim = Victim::of(app, &tenant.id).await;
+        let empty = victim.folders.project("empty").await;
+        let operator = enter_as_operator(app.env(), Some(&tenant.id)).await.expect("is there");
+        let new = keys::NewKey {
+            projects: vec![ProjectId::parse(&empty).expect("an id")],
+            ..keys::NewKey::new("bound", ALL_SCOPES.to_vec())
+        };
+        let key = keys::create(app.env(), &operator, new, None).await.expect("creates");
+        let key = key.secret.expect("a new key has one");
+        let channel = app.channel().await;
+        let before = rows_of(app, &tenant.id).await;
+        for (method, who, _) in locked() {
+            let Who::With(_) = who else { continue };
+            let message = contract.request(method, &victim.fill());
+            match call(&channel, method, &key, message).await {
+                Err(status) => {
+                    let fine =
+                        matches!(&*reason(&status), "NOT_FOUND" | "PERMISSION_MISSING" | "FETCH_FAILED");
+                    let outside = wrong(&status) == ["link.project_id"];
+                    assert!(fine || outside, "{method}: {status:?}");
+                }
+                Ok(answer) => match method.rsplit('/').next().expect("a name") {
+                    "BatchCreateLinks" | "BatchUpdateLinks" | "BatchDeleteLinks" => {
+                        let batch = v1::BatchDeleteLinksResponse::decode(answer).expect("a batch");
+                        assert_eq!((batch.succeeded, batch.failed), (0, 1), "{method}");
+                    }
+                    "ListLinks" => {
+                        let page = v1::ListLinksResponse::decode(answer).expect("a page");
+                        assert!(page.links.is_empty(), "{page:?}");
+                    }
+                    "ExportLinks" => {
+                        let part = v1::ExportLinksResponse::decode(answer).expect("a part");
+                        assert_eq!(part.links, 0, "{part:?}");
+                    }
+                    _ => panic!("{method} answers {answer:?}"),
+                },
+            }
+        }
+        assert_eq!(rows_of(app, &tenant.id).await, before, "a key left traces where it may not be");
+    })
+    .await;
+}
+
+/// Says whether a call failed only because there is nobody at its URL, no test asks the world, or because it does not say the name of the
+/// workspace it deletes.
 fn was_let_in(status: &Status) -> bool {
-    reason(status) == "FETCH_FAILED"
+    let unconfirmed = || wrong(status) == ["confirmation"];
+    reason(status) == "FETCH_FAILED" || unconfirmed()
+}
+
+#[tokio::test]
+async fn each_role_may_call_what_the_table_says_and_nothing_else() {
+    on_every_store(async |app| {
+        let contract = Contract::read();
+        let (_, workspace) = settled_owner(app).await;
+        let victim = Victim::of(app, &workspace).await;
+        let channel = app.channel().await;
+        let mut people = Vec::new();
+        for role in [Role::Viewer, Role::Member, Role::Admin] {
+            let email = format!("{}@example.com", role.name());
+            people.push((role, person(app, &email, Some((&workspace, role))).await));
+        }
+        let mut number = 0;
+        for (method, who, names) in locked() {
+            let Who::With(needed) = who else { continue };
+            for (role, token) in &people {
+                let lacking = needed.iter().find(|needed| !role.may(**needed));
+                number += 1;
+                let fresh = match (lacking, names) {
+                    (None, Names::Things) => Some(victim.fresh(app, number).await),
+                    _ => None,
+                };
+                let things = fresh.as_ref().unwrap_or(&victim.things);
+                let message = contract.request(method, &victim.fill_with(things));
+                let answer = call(&channel, method, token, message).await;
+                let Some(lacking) = lacking else {
+                    // What an admin has done before is in the way of nobody's right to it.
+                    let before =
+                        |status: &Status| matches!(&*reason(status), "ALREADY_EXISTS" | "API_KEY_OVER");
+                    let fine =
+                        answer.as_ref().map_or_else(|status| was_let_in(status) || before(status), |_| true);
+                    assert!(fine, "{method} by a {}: {answer:?}", role.name());
+                    continue;
+                };
+                let refused = answer.expect_err("the role does not reach");
+                assert_eq!(reason(&refused), "PERMISSION_MISSING", "{method} by a {}", role.name());
+                let info = refused.get_details_error_info().expect("always there");
+                assert_eq!(info.metadata["permission"], lacking.name(), "{method} by a {}", role.name());
+            }
+        }
+    })
+    .await;
 }
 
 /// What apps call is served elsewhere, and opened by the app's token alone.
@@ -826,7 +995,8 @@ async fn an_app_calls_with_its_token_and_what_it_sends_is_nobodys_crash() {
     on_every_store(async |app| {
         let contract = Contract::of_package("linkforty.sdk.v1");
         assert_eq!(contract.methods.len(), 7);
-        let tenant = app.tenant().await;
+        let (owner, workspace) = settled_owner(app).await;
+        let tenant = app.tenant_of(&workspace).await;
         let token = tenant.app_token().await;
         let (links, api) = (app.links_channel().await, app.channel().await);
         let ids = Ids::seeded(8);
@@ -834,6 +1004,7 @@ async fn an_app_calls_with_its_token_and_what_it_sends_is_nobodys_crash() {
             for (bearer, why) in [
                 ("", "CREDENTIALS_MISSING"),
                 (&*tenant.key, "CREDENTIALS_INVALID"),
+                (&*owner, "CREDENTIALS_INVALID"),
                 ("at_00000000000000000000000000000000", "CREDENTIALS_INVALID"),
             ] {
                 let refused = call(&links, method, bearer, Bytes::new()).await.expect_err("is not let in");
@@ -852,6 +1023,14 @@ async fn an_app_calls_with_its_token_and_what_it_sends_is_nobodys_crash() {
             }
             let refused = call(&links, method, &token, Bytes::from_static(&[0xff; 9])).await;
             assert_eq!(refused.expect_err("cannot be read").code(), Code::InvalidArgument, "{method}");
+        }
+        // And it opens nothing else, wherever that is served.
+        for (method, ..) in locked() {
+            let message = Contract::read().request(method, &Fill { workspace: &tenant.id, ..nowhere() });
+            let refused = call(&api, method, &token, message).await.expect_err("is not let in");
+            let face = (refused.code(), &*reason(&refused));
+            assert_eq!(face, (Code::Unauthenticated, "CREDENTIALS_INVALID"), "{method}");
+            assert!(refused.message().contains("linkforty.sdk.v1"), "{method}: {refused:?}");
         }
         for other in METHODS.iter().map(|(method, ..)| method).take(5) {
             let refused =

@@ -7,8 +7,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] =
-    &["config", "clock", "currency", "destination_url", "files", "ids", "error", "page", "pb", "spreadsheet"];
+const GROUND: &[&str] = &[
+    "config",
+    "clock",
+    "currency",
+    "destination_url",
+    "email",
+    "files",
+    "ids",
+    "error",
+    "page",
+    "pb",
+    "spreadsheet",
+];
 const TOOLS: &[&str] = &[
     "env",
     "db",

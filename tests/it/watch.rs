@@ -331,7 +331,7 @@ async fn a_revoked_key_ends_its_stream() {
     on_every_store(async |app| {
         let tenant = app.tenant().await;
         let operator = enter_as_operator(app.env(), Some(&tenant.id)).await.expect("is there");
-        let new = NewKey { name: "short".into(), scopes: ALL_SCOPES.to_vec(), expire_time: None };
+        let new = NewKey::new("short", ALL_SCOPES.to_vec());
         let made = keys::create(app.env(), &operator, new, None).await.expect("creates");
         let id: ApiKeyId = made.key.id;
         let short = app.with_key(&tenant.id, made.secret.expect("a new key has one")).await;

@@ -41,6 +41,12 @@ pub async fn person(app: &App, email: &str, place: Option<(&str, Role)>) -> Stri
     changed.into_inner().tokens.expect("always there").access_token
 }
 
+/// Another access token of a person that [`person`] made, or of the settled owner: one lives ten minutes.
+pub async fn again(app: &App, email: &str) -> String {
+    let tokens = sign_in(app, email, PASSWORD).await.expect("signs in").tokens;
+    tokens.expect("always there").access_token
+}
+
 #[tokio::test]
 async fn a_workspace_is_made_once_for_a_request_id() {
     on_every_store(async |app| {

@@ -22,4 +22,5 @@ export * from "../gen/linkforty/v1/error_reason_pb.js";
 export * from "../gen/linkforty/v1/item_error_pb.js";
 export * from "../gen/linkforty/v1/link_pb.js";
 export * from "../gen/linkforty/v1/link_service_pb.js";
+export * from "../gen/linkforty/v1/member_pb.js";
 export * from "../gen/linkforty/v1/workspace_service_pb.js";

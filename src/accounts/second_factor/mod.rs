@@ -19,8 +19,9 @@ use secrecy::ExposeSecret as _;
 use super::{
     Client, How, User, account_tokens, attempts,
     letters::{self, NOTICE_LIFE, News},
+    noted::note,
     password, sessions,
-    sign_in::{password_wrong, verify_password},
+    sign_in::{password_wrong, refused, verify_password},
     store as people_store, throttle,
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
     ids::UserId,
     mail,
     sealing::Seal,
+    trail::{Action, Changes, Who},
 };
 
 /// What is shown as a second factor.
@@ -88,6 +90,7 @@ pub async fn confirm(env: &Env, user: UserId, code: &str, client: &Client) -> Re
         return Err(failed());
     }
     store::confirm(&tx, user.id, now).await?;
+    noted(env, &tx, Action::SecondFactorEnrolled, user.id, client, now).await?;
     let codes = new_codes(env, &tx, user.id).await?;
     attempts::succeeded(&tx, &attempt).await?;
     tell(env, &tx, &user, News::SecondFactorEnrolled, client, now).await?;
@@ -113,6 +116,7 @@ pub async fn disable(env: &Env, user: UserId, password: &str, client: &Client) -
         return Err(not_enrolled());
     }
     store::delete(&tx, user.id).await?;
+    noted(env, &tx, Action::SecondFactorDisabled, user.id, client, now).await?;
     attempts::succeeded(&tx, &attempt).await?;
     tell(env, &tx, &user, News::SecondFactorDisabled, client, now).await?;
     tx.commit().await?;
@@ -136,10 +140,22 @@ pub async fn regenerate_codes(
         return Err(not_enrolled());
     }
     let codes = new_codes(env, &tx, user.id).await?;
+    noted(env, &tx, Action::RecoveryCodesReplaced, user.id, client, now).await?;
     attempts::succeeded(&tx, &attempt).await?;
     tell(env, &tx, &user, News::RecoveryCodesReplaced, client, now).await?;
     tx.commit().await?;
     Ok(codes)
+}
+
+async fn noted(
+    env: &Env,
+    tx: &impl ConnectionTrait,
+    action: Action,
+    user: UserId,
+    client: &Client,
+    now: Moment,
+) -> Result<(), DbErr> {
+    note(env, tx, client.actor(Who::Person(user, None)), (action, Some(user), Changes::none()), now).await
 }
 
 /// Goes on with a sign-in whose password was right, and opens the session.
@@ -163,12 +179,18 @@ pub async fn complete_sign_in(
     let how = match &proof {
         Proof::Code(code) => {
             if !is_code(env, &tx, &factor, code, now).await? {
+                tx.rollback().await?;
+                refused(env, Some(id), "code", client, now).await?;
                 return Err(failed());
             }
             How::PasswordAndCode
         }
         Proof::RecoveryCode(code) => {
-            let left = store::use_code(&tx, id, recovery_codes::hash(id, code)).await?.ok_or_else(failed)?;
+            let Some(left) = store::use_code(&tx, id, recovery_codes::hash(id, code)).await? else {
+                tx.rollback().await?;
+                refused(env, Some(id), "recovery code", client, now).await?;
+                return Err(failed());
+            };
             tell(env, &tx, &user, News::RecoveryCodeUsed { left }, client, now).await?;
             How::PasswordAndRecoveryCode
         }

@@ -44,6 +44,8 @@ pub struct Scope {
     pub attribution: v1::AppAttribution,
     /// What the workspace says of likeness, where the app does not.
     pub probabilistic: bool,
+    /// What the operator says the workspace may have, where that is not the default.
+    pub quotas: Option<serde_json::Value>,
     /// The app's number in the App Store; may be empty.
     pub app_store_id: String,
     /// The app's package on Android; may be empty.
@@ -58,6 +60,7 @@ impl From<&Holder> for Scope {
             app: Some(holder.app),
             attribution: content.attribution.unwrap_or_default(),
             probabilistic: holder.probabilistic,
+            quotas: holder.quotas.clone(),
             app_store_id: content.ios.as_ref().map(|ios| ios.app_store_id.clone()).unwrap_or_default(),
             package_name: content.android.as_ref().map(|on| on.package_name.clone()).unwrap_or_default(),
         }

@@ -87,7 +87,7 @@ pub async fn enter_to_create(env: &Env, who: Who, origin: Origin) -> Result<(Sco
     match who {
         Who::App(scope) => {
             let app = scope.app.ok_or_else(Error::credentials_invalid)?;
-            let tenant = enter_as_app(scope.workspace, app, origin);
+            let tenant = enter_as_app(env, (scope.workspace, app), scope.quotas.as_ref(), origin);
             Ok((*scope, tenant))
         }
         Who::Key(caller) => {
@@ -119,6 +119,7 @@ async fn find(env: &Env, workspace: Option<WorkspaceId>) -> Result<Option<Scope>
             app: None,
             attribution: v1::AppAttribution::default(),
             probabilistic: settings.probabilistic_matching != Some(false),
+            quotas: found.quotas,
             app_store_id: String::new(),
             package_name: String::new(),
         }

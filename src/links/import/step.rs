@@ -32,11 +32,11 @@ use crate::{
     },
     pb::{
         internal::v1::{ImportCells, ImportReading},
-        v1::{self, ImportOutcome, ImportRow, ImportSource},
+        v1::{self, ImportOutcome, ImportRow, ImportSource, Quota},
     },
     rpc,
     trail::{self, Action},
-    workspaces::Tenant,
+    workspaces::{Tenant, quotas},
 };
 
 /// Rows of one transaction.
@@ -263,7 +263,7 @@ async fn store(
         let asked: Vec<(LinkId, String)> =
             drafts.iter().map(|draft| (draft.link.id, draft.link.short_code.clone())).collect();
         revisions::record(env, &tx, tenant, &revisions::pairs(&before_them, &changed)).await?;
-        let inserted = insert_links(env, &tx, drafts).await?;
+        let inserted = insert_links(env, &tx, tenant, drafts).await?;
         refuse_taken(&mut told, &asked, &inserted);
         let counts =
             trail::Changes::none().with("created", inserted.stored.len()).with("updated", changed.len());
@@ -450,13 +450,16 @@ impl Sheet<'_> {
 
 /// Takes back what was said of links whose code somebody else has, and says which codes were generated.
 fn refuse_taken(rows: &mut [ImportRow], asked: &[(LinkId, String)], inserted: &Inserted) {
-    let asked: HashMap<String, (Option<&Model>, &str)> =
-        asked.iter().map(|(id, code)| (id.to_string(), (inserted.stored.get(id), &**code))).collect();
+    let asked: HashMap<String, (LinkId, &str)> =
+        asked.iter().map(|(id, code)| (id.to_string(), (*id, &**code))).collect();
     for row in rows {
-        match asked.get(&row.link_id) {
-            None => {}
-            Some((Some(link), _)) => row.short_code.clone_from(&link.short_code),
-            Some((None, code)) => *row = conflict(row.row, code, None, &code_taken(code)),
+        let Some((id, code)) = asked.get(&row.link_id) else { continue };
+        match (inserted.stored.get(id), inserted.too_many.get(id)) {
+            (Some(link), _) => row.short_code.clone_from(&link.short_code),
+            (None, Some(limit)) => {
+                *row = wrong(row.row, (*code).to_owned(), &quotas::exceeded(Quota::Links, *limit));
+            }
+            (None, None) => *row = conflict(row.row, code, None, &code_taken(code)),
         }
     }
 }

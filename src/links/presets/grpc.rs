@@ -43,7 +43,7 @@ impl UtmPresetService for UtmPresetApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::UtmPresetsWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "CreateUtmPreset", &request_id, &asked, Run::Store);
             let (new, once) = both(read(asked.utm_preset, &FIELDS), once)?;
@@ -60,7 +60,7 @@ impl UtmPresetService for UtmPresetApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksRead).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::UtmPresetsRead).await?;
             let question = [b"ListUtmPresets".as_slice(), tenant.id.0.as_bytes()].concat();
             let page = env.pages.request(asked.page_size, &asked.page_token, &question, env.now())?;
             let page = super::list(env, &tenant, &page).await?;
@@ -79,7 +79,7 @@ impl UtmPresetService for UtmPresetApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::UtmPresetsWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "UpdateUtmPreset", &request_id, &asked, Run::Store);
             let preset = asked.utm_preset.as_ref();
@@ -104,7 +104,7 @@ impl UtmPresetService for UtmPresetApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::UtmPresetsWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "DeleteUtmPreset", &request_id, &asked, Run::Store);
             let (id, once) = both(id("utm_preset_id", &asked.utm_preset_id), once)?;

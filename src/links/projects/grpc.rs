@@ -43,7 +43,7 @@ impl ProjectService for ProjectApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::ProjectsWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "CreateProject", &request_id, &asked, Run::Store);
             let (new, once) = both(read(asked.project, &["name", "description"]), once)?;
@@ -60,7 +60,7 @@ impl ProjectService for ProjectApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksRead).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::ProjectsRead).await?;
             let found = super::get(env, &tenant, id("project_id", &asked.project_id)?).await?;
             Ok(GetProjectResponse { project: Some(found.into()) })
         })
@@ -74,7 +74,7 @@ impl ProjectService for ProjectApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksRead).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::ProjectsRead).await?;
             let question = [b"ListProjects".as_slice(), tenant.id.0.as_bytes()].concat();
             let page = env.pages.request(asked.page_size, &asked.page_token, &question, env.now())?;
             let page = super::list(env, &tenant, &page).await?;
@@ -93,7 +93,7 @@ impl ProjectService for ProjectApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::ProjectsWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "UpdateProject", &request_id, &asked, Run::Store);
             let id = id("project.id", asked.project.as_ref().map_or("", |project| &project.id));
@@ -113,7 +113,7 @@ impl ProjectService for ProjectApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::ProjectsDelete).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "DeleteProject", &request_id, &asked, Run::Store);
             let (id, once) = both(id("project_id", &asked.project_id), once)?;

@@ -47,7 +47,7 @@ impl TemplateService for TemplateApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::TemplatesWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "CreateTemplate", &request_id, &asked, Run::Store);
             let hosts = domains::answering(&env.db.api, &tenant).await?;
@@ -70,7 +70,7 @@ impl TemplateService for TemplateApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksRead).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::TemplatesRead).await?;
             let found = super::get(env, &tenant, id("template_id", &asked.template_id)?).await?;
             Ok(GetTemplateResponse { template: Some(found.into()) })
         })
@@ -84,7 +84,7 @@ impl TemplateService for TemplateApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksRead).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::TemplatesRead).await?;
             let question = [b"ListTemplates".as_slice(), tenant.id.0.as_bytes()].concat();
             let page = env.pages.request(asked.page_size, &asked.page_token, &question, env.now())?;
             let page = super::list(env, &tenant, &page).await?;
@@ -103,7 +103,7 @@ impl TemplateService for TemplateApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::TemplatesWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "UpdateTemplate", &request_id, &asked, Run::Store);
             let hosts = domains::answering(&env.db.api, &tenant).await?;
@@ -123,7 +123,7 @@ impl TemplateService for TemplateApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::TemplatesWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "DeleteTemplate", &request_id, &asked, Run::Store);
             let (id, once) = both(id("template_id", &asked.template_id), once)?;
@@ -140,7 +140,7 @@ impl TemplateService for TemplateApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, mut asked) = rpc::open(request)?;
-            let tenant = enter(env, &caller, &asked.workspace_id, Permission::LinksWrite).await?;
+            let tenant = enter(env, &caller, &asked.workspace_id, Permission::TemplatesWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "SetDefaultTemplate", &request_id, &asked, Run::Store);
             let named = Some(&asked.template_id).filter(|id| !id.is_empty());

@@ -9,6 +9,7 @@ use http::{HeaderValue, header::AUTHORIZATION};
 
 use crate::{
     accounts,
+    apps::tokens,
     env::Env,
     error::{Error, Reason, Result},
     rpc::{Caller, Recheck, bearer, origin},
@@ -43,22 +44,33 @@ const API_KEY_START: &str = "lf_";
 /// Puts the caller into the extensions. Bad credentials are refused here, for every method alike; whether there must be
 /// some is for the method to say.
 pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+    let mut key = None;
     if !OPEN.contains(&request.uri().path()) {
         let authorization = request.headers().get(AUTHORIZATION).cloned();
         match caller(&env, authorization.as_ref()).await {
             Ok(Some(caller)) => {
                 let caller = caller.from(origin(request.headers(), request.extensions()));
                 tracing::Span::current().record("caller", tracing::field::display(caller.principal()));
+                if let Caller::ApiKey { id, workspace, .. } = &caller {
+                    key = Some((*id, *workspace));
+                }
                 request.extensions_mut().insert(caller);
                 if LONG.contains(&request.uri().path()) {
-                    request.extensions_mut().insert(recheck(env, authorization));
+                    request.extensions_mut().insert(recheck(env.clone(), authorization));
                 }
             }
             Ok(None) => {}
             Err(error) => return refuse(error),
         }
     }
-    next.run(request).await
+    let response = next.run(request).await;
+    // An error is told before anything else; what goes wrong in the middle of a stream is not counted.
+    if let Some((key, workspace)) = key
+        && response.headers().get("grpc-status").is_some_and(|status| status != "0")
+    {
+        keys::note_error(&env, key, workspace);
+    }
+    response
 }
 
 fn recheck(env: Env, authorization: Option<HeaderValue>) -> Recheck {
@@ -75,6 +87,12 @@ async fn caller(env: &Env, authorization: Option<&HeaderValue>) -> Result<Option
     let bearer = bearer(value).ok_or_else(|| {
         Error::new(Reason::CredentialsMissing, "the authorization must have the form `Bearer ...`")
     })?;
+    if bearer.starts_with(tokens::START) {
+        return Err(Error::new(
+            Reason::CredentialsInvalid,
+            "this is the token of an app: it opens linkforty.sdk.v1 on the links listener, and nothing here",
+        ));
+    }
     let caller = if bearer.starts_with(API_KEY_START) {
         keys::authenticate(env, bearer).await
     } else {

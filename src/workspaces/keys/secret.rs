@@ -1,4 +1,4 @@
-//! What an API key looks like: `lf_live_`, 32 random characters of `[0-9A-Za-z]`, and a checksum of six.
+//! What an API key looks like: `lf_live_` or `lf_test_`, 32 random characters of `[0-9A-Za-z]`, and a checksum of six.
 //!
 //! The checksum is the CRC-32 (IEEE 802.3, as in zlib) of all that precedes it, in base 62 with the digits `0-9A-Za-z`,
 //! the most significant first, filled up with `0`. Anybody can check it without asking us: a secret scanner knows a
@@ -8,24 +8,45 @@ use ring::digest;
 
 use crate::ids::Ids;
 
-/// What every key starts with.
-pub const START: &str = "lf_live_";
+/// What every key starts with, and nothing else does.
+pub const START: &str = "lf_";
+const STARTS: [&str; 2] = [Mode::Live.start(), Mode::Test.start()];
+const START_LENGTH: usize = 8;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM: usize = 32;
 const CHECKSUM: usize = 6;
 const PREFIX: usize = 12;
 
+/// What a key is for, as everybody can read in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// For programs that people depend on.
+    #[default]
+    Live,
+    /// For trying things out.
+    Test,
+}
+
+impl Mode {
+    const fn start(self) -> &'static str {
+        match self {
+            Self::Live => "lf_live_",
+            Self::Test => "lf_test_",
+        }
+    }
+}
+
 /// Returns a new secret. 62^32 are 190 bits: too many to guess, enough for a fast hash.
-pub fn mint(ids: &Ids) -> String {
-    let body = START.to_owned() + &ids.text(DIGITS, RANDOM);
+pub fn mint(ids: &Ids, mode: Mode) -> String {
+    let body = mode.start().to_owned() + &ids.text(DIGITS, RANDOM);
     let checksum = checksum(&body);
     body + &checksum
 }
 
 /// Returns what a secret is stored and found as, or `None` for what cannot be one.
 pub fn hash(secret: &str) -> Option<[u8; 32]> {
-    let (body, given) = secret.split_at_checked(START.len() + RANDOM)?;
-    let random = body.strip_prefix(START)?;
+    let (body, given) = secret.split_at_checked(START_LENGTH + RANDOM)?;
+    let random = STARTS.into_iter().find_map(|start| body.strip_prefix(start))?;
     if !random.bytes().all(|byte| byte.is_ascii_alphanumeric()) || checksum(body) != given {
         return None;
     }
@@ -76,9 +97,12 @@ mod tests {
 
     #[test]
     fn a_minted_secret_is_known_and_any_changed_one_is_not() {
-        let secret = mint(&Ids::seeded(3));
+        let test = mint(&Ids::seeded(3), Mode::Test);
+        assert!(test.starts_with("lf_test_") && hash(&test).is_some());
+        let secret = mint(&Ids::seeded(3), Mode::Live);
         assert_eq!(secret.len(), 46);
-        assert!(secret.starts_with(START) && hash(&secret).is_some());
+        assert!(secret.starts_with("lf_live_") && hash(&secret).is_some());
+        assert_ne!(hash(&test), hash(&secret));
         assert_eq!(prefix(&secret).len(), 12);
         for place in 0..secret.len() {
             let mut changed = secret.clone().into_bytes();
@@ -89,10 +113,10 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_is_not_looked_up() {
-        let secret = mint(&Ids::seeded(3));
+        let secret = mint(&Ids::seeded(3), Mode::Live);
         let longer = format!("{secret}0");
-        let wide = format!("{START}{}", "é".repeat(19));
-        for text in ["", "lf_live_", &secret[..45], &longer, &wide] {
+        let wide = format!("lf_live_{}", "é".repeat(19));
+        for text in ["", "lf_live_", "lf_", &secret[..45], &longer, &wide] {
             assert_eq!(hash(text), None, "{text}");
         }
     }

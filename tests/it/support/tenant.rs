@@ -11,6 +11,7 @@ use linkforty::{
         domain_service_client::DomainServiceClient, link_service_client::LinkServiceClient,
     },
     rpc::Permission,
+    trail::{Actor, Who},
     workspaces::{
         self, enter_as_operator,
         keys::{self, NewKey},
@@ -34,7 +35,7 @@ pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>
 pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 10] = [
+pub const ALL_SCOPES: [Permission; 11] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
@@ -44,6 +45,7 @@ pub const ALL_SCOPES: [Permission; 10] = [
     Permission::DomainsWrite,
     Permission::AppsRead,
     Permission::AppsWrite,
+    Permission::MembersRead,
     Permission::AuditRead,
 ];
 
@@ -78,7 +80,10 @@ impl App {
     pub async fn another_tenant(&self) -> Tenant {
         let owner = user::Entity::find().one(&self.env().db.api).await.expect("the stores answer");
         let owner = owner.expect("tenant() was called").id;
-        let made = workspaces::create(self.env(), owner, "Another".to_owned(), None).await.expect("creates");
+        let made =
+            workspaces::create(self.env(), owner, ("Another".to_owned(), Actor::here(Who::Operator)), None)
+                .await
+                .expect("creates");
         self.tenant_of(&made.workspace.id.to_string()).await
     }
 
@@ -104,7 +109,7 @@ impl App {
     /// Makes an API key and returns its secret.
     pub async fn key(&self, workspace: &str, scopes: &[Permission]) -> String {
         let tenant = enter_as_operator(self.env(), Some(workspace)).await.expect("it is there");
-        let new = NewKey { name: "test".to_owned(), scopes: scopes.to_vec(), expire_time: None };
+        let new = NewKey::new("test", scopes.to_vec());
         let created = keys::create(self.env(), &tenant, new, None).await.expect("creates");
         created.secret.expect("a new key has one")
     }

@@ -4,15 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/api_key_service.proto.
  */
 export const file_linkforty_v1_api_key_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJsaW5rZm9ydHkvdjEvYXBpX2tleV9zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEiswIKBkFwaUtleRIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIjCgZzY29wZXMYBCADKA4yEy5saW5rZm9ydHkudjEuU2NvcGUSDgoGcHJlZml4GAUgASgJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImYKE0NyZWF0ZUFwaUtleVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiUKB2FwaV9rZXkYAiABKAsyFC5saW5rZm9ydHkudjEuQXBpS2V5EhIKCnJlcXVlc3RfaWQYAyABKAkiUgoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULmxpbmtmb3J0eS52MS5BcGlLZXkSEwoGc2VjcmV0GAIgASgJQgOAAQEiUQoSTGlzdEFwaUtleXNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJWChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiYKCGFwaV9rZXlzGAEgAygLMhQubGlua2ZvcnR5LnYxLkFwaUtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPwoTUmV2b2tlQXBpS2V5UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKYXBpX2tleV9pZBgCIAEoCSI9ChRSZXZva2VBcGlLZXlSZXNwb25zZRIlCgdhcGlfa2V5GAEgASgLMhQubGlua2ZvcnR5LnYxLkFwaUtleSqLAgoFU2NvcGUSFQoRU0NPUEVfVU5TUEVDSUZJRUQQABIUChBTQ09QRV9MSU5LU19SRUFEEAESFQoRU0NPUEVfTElOS1NfV1JJVEUQAhIYChRTQ09QRV9BTkFMWVRJQ1NfUkVBRBADEhkKFVNDT1BFX1dPUktTUEFDRVNfUkVBRBAEEhcKE1NDT1BFX0FQSV9LRVlTX1JFQUQQBRITCg9TQ09QRV9BUFBTX1JFQUQQBhIUChBTQ09QRV9BUFBTX1dSSVRFEAcSFgoSU0NPUEVfRE9NQUlOU19SRUFEEAwSFwoTU0NPUEVfRE9NQUlOU19XUklURRANEhQKEFNDT1BFX0FVRElUX1JFQUQQKDKRAgoNQXBpS2V5U2VydmljZRJVCgxDcmVhdGVBcGlLZXkSIS5saW5rZm9ydHkudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBoiLmxpbmtmb3J0eS52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJSCgtMaXN0QXBpS2V5cxIgLmxpbmtmb3J0eS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIS5saW5rZm9ydHkudjEuTGlzdEFwaUtleXNSZXNwb25zZRJVCgxSZXZva2VBcGlLZXkSIS5saW5rZm9ydHkudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoiLmxpbmtmb3J0eS52MS5SZXZva2VBcGlLZXlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiJsaW5rZm9ydHkvdjEvYXBpX2tleV9zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEi1QMKBkFwaUtleRIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIjCgZzY29wZXMYBCADKA4yEy5saW5rZm9ydHkudjEuU2NvcGUSDgoGcHJlZml4GAUgASgJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHRlc3QYCiABKAgSLwoLcm90YXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjgKFHByZXZpb3VzX2V4cGlyZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtwcm9qZWN0X2lkcxgNIAMoCRISCgpkb21haW5faWRzGA4gAygJImYKE0NyZWF0ZUFwaUtleVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiUKB2FwaV9rZXkYAiABKAsyFC5saW5rZm9ydHkudjEuQXBpS2V5EhIKCnJlcXVlc3RfaWQYAyABKAkiUgoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULmxpbmtmb3J0eS52MS5BcGlLZXkSEwoGc2VjcmV0GAIgASgJQgOAAQEidQoSTGlzdEFwaUtleXNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRINCgVzdGFsZRgEIAEoCBITCgt1bnVzZWRfZGF5cxgFIAEoBSJWChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiYKCGFwaV9rZXlzGAEgAygLMhQubGlua2ZvcnR5LnYxLkFwaUtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPwoTUmV2b2tlQXBpS2V5UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKYXBpX2tleV9pZBgCIAEoCSI9ChRSZXZva2VBcGlLZXlSZXNwb25zZRIlCgdhcGlfa2V5GAEgASgLMhQubGlua2ZvcnR5LnYxLkFwaUtleSJPChVHZXRBcGlLZXlVc2FnZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCmFwaV9rZXlfaWQYAiABKAkSDAoEZGF5cxgDIAEoBSJmChZHZXRBcGlLZXlVc2FnZVJlc3BvbnNlEiUKB2FwaV9rZXkYASABKAsyFC5saW5rZm9ydHkudjEuQXBpS2V5EiUKBGRheXMYAiADKAsyFy5saW5rZm9ydHkudjEuQXBpS2V5RGF5IjgKCUFwaUtleURheRIMCgRkYXRlGAEgASgJEg0KBWNhbGxzGAIgASgDEg4KBmVycm9ycxgDIAEoAyKwAQoTUm90YXRlQXBpS2V5UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKYXBpX2tleV9pZBgCIAEoCRIqCgdvdmVybGFwGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpyZXF1ZXN0X2lkGAUgASgJIk0KFFJvdGF0ZUFwaUtleVJlc3BvbnNlEiUKB2FwaV9rZXkYASABKAsyFC5saW5rZm9ydHkudjEuQXBpS2V5Eg4KBnNlY3JldBgCIAEoCSqTBAoFU2NvcGUSFQoRU0NPUEVfVU5TUEVDSUZJRUQQABIUChBTQ09QRV9MSU5LU19SRUFEEAESFQoRU0NPUEVfTElOS1NfV1JJVEUQAhIYChRTQ09QRV9BTkFMWVRJQ1NfUkVBRBADEhkKFVNDT1BFX1dPUktTUEFDRVNfUkVBRBAEEhcKE1NDT1BFX0FQSV9LRVlTX1JFQUQQBRITCg9TQ09QRV9BUFBTX1JFQUQQBhIUChBTQ09QRV9BUFBTX1dSSVRFEAcSFgoSU0NPUEVfRE9NQUlOU19SRUFEEAwSFwoTU0NPUEVfRE9NQUlOU19XUklURRANEhYKElNDT1BFX0xJTktTX0VYUE9SVBAUEhcKE1NDT1BFX1BST0pFQ1RTX1JFQUQQFRIYChRTQ09QRV9QUk9KRUNUU19XUklURRAWEhkKFVNDT1BFX1BST0pFQ1RTX0RFTEVURRAXEhgKFFNDT1BFX1RFTVBMQVRFU19SRUFEEBgSGQoVU0NPUEVfVEVNUExBVEVTX1dSSVRFEBkSGgoWU0NPUEVfVVRNX1BSRVNFVFNfUkVBRBAaEhsKF1NDT1BFX1VUTV9QUkVTRVRTX1dSSVRFEBsSGgoWU0NPUEVfQVRUUklCVVRJT05fUkVBRBAcEhYKElNDT1BFX01FTUJFUlNfUkVBRBAdEhQKEFNDT1BFX0FVRElUX1JFQUQQKDLFAwoNQXBpS2V5U2VydmljZRJVCgxDcmVhdGVBcGlLZXkSIS5saW5rZm9ydHkudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBoiLmxpbmtmb3J0eS52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJSCgtMaXN0QXBpS2V5cxIgLmxpbmtmb3J0eS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIS5saW5rZm9ydHkudjEuTGlzdEFwaUtleXNSZXNwb25zZRJbCg5HZXRBcGlLZXlVc2FnZRIjLmxpbmtmb3J0eS52MS5HZXRBcGlLZXlVc2FnZVJlcXVlc3QaJC5saW5rZm9ydHkudjEuR2V0QXBpS2V5VXNhZ2VSZXNwb25zZRJVCgxSb3RhdGVBcGlLZXkSIS5saW5rZm9ydHkudjEuUm90YXRlQXBpS2V5UmVxdWVzdBoiLmxpbmtmb3J0eS52MS5Sb3RhdGVBcGlLZXlSZXNwb25zZRJVCgxSZXZva2VBcGlLZXkSIS5saW5rZm9ydHkudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoiLmxpbmtmb3J0eS52MS5SZXZva2VBcGlLZXlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A credential of a program.
@@ -57,7 +57,7 @@ export type ApiKey = Message<"linkforty.v1.ApiKey"> & {
   prefix: string;
 
   /**
-   * When it ends. Default and longest: 90 days and 366 days after its creation.
+   * When it ends. Default and longest: 90 days and 366 days after its creation or rotation; of a test key both are 30 days.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
@@ -83,6 +83,45 @@ export type ApiKey = Message<"linkforty.v1.ApiKey"> & {
    * @generated from field: google.protobuf.Timestamp last_use_time = 9;
    */
   lastUseTime?: Timestamp | undefined;
+
+  /**
+   * True: a key for trying things out. Its secret says so, `lf_test_...`, and it lives 30 days at the most; what it does is as real as
+   * what any other key does. Set when the key is created.
+   *
+   * @generated from field: bool test = 10;
+   */
+  test: boolean;
+
+  /**
+   * Output only. When it got its present secret; unset while it has its first.
+   *
+   * @generated from field: google.protobuf.Timestamp rotate_time = 11;
+   */
+  rotateTime?: Timestamp | undefined;
+
+  /**
+   * Output only. Until when the secret before the present one is good; unset when there is none.
+   *
+   * @generated from field: google.protobuf.Timestamp previous_expire_time = 12;
+   */
+  previousExpireTime?: Timestamp | undefined;
+
+  /**
+   * UUIDs of the projects it is bound to, at most 50: it sees and changes the links in them, makes links in them, and reaches nothing else.
+   * Such a key can only have the scopes links.read, links.write and links.export; it imports no files and asks for no reports but those of
+   * its links. Empty: it is bound to none. Set when the key is created.
+   *
+   * @generated from field: repeated string project_ids = 13;
+   */
+  projectIds: string[];
+
+  /**
+   * UUIDs of the domains it is bound to, in the same way, at most 50: the links that live on them. With both, links have to be in one of the
+   * projects and on one of the domains.
+   *
+   * @generated from field: repeated string domain_ids = 14;
+   */
+  domainIds: string[];
 };
 
 /**
@@ -106,7 +145,7 @@ export type CreateApiKeyRequest = Message<"linkforty.v1.CreateApiKeyRequest"> & 
   workspaceId: string;
 
   /**
-   * The key; `name`, `scopes` and `expire_time` are read.
+   * The key; `name`, `scopes`, `expire_time`, `test`, `project_ids` and `domain_ids` are read.
    *
    * @generated from field: linkforty.v1.ApiKey api_key = 2;
    */
@@ -141,7 +180,7 @@ export type CreateApiKeyResponse = Message<"linkforty.v1.CreateApiKeyResponse"> 
   apiKey?: ApiKey | undefined;
 
   /**
-   * The secret, shown this once: `lf_live_` and 38 characters of `[0-9A-Za-z]`. The last six are the CRC-32 of zlib over
+   * The secret, shown this once: `lf_live_` or `lf_test_` and 38 characters of `[0-9A-Za-z]`. The last six are the CRC-32 of zlib over
    * all that precedes them, in base 62 with the digits `0-9A-Za-z`, filled up with `0` in front: whoever scans for
    * leaked secrets can tell a key from a look-alike.
    *
@@ -183,6 +222,20 @@ export type ListApiKeysRequest = Message<"linkforty.v1.ListApiKeysRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * True: only keys that are good and were not used for `unused_days`, or whose secret is at least 90 days old.
+   *
+   * @generated from field: bool stale = 4;
+   */
+  stale: boolean;
+
+  /**
+   * How long a key was not used to be stale, in days: 1 to 400, 0 = 30. Only read with `stale`.
+   *
+   * @generated from field: int32 unused_days = 5;
+   */
+  unusedDays: number;
 };
 
 /**
@@ -270,6 +323,181 @@ export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@_
   messageDesc(file_linkforty_v1_api_key_service, 6);
 
 /**
+ * Request of GetApiKeyUsage.
+ *
+ * @generated from message linkforty.v1.GetApiKeyUsageRequest
+ */
+export type GetApiKeyUsageRequest = Message<"linkforty.v1.GetApiKeyUsageRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the key.
+   *
+   * @generated from field: string api_key_id = 2;
+   */
+  apiKeyId: string;
+
+  /**
+   * How many days to look back, the present one included: 1 to 400, 0 = 30. Counts are kept for 400 days.
+   *
+   * @generated from field: int32 days = 3;
+   */
+  days: number;
+};
+
+/**
+ * Describes the message linkforty.v1.GetApiKeyUsageRequest.
+ * Use `create(GetApiKeyUsageRequestSchema)` to create a new message.
+ */
+export const GetApiKeyUsageRequestSchema: GenMessage<GetApiKeyUsageRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_api_key_service, 7);
+
+/**
+ * Response of GetApiKeyUsage.
+ *
+ * @generated from message linkforty.v1.GetApiKeyUsageResponse
+ */
+export type GetApiKeyUsageResponse = Message<"linkforty.v1.GetApiKeyUsageResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: linkforty.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * The days on which it was used, the oldest first.
+   *
+   * @generated from field: repeated linkforty.v1.ApiKeyDay days = 2;
+   */
+  days: ApiKeyDay[];
+};
+
+/**
+ * Describes the message linkforty.v1.GetApiKeyUsageResponse.
+ * Use `create(GetApiKeyUsageResponseSchema)` to create a new message.
+ */
+export const GetApiKeyUsageResponseSchema: GenMessage<GetApiKeyUsageResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_api_key_service, 8);
+
+/**
+ * How often a key was used on one day. Counts are up to two minutes late; what a node has not written when it dies is missing.
+ *
+ * @generated from message linkforty.v1.ApiKeyDay
+ */
+export type ApiKeyDay = Message<"linkforty.v1.ApiKeyDay"> & {
+  /**
+   * The day (UTC), for example `2026-11-26`.
+   *
+   * @generated from field: string date = 1;
+   */
+  date: string;
+
+  /**
+   * Calls it was let in for.
+   *
+   * @generated from field: int64 calls = 2;
+   */
+  calls: bigint;
+
+  /**
+   * Those of them that were answered with an error.
+   *
+   * @generated from field: int64 errors = 3;
+   */
+  errors: bigint;
+};
+
+/**
+ * Describes the message linkforty.v1.ApiKeyDay.
+ * Use `create(ApiKeyDaySchema)` to create a new message.
+ */
+export const ApiKeyDaySchema: GenMessage<ApiKeyDay> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_api_key_service, 9);
+
+/**
+ * Request of RotateApiKey.
+ *
+ * @generated from message linkforty.v1.RotateApiKeyRequest
+ */
+export type RotateApiKeyRequest = Message<"linkforty.v1.RotateApiKeyRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the key.
+   *
+   * @generated from field: string api_key_id = 2;
+   */
+  apiKeyId: string;
+
+  /**
+   * How long the secret until now is good: 0 to 7 days. Unset: 24 hours.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 3;
+   */
+  overlap?: Duration | undefined;
+
+  /**
+   * When the key ends now; as in `ApiKey.expire_time`. Unset: as long from now as a new key would live.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 4;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * A UUID chosen by the client; see the method. Optional.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RotateApiKeyRequest.
+ * Use `create(RotateApiKeyRequestSchema)` to create a new message.
+ */
+export const RotateApiKeyRequestSchema: GenMessage<RotateApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_api_key_service, 10);
+
+/**
+ * Response of RotateApiKey.
+ *
+ * @generated from message linkforty.v1.RotateApiKeyResponse
+ */
+export type RotateApiKeyResponse = Message<"linkforty.v1.RotateApiKeyResponse"> & {
+  /**
+   * The key as stored.
+   *
+   * @generated from field: linkforty.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * The secret, as in CreateApiKey. Empty on a repeat.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RotateApiKeyResponse.
+ * Use `create(RotateApiKeyResponseSchema)` to create a new message.
+ */
+export const RotateApiKeyResponseSchema: GenMessage<RotateApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_api_key_service, 11);
+
+/**
  * One thing a key may do.
  *
  * @generated from enum linkforty.v1.Scope
@@ -283,28 +511,29 @@ export enum Scope {
   UNSPECIFIED = 0,
 
   /**
-   * Read links.
+   * Read links, and whatever links.export, projects.read, templates.read and utm_presets.read allow.
    *
    * @generated from enum value: SCOPE_LINKS_READ = 1;
    */
   LINKS_READ = 1,
 
   /**
-   * Create, change and delete links. Does not include reading.
+   * Create, change and delete links, and whatever projects.write, projects.delete, templates.write and utm_presets.write allow. Does not
+   * include reading.
    *
    * @generated from enum value: SCOPE_LINKS_WRITE = 2;
    */
   LINKS_WRITE = 2,
 
   /**
-   * Read analytics.
+   * Read analytics, and whatever attribution.read allows.
    *
    * @generated from enum value: SCOPE_ANALYTICS_READ = 3;
    */
   ANALYTICS_READ = 3,
 
   /**
-   * Read the workspace itself.
+   * Read the workspace itself, its settings and usage.
    *
    * @generated from enum value: SCOPE_WORKSPACES_READ = 4;
    */
@@ -346,6 +575,76 @@ export enum Scope {
   DOMAINS_WRITE = 13,
 
   /**
+   * Take links along in a file, with ExportLinks.
+   *
+   * @generated from enum value: SCOPE_LINKS_EXPORT = 20;
+   */
+  LINKS_EXPORT = 20,
+
+  /**
+   * Read projects.
+   *
+   * @generated from enum value: SCOPE_PROJECTS_READ = 21;
+   */
+  PROJECTS_READ = 21,
+
+  /**
+   * Create and change projects. Does not include reading.
+   *
+   * @generated from enum value: SCOPE_PROJECTS_WRITE = 22;
+   */
+  PROJECTS_WRITE = 22,
+
+  /**
+   * Delete projects.
+   *
+   * @generated from enum value: SCOPE_PROJECTS_DELETE = 23;
+   */
+  PROJECTS_DELETE = 23,
+
+  /**
+   * Read templates.
+   *
+   * @generated from enum value: SCOPE_TEMPLATES_READ = 24;
+   */
+  TEMPLATES_READ = 24,
+
+  /**
+   * Create, change and delete templates. Does not include reading.
+   *
+   * @generated from enum value: SCOPE_TEMPLATES_WRITE = 25;
+   */
+  TEMPLATES_WRITE = 25,
+
+  /**
+   * Read presets of campaign parameters.
+   *
+   * @generated from enum value: SCOPE_UTM_PRESETS_READ = 26;
+   */
+  UTM_PRESETS_READ = 26,
+
+  /**
+   * Create, change and delete presets of campaign parameters. Does not include reading.
+   *
+   * @generated from enum value: SCOPE_UTM_PRESETS_WRITE = 27;
+   */
+  UTM_PRESETS_WRITE = 27,
+
+  /**
+   * Read installs, events of apps and how they were attributed.
+   *
+   * @generated from enum value: SCOPE_ATTRIBUTION_READ = 28;
+   */
+  ATTRIBUTION_READ = 28,
+
+  /**
+   * List members and invitations.
+   *
+   * @generated from enum value: SCOPE_MEMBERS_READ = 29;
+   */
+  MEMBERS_READ = 29,
+
+  /**
    * See who did what in the workspace.
    *
    * @generated from enum value: SCOPE_AUDIT_READ = 40;
@@ -361,7 +660,8 @@ export const ScopeSchema: GenEnum<Scope> = /*@__PURE__*/
 
 /**
  * Manages API keys: the credentials of programs. A key belongs to one workspace, is sent as
- * `authorization: Bearer lf_...`, and can do what its scopes say and nothing else.
+ * `authorization: Bearer lf_...`, and can do what its scopes say and nothing else. Fourteen, seven and one day before a key ends
+ * `api_key.expiring` is noted among what happened in the workspace, once each.
  *
  * @generated from service linkforty.v1.ApiKeyService
  */
@@ -369,7 +669,8 @@ export const ApiKeyService: GenService<{
   /**
    * Creates a key. The secret stands in this response and never again. Needs a person with `api_keys.write`: a key
    * cannot make keys. Idempotent by `request_id`, but a repeat returns the key without its secret, which is stored
-   * nowhere; revoke the key and create another if the first answer was lost.
+   * nowhere; revoke the key and create another if the first answer was lost. Fails with QUOTA_EXCEEDED when the workspace has as many good
+   * keys as it may have.
    *
    * @generated from rpc linkforty.v1.ApiKeyService.CreateApiKey
    */
@@ -379,7 +680,7 @@ export const ApiKeyService: GenService<{
     output: typeof CreateApiKeyResponseSchema;
   },
   /**
-   * Lists the workspace's keys, newest first, revoked and expired ones included. Needs `api_keys.read`.
+   * Lists the workspace's keys, newest first, revoked and expired ones included unless `stale` is set. Needs `api_keys.read`.
    *
    * @generated from rpc linkforty.v1.ApiKeyService.ListApiKeys
    */
@@ -387,6 +688,30 @@ export const ApiKeyService: GenService<{
     methodKind: "unary";
     input: typeof ListApiKeysRequestSchema;
     output: typeof ListApiKeysResponseSchema;
+  },
+  /**
+   * Says how often a key was used on each day, and how often it got an error. Needs `api_keys.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.ApiKeyService.GetApiKeyUsage
+   */
+  getApiKeyUsage: {
+    methodKind: "unary";
+    input: typeof GetApiKeyUsageRequestSchema;
+    output: typeof GetApiKeyUsageResponseSchema;
+  },
+  /**
+   * Gives a key another secret, which stands in this response and never again; the one until now is good for `overlap` longer, so that
+   * programs can change over one by one. The one before that, if it is still good, ends at once. Needs `api_keys.write`: a person.
+   * Idempotent by `request_id`, but a repeat returns the key without its secret.
+   *
+   * Fails with API_KEY_OVER for a key that is revoked or expired.
+   *
+   * @generated from rpc linkforty.v1.ApiKeyService.RotateApiKey
+   */
+  rotateApiKey: {
+    methodKind: "unary";
+    input: typeof RotateApiKeyRequestSchema;
+    output: typeof RotateApiKeyResponseSchema;
   },
   /**
    * Ends a key at once and for good. Needs `api_keys.write`. Idempotent.

@@ -6,15 +6,17 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Role } from "./auth_service_pb.js";
+import type { Membership, Role } from "./auth_service_pb.js";
 import { file_linkforty_v1_auth_service } from "./auth_service_pb.js";
+import type { Invitation, Member } from "./member_pb.js";
+import { file_linkforty_v1_member } from "./member_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/workspace_service.proto.
  */
 export const file_linkforty_v1_workspace_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsaW5rZm9ydHkvdjEvd29ya3NwYWNlX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKOAgoJV29ya3NwYWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSIAoEcm9sZRgDIAEoDjISLmxpbmtmb3J0eS52MS5Sb2xlEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoIc2V0dGluZ3MYBiABKAsyHy5saW5rZm9ydHkudjEuV29ya3NwYWNlU2V0dGluZ3MSMAoMc3VzcGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLfAgoRV29ya3NwYWNlU2V0dGluZ3MSFQoNaW9zX3N0b3JlX3VybBgBIAEoCRIZChFhbmRyb2lkX3N0b3JlX3VybBgCIAEoCRIPCgd3ZWJfdXJsGAMgASgJEioKCWxhdW5jaHBhZBgEIAEoCzIXLmxpbmtmb3J0eS52MS5MYXVuY2hwYWQSGAoQcmVwb3J0X2FidXNlX3VybBgFIAEoCRIbCg5wdWJsaWNfcHJldmlldxgGIAEoCEgAiAEBEiMKFnByb2JhYmlsaXN0aWNfbWF0Y2hpbmcYByABKAhIAYgBARIaChJyZXBvcnRpbmdfY3VycmVuY3kYCCABKAkSFwoPcGFzdGVib2FyZF9wYWdlGAkgASgIEhwKFGVwaGVtZXJhbF9kZWVwX2xpbmtzGAogASgIQhEKD19wdWJsaWNfcHJldmlld0IZChdfcHJvYmFiaWxpc3RpY19tYXRjaGluZyKpAQoJTGF1bmNocGFkEi8KB2Rlc2t0b3AYASABKA4yHi5saW5rZm9ydHkudjEuTGF1bmNocGFkRGVza3RvcBItCgZtb2JpbGUYAiABKA4yHS5saW5rZm9ydHkudjEuTGF1bmNocGFkTW9iaWxlEhAKCGFwcF9uYW1lGAMgASgJEhQKDGFwcF9pY29uX3VybBgEIAEoCRIUCgxhY2NlbnRfY29sb3IYBSABKAkiWAoWQ3JlYXRlV29ya3NwYWNlUmVxdWVzdBIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhIKCnJlcXVlc3RfaWQYAiABKAkiRQoXQ3JlYXRlV29ya3NwYWNlUmVzcG9uc2USKgoJd29ya3NwYWNlGAEgASgLMhcubGlua2ZvcnR5LnYxLldvcmtzcGFjZSIrChNHZXRXb3Jrc3BhY2VSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCSJCChRHZXRXb3Jrc3BhY2VSZXNwb25zZRIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlIj4KFUxpc3RXb3Jrc3BhY2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJeChZMaXN0V29ya3NwYWNlc1Jlc3BvbnNlEisKCndvcmtzcGFjZXMYASADKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKfAQoWVXBkYXRlV29ya3NwYWNlUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKgoJd29ya3NwYWNlGAIgASgLMhcubGlua2ZvcnR5LnYxLldvcmtzcGFjZRIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCSJFChdVcGRhdGVXb3Jrc3BhY2VSZXNwb25zZRIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlKpQBChBMYXVuY2hwYWREZXNrdG9wEiEKHUxBVU5DSFBBRF9ERVNLVE9QX1VOU1BFQ0lGSUVEEAASJAogTEFVTkNIUEFEX0RFU0tUT1BfTk9fREVTVElOQVRJT04QARIcChhMQVVOQ0hQQURfREVTS1RPUF9BTFdBWVMQAhIZChVMQVVOQ0hQQURfREVTS1RPUF9PRkYQAypqCg9MYXVuY2hwYWRNb2JpbGUSIAocTEFVTkNIUEFEX01PQklMRV9VTlNQRUNJRklFRBAAEhoKFkxBVU5DSFBBRF9NT0JJTEVfU1RPUkUQARIZChVMQVVOQ0hQQURfTU9CSUxFX1BBR0UQAjKGAwoQV29ya3NwYWNlU2VydmljZRJeCg9DcmVhdGVXb3Jrc3BhY2USJC5saW5rZm9ydHkudjEuQ3JlYXRlV29ya3NwYWNlUmVxdWVzdBolLmxpbmtmb3J0eS52MS5DcmVhdGVXb3Jrc3BhY2VSZXNwb25zZRJVCgxHZXRXb3Jrc3BhY2USIS5saW5rZm9ydHkudjEuR2V0V29ya3NwYWNlUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5HZXRXb3Jrc3BhY2VSZXNwb25zZRJbCg5MaXN0V29ya3NwYWNlcxIjLmxpbmtmb3J0eS52MS5MaXN0V29ya3NwYWNlc1JlcXVlc3QaJC5saW5rZm9ydHkudjEuTGlzdFdvcmtzcGFjZXNSZXNwb25zZRJeCg9VcGRhdGVXb3Jrc3BhY2USJC5saW5rZm9ydHkudjEuVXBkYXRlV29ya3NwYWNlUmVxdWVzdBolLmxpbmtmb3J0eS52MS5VcGRhdGVXb3Jrc3BhY2VSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_auth_service]);
+  fileDesc("CiRsaW5rZm9ydHkvdjEvd29ya3NwYWNlX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKOAgoJV29ya3NwYWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSIAoEcm9sZRgDIAEoDjISLmxpbmtmb3J0eS52MS5Sb2xlEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoIc2V0dGluZ3MYBiABKAsyHy5saW5rZm9ydHkudjEuV29ya3NwYWNlU2V0dGluZ3MSMAoMc3VzcGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLfAgoRV29ya3NwYWNlU2V0dGluZ3MSFQoNaW9zX3N0b3JlX3VybBgBIAEoCRIZChFhbmRyb2lkX3N0b3JlX3VybBgCIAEoCRIPCgd3ZWJfdXJsGAMgASgJEioKCWxhdW5jaHBhZBgEIAEoCzIXLmxpbmtmb3J0eS52MS5MYXVuY2hwYWQSGAoQcmVwb3J0X2FidXNlX3VybBgFIAEoCRIbCg5wdWJsaWNfcHJldmlldxgGIAEoCEgAiAEBEiMKFnByb2JhYmlsaXN0aWNfbWF0Y2hpbmcYByABKAhIAYgBARIaChJyZXBvcnRpbmdfY3VycmVuY3kYCCABKAkSFwoPcGFzdGVib2FyZF9wYWdlGAkgASgIEhwKFGVwaGVtZXJhbF9kZWVwX2xpbmtzGAogASgIQhEKD19wdWJsaWNfcHJldmlld0IZChdfcHJvYmFiaWxpc3RpY19tYXRjaGluZyKpAQoJTGF1bmNocGFkEi8KB2Rlc2t0b3AYASABKA4yHi5saW5rZm9ydHkudjEuTGF1bmNocGFkRGVza3RvcBItCgZtb2JpbGUYAiABKA4yHS5saW5rZm9ydHkudjEuTGF1bmNocGFkTW9iaWxlEhAKCGFwcF9uYW1lGAMgASgJEhQKDGFwcF9pY29uX3VybBgEIAEoCRIUCgxhY2NlbnRfY29sb3IYBSABKAkiWAoWQ3JlYXRlV29ya3NwYWNlUmVxdWVzdBIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhIKCnJlcXVlc3RfaWQYAiABKAkiRQoXQ3JlYXRlV29ya3NwYWNlUmVzcG9uc2USKgoJd29ya3NwYWNlGAEgASgLMhcubGlua2ZvcnR5LnYxLldvcmtzcGFjZSIrChNHZXRXb3Jrc3BhY2VSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCSJCChRHZXRXb3Jrc3BhY2VSZXNwb25zZRIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlIj4KFUxpc3RXb3Jrc3BhY2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJeChZMaXN0V29ya3NwYWNlc1Jlc3BvbnNlEisKCndvcmtzcGFjZXMYASADKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKfAQoWVXBkYXRlV29ya3NwYWNlUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSKgoJd29ya3NwYWNlGAIgASgLMhcubGlua2ZvcnR5LnYxLldvcmtzcGFjZRIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCSJFChdVcGRhdGVXb3Jrc3BhY2VSZXNwb25zZRIqCgl3b3Jrc3BhY2UYASABKAsyFy5saW5rZm9ydHkudjEuV29ya3NwYWNlIlgKFkRlbGV0ZVdvcmtzcGFjZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhQKDGNvbmZpcm1hdGlvbhgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIhkKF0RlbGV0ZVdvcmtzcGFjZVJlc3BvbnNlIicKD0dldFVzYWdlUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkiNwoQR2V0VXNhZ2VSZXNwb25zZRIjCgZ1c2FnZXMYASADKAsyEy5saW5rZm9ydHkudjEuVXNhZ2UiSgoFVXNhZ2USIgoFcXVvdGEYASABKA4yEy5saW5rZm9ydHkudjEuUXVvdGESDAoEdXNlZBgCIAEoAxIPCgdhbGxvd2VkGAMgASgDIlEKEkxpc3RNZW1iZXJzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoTTGlzdE1lbWJlcnNSZXNwb25zZRIlCgdtZW1iZXJzGAEgAygLMhQubGlua2ZvcnR5LnYxLk1lbWJlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkihAEKF1VwZGF0ZU1lbWJlclJvbGVSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEiAKBHJvbGUYAyABKA4yEi5saW5rZm9ydHkudjEuUm9sZRIMCgRldGFnGAQgASgJEhIKCnJlcXVlc3RfaWQYBSABKAkiQAoYVXBkYXRlTWVtYmVyUm9sZVJlc3BvbnNlEiQKBm1lbWJlchgBIAEoCzIULmxpbmtmb3J0eS52MS5NZW1iZXIiUAoTUmVtb3ZlTWVtYmVyUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlIlUKGFRyYW5zZmVyT3duZXJzaGlwUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIkAKGVRyYW5zZmVyT3duZXJzaGlwUmVzcG9uc2USIwoFb3duZXIYASABKAsyFC5saW5rZm9ydHkudjEuTWVtYmVyIm0KE0ludml0ZU1lbWJlclJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiwKCmludml0YXRpb24YAiABKAsyGC5saW5rZm9ydHkudjEuSW52aXRhdGlvbhISCgpyZXF1ZXN0X2lkGAMgASgJImcKFEludml0ZU1lbWJlclJlc3BvbnNlEiwKCmludml0YXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuSW52aXRhdGlvbhINCgV0b2tlbhgCIAEoCRISCgphY2NlcHRfdXJsGAMgASgJIlUKFkxpc3RJbnZpdGF0aW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImEKF0xpc3RJbnZpdGF0aW9uc1Jlc3BvbnNlEi0KC2ludml0YXRpb25zGAEgAygLMhgubGlua2ZvcnR5LnYxLkludml0YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIloKF1Jldm9rZUludml0YXRpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1pbnZpdGF0aW9uX2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiGgoYUmV2b2tlSW52aXRhdGlvblJlc3BvbnNlIloKF1Jlc2VuZEludml0YXRpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1pbnZpdGF0aW9uX2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiawoYUmVzZW5kSW52aXRhdGlvblJlc3BvbnNlEiwKCmludml0YXRpb24YASABKAsyGC5saW5rZm9ydHkudjEuSW52aXRhdGlvbhINCgV0b2tlbhgCIAEoCRISCgphY2NlcHRfdXJsGAMgASgJImsKF0FjY2VwdEludml0YXRpb25SZXF1ZXN0Eg0KBXRva2VuGAEgASgJEi0KC25ld19hY2NvdW50GAIgASgLMhgubGlua2ZvcnR5LnYxLk5ld0FjY291bnQSEgoKcmVxdWVzdF9pZBgDIAEoCSI0CgpOZXdBY2NvdW50EhAKCHBhc3N3b3JkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCSJIChhBY2NlcHRJbnZpdGF0aW9uUmVzcG9uc2USLAoKbWVtYmVyc2hpcBgBIAEoCzIYLmxpbmtmb3J0eS52MS5NZW1iZXJzaGlwKpQBChBMYXVuY2hwYWREZXNrdG9wEiEKHUxBVU5DSFBBRF9ERVNLVE9QX1VOU1BFQ0lGSUVEEAASJAogTEFVTkNIUEFEX0RFU0tUT1BfTk9fREVTVElOQVRJT04QARIcChhMQVVOQ0hQQURfREVTS1RPUF9BTFdBWVMQAhIZChVMQVVOQ0hQQURfREVTS1RPUF9PRkYQAypqCg9MYXVuY2hwYWRNb2JpbGUSIAocTEFVTkNIUEFEX01PQklMRV9VTlNQRUNJRklFRBAAEhoKFkxBVU5DSFBBRF9NT0JJTEVfU1RPUkUQARIZChVMQVVOQ0hQQURfTU9CSUxFX1BBR0UQAiqVAQoFUXVvdGESFQoRUVVPVEFfVU5TUEVDSUZJRUQQABIPCgtRVU9UQV9MSU5LUxABEhEKDVFVT1RBX01FTUJFUlMQAhISCg5RVU9UQV9BUElfS0VZUxADEhEKDVFVT1RBX0RPTUFJTlMQBBIOCgpRVU9UQV9BUFBTEAUSGgoWUVVPVEFfQ0xJQ0tTX1BFUl9NT05USBAGMoULChBXb3Jrc3BhY2VTZXJ2aWNlEl4KD0NyZWF0ZVdvcmtzcGFjZRIkLmxpbmtmb3J0eS52MS5DcmVhdGVXb3Jrc3BhY2VSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLkNyZWF0ZVdvcmtzcGFjZVJlc3BvbnNlElUKDEdldFdvcmtzcGFjZRIhLmxpbmtmb3J0eS52MS5HZXRXb3Jrc3BhY2VSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkdldFdvcmtzcGFjZVJlc3BvbnNlElsKDkxpc3RXb3Jrc3BhY2VzEiMubGlua2ZvcnR5LnYxLkxpc3RXb3Jrc3BhY2VzUmVxdWVzdBokLmxpbmtmb3J0eS52MS5MaXN0V29ya3NwYWNlc1Jlc3BvbnNlEl4KD1VwZGF0ZVdvcmtzcGFjZRIkLmxpbmtmb3J0eS52MS5VcGRhdGVXb3Jrc3BhY2VSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLlVwZGF0ZVdvcmtzcGFjZVJlc3BvbnNlEl4KD0RlbGV0ZVdvcmtzcGFjZRIkLmxpbmtmb3J0eS52MS5EZWxldGVXb3Jrc3BhY2VSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLkRlbGV0ZVdvcmtzcGFjZVJlc3BvbnNlEkkKCEdldFVzYWdlEh0ubGlua2ZvcnR5LnYxLkdldFVzYWdlUmVxdWVzdBoeLmxpbmtmb3J0eS52MS5HZXRVc2FnZVJlc3BvbnNlElIKC0xpc3RNZW1iZXJzEiAubGlua2ZvcnR5LnYxLkxpc3RNZW1iZXJzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlEmEKEFVwZGF0ZU1lbWJlclJvbGUSJS5saW5rZm9ydHkudjEuVXBkYXRlTWVtYmVyUm9sZVJlcXVlc3QaJi5saW5rZm9ydHkudjEuVXBkYXRlTWVtYmVyUm9sZVJlc3BvbnNlElUKDFJlbW92ZU1lbWJlchIhLmxpbmtmb3J0eS52MS5SZW1vdmVNZW1iZXJSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLlJlbW92ZU1lbWJlclJlc3BvbnNlEmQKEVRyYW5zZmVyT3duZXJzaGlwEiYubGlua2ZvcnR5LnYxLlRyYW5zZmVyT3duZXJzaGlwUmVxdWVzdBonLmxpbmtmb3J0eS52MS5UcmFuc2Zlck93bmVyc2hpcFJlc3BvbnNlElUKDEludml0ZU1lbWJlchIhLmxpbmtmb3J0eS52MS5JbnZpdGVNZW1iZXJSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkludml0ZU1lbWJlclJlc3BvbnNlEl4KD0xpc3RJbnZpdGF0aW9ucxIkLmxpbmtmb3J0eS52MS5MaXN0SW52aXRhdGlvbnNSZXF1ZXN0GiUubGlua2ZvcnR5LnYxLkxpc3RJbnZpdGF0aW9uc1Jlc3BvbnNlEmEKEFJldm9rZUludml0YXRpb24SJS5saW5rZm9ydHkudjEuUmV2b2tlSW52aXRhdGlvblJlcXVlc3QaJi5saW5rZm9ydHkudjEuUmV2b2tlSW52aXRhdGlvblJlc3BvbnNlEmEKEFJlc2VuZEludml0YXRpb24SJS5saW5rZm9ydHkudjEuUmVzZW5kSW52aXRhdGlvblJlcXVlc3QaJi5saW5rZm9ydHkudjEuUmVzZW5kSW52aXRhdGlvblJlc3BvbnNlEmEKEEFjY2VwdEludml0YXRpb24SJS5saW5rZm9ydHkudjEuQWNjZXB0SW52aXRhdGlvblJlcXVlc3QaJi5saW5rZm9ydHkudjEuQWNjZXB0SW52aXRhdGlvblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_linkforty_v1_auth_service, file_linkforty_v1_member]);
 
 /**
  * A tenant.
@@ -432,6 +434,710 @@ export const UpdateWorkspaceResponseSchema: GenMessage<UpdateWorkspaceResponse> 
   messageDesc(file_linkforty_v1_workspace_service, 10);
 
 /**
+ * Request of DeleteWorkspace.
+ *
+ * @generated from message linkforty.v1.DeleteWorkspaceRequest
+ */
+export type DeleteWorkspaceRequest = Message<"linkforty.v1.DeleteWorkspaceRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * The name of the workspace, as it is stored: nobody deletes one by mistake.
+   *
+   * @generated from field: string confirmation = 2;
+   */
+  confirmation: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.DeleteWorkspaceRequest.
+ * Use `create(DeleteWorkspaceRequestSchema)` to create a new message.
+ */
+export const DeleteWorkspaceRequestSchema: GenMessage<DeleteWorkspaceRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 11);
+
+/**
+ * Response of DeleteWorkspace.
+ *
+ * @generated from message linkforty.v1.DeleteWorkspaceResponse
+ */
+export type DeleteWorkspaceResponse = Message<"linkforty.v1.DeleteWorkspaceResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.DeleteWorkspaceResponse.
+ * Use `create(DeleteWorkspaceResponseSchema)` to create a new message.
+ */
+export const DeleteWorkspaceResponseSchema: GenMessage<DeleteWorkspaceResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 12);
+
+/**
+ * Request of GetUsage.
+ *
+ * @generated from message linkforty.v1.GetUsageRequest
+ */
+export type GetUsageRequest = Message<"linkforty.v1.GetUsageRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.GetUsageRequest.
+ * Use `create(GetUsageRequestSchema)` to create a new message.
+ */
+export const GetUsageRequestSchema: GenMessage<GetUsageRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 13);
+
+/**
+ * Response of GetUsage.
+ *
+ * @generated from message linkforty.v1.GetUsageResponse
+ */
+export type GetUsageResponse = Message<"linkforty.v1.GetUsageResponse"> & {
+  /**
+   * What is used and allowed, one for each kind.
+   *
+   * @generated from field: repeated linkforty.v1.Usage usages = 1;
+   */
+  usages: Usage[];
+};
+
+/**
+ * Describes the message linkforty.v1.GetUsageResponse.
+ * Use `create(GetUsageResponseSchema)` to create a new message.
+ */
+export const GetUsageResponseSchema: GenMessage<GetUsageResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 14);
+
+/**
+ * How much of something a workspace has.
+ *
+ * @generated from message linkforty.v1.Usage
+ */
+export type Usage = Message<"linkforty.v1.Usage"> & {
+  /**
+   * Of what.
+   *
+   * @generated from field: linkforty.v1.Quota quota = 1;
+   */
+  quota: Quota;
+
+  /**
+   * How many there are now.
+   *
+   * @generated from field: int64 used = 2;
+   */
+  used: bigint;
+
+  /**
+   * How many there may be, as the operator says; 0 = as many as anybody likes. What is above stays, and nothing is added.
+   *
+   * @generated from field: int64 allowed = 3;
+   */
+  allowed: bigint;
+};
+
+/**
+ * Describes the message linkforty.v1.Usage.
+ * Use `create(UsageSchema)` to create a new message.
+ */
+export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 15);
+
+/**
+ * Request of ListMembers.
+ *
+ * @generated from message linkforty.v1.ListMembersRequest
+ */
+export type ListMembersRequest = Message<"linkforty.v1.ListMembersRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListMembersRequest.
+ * Use `create(ListMembersRequestSchema)` to create a new message.
+ */
+export const ListMembersRequestSchema: GenMessage<ListMembersRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 16);
+
+/**
+ * Response of ListMembers.
+ *
+ * @generated from message linkforty.v1.ListMembersResponse
+ */
+export type ListMembersResponse = Message<"linkforty.v1.ListMembersResponse"> & {
+  /**
+   * One page of members.
+   *
+   * @generated from field: repeated linkforty.v1.Member members = 1;
+   */
+  members: Member[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListMembersResponse.
+ * Use `create(ListMembersResponseSchema)` to create a new message.
+ */
+export const ListMembersResponseSchema: GenMessage<ListMembersResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 17);
+
+/**
+ * Request of UpdateMemberRole.
+ *
+ * @generated from message linkforty.v1.UpdateMemberRoleRequest
+ */
+export type UpdateMemberRoleRequest = Message<"linkforty.v1.UpdateMemberRoleRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the person.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * What the person is to be: viewer, member or admin.
+   *
+   * @generated from field: linkforty.v1.Role role = 3;
+   */
+  role: Role;
+
+  /**
+   * The etag of the member as it was read; empty: whatever it is now.
+   *
+   * @generated from field: string etag = 4;
+   */
+  etag: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.UpdateMemberRoleRequest.
+ * Use `create(UpdateMemberRoleRequestSchema)` to create a new message.
+ */
+export const UpdateMemberRoleRequestSchema: GenMessage<UpdateMemberRoleRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 18);
+
+/**
+ * Response of UpdateMemberRole.
+ *
+ * @generated from message linkforty.v1.UpdateMemberRoleResponse
+ */
+export type UpdateMemberRoleResponse = Message<"linkforty.v1.UpdateMemberRoleResponse"> & {
+  /**
+   * The member as stored.
+   *
+   * @generated from field: linkforty.v1.Member member = 1;
+   */
+  member?: Member | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.UpdateMemberRoleResponse.
+ * Use `create(UpdateMemberRoleResponseSchema)` to create a new message.
+ */
+export const UpdateMemberRoleResponseSchema: GenMessage<UpdateMemberRoleResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 19);
+
+/**
+ * Request of RemoveMember.
+ *
+ * @generated from message linkforty.v1.RemoveMemberRequest
+ */
+export type RemoveMemberRequest = Message<"linkforty.v1.RemoveMemberRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the person.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RemoveMemberRequest.
+ * Use `create(RemoveMemberRequestSchema)` to create a new message.
+ */
+export const RemoveMemberRequestSchema: GenMessage<RemoveMemberRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 20);
+
+/**
+ * Response of RemoveMember.
+ *
+ * @generated from message linkforty.v1.RemoveMemberResponse
+ */
+export type RemoveMemberResponse = Message<"linkforty.v1.RemoveMemberResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.RemoveMemberResponse.
+ * Use `create(RemoveMemberResponseSchema)` to create a new message.
+ */
+export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 21);
+
+/**
+ * Request of TransferOwnership.
+ *
+ * @generated from message linkforty.v1.TransferOwnershipRequest
+ */
+export type TransferOwnershipRequest = Message<"linkforty.v1.TransferOwnershipRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the person who is to be the owner: a member, of whatever role.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.TransferOwnershipRequest.
+ * Use `create(TransferOwnershipRequestSchema)` to create a new message.
+ */
+export const TransferOwnershipRequestSchema: GenMessage<TransferOwnershipRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 22);
+
+/**
+ * Response of TransferOwnership.
+ *
+ * @generated from message linkforty.v1.TransferOwnershipResponse
+ */
+export type TransferOwnershipResponse = Message<"linkforty.v1.TransferOwnershipResponse"> & {
+  /**
+   * The owner now.
+   *
+   * @generated from field: linkforty.v1.Member owner = 1;
+   */
+  owner?: Member | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.TransferOwnershipResponse.
+ * Use `create(TransferOwnershipResponseSchema)` to create a new message.
+ */
+export const TransferOwnershipResponseSchema: GenMessage<TransferOwnershipResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 23);
+
+/**
+ * Request of InviteMember.
+ *
+ * @generated from message linkforty.v1.InviteMemberRequest
+ */
+export type InviteMemberRequest = Message<"linkforty.v1.InviteMemberRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * The invitation; `email` and `role` are read.
+   *
+   * @generated from field: linkforty.v1.Invitation invitation = 2;
+   */
+  invitation?: Invitation | undefined;
+
+  /**
+   * A UUID chosen by the client; see the method. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.InviteMemberRequest.
+ * Use `create(InviteMemberRequestSchema)` to create a new message.
+ */
+export const InviteMemberRequestSchema: GenMessage<InviteMemberRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 24);
+
+/**
+ * Response of InviteMember.
+ *
+ * @generated from message linkforty.v1.InviteMemberResponse
+ */
+export type InviteMemberResponse = Message<"linkforty.v1.InviteMemberResponse"> & {
+  /**
+   * The invitation as stored.
+   *
+   * @generated from field: linkforty.v1.Invitation invitation = 1;
+   */
+  invitation?: Invitation | undefined;
+
+  /**
+   * What accepts it, once; 43 characters of `[A-Za-z0-9_-]`. Empty on a repeat: it is stored nowhere.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * The page of the dashboard that accepts it, with the token behind the `#`, where no server sees it. Empty on a repeat, and where the
+   * server knows of no dashboard (`FRONTEND_URL`).
+   *
+   * @generated from field: string accept_url = 3;
+   */
+  acceptUrl: string;
+};
+
+/**
+ * Describes the message linkforty.v1.InviteMemberResponse.
+ * Use `create(InviteMemberResponseSchema)` to create a new message.
+ */
+export const InviteMemberResponseSchema: GenMessage<InviteMemberResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 25);
+
+/**
+ * Request of ListInvitations.
+ *
+ * @generated from message linkforty.v1.ListInvitationsRequest
+ */
+export type ListInvitationsRequest = Message<"linkforty.v1.ListInvitationsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListInvitationsRequest.
+ * Use `create(ListInvitationsRequestSchema)` to create a new message.
+ */
+export const ListInvitationsRequestSchema: GenMessage<ListInvitationsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 26);
+
+/**
+ * Response of ListInvitations.
+ *
+ * @generated from message linkforty.v1.ListInvitationsResponse
+ */
+export type ListInvitationsResponse = Message<"linkforty.v1.ListInvitationsResponse"> & {
+  /**
+   * One page of invitations, without tokens.
+   *
+   * @generated from field: repeated linkforty.v1.Invitation invitations = 1;
+   */
+  invitations: Invitation[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListInvitationsResponse.
+ * Use `create(ListInvitationsResponseSchema)` to create a new message.
+ */
+export const ListInvitationsResponseSchema: GenMessage<ListInvitationsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 27);
+
+/**
+ * Request of RevokeInvitation.
+ *
+ * @generated from message linkforty.v1.RevokeInvitationRequest
+ */
+export type RevokeInvitationRequest = Message<"linkforty.v1.RevokeInvitationRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the invitation.
+   *
+   * @generated from field: string invitation_id = 2;
+   */
+  invitationId: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours changes nothing more. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RevokeInvitationRequest.
+ * Use `create(RevokeInvitationRequestSchema)` to create a new message.
+ */
+export const RevokeInvitationRequestSchema: GenMessage<RevokeInvitationRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 28);
+
+/**
+ * Response of RevokeInvitation.
+ *
+ * @generated from message linkforty.v1.RevokeInvitationResponse
+ */
+export type RevokeInvitationResponse = Message<"linkforty.v1.RevokeInvitationResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.RevokeInvitationResponse.
+ * Use `create(RevokeInvitationResponseSchema)` to create a new message.
+ */
+export const RevokeInvitationResponseSchema: GenMessage<RevokeInvitationResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 29);
+
+/**
+ * Request of ResendInvitation.
+ *
+ * @generated from message linkforty.v1.ResendInvitationRequest
+ */
+export type ResendInvitationRequest = Message<"linkforty.v1.ResendInvitationRequest"> & {
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the invitation.
+   *
+   * @generated from field: string invitation_id = 2;
+   */
+  invitationId: string;
+
+  /**
+   * A UUID chosen by the client; see the method. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ResendInvitationRequest.
+ * Use `create(ResendInvitationRequestSchema)` to create a new message.
+ */
+export const ResendInvitationRequestSchema: GenMessage<ResendInvitationRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 30);
+
+/**
+ * Response of ResendInvitation.
+ *
+ * @generated from message linkforty.v1.ResendInvitationResponse
+ */
+export type ResendInvitationResponse = Message<"linkforty.v1.ResendInvitationResponse"> & {
+  /**
+   * The invitation as stored.
+   *
+   * @generated from field: linkforty.v1.Invitation invitation = 1;
+   */
+  invitation?: Invitation | undefined;
+
+  /**
+   * As in InviteMember.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * As in InviteMember.
+   *
+   * @generated from field: string accept_url = 3;
+   */
+  acceptUrl: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ResendInvitationResponse.
+ * Use `create(ResendInvitationResponseSchema)` to create a new message.
+ */
+export const ResendInvitationResponseSchema: GenMessage<ResendInvitationResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 31);
+
+/**
+ * Request of AcceptInvitation.
+ *
+ * @generated from message linkforty.v1.AcceptInvitationRequest
+ */
+export type AcceptInvitationRequest = Message<"linkforty.v1.AcceptInvitationRequest"> & {
+  /**
+   * The token of the invitation.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The account to make, for somebody without one; unset for a person who is signed in.
+   *
+   * @generated from field: linkforty.v1.NewAccount new_account = 2;
+   */
+  newAccount?: NewAccount | undefined;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours returns the same membership. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.AcceptInvitationRequest.
+ * Use `create(AcceptInvitationRequestSchema)` to create a new message.
+ */
+export const AcceptInvitationRequestSchema: GenMessage<AcceptInvitationRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 32);
+
+/**
+ * The account of somebody new. The e-mail is that of the invitation.
+ *
+ * @generated from message linkforty.v1.NewAccount
+ */
+export type NewAccount = Message<"linkforty.v1.NewAccount"> & {
+  /**
+   * The password to sign in with: the rules of `ChangePasswordRequest.new_password`.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+
+  /**
+   * The name shown to others: at most 200 characters, none of them a control character. Optional.
+   *
+   * @generated from field: string display_name = 2;
+   */
+  displayName: string;
+};
+
+/**
+ * Describes the message linkforty.v1.NewAccount.
+ * Use `create(NewAccountSchema)` to create a new message.
+ */
+export const NewAccountSchema: GenMessage<NewAccount> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 33);
+
+/**
+ * Response of AcceptInvitation.
+ *
+ * @generated from message linkforty.v1.AcceptInvitationResponse
+ */
+export type AcceptInvitationResponse = Message<"linkforty.v1.AcceptInvitationResponse"> & {
+  /**
+   * Where the person belongs now, and as what.
+   *
+   * @generated from field: linkforty.v1.Membership membership = 1;
+   */
+  membership?: Membership | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.AcceptInvitationResponse.
+ * Use `create(AcceptInvitationResponseSchema)` to create a new message.
+ */
+export const AcceptInvitationResponseSchema: GenMessage<AcceptInvitationResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_workspace_service, 34);
+
+/**
  * When desktops see the launchpad.
  *
  * @generated from enum linkforty.v1.LaunchpadDesktop
@@ -507,6 +1213,68 @@ export const LaunchpadMobileSchema: GenEnum<LaunchpadMobile> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_workspace_service, 1);
 
 /**
+ * What can be limited.
+ *
+ * @generated from enum linkforty.v1.Quota
+ */
+export enum Quota {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: QUOTA_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Links. Aliases do not count.
+   *
+   * @generated from enum value: QUOTA_LINKS = 1;
+   */
+  LINKS = 1,
+
+  /**
+   * Members, the owner among them. Invitations count once they are accepted.
+   *
+   * @generated from enum value: QUOTA_MEMBERS = 2;
+   */
+  MEMBERS = 2,
+
+  /**
+   * API keys that are neither revoked nor expired.
+   *
+   * @generated from enum value: QUOTA_API_KEYS = 3;
+   */
+  API_KEYS = 3,
+
+  /**
+   * Domains, proved or not.
+   *
+   * @generated from enum value: QUOTA_DOMAINS = 4;
+   */
+  DOMAINS = 4,
+
+  /**
+   * Apps.
+   *
+   * @generated from enum value: QUOTA_APPS = 5;
+   */
+  APPS = 5,
+
+  /**
+   * Clicks of people in the present calendar month (UTC). Only told: no visitor is ever turned away for it.
+   *
+   * @generated from enum value: QUOTA_CLICKS_PER_MONTH = 6;
+   */
+  CLICKS_PER_MONTH = 6,
+}
+
+/**
+ * Describes the enum linkforty.v1.Quota.
+ */
+export const QuotaSchema: GenEnum<Quota> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_workspace_service, 2);
+
+/**
  * Manages workspaces: the tenants. Everything else belongs to exactly one, and nothing is visible across two.
  *
  * @generated from service linkforty.v1.WorkspaceService
@@ -556,6 +1324,145 @@ export const WorkspaceService: GenService<{
     methodKind: "unary";
     input: typeof UpdateWorkspaceRequestSchema;
     output: typeof UpdateWorkspaceResponseSchema;
+  },
+  /**
+   * Deletes a workspace. Needs `workspaces.delete`: the owner, never an API key. At once its links answer 410 on every node, and its API
+   * keys, app tokens and members open nothing any more; what it held is erased in the background. There is no way back. Idempotent by
+   * `request_id`; without one a repeat fails with NOT_FOUND.
+   *
+   * Fails with INVALID_FIELDS unless `confirmation` is the workspace's name.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.DeleteWorkspace
+   */
+  deleteWorkspace: {
+    methodKind: "unary";
+    input: typeof DeleteWorkspaceRequestSchema;
+    output: typeof DeleteWorkspaceResponseSchema;
+  },
+  /**
+   * Says what a workspace uses of what it may. Needs `workspaces.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.GetUsage
+   */
+  getUsage: {
+    methodKind: "unary";
+    input: typeof GetUsageRequestSchema;
+    output: typeof GetUsageResponseSchema;
+  },
+  /**
+   * Lists the people of a workspace, those who came first at the top. Needs `members.read`.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.ListMembers
+   */
+  listMembers: {
+    methodKind: "unary";
+    input: typeof ListMembersRequestSchema;
+    output: typeof ListMembersResponseSchema;
+  },
+  /**
+   * Makes a member a viewer, a member or an admin. Needs `members.write`: an admin or the owner, never an API key. Counts from the next call
+   * of that person on, on every node. Idempotent.
+   *
+   * Fails with INVALID_FIELDS for the role of an owner, which TransferOwnership gives, with OWNER_REQUIRED for the owner, with
+   * ETAG_MISMATCH, and with NOT_FOUND for somebody who is no member.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.UpdateMemberRole
+   */
+  updateMemberRole: {
+    methodKind: "unary";
+    input: typeof UpdateMemberRoleRequestSchema;
+    output: typeof UpdateMemberRoleResponseSchema;
+  },
+  /**
+   * Removes a member, from the next call of that person on, on every node. Needs `members.write`; to leave oneself, any role will do. The API
+   * keys that the person made stay: they are the workspace's. Idempotent by `request_id` for whoever is still a member.
+   *
+   * Fails with OWNER_REQUIRED for the owner, who hands the workspace over first or deletes it, and with NOT_FOUND for somebody who is
+   * no member.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.RemoveMember
+   */
+  removeMember: {
+    methodKind: "unary";
+    input: typeof RemoveMemberRequestSchema;
+    output: typeof RemoveMemberResponseSchema;
+  },
+  /**
+   * Makes another member the owner, and the owner until then an admin, both at once. Needs `workspaces.transfer`: the owner, never an API
+   * key. Of two transfers at once one happens. Idempotent by `request_id`.
+   *
+   * Fails with NOT_FOUND for somebody who is no member.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.TransferOwnership
+   */
+  transferOwnership: {
+    methodKind: "unary";
+    input: typeof TransferOwnershipRequestSchema;
+    output: typeof TransferOwnershipResponseSchema;
+  },
+  /**
+   * Invites somebody by e-mail. Needs `members.write`. The token that accepts the invitation stands in this response and never again;
+   * hand it over if this server sends no mail. Idempotent by `request_id`, but a repeat returns the invitation without its token.
+   *
+   * Fails with ALREADY_EXISTS for the e-mail of a member and for one with an open invitation (ResendInvitation sends that again), with
+   * TOO_MANY_INVITATIONS at 100 open ones, and with QUOTA_EXCEEDED when the workspace has as many members as it may have.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.InviteMember
+   */
+  inviteMember: {
+    methodKind: "unary";
+    input: typeof InviteMemberRequestSchema;
+    output: typeof InviteMemberResponseSchema;
+  },
+  /**
+   * Lists invitations that nobody has accepted, newest first. Needs `members.read`. Tokens are not among them.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.ListInvitations
+   */
+  listInvitations: {
+    methodKind: "unary";
+    input: typeof ListInvitationsRequestSchema;
+    output: typeof ListInvitationsResponseSchema;
+  },
+  /**
+   * Takes an invitation back, at once and for good. Needs `members.write`. Idempotent by `request_id`; without one a repeat fails with
+   * NOT_FOUND.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.RevokeInvitation
+   */
+  revokeInvitation: {
+    methodKind: "unary";
+    input: typeof RevokeInvitationRequestSchema;
+    output: typeof RevokeInvitationResponseSchema;
+  },
+  /**
+   * Sends an invitation again, open or expired: it gets another token and another seven days, and the token until then ends. Needs
+   * `members.write`. Idempotent by `request_id`, but a repeat returns the invitation without its token.
+   *
+   * Fails with TOO_MANY_INVITATIONS.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.ResendInvitation
+   */
+  resendInvitation: {
+    methodKind: "unary";
+    input: typeof ResendInvitationRequestSchema;
+    output: typeof ResendInvitationResponseSchema;
+  },
+  /**
+   * Accepts an invitation, once. Needs a person who is signed in with the e-mail that was invited, or no credentials and
+   * `new_account`, for an e-mail that nobody signs in with yet: the account is made together with the membership, and SignIn comes next.
+   * Idempotent by `request_id`.
+   *
+   * Fails with NOT_FOUND, equally for an unknown, an expired, a revoked and a used token; with INVITATION_FOR_ANOTHER for a person of
+   * another e-mail; with CREDENTIALS_MISSING without credentials and `new_account`; with ALREADY_EXISTS when somebody signs in with the
+   * e-mail already; with INVALID_FIELDS when the password breaks a rule; with QUOTA_EXCEEDED.
+   *
+   * @generated from rpc linkforty.v1.WorkspaceService.AcceptInvitation
+   */
+  acceptInvitation: {
+    methodKind: "unary";
+    input: typeof AcceptInvitationRequestSchema;
+    output: typeof AcceptInvitationResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_workspace_service, 0);
