@@ -311,10 +311,10 @@ async fn a_password_change_ends_every_other_session_even_one_that_begins_meanwhi
     let (old, _) = sign_in(&other, &first.email, &first.password).await.expect("signs in");
     let (mine, user) = sign_in(&env, &first.email, &first.password).await.expect("signs in");
     let session = keyring(&env).read_refresh(&mine.refresh).expect("ours").session;
-    let here = here();
     let (changed, sign_ins) = tokio::join!(
-        change_password(&env, (user.id, session), (&first.password, NEW_PASSWORD), &here),
-        futures::future::join_all((0..6).map(|_| sign_in(&other, &first.email, &first.password))),
+        // From elsewhere: so many at once from one network would have to wait for each other.
+        change_password(&env, (user.id, session), (&first.password, NEW_PASSWORD), &Client::default()),
+        futures::future::join_all((0..4).map(|_| sign_in(&other, &first.email, &first.password))),
     );
     let changed = changed.expect("changes");
     assert_eq!(refused(&other, &old.access).await, Reason::CredentialsInvalid);
