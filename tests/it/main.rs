@@ -5,6 +5,7 @@ mod agents;
 mod analytics;
 mod api;
 mod apps;
+mod asvs;
 mod audit;
 mod batches;
 mod bound_keys;
