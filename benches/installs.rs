@@ -127,6 +127,7 @@ struct Field {
     user_agent: i32,
     language: i32,
     used: usize,
+    strangers: usize,
 }
 
 impl Field {
@@ -174,6 +175,7 @@ impl Field {
             user_agent,
             language,
             used: 0,
+            strangers: 0,
         })
     }
 
@@ -212,7 +214,8 @@ impl Field {
 
     /// Phones on networks on which others clicked.
     fn strangers(&mut self, count: usize) -> Vec<Phone> {
-        let first = NETWORKS / 2 + self.used;
+        let first = NETWORKS / 2 + self.strangers;
+        self.strangers += count;
         (first..first + count)
             .map(|number| {
                 let address = Ipv4Addr::from_bits((((FIRST_NETWORK + number) << 8) | 9) as u32);

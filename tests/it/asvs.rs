@@ -20,8 +20,11 @@ struct Row<'a> {
     tests: Vec<&'a str>,
 }
 
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
 fn rows(page: &str) -> Vec<Row<'_>> {
-    let quoted = |cell: &'_ str| -> Vec<&str> { cell.split('`').skip(1).step_by(2).collect() };
     page.lines()
         .filter_map(|line| {
             let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
