@@ -203,6 +203,15 @@ impl WorkspaceService for WorkspaceApi {
     ) -> Result<Response<v1::RemoveMemberResponse>, Status> {
         answer(async {
             let (caller, mut asked) = open(request)?;
+            let once = std::mem::take(&mut asked.request_id);
+            let content = asked.encode_to_vec();
+            let mut violations = Violations::default();
+            let principal = caller.principal();
+            // Who left belongs there no more, and may ask again all the same.
+            let once = request_id(&once, NOWHERE, principal, "RemoveMember", &content, &mut violations);
+            if violations.is_empty() && ending::is_done(&self.env, once.as_ref()).await? {
+                return Ok(v1::RemoveMemberResponse {});
+            }
             let user = UserId::parse(&asked.user_id);
             let needed = match (&caller, user) {
                 (Caller::Person { user: myself, .. }, Some(user)) => {
@@ -211,13 +220,8 @@ impl WorkspaceService for WorkspaceApi {
                 _ => Permission::MembersWrite,
             };
             let tenant = super::enter(&self.env, &caller, &asked.workspace_id, needed).await?;
-            let once = std::mem::take(&mut asked.request_id);
-            let content = asked.encode_to_vec();
             let user = user_id(&asked.user_id)?;
-            let mut violations = Violations::default();
-            let (id, principal) = (tenant.id, tenant.principal);
-            let once = request_id(&once, id, principal, "RemoveMember", &content, &mut violations);
-            let once = violations.into_result(once)?;
+            violations.into_result(())?;
             members::remove(&self.env, &tenant, user, once.as_ref()).await?;
             Ok(v1::RemoveMemberResponse {})
         })
