@@ -160,7 +160,7 @@ async fn app_token(running: &Running) -> anyhow::Result<String> {
         bootstrap(env).await?;
     }
     let tenant = enter_as_operator(env, None).await?;
-    let new = NewKey { name: "bench".to_owned(), scopes: vec![Permission::AppsWrite], expire_time: None };
+    let new = NewKey::new("bench", vec![Permission::AppsWrite]);
     let key = keys::create(env, &tenant, new, None).await?.secret.context("a new key has one")?;
     let channel = Channel::from_shared(format!("http://{}", running.api))?.connect().await?;
     let mut apps = AppServiceClient::with_interceptor(channel, bearer(key));

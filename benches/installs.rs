@@ -138,7 +138,7 @@ impl Field {
         }
         let tenant = enter_as_operator(env, None).await?;
         let scopes = vec![Permission::AppsWrite, Permission::LinksWrite];
-        let new = NewKey { name: "bench".to_owned(), scopes, expire_time: None };
+        let new = NewKey::new("bench", scopes);
         let key = keys::create(env, &tenant, new, None).await?.secret.context("a new key has one")?;
         let channel = Channel::from_shared(format!("http://{}", running.api))?.connect().await?;
         let week = Some(prost_types::Duration { seconds: WEEK.num_seconds(), nanos: 0 });
