@@ -1,7 +1,5 @@
 //! Events as a file, part by part: as much of it in memory as one message holds.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::{Stream, stream};
 use prost::Message as _;
@@ -11,23 +9,20 @@ use tonic::Status;
 
 use super::{Audience, AuditQuery, Order, grpc::audience, list, wire};
 use crate::{
-    clock::Moment,
     entity::audit_event::Model,
     env::Env,
-    error::{Kind, Result},
+    error::Result,
     page::{Cursor, PageRequest},
     pb::{
         self,
         v1::{AuditEvent, ExportAuditEventsResponse, ExportFormat},
     },
-    rpc::{self, Leaving, Recheck},
+    rpc::{self, Vigil},
     spreadsheet,
 };
 
 /// Events of one message: each takes up to 40 KiB.
 const EVENTS: u32 = 50;
-/// How often the caller's right is looked at again.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// What to write.
 #[derive(Debug)]
@@ -44,10 +39,8 @@ pub struct Export {
     pub after: Option<Cursor>,
     /// Everything about the call but its page.
     pub question: Vec<u8>,
-    /// Looks at the credentials again.
-    pub recheck: Recheck,
-    /// Tells when the node leaves.
-    pub leaving: Leaving,
+    /// Sees whether it may go on.
+    pub vigil: Vigil,
 }
 
 /// Writes events.
@@ -56,7 +49,7 @@ pub fn export(
     export: Export,
 ) -> impl Stream<Item = Result<ExportAuditEventsResponse, Status>> + Send + use<> {
     let header = export.after.is_none() && export.format == ExportFormat::Csv;
-    let run = Run { env: env.clone(), checked: env.now(), export, header };
+    let run = Run { env: env.clone(), export, header };
     stream::unfold(Some(run), async |run| {
         let mut run = run?;
         match Box::pin(run.next()).await {
@@ -71,14 +64,15 @@ pub fn export(
 
 struct Run {
     env: Env,
-    checked: Moment,
     export: Export,
     header: bool,
 }
 
 impl Run {
     async fn next(&mut self) -> Result<ExportAuditEventsResponse> {
-        self.check().await?;
+        let (env, workspace) = (&self.env, &self.export.workspace_id);
+        let enter = async |caller| audience(env, &caller, workspace).await.map(drop);
+        self.export.vigil.keep(env.now(), enter).await?;
         let Export { audience, query, after, format, question, .. } = &self.export;
         let page = PageRequest { size: EVENTS, after: after.clone() };
         let page = list(&self.env, *audience, query, Order::Oldest, &page).await?;
@@ -87,23 +81,6 @@ impl Run {
         let data = written(page.items, *format, std::mem::take(&mut self.header));
         self.export.after = page.next;
         Ok(ExportAuditEventsResponse { data, audit_events: count, next_page_token: token })
-    }
-
-    /// Fails when the caller may not read any more, or the node leaves.
-    async fn check(&mut self) -> Result<()> {
-        if self.export.leaving.has_left() {
-            return Err(Leaving::farewell());
-        }
-        let now = self.env.now();
-        if now >= self.checked && now < self.checked + CHECK_EVERY {
-            return Ok(());
-        }
-        self.checked = now;
-        let entered = match self.export.recheck.caller().await {
-            Ok(caller) => audience(&self.env, &caller, &self.export.workspace_id).await.map(drop),
-            Err(error) => Err(error),
-        };
-        entered.or_else(|error| if error.kind() == Kind::Unavailable { Ok(()) } else { Err(error) })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         ExportAuditEventsRequest, ExportAuditEventsResponse, ExportFormat, ListAuditEventsRequest,
         ListAuditEventsResponse, audit_service_server::AuditService,
     },
-    rpc::{self, Caller, Leaving, Permission, Recheck},
+    rpc::{self, Caller, Permission, Vigil},
     workspaces,
 };
 
@@ -62,7 +62,7 @@ impl AuditService for AuditApi {
         let opened = async {
             let env = &self.env;
             let caller = rpc::caller(&request)?;
-            let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
+            let vigil = Vigil::of(&request, env.now())?;
             let asked = request.into_inner();
             let audience = audience(env, &caller, &asked.workspace_id).await?;
             let format = match asked.format() {
@@ -76,16 +76,7 @@ impl AuditService for AuditApi {
             let workspace_id = asked.workspace_id;
             Ok(export::export(
                 env,
-                Export {
-                    format,
-                    audience,
-                    workspace_id,
-                    query,
-                    after: page.after,
-                    question,
-                    recheck,
-                    leaving,
-                },
+                Export { format, audience, workspace_id, query, after: page.after, question, vigil },
             ))
         };
         let parts = opened.await.map_err(|error: Error| rpc::status(&error))?;

@@ -1,7 +1,5 @@
 //! Links as a file, page by page: as much of it in memory as one message holds.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::{Stream, stream};
 use serde_json::Value;
@@ -9,12 +7,11 @@ use tonic::Status;
 
 use super::{CountedLink, LinkOrder, LinkQuery, flat, list, weight, wire};
 use crate::{
-    clock::Moment,
     env::Env,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     page::{Cursor, Page, PageRequest},
     pb::v1::{ExportFormat, ExportLinksResponse, Link},
-    rpc::{self, Leaving, Permission, Recheck},
+    rpc::{self, Permission, Vigil},
     spreadsheet,
     workspaces::{self, Tenant},
 };
@@ -23,8 +20,6 @@ use crate::{
 const LINKS: u32 = 500;
 /// How much the links of a message weigh: as text they take up to three times as much.
 const PART_BYTES: usize = 1024 * 1024;
-/// How often the caller's right is looked at again.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// What to write.
 #[derive(Debug)]
@@ -37,10 +32,8 @@ pub struct Export {
     pub after: Option<Cursor>,
     /// Everything about the call but its page.
     pub question: Vec<u8>,
-    /// Looks at the credentials again.
-    pub recheck: Recheck,
-    /// Tells when the node leaves.
-    pub leaving: Leaving,
+    /// Sees whether it may go on.
+    pub vigil: Vigil,
 }
 
 /// Writes links.
@@ -52,8 +45,7 @@ pub fn export(
     let reach = tenant.reach.clone();
     let query = LinkQuery { order: LinkOrder::Oldest, reach, ..export.query.clone() };
     let header = export.after.is_none() && export.format == ExportFormat::Csv;
-    let run =
-        Run { env: env.clone(), tenant, checked: env.now(), export: Export { query, ..export }, header };
+    let run = Run { env: env.clone(), tenant, export: Export { query, ..export }, header };
     stream::unfold(Some(run), async |run| {
         let mut run = run?;
         match Box::pin(run.next()).await {
@@ -69,14 +61,17 @@ pub fn export(
 struct Run {
     env: Env,
     tenant: Tenant,
-    checked: Moment,
     export: Export,
     header: bool,
 }
 
 impl Run {
     async fn next(&mut self) -> Result<ExportLinksResponse> {
-        self.check().await?;
+        let (env, workspace) = (&self.env, self.tenant.id.to_string());
+        let enter = async |caller| {
+            workspaces::enter(env, &caller, &workspace, Permission::LinksExport).await.map(drop)
+        };
+        self.export.vigil.keep(env.now(), enter).await?;
         let page = PageRequest { size: LINKS, after: self.export.after.clone() };
         let page = list::list(&self.env.db.api, self.tenant.id, &self.export.query, &page).await?;
         let page = cut(page);
@@ -91,27 +86,6 @@ impl Run {
         self.export.after = next;
         let token = self.env.pages.token(self.export.after.as_ref(), &self.export.question, self.env.now());
         Ok(ExportLinksResponse { data, links: count, next_page_token: token })
-    }
-
-    /// Fails when the caller may not read any more, or the node leaves.
-    async fn check(&mut self) -> Result<()> {
-        if self.export.leaving.has_left() {
-            return Err(Leaving::farewell());
-        }
-        let now = self.env.now();
-        if now >= self.checked && now < self.checked + CHECK_EVERY {
-            return Ok(());
-        }
-        self.checked = now;
-        let caller = self.export.recheck.caller().await;
-        let workspace = self.tenant.id.to_string();
-        let entered = match caller {
-            Ok(caller) => {
-                workspaces::enter(&self.env, &caller, &workspace, Permission::LinksExport).await.map(drop)
-            }
-            Err(error) => Err(error),
-        };
-        entered.or_else(|error| if error.kind() == Kind::Unavailable { Ok(()) } else { Err(error) })
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
         RestoreLinkRevisionRequest, RestoreLinkRevisionResponse, StartImportRequest, StartImportResponse,
         UpdateLinkRequest, UpdateLinkResponse, link_service_server::LinkService,
     },
-    rpc::{self, Leaving, Permission, Recheck},
+    rpc::{self, Leaving, Permission, Recheck, Vigil},
     workspaces,
 };
 
@@ -497,7 +497,7 @@ impl LinkService for LinkApi {
         let opened = async {
             let env = &self.env;
             let caller = rpc::caller(&request)?;
-            let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
+            let vigil = Vigil::of(&request, env.now())?;
             let request = request.into_inner();
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksExport).await?;
@@ -507,7 +507,7 @@ impl LinkService for LinkApi {
             let (((format, query), domain), page) =
                 wire::both(wire::both(wire::export_query(&request), domain), page)?;
             let query = LinkQuery { domain, ..query };
-            let export = Export { format, query, after: page.after, question, recheck, leaving };
+            let export = Export { format, query, after: page.after, question, vigil };
             Ok(export::export(env, tenant, export))
         };
         let parts = opened.await.map_err(|error: Error| rpc::status(&error))?;

@@ -23,10 +23,8 @@ pub(super) async fn created<'a>(
     links: impl IntoIterator<Item = &'a Model>,
     now: Moment,
 ) -> Result<(), DbErr> {
-    let notes: Vec<_> = links
-        .into_iter()
-        .map(|link| tenant.did(Action::LinkCreated, link.id.0, Changes::created(&shown(env, link))))
-        .collect();
+    let did = |link: &Model| tenant.did(Action::LinkCreated, link.id.0, Changes::created(&shown(env, link)));
+    let notes: Vec<_> = links.into_iter().map(did).collect();
     trail::note(tx, &env.ids, notes, now).await
 }
 
@@ -56,10 +54,8 @@ pub(super) async fn deleted<'a>(
     links: impl IntoIterator<Item = &'a Model>,
     now: Moment,
 ) -> Result<(), DbErr> {
-    let notes: Vec<_> = links
-        .into_iter()
-        .map(|link| tenant.did(Action::LinkDeleted, link.id.0, Changes::deleted(&shown(env, link))))
-        .collect();
+    let did = |link: &Model| tenant.did(Action::LinkDeleted, link.id.0, Changes::deleted(&shown(env, link)));
+    let notes: Vec<_> = links.into_iter().map(did).collect();
     trail::note(tx, &env.ids, notes, now).await
 }
 

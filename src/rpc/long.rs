@@ -8,7 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
 use super::Caller;
-use crate::error::{Error, Reason, Result};
+use crate::{
+    clock::Moment,
+    error::{Error, Kind, Reason, Result},
+};
+
+/// How often the caller's right is looked at again.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 type Again = dyn Fn() -> BoxFuture<'static, Result<Caller>> + Send + Sync;
 
@@ -41,6 +47,38 @@ impl fmt::Debug for Recheck {
     // What it holds is secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Recheck")
+    }
+}
+
+/// Keeps a call that goes on for long from outliving its caller's right to it, and the node.
+#[derive(Debug)]
+pub struct Vigil {
+    recheck: Recheck,
+    leaving: Leaving,
+    looked: Moment,
+}
+
+impl Vigil {
+    /// Returns that of a request, whose caller was let in just now.
+    pub fn of<T>(request: &Request<T>, now: Moment) -> Result<Self> {
+        Ok(Self { recheck: Recheck::of(request)?, leaving: Leaving::of(request), looked: now })
+    }
+
+    /// Fails when the node leaves, and when `enter` lets the caller in no longer, which is asked every thirty seconds. While that cannot be
+    /// told because a store is away, the call goes on.
+    pub async fn keep(&mut self, now: Moment, enter: impl AsyncFnOnce(Caller) -> Result<()>) -> Result<()> {
+        if self.leaving.has_left() {
+            return Err(Leaving::farewell());
+        }
+        if now >= self.looked && now < self.looked + LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked = now;
+        let entered = match self.recheck.caller().await {
+            Ok(caller) => enter(caller).await,
+            Err(error) => Err(error),
+        };
+        entered.or_else(|error| if error.kind() == Kind::Unavailable { Ok(()) } else { Err(error) })
     }
 }
 

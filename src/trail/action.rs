@@ -82,6 +82,8 @@ actions! {
     AppTokenRotated = "app.token_rotated",
     /// What is known of an install was erased on the user's wish.
     InstallForgotten = "install.forgotten",
+    /// The operator imported exchange rates.
+    RatesImported = "rates.imported",
     /// A workspace was created.
     WorkspaceCreated = "workspace.created",
     /// Fields of a workspace were changed.
