@@ -34,7 +34,7 @@ pub async fn deliver_due(env: &Env, mailer: &Mailer) -> Result<usize, DbErr> {
         .filter(mail::Column::NextTime.lte(now))
         .order_by_asc(mail::Column::NextTime)
         .limit(AT_ONCE)
-        .all(&env.db.api)
+        .all(&env.db.drain)
         .await?;
     let count = due.len();
     let sent =
@@ -42,7 +42,7 @@ pub async fn deliver_due(env: &Env, mailer: &Mailer) -> Result<usize, DbErr> {
     for outcome in sent.collect::<Vec<_>>().await {
         outcome?;
     }
-    let waiting = Mails::find().count(&env.db.api).await?;
+    let waiting = Mails::find().count(&env.db.drain).await?;
     metrics::gauge!("linkforty_mails_waiting").set(waiting as f64);
     Ok(count)
 }
@@ -93,16 +93,16 @@ async fn claim(env: &Env, mail: &Mail, attempts: i32, now: Moment) -> Result<boo
         .set(row)
         .filter(mail::Column::Id.eq(mail.id))
         .filter(mail::Column::Attempts.eq(mail.attempts))
-        .exec(&env.db.api)
+        .exec(&env.db.drain)
         .await?;
     Ok(claimed.rows_affected > 0)
 }
 
 async fn put_off(env: &Env, mail: &Mail, next: Moment) -> Result<(), DbErr> {
     let row = mail::ActiveModel { next_time: Set(next), ..Default::default() };
-    Mails::update_many().set(row).filter(mail::Column::Id.eq(mail.id)).exec(&env.db.api).await.map(drop)
+    Mails::update_many().set(row).filter(mail::Column::Id.eq(mail.id)).exec(&env.db.drain).await.map(drop)
 }
 
 async fn forget(env: &Env, mail: &Mail) -> Result<(), DbErr> {
-    Mails::delete_by_id(mail.id).exec(&env.db.api).await.map(drop)
+    Mails::delete_by_id(mail.id).exec(&env.db.drain).await.map(drop)
 }

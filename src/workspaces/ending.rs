@@ -137,7 +137,7 @@ pub async fn erase(env: &Env) -> Result<u64> {
     let now = env.now();
     let empty = env.memory.of(Empty::default);
     let mut erased = 0;
-    for workspace in store::deleted(&env.db.api, WORKSPACES).await? {
+    for workspace in store::deleted(&env.db.drain, WORKSPACES).await? {
         let long_ago = workspace.delete_time.is_some_and(|deleted| end_of(deleted) <= now);
         let seen = empty.lock().get(&workspace.id).copied();
         if !long_ago && seen.is_some_and(|seen| now < seen + PAUSE) {
