@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{
     Overview, Span,
     span::date,
-    watch::{self, Filter, Watcher},
+    watch::{self, Filter},
 };
 use crate::{
     analytics,
@@ -20,7 +20,7 @@ use crate::{
         self, GetOverviewRequest, GetOverviewResponse, WatchEventsRequest, WatchEventsResponse,
         analytics_service_server::AnalyticsService,
     },
-    rpc::{self, Leaving, Permission, Recheck},
+    rpc::{self, Permission, Vigil},
     workspaces,
 };
 
@@ -58,12 +58,12 @@ impl AnalyticsService for AnalyticsApi {
         let opened = async {
             let env = &self.env;
             let caller = rpc::caller(&request)?;
-            let watcher = Watcher { recheck: Recheck::of(&request)?, leaving: Leaving::of(&request) };
+            let vigil = Vigil::of(&request, env.now())?;
             let request = request.into_inner();
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::AnalyticsRead).await?;
             let filter = Filter::read(&request)?;
-            watch::open(env, &tenant, filter, watcher).await
+            watch::open(env, &tenant, filter, vigil).await
         };
         let events = opened.await.map_err(|error| rpc::status(&error))?;
         let mut response = Response::new(Box::pin(events) as Self::WatchEventsStream);

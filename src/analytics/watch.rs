@@ -12,20 +12,18 @@ use crate::{
     clicks::live::{self, Heard, Seen, Watch},
     clock::Moment,
     env::Env,
-    error::{Error, Kind, Result, Violations},
+    error::{Error, Result, Violations},
     ids::{LinkId, time_of},
     links::{self, NOT_A_UUID, timestamp},
     pb::v1::{
         Click, ClickClass, Heartbeat, Lagged, Platform, WatchEventsRequest, WatchEventsResponse,
         watch_events_response::Event,
     },
-    rpc::{self, Leaving, Permission, Recheck},
+    rpc::{self, Permission, Vigil},
     workspaces::{self, Tenant},
 };
 
 const MAX_LINKS: usize = 100;
-/// How often the caller's right is looked at again.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// The longest a stream is silent.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How often a stream looks at the clock.
@@ -60,21 +58,12 @@ impl Filter {
     }
 }
 
-/// A caller, for as long as they may watch.
-#[derive(Debug)]
-pub struct Watcher {
-    /// Looks at the credentials again.
-    pub recheck: Recheck,
-    /// Tells when the node leaves.
-    pub leaving: Leaving,
-}
-
 /// Begins to watch.
 pub async fn open(
     env: &Env,
     tenant: &Tenant,
     filter: Filter,
-    watcher: Watcher,
+    vigil: Vigil,
 ) -> Result<impl Stream<Item = Result<WatchEventsResponse, Status>> + Send + use<>> {
     if !filter.links.is_empty() {
         links::expect_all(env, tenant, &filter.links).await?;
@@ -83,15 +72,7 @@ pub async fn open(
     let watch = live::watch(env, tenant.id, wants).await?;
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let feed = Feed {
-        env: env.clone(),
-        watch,
-        watcher,
-        workspace: tenant.id.to_string(),
-        checked: env.now(),
-        sent: None,
-        look,
-    };
+    let feed = Feed { env: env.clone(), watch, vigil, workspace: tenant.id.to_string(), sent: None, look };
     Ok(stream::unfold(Some(feed), async |feed| {
         let mut feed = feed?;
         match feed.next().await {
@@ -105,9 +86,8 @@ pub async fn open(
 struct Feed {
     env: Env,
     watch: Watch,
-    watcher: Watcher,
+    vigil: Vigil,
     workspace: String,
-    checked: Moment,
     sent: Option<Moment>,
     look: Interval,
 }
@@ -122,32 +102,21 @@ impl Feed {
     async fn wait(&mut self) -> Result<Event> {
         loop {
             let now = self.env.now();
-            if is_due(self.checked, CHECK_EVERY, now) {
-                self.check().await?;
-                self.checked = now;
-            }
+            let (env, workspace) = (&self.env, &self.workspace);
+            // While a store does not answer nothing is recorded either, so there is nothing to see.
+            let enter = async |caller| {
+                workspaces::enter(env, &caller, workspace, Permission::AnalyticsRead).await.map(drop)
+            };
+            self.vigil.keep(now, enter).await?;
             if self.sent.is_none_or(|sent| is_due(sent, SILENCE, now)) {
                 return Ok(Event::Heartbeat(Heartbeat {}));
             }
             tokio::select! {
                 biased;
-                () = self.watcher.leaving.left() => return Err(Leaving::farewell()),
+                left = self.vigil.left() => return Err(left),
                 heard = self.watch.next() => return Ok(event(heard)),
                 _ = self.look.tick() => {}
             }
-        }
-    }
-
-    /// Fails when the caller may not watch any more. A store that does not answer ends nothing: nothing is recorded
-    /// then either, so there is nothing to see.
-    async fn check(&self) -> Result<()> {
-        let entered = async {
-            let caller = self.watcher.recheck.caller().await?;
-            workspaces::enter(&self.env, &caller, &self.workspace, Permission::AnalyticsRead).await
-        };
-        match entered.await {
-            Err(error) if error.kind() != Kind::Unavailable => Err(error),
-            _ => Ok(()),
         }
     }
 }

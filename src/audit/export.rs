@@ -1,7 +1,7 @@
 //! Events as a file, part by part: as much of it in memory as one message holds.
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::Stream;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value;
@@ -50,16 +50,7 @@ pub fn export(
 ) -> impl Stream<Item = Result<ExportAuditEventsResponse, Status>> + Send + use<> {
     let header = export.after.is_none() && export.format == ExportFormat::Csv;
     let run = Run { env: env.clone(), export, header };
-    stream::unfold(Some(run), async |run| {
-        let mut run = run?;
-        match Box::pin(run.next()).await {
-            Ok(part) => {
-                let more = !part.next_page_token.is_empty();
-                Some((Ok(part), more.then_some(run)))
-            }
-            Err(error) => Some((Err(rpc::status(&error)), None)),
-        }
-    })
+    rpc::parts(run, |run| Box::pin(run.next()))
 }
 
 struct Run {
@@ -69,7 +60,7 @@ struct Run {
 }
 
 impl Run {
-    async fn next(&mut self) -> Result<ExportAuditEventsResponse> {
+    async fn next(&mut self) -> Result<(ExportAuditEventsResponse, bool)> {
         let (env, workspace) = (&self.env, &self.export.workspace_id);
         let enter = async |caller| audience(env, &caller, workspace).await.map(drop);
         self.export.vigil.keep(env.now(), enter).await?;
@@ -80,7 +71,8 @@ impl Run {
         let count = i32::try_from(page.items.len()).unwrap_or(i32::MAX);
         let data = written(page.items, *format, std::mem::take(&mut self.header));
         self.export.after = page.next;
-        Ok(ExportAuditEventsResponse { data, audit_events: count, next_page_token: token })
+        let more = !token.is_empty();
+        Ok((ExportAuditEventsResponse { data, audit_events: count, next_page_token: token }, more))
     }
 }
 

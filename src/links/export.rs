@@ -1,7 +1,7 @@
 //! Links as a file, page by page: as much of it in memory as one message holds.
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::Stream;
 use serde_json::Value;
 use tonic::Status;
 
@@ -46,16 +46,7 @@ pub fn export(
     let query = LinkQuery { order: LinkOrder::Oldest, reach, ..export.query.clone() };
     let header = export.after.is_none() && export.format == ExportFormat::Csv;
     let run = Run { env: env.clone(), tenant, export: Export { query, ..export }, header };
-    stream::unfold(Some(run), async |run| {
-        let mut run = run?;
-        match Box::pin(run.next()).await {
-            Ok(part) => {
-                let more = !part.next_page_token.is_empty();
-                Some((Ok(part), more.then_some(run)))
-            }
-            Err(error) => Some((Err(rpc::status(&error)), None)),
-        }
-    })
+    rpc::parts(run, |run| Box::pin(run.next()))
 }
 
 struct Run {
@@ -66,7 +57,7 @@ struct Run {
 }
 
 impl Run {
-    async fn next(&mut self) -> Result<ExportLinksResponse> {
+    async fn next(&mut self) -> Result<(ExportLinksResponse, bool)> {
         let (env, workspace) = (&self.env, self.tenant.id.to_string());
         let enter = async |caller| {
             workspaces::enter(env, &caller, &workspace, Permission::LinksExport).await.map(drop)
@@ -85,7 +76,8 @@ impl Run {
         let (data, next) = tokio::task::spawn_blocking(write).await.map_err(Error::internal)?;
         self.export.after = next;
         let token = self.env.pages.token(self.export.after.as_ref(), &self.export.question, self.env.now());
-        Ok(ExportLinksResponse { data, links: count, next_page_token: token })
+        let more = !token.is_empty();
+        Ok((ExportLinksResponse { data, links: count, next_page_token: token }, more))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
         RestoreLinkRevisionRequest, RestoreLinkRevisionResponse, StartImportRequest, StartImportResponse,
         UpdateLinkRequest, UpdateLinkResponse, link_service_server::LinkService,
     },
-    rpc::{self, Leaving, Permission, Recheck, Vigil},
+    rpc::{self, Permission, Vigil},
     workspaces,
 };
 
@@ -423,7 +423,7 @@ impl LinkService for LinkApi {
         let opened = async {
             let env = &self.env;
             let caller = rpc::caller(&request)?;
-            let (recheck, leaving) = (Recheck::of(&request)?, Leaving::of(&request));
+            let vigil = Vigil::of(&request, env.now())?;
             let mut parts = request.into_inner();
             // It says which workspace and which import, so there is no answer without it.
             let first = parts.message().await.map_err(|status| import::unreadable(&status))?;
@@ -431,7 +431,7 @@ impl LinkService for LinkApi {
             let tenant = workspaces::enter(env, &caller, &first.workspace_id, Permission::LinksWrite).await?;
             tenant.require_all_links()?;
             import::get(env, &tenant, import::import_id(&first.import_id)?).await?;
-            import::stream(env, tenant, &first, Inbound { parts, recheck, leaving, decide: self.decide })
+            import::stream(env, tenant, &first, Inbound { parts, vigil, decide: self.decide })
         };
         let answers = opened.await.map_err(|error| rpc::status(&error))?;
         Ok(Response::new(Box::pin(answers)))

@@ -3,11 +3,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
+use futures::{Stream, future::BoxFuture, stream};
 use tokio_util::sync::CancellationToken;
-use tonic::Request;
+use tonic::{Request, Status};
 
-use super::Caller;
+use super::{Caller, status};
 use crate::{
     clock::Moment,
     error::{Error, Kind, Reason, Result},
@@ -80,6 +80,30 @@ impl Vigil {
         };
         entered.or_else(|error| if error.kind() == Kind::Unavailable { Ok(()) } else { Err(error) })
     }
+
+    /// Returns what the call ends with once the node leaves.
+    pub async fn left(&self) -> Error {
+        self.leaving.left().await;
+        Leaving::farewell()
+    }
+}
+
+/// Sends an answer part by part: `next` makes the next one, and says whether another follows. After an error nothing does.
+pub fn parts<R, T>(
+    run: R,
+    next: for<'a> fn(&'a mut R) -> BoxFuture<'a, Result<(T, bool)>>,
+) -> impl Stream<Item = Result<T, Status>> + Send + use<R, T>
+where
+    R: Send,
+    T: Send,
+{
+    stream::unfold(Some(run), move |run| async move {
+        let mut run = run?;
+        match next(&mut run).await {
+            Ok((part, more)) => Some((Ok(part), more.then_some(run))),
+            Err(error) => Some((Err(status(&error)), None)),
+        }
+    })
 }
 
 /// Tells when the node leaves.

@@ -1,7 +1,5 @@
 //! Many steps in one call: parts of the file come in, what became of their rows goes out after each transaction.
 
-use std::time::Duration;
-
 use bytes::{Buf as _, BytesMut};
 use futures::{Stream, stream};
 use tonic::{Status, Streaming};
@@ -12,28 +10,22 @@ use super::{
     wire::check_part,
 };
 use crate::{
-    clock::Moment,
     env::Env,
-    error::{Error, Kind, Reason, Result},
+    error::{Error, Reason, Result},
     ids::ImportId,
     links::Decide,
     pb::v1::{ImportLinksRequest, ImportLinksResponse},
-    rpc::{self, Leaving, Permission, Recheck},
+    rpc::{self, Permission, Vigil},
     workspaces::{self, Tenant},
 };
-
-/// How often the caller's right is looked at again.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// A caller who sends a file.
 #[derive(Debug)]
 pub struct Inbound {
     /// The parts.
     pub parts: Streaming<ImportLinksRequest>,
-    /// Looks at the credentials again.
-    pub recheck: Recheck,
-    /// Tells when the node leaves.
-    pub leaving: Leaving,
+    /// Sees whether it may go on.
+    pub vigil: Vigil,
     /// What becomes of a described visit.
     pub decide: Decide,
 }
@@ -49,7 +41,6 @@ pub fn stream(
     check_part(first.offset, &first.data)?;
     let run = Run {
         env: env.clone(),
-        checked: env.now(),
         tenant,
         id,
         inbound,
@@ -71,7 +62,6 @@ pub fn stream(
 
 struct Run {
     env: Env,
-    checked: Moment,
     tenant: Tenant,
     id: ImportId,
     inbound: Inbound,
@@ -90,7 +80,11 @@ impl Run {
             if self.done {
                 return Ok(None);
             }
-            self.check().await?;
+            let (env, workspace) = (&self.env, self.tenant.id.to_string());
+            let enter = async |caller| {
+                workspaces::enter(env, &caller, &workspace, Permission::LinksWrite).await.map(drop)
+            };
+            self.inbound.vigil.keep(env.now(), enter).await?;
             if self.fresh {
                 let given = Given { offset: self.offset, data: &self.buffer, last: self.last };
                 let Step { import, rows } =
@@ -115,7 +109,7 @@ impl Run {
     async fn receive(&mut self) -> Result<bool> {
         let received = tokio::select! {
             biased;
-            () = self.inbound.leaving.left() => return Err(Leaving::farewell()),
+            left = self.inbound.vigil.left() => return Err(left),
             received = self.inbound.parts.message() => received,
         };
         let Some(part) = received.map_err(|status| unreadable(&status))? else { return Ok(false) };
@@ -132,27 +126,6 @@ impl Run {
         self.last = part.last;
         self.fresh = true;
         Ok(true)
-    }
-
-    /// Fails when the caller may not import any more, or the node leaves.
-    async fn check(&mut self) -> Result<()> {
-        if self.inbound.leaving.has_left() {
-            return Err(Leaving::farewell());
-        }
-        let now = self.env.now();
-        if now >= self.checked && now < self.checked + CHECK_EVERY {
-            return Ok(());
-        }
-        self.checked = now;
-        let entered = async {
-            let caller = self.inbound.recheck.caller().await?;
-            workspaces::enter(&self.env, &caller, &self.tenant.id.to_string(), Permission::LinksWrite).await
-        };
-        match entered.await {
-            // A store that does not answer will say so itself.
-            Err(error) if error.kind() != Kind::Unavailable => Err(error),
-            _ => Ok(()),
-        }
     }
 }
 
