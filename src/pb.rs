@@ -38,3 +38,16 @@ pub fn pool() -> &'static prost_reflect::DescriptorPool {
     });
     &POOL
 }
+
+/// Writes a message of `linkforty.v1`, given by its name, as JSON with the names of the contract; what is not set is left out.
+pub fn to_json(name: &str, message: &impl prost::Message) -> serde_json::Map<String, serde_json::Value> {
+    let shape = pool().get_message_by_name(&format!("linkforty.v1.{name}")).expect("it is in the contract");
+    let options =
+        prost_reflect::SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
+    let message = prost_reflect::DynamicMessage::decode(shape, message.encode_to_vec().as_slice());
+    let message = message.expect("a message is of its own shape");
+    match message.serialize_with_options(serde_json::value::Serializer, &options) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => unreachable!("a message is an object"),
+    }
+}

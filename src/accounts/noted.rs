@@ -6,7 +6,7 @@ use crate::{
     clock::Moment,
     env::Env,
     ids::UserId,
-    trail::{self, Action, Actor, Changes, Note},
+    trail::{self, Action, Actor, Changes},
 };
 
 /// Notes what somebody did to an account; `None`: to one that does not exist.
@@ -18,5 +18,5 @@ pub(super) async fn note(
     now: Moment,
 ) -> Result<(), DbErr> {
     let target = user.map(|user| user.0);
-    trail::note(tx, &env.ids, [Note { actor, workspace: None, action, target, changes }], now).await
+    trail::note(tx, &env.ids, [actor.did(None, action, target, changes)], now).await
 }

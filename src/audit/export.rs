@@ -1,9 +1,8 @@
 //! Events as a file, part by part: as much of it in memory as one message holds.
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use futures::Stream;
-use prost::Message as _;
-use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value;
 use tonic::Status;
 
@@ -15,7 +14,7 @@ use crate::{
     page::{Cursor, PageRequest},
     pb::{
         self,
-        v1::{AuditEvent, ExportAuditEventsResponse, ExportFormat},
+        v1::{ExportAuditEventsResponse, ExportFormat},
     },
     rpc::{self, Vigil},
     spreadsheet,
@@ -81,7 +80,7 @@ pub fn written(events: Vec<Model>, format: ExportFormat, header: bool) -> Bytes 
     if format == ExportFormat::Ndjson {
         return events
             .into_iter()
-            .map(|event| json(&wire::event(event)).to_string() + "\n")
+            .map(|event| Value::Object(pb::to_json("AuditEvent", &wire::event(event))).to_string() + "\n")
             .collect::<String>()
             .into();
     }
@@ -132,22 +131,8 @@ fn cells(stored: Model) -> [String; 13] {
         event.target_id,
         changes,
         seq,
-        hex(&event.hash),
+        HEXLOWER.encode(&event.hash),
     ]
-}
-
-/// Writes bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn json(event: &AuditEvent) -> Value {
-    let options = SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
-    let shape =
-        pb::pool().get_message_by_name("linkforty.v1.AuditEvent").expect("events are in the contract");
-    let message =
-        DynamicMessage::decode(shape, event.encode_to_vec().as_slice()).expect("an event is an event");
-    message.serialize_with_options(serde_json::value::Serializer, &options).unwrap_or_default()
 }
 
 #[cfg(test)]

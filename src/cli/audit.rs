@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use super::operator::{self, told};
 use crate::{
@@ -98,7 +99,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<ExitCode> {
 fn words(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Whole(head) => {
-            format!("whole: {} events\nhead {}:{}", head.seq, head.seq, export::hex(&head.hash))
+            format!("whole: {} events\nhead {}:{}", head.seq, head.seq, HEXLOWER.encode(&head.hash))
         }
         Verdict::Broken { seq, fault: Fault::Missing, .. } => format!("BROKEN: event {seq} is gone"),
         Verdict::Broken { seq, event, fault: Fault::Altered } => {
@@ -124,10 +125,8 @@ fn head(text: &str) -> Result<Head, &'static str> {
     const WRONG: &str = "must be what verify printed: a number, a colon and 64 hexadecimal digits";
     let (seq, hash) = text.split_once(':').ok_or(WRONG)?;
     let seq = seq.parse().ok().filter(|seq| *seq >= 0).ok_or(WRONG)?;
-    let digits = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let byte = |place: usize| u8::from_str_radix(hash.get(place * 2..place * 2 + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = if digits { (0..32).map(byte).collect() } else { None };
-    let hash = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(WRONG)?;
+    let hash = HEXLOWER_PERMISSIVE.decode(hash.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
+    let hash = hash.ok_or(WRONG)?;
     Ok(Head { seq, hash })
 }
 

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
+use data_encoding::HEXLOWER;
 use futures::{Stream, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use ring::digest;
@@ -304,8 +305,7 @@ fn digest_of(file: &Path) -> anyhow::Result<String> {
         }
         sum.update(&buffer[..read]);
     }
-    let hex = sum.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Ok(format!("sha256:{hex}"))
+    Ok(format!("sha256:{}", HEXLOWER.encode(sum.finish().as_ref())))
 }
 
 fn sentence(counts: &ImportCounts, dry: bool) -> String {

@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Reason, Result, Violation},
     idempotency::{self, Claim, Request},
     ids::LinkId,
+    trail,
     workspaces::Tenant,
 };
 
@@ -74,7 +75,8 @@ pub async fn batch_create(
         })
         .collect();
     weight::require("links", &results)?;
-    noted::created(env, &tx, tenant, links_of(&results), now).await?;
+    let notes: Vec<_> = links_of(&results).map(|link| noted::created(env, tenant, link)).collect();
+    trail::note(&tx, &env.ids, notes, now).await?;
     finish(env, tx, changes, request.as_ref(), results).await
 }
 
@@ -187,7 +189,8 @@ pub async fn batch_update(
     });
     let pairs = revisions::pairs(&stored, &changed);
     revisions::record(env, &tx, tenant, &pairs).await?;
-    noted::updated(env, &tx, tenant, &pairs, now).await?;
+    let notes: Vec<_> = pairs.iter().map(|pair| noted::updated(env, tenant, pair)).collect();
+    trail::note(&tx, &env.ids, notes, now).await?;
     finish(env, tx, Changes::of(&changed, now), request.as_ref(), results).await
 }
 
@@ -224,7 +227,8 @@ pub async fn batch_delete(
     }
     budget::forget(&tx, tenant.id, &going).await?;
     store::remove(&tx, tenant.id, going).await?;
-    noted::deleted(env, &tx, tenant, links_of(&results), now).await?;
+    let notes: Vec<_> = links_of(&results).map(|link| noted::deleted(env, tenant, link)).collect();
+    trail::note(&tx, &env.ids, notes, now).await?;
     // A repeat finds nothing any more, so it is told that they are gone.
     let outcomes = outcomes(&results, Outcome::Gone);
     finish_with(env, tx, changes, request.as_ref(), outcomes).await?;

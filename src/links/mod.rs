@@ -118,6 +118,7 @@ use crate::{
     page::{Page, PageRequest},
     pb::v1::Quota,
     rpc::Reach,
+    trail,
     workspaces::{Tenant, quotas},
 };
 
@@ -210,7 +211,7 @@ pub async fn create(
         routing_tests::require(env, &tx, checks, None, &draft.link, now).await?;
         match insert_one(env, &tx, tenant, &draft).await? {
             Ok(link) => {
-                noted::created(env, &tx, tenant, [&link], now).await?;
+                trail::note(&tx, &env.ids, [noted::created(env, tenant, &link)], now).await?;
                 idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
                 let changes = Changes::of([&link], now);
                 changes.notify(&tx).await?;
@@ -294,7 +295,8 @@ pub async fn update(
     }
     let changes_of: Vec<_> = changed.iter().map(|link| (&stored, link)).collect();
     revisions::record(env, &tx, tenant, &changes_of).await?;
-    noted::updated(env, &tx, tenant, &changes_of, now).await?;
+    let notes: Vec<_> = changes_of.iter().map(|pair| noted::updated(env, tenant, pair)).collect();
+    trail::note(&tx, &env.ids, notes, now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;
@@ -331,7 +333,7 @@ pub async fn delete(
     etag::require(etag, &stored)?;
     store::remove(&tx, tenant.id, [id]).await?;
     budget::forget(&tx, tenant.id, &[id]).await?;
-    noted::deleted(env, &tx, tenant, [&stored], now).await?;
+    trail::note(&tx, &env.ids, [noted::deleted(env, tenant, &stored)], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of([&stored], now);
     changes.notify(&tx).await?;
@@ -357,7 +359,7 @@ pub async fn duplicate(
     require_reach(tenant, &draft.link, "")?;
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
     let link = insert_one(env, &tx, tenant, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
-    noted::created(env, &tx, tenant, [&link], now).await?;
+    trail::note(&tx, &env.ids, [noted::created(env, tenant, &link)], now).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;

@@ -1,62 +1,31 @@
-//! What the audit trail says of links: what people decided of them, without their passwords.
-
-use sea_orm::{ConnectionTrait, DbErr};
+//! What the audit trail says of links: what people decided of them, without their passwords. Pure.
 
 use super::wire;
 use crate::{
-    clock::Moment,
     entity::link::Model,
     env::Env,
     pb::v1,
-    trail::{self, Action, Changes},
+    trail::{Action, Changes, Note},
     workspaces::Tenant,
 };
 
 /// What stands for a password.
 const HIDDEN: &str = "(hidden)";
 
-/// Notes that links were created.
-pub(super) async fn created<'a>(
-    env: &Env,
-    tx: &impl ConnectionTrait,
-    tenant: &Tenant,
-    links: impl IntoIterator<Item = &'a Model>,
-    now: Moment,
-) -> Result<(), DbErr> {
-    let did = |link: &Model| tenant.did(Action::LinkCreated, link.id.0, Changes::created(&shown(env, link)));
-    let notes: Vec<_> = links.into_iter().map(did).collect();
-    trail::note(tx, &env.ids, notes, now).await
+/// Returns the note that a link was created.
+pub(super) fn created(env: &Env, tenant: &Tenant, link: &Model) -> Note {
+    tenant.did(Action::LinkCreated, link.id.0, Changes::created(&shown(env, link)))
 }
 
-/// Notes what links became.
-pub(super) async fn updated(
-    env: &Env,
-    tx: &impl ConnectionTrait,
-    tenant: &Tenant,
-    changed: &[(&Model, &Model)],
-    now: Moment,
-) -> Result<(), DbErr> {
-    let notes: Vec<_> = changed
-        .iter()
-        .map(|(before, after)| {
-            let changes = Changes::between(&shown(env, before), &shown(env, after));
-            tenant.did(Action::LinkUpdated, after.id.0, with_password(changes, before, after))
-        })
-        .collect();
-    trail::note(tx, &env.ids, notes, now).await
+/// Returns the note of what a link became.
+pub(super) fn updated(env: &Env, tenant: &Tenant, (before, after): &(&Model, &Model)) -> Note {
+    let changes = Changes::between(&shown(env, before), &shown(env, after));
+    tenant.did(Action::LinkUpdated, after.id.0, with_password(changes, before, after))
 }
 
-/// Notes that links were deleted.
-pub(super) async fn deleted<'a>(
-    env: &Env,
-    tx: &impl ConnectionTrait,
-    tenant: &Tenant,
-    links: impl IntoIterator<Item = &'a Model>,
-    now: Moment,
-) -> Result<(), DbErr> {
-    let did = |link: &Model| tenant.did(Action::LinkDeleted, link.id.0, Changes::deleted(&shown(env, link)));
-    let notes: Vec<_> = links.into_iter().map(did).collect();
-    trail::note(tx, &env.ids, notes, now).await
+/// Returns the note that a link was deleted.
+pub(super) fn deleted(env: &Env, tenant: &Tenant, link: &Model) -> Note {
+    tenant.did(Action::LinkDeleted, link.id.0, Changes::deleted(&shown(env, link)))
 }
 
 fn shown(env: &Env, link: &Model) -> v1::Link {

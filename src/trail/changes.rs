@@ -3,8 +3,9 @@
 //! Two states of a message are held against each other by its descriptor. What the contract marks as secret (`debug_redact`) is told as
 //! changed and never shown. Whatever is long is told by its length, so that no note is.
 
+use data_encoding::HEXLOWER;
 use prost::Message;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use ring::digest;
 use serde_json::{Map, Value, json};
 
@@ -46,17 +47,17 @@ impl Changes {
 
     /// Returns what something new is.
     pub fn created<M: Told>(after: &M) -> Self {
-        Self::between_states(M::NAME, None, Some(&after.encode_to_vec()))
+        Self::between_states(None, Some(after))
     }
 
     /// Returns what something was that is gone.
     pub fn deleted<M: Told>(before: &M) -> Self {
-        Self::between_states(M::NAME, Some(&before.encode_to_vec()), None)
+        Self::between_states(Some(before), None)
     }
 
     /// Returns in which fields two states differ.
     pub fn between<M: Told>(before: &M, after: &M) -> Self {
-        Self::between_states(M::NAME, Some(&before.encode_to_vec()), Some(&after.encode_to_vec()))
+        Self::between_states(Some(before), Some(after))
     }
 
     /// Adds a field that is in no message: what it became.
@@ -88,47 +89,31 @@ impl Changes {
 
     /// Returns them as the text that is stored, one for the same changes however often.
     pub fn into_text(self) -> String {
-        let text = Value::Object(self.0).to_string();
-        if text.len() <= LONGEST {
-            return text;
+        let whole = serde_json::to_string(&self.0).expect("JSON is written as it is");
+        if whole.len() <= LONGEST {
+            return whole;
         }
-        let Ok(Value::Object(all)) = serde_json::from_str(&text) else { return text };
-        Value::Object(all.into_iter().map(|(path, sides)| (path, shortened(sides))).collect()).to_string()
+        Value::Object(self.0.into_iter().map(|(path, sides)| (path, shortened(sides))).collect()).to_string()
     }
 
-    fn between_states(name: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Self {
-        let message = shape(name);
-        let read = |bytes: Option<&[u8]>| bytes.map(|bytes| written(&message, bytes)).unwrap_or_default();
+    fn between_states<M: Told>(before: Option<&M>, after: Option<&M>) -> Self {
+        let name = format!("linkforty.v1.{}", M::NAME);
+        let shape = pb::pool().get_message_by_name(&name).expect("what is told of is in the contract");
+        let written = |state: Option<&M>| state.map(|state| pb::to_json(M::NAME, state)).unwrap_or_default();
         let mut found = Map::new();
-        compare(&message, "", &read(before), &read(after), 0, &mut found);
+        compare(&shape, "", (&written(before), &written(after)), 0, &mut found);
         Self(found)
-    }
-}
-
-fn shape(name: &str) -> MessageDescriptor {
-    pb::pool()
-        .get_message_by_name(&format!("linkforty.v1.{name}"))
-        .expect("what is told of is in the contract")
-}
-
-/// Returns a message as JSON with the names of the contract; what is not set is left out.
-fn written(message: &MessageDescriptor, bytes: &[u8]) -> Map<String, Value> {
-    let options = SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
-    let decoded = DynamicMessage::decode(message.clone(), bytes).expect("a message is a message");
-    match decoded.serialize_with_options(serde_json::value::Serializer, &options) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
     }
 }
 
 fn compare(
     message: &MessageDescriptor,
     path: &str,
-    before: &Map<String, Value>,
-    after: &Map<String, Value>,
+    (before, after): (&Map<String, Value>, &Map<String, Value>),
     depth: usize,
     found: &mut Map<String, Value>,
 ) {
+    let nothing = Map::new();
     for field in message.fields() {
         let name = field.name();
         let (was, is) = (before.get(name), after.get(name));
@@ -136,30 +121,26 @@ fn compare(
             continue;
         }
         let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        if let (Some(inner), true) = (plain_message(&field), depth < DEEPEST) {
-            if is_secret(&field) {
-                found.insert(path, sides(was.map(|_| HIDDEN.into()), is.map(|_| HIDDEN.into())));
-                continue;
-            }
-            let empty = Map::new();
-            let fields = |value: Option<&Value>| {
-                value.and_then(Value::as_object).cloned().unwrap_or_else(|| empty.clone())
-            };
-            compare(&inner, &path, &fields(was), &fields(is), depth + 1, found);
-            continue;
+        if !is_secret(&field)
+            && depth < DEEPEST
+            && let Some(inner) = plain_message(&field)
+        {
+            let [was, is] = [was, is].map(|side| side.and_then(Value::as_object).unwrap_or(&nothing));
+            compare(&inner, &path, (was, is), depth + 1, found);
+        } else {
+            found.insert(path, sides(was.map(|was| shown(&field, was)), is.map(|is| shown(&field, is))));
         }
-        let shown = |value: Option<&Value>| {
-            value.map(|value| {
-                if is_secret(&field) {
-                    return HIDDEN.into();
-                }
-                let mut value = value.clone();
-                hide(&field, &mut value);
-                bounded(value, LONGEST_VALUE)
-            })
-        };
-        found.insert(path, sides(shown(was), shown(is)));
     }
+}
+
+/// Returns what is shown of a value.
+fn shown(field: &FieldDescriptor, value: &Value) -> Value {
+    if is_secret(field) {
+        return HIDDEN.into();
+    }
+    let mut value = value.clone();
+    hide(field, &mut value);
+    bounded(value, LONGEST_VALUE)
 }
 
 /// Returns the message of a field that is one message of ours, not a list, a map or one of the well-known ones, which are single values.
@@ -224,8 +205,7 @@ fn bounded(value: Value, most: usize) -> Value {
         return value;
     }
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    let hash = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    json!({ "bytes": text.len(), "sha256": hash })
+    json!({ "bytes": text.len(), "sha256": HEXLOWER.encode(hash.as_ref()) })
 }
 
 /// Tells the long sides of a field by their lengths.

@@ -113,13 +113,23 @@ impl Actor {
     pub const fn here(who: Who) -> Self {
         Self { who, origin: Origin { address: None, request_id: None } }
     }
+
+    /// Returns the note of what they do.
+    pub const fn did(
+        self,
+        workspace: Option<WorkspaceId>,
+        action: Action,
+        target: Option<Uuid>,
+        changes: Changes,
+    ) -> Note {
+        Note { actor: self, workspace, action, target, changes }
+    }
 }
 
 impl Note {
     /// Returns the note of what the server does by itself.
     pub const fn by_server(workspace: WorkspaceId, action: Action, target: Uuid, changes: Changes) -> Self {
-        let actor = Actor::here(Who::Server);
-        Self { actor, workspace: Some(workspace), action, target: Some(target), changes }
+        Actor::here(Who::Server).did(Some(workspace), action, Some(target), changes)
     }
 }
 

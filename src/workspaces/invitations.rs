@@ -24,7 +24,7 @@ use crate::{
     page::{Cursor, Page, PageRequest},
     pb::v1,
     rpc::Permission,
-    trail::{self, Action, Actor, Changes, Note, Origin, Who},
+    trail::{self, Action, Actor, Changes, Origin, Who},
 };
 
 /// How long an invitation is good for.
@@ -233,10 +233,9 @@ pub async fn accept(
                 return Err(already("somebody signs in with this e-mail already: sign in, and accept then"));
             }
             let actor = Actor { who: Who::Person(newcomer.id, None), origin: origin.clone() };
-            let (action, target) = (Action::UserCreated, Some(newcomer.id.0));
             let changes = Changes::none().with("email", newcomer.email.clone());
-            trail::note(&tx, &env.ids, [Note { actor, workspace: None, action, target, changes }], now)
-                .await?;
+            let note = actor.did(None, Action::UserCreated, Some(newcomer.id.0), changes);
+            trail::note(&tx, &env.ids, [note], now).await?;
             newcomer.id
         }
         Guest::Unknown => {
@@ -254,13 +253,8 @@ pub async fn accept(
         let allowed = quotas::effective(env, workspace.quotas.as_ref());
         quotas::require(&tx, id, allowed, v1::Quota::Members, now).await?;
         let changes = Changes::none().with("role", as_what.name());
-        let note = Note {
-            actor: Actor { who: Who::Person(user, session), origin },
-            workspace: Some(id),
-            action: Action::InvitationAccepted,
-            target: Some(user.0),
-            changes,
-        };
+        let actor = Actor { who: Who::Person(user, session), origin };
+        let note = actor.did(Some(id), Action::InvitationAccepted, Some(user.0), changes);
         trail::note(&tx, &env.ids, [note], now).await?;
     }
     idempotency::made(&tx, request, format!("{id} {user}")).await?;

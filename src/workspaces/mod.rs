@@ -89,6 +89,11 @@ impl Tenant {
     pub fn require_all_links(&self) -> Result<()> {
         if self.reach.is_some() { Err(bound()) } else { Ok(()) }
     }
+
+    /// Returns the note that this caller does something here, for the transaction that does it.
+    pub fn did(&self, action: Action, target: Uuid, changes: Changes) -> Note {
+        self.actor.clone().did(Some(self.id), action, Some(target), changes)
+    }
 }
 
 /// One workspace of a person and their role in it.
@@ -98,14 +103,6 @@ pub struct Membership {
     pub workspace: Workspace,
     /// The role.
     pub role: Role,
-}
-
-impl Tenant {
-    /// Returns the note that this caller does something here, for the transaction that does it.
-    pub fn did(&self, action: Action, target: Uuid, changes: Changes) -> Note {
-        let (actor, workspace) = (self.actor.clone(), Some(self.id));
-        Note { actor, workspace, action, target: Some(target), changes }
-    }
 }
 
 /// Lets a caller into a workspace for one permission. An API key may leave `workspace_id` empty and enters its own.
@@ -167,8 +164,7 @@ pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<
 }
 
 /// Lets an app into its workspace, for what every copy of it may do. Its token says which app it is; what it may do is for the room
-/// to say, and is never more than to add something of its own.
-/// `quotas` is what the operator says of the workspace.
+/// to say, and is never more than to add something of its own. `quotas` is what the operator says of the workspace.
 pub fn enter_as_app(
     env: &Env,
     (id, app): (WorkspaceId, AppId),
@@ -259,10 +255,9 @@ pub async fn found(
     };
     store::insert(tx, &workspace).await?;
     store::insert_member(tx, workspace.id, owner, Role::Owner, now).await?;
-    let (action, target) = (Action::WorkspaceCreated, Some(workspace.id.0));
     let changes = Changes::none().with("name", workspace.name.clone()).with("owner", owner.to_string());
-    trail::note(tx, &env.ids, [Note { actor, workspace: Some(workspace.id), action, target, changes }], now)
-        .await?;
+    let note = actor.did(Some(workspace.id), Action::WorkspaceCreated, Some(workspace.id.0), changes);
+    trail::note(tx, &env.ids, [note], now).await?;
     Ok(Membership { workspace, role: Role::Owner })
 }
 

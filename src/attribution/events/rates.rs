@@ -24,7 +24,7 @@ use crate::{
     currency,
     entity::exchange_rate::{ActiveModel, Column, Entity, Model},
     env::Env,
-    trail::{self, Action, Actor, Changes, Note, Who},
+    trail::{self, Action, Actor, Changes, Who},
 };
 
 /// How many days before an event its rate may be.
@@ -153,9 +153,8 @@ pub async fn import(env: &Env, file: impl Read, progress: impl Fn(u64)) -> anyho
     imported.rates += put(env, &mut rows).await?;
     progress(table.position().byte());
     imported.converted = convert_waiting(env).await?;
-    let actor = Actor::here(Who::Operator);
     let changes = Changes::none().with("rates", imported.rates).with("converted_events", imported.converted);
-    let note = Note { actor, workspace: None, action: Action::RatesImported, target: None, changes };
+    let note = Actor::here(Who::Operator).did(None, Action::RatesImported, None, changes);
     trail::note(&env.db.api, &env.ids, [note], env.now()).await?;
     Ok(imported)
 }

@@ -2,11 +2,12 @@
 //!
 //! Two shapes are theirs by agreement: `revenue`, whose data holds `revenue` and `currency`, and `screen_view`, whose data holds `screen`.
 
+use data_encoding::HEXLOWER;
 use ring::digest;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{body::Body, hex, times};
+use super::{body::Body, times};
 use crate::{
     attribution::events::shown_properties,
     clock::Moment,
@@ -108,7 +109,7 @@ impl Sent {
         }
         if self.id.is_empty() && self.time.is_empty() {
             // Nothing tells a repeat from another one.
-            return hex(&ids.bytes::<16>());
+            return HEXLOWER.encode(&ids.bytes::<16>());
         }
         let mut hash = digest::Context::new(&digest::SHA256);
         let data = serde_json::to_vec(&self.data).unwrap_or_default();
@@ -118,7 +119,7 @@ impl Sent {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        hex(&hash.finish().as_ref()[..16])
+        HEXLOWER.encode(&hash.finish().as_ref()[..16])
     }
 }
 

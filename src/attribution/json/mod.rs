@@ -31,6 +31,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use data_encoding::HEXLOWER;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -227,16 +228,11 @@ async fn report(sdk: &Sdk, parts: &Parts, body: &mut Body) -> Result<InstallReco
 
 /// Returns what a device is known by that has no id.
 fn likeness(report: &InstallRecord) -> String {
-    let network = hex(&report.network);
+    let network = HEXLOWER.encode(&report.network);
     let screen = format!("{}x{}", report.screen_width, report.screen_height);
     let parts =
         [&network, &report.user_agent, &report.os_version, &screen, &report.time_zone, &report.language];
     parts.map(String::as_str).join("\n")
-}
-
-/// Writes bytes in hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the platform that an app says, or its user agent.
