@@ -12,6 +12,16 @@ use crate::ids::Ids;
 
 const KEY_ID: usize = 4;
 
+/// Derives a key of 32 bytes from a secret (HKDF-SHA-256, RFC 5869): another one for every family of keys and every purpose in it.
+pub fn derive(family: &[u8], secret: &[u8], purpose: &[u8]) -> [u8; 32] {
+    let root = hkdf::Salt::new(hkdf::HKDF_SHA256, family).extract(secret);
+    let mut key = [0; 32];
+    root.expand(&[purpose], hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(&mut key))
+        .expect("32 bytes are not too many for HKDF-SHA256");
+    key
+}
+
 /// A key for one purpose.
 #[derive(Clone)]
 pub struct Seal {
@@ -28,11 +38,7 @@ impl std::fmt::Debug for Seal {
 impl Seal {
     /// Derives the key of a purpose from a secret.
     pub fn derive(secret: &[u8], purpose: &str) -> Self {
-        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"linkforty sealing v1").extract(secret);
-        let mut key = [0; 32];
-        root.expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
-            .and_then(|okm| okm.fill(&mut key))
-            .expect("32 bytes are not too many for HKDF-SHA256");
+        let key = derive(b"linkforty sealing v1", secret, purpose.as_bytes());
         let mut id = [0; KEY_ID];
         id.copy_from_slice(&digest::digest(&digest::SHA256, &key).as_ref()[..KEY_ID]);
         let key = UnboundKey::new(&CHACHA20_POLY1305, &key).expect("the key has the right length");

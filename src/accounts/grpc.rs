@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result, Violations},
     ids::{SessionId, UserId},
     pb::v1::{self, auth_service_server::AuthService, complete_sign_in_request},
-    rpc::{Caller, answer, open, status},
-    workspaces::{grpc::timestamp, people_only, person},
+    rpc::{Caller, answer, open, status, timestamp},
+    workspaces::{people_only, person},
 };
 
 const MAX_EMAIL_CHARACTERS: usize = 254;

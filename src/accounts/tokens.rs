@@ -17,7 +17,7 @@ use base64::{
 use chrono::Duration;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use ring::{
-    digest, hkdf, hmac,
+    digest, hmac,
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 use secrecy::ExposeSecret as _;
@@ -29,6 +29,7 @@ use crate::{
     config::{Secrets, ed25519_keys},
     error::{Error, Result},
     ids::{Ids, SessionId, UserId, parse},
+    sealing,
 };
 
 /// How long an access token lives.
@@ -100,13 +101,13 @@ impl Keyring {
 
     /// Derives the keys from one secret.
     pub fn derive(secret: &[u8]) -> Self {
-        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"linkforty session tokens v1").extract(secret);
-        let seed = expand(&root, b"access token ed25519 seed");
+        let key = |purpose: &[u8]| sealing::derive(b"linkforty session tokens v1", secret, purpose);
+        let seed = key(b"access token ed25519 seed");
         Self {
             access: vec![AccessKey::of(&pkcs8(&seed)).expect("every 32 bytes are a seed")],
             refresh: vec![RefreshKeys {
-                next: hmac::Key::new(hmac::HMAC_SHA256, &expand(&root, b"refresh token next")),
-                tag: hmac::Key::new(hmac::HMAC_SHA256, &expand(&root, b"refresh token tag")),
+                next: hmac::Key::new(hmac::HMAC_SHA256, &key(b"refresh token next")),
+                tag: hmac::Key::new(hmac::HMAC_SHA256, &key(b"refresh token tag")),
             }],
         }
     }
@@ -220,14 +221,6 @@ impl RefreshToken {
         bytes[16..].copy_from_slice(&self.secret);
         bytes
     }
-}
-
-fn expand(root: &hkdf::Prk, purpose: &[u8]) -> [u8; 32] {
-    let mut key = [0; 32];
-    root.expand(&[purpose], hkdf::HKDF_SHA256)
-        .and_then(|okm| okm.fill(&mut key))
-        .expect("32 bytes are not too many for HKDF-SHA256");
-    key
 }
 
 /// Writes a new Ed25519 key as the settings take it.

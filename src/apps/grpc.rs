@@ -10,7 +10,7 @@ use crate::{
     error::Violations,
     pb::v1::{self, app_service_server::AppService},
     rpc::{self, Permission},
-    workspaces,
+    workspaces::{self, grpc::once},
 };
 
 /// Answers `AppService`.
@@ -32,7 +32,7 @@ impl AppService for AppApi {
             let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AppsWrite).await?;
             let mut wrong = Violations::default();
             let id = take(&mut asked.request_id);
-            let once = wire::once(&tenant, "CreateApp", &id, &asked, &mut wrong);
+            let once = once(&tenant, "CreateApp", &id, &asked, &mut wrong);
             let content = wire::new_app(asked.app, &mut wrong);
             let (content, once) = wrong.into_result((content, once))?;
             let made = Box::pin(super::create(env, &tenant, content, once.as_ref())).await?;
@@ -86,7 +86,7 @@ impl AppService for AppApi {
             let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AppsWrite).await?;
             let mut wrong = Violations::default();
             let id = take(&mut asked.request_id);
-            let once = wire::once(&tenant, "UpdateApp", &id, &asked, &mut wrong);
+            let once = once(&tenant, "UpdateApp", &id, &asked, &mut wrong);
             let change = wire::change(asked.app, asked.update_mask.as_ref(), &mut wrong);
             let (change, once) = wrong.into_result((change, once))?;
             let change = change.ok_or_else(wire::unread)?;
@@ -106,7 +106,7 @@ impl AppService for AppApi {
             let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AppsWrite).await?;
             let mut wrong = Violations::default();
             let id = take(&mut asked.request_id);
-            let once = wire::once(&tenant, "DeleteApp", &id, &asked, &mut wrong);
+            let once = once(&tenant, "DeleteApp", &id, &asked, &mut wrong);
             let app = wire::app_id("app_id", &asked.app_id, &mut wrong);
             let (app, once) = wrong.into_result((app, once))?;
             let app = app.ok_or_else(wire::unread)?;
@@ -145,7 +145,7 @@ impl AppService for AppApi {
             let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AppsWrite).await?;
             let mut wrong = Violations::default();
             let id = take(&mut asked.request_id);
-            let once = wire::once(&tenant, "RotateAppToken", &id, &asked, &mut wrong);
+            let once = once(&tenant, "RotateAppToken", &id, &asked, &mut wrong);
             let app = wire::app_id("app_id", &asked.app_id, &mut wrong);
             let overlap = wrong.take("overlap", wire::overlap(asked.overlap));
             let (app, overlap, once) = wrong.into_result((app, overlap, once))?;

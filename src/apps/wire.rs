@@ -1,7 +1,6 @@
 //! Between the messages of the contract and the types of this room.
 
 use chrono::Duration;
-use prost::Message;
 use prost_types::FieldMask;
 use url::Url;
 
@@ -11,28 +10,14 @@ use super::{
 };
 use crate::{
     error::{Error, Result, Violations},
-    idempotency::Request,
     ids::AppId,
     pb::v1,
-    workspaces::{
-        Tenant,
-        grpc::{request_id, timestamp},
-    },
+    rpc::timestamp,
+    workspaces::Tenant,
 };
 
 const NOT_A_UUID: &str = "must be a UUID of 36 characters";
 const MAX_URL: usize = 2048;
-
-/// Reads the request id of a call whose request, without it, is `content`.
-pub(super) fn once(
-    tenant: &Tenant,
-    method: &str,
-    id: &str,
-    content: &impl Message,
-    wrong: &mut Violations,
-) -> Option<Request> {
-    request_id(id, tenant.id, tenant.principal, method, &content.encode_to_vec(), wrong)
-}
 
 /// Reads the id of an app.
 pub(super) fn app_id(field: &str, id: &str, wrong: &mut Violations) -> Option<AppId> {

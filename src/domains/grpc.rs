@@ -19,11 +19,8 @@ use crate::{
         ListDomainsResponse, UpdateDomainRequest, UpdateDomainResponse, VerifyDomainRequest,
         VerifyDomainResponse, domain_service_server::DomainService,
     },
-    rpc::{self, Permission},
-    workspaces::{
-        self,
-        grpc::{request_id, timestamp},
-    },
+    rpc::{self, Permission, timestamp},
+    workspaces::{self, grpc::request_id},
 };
 
 /// Answers `DomainService`.

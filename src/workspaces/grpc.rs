@@ -1,6 +1,6 @@
 //! `linkforty.v1.WorkspaceService`.
 
-use prost::Message as _;
+use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
@@ -12,14 +12,13 @@ use super::{
     settings,
 };
 use crate::{
-    clock::Moment,
     destination_url::Own,
     env::Env,
     error::{Error, Result, Violations},
     idempotency,
     ids::{InvitationId, SessionId, UserId, WorkspaceId},
     pb::v1::{self, workspace_service_server::WorkspaceService},
-    rpc::{self, Caller, Permission, answer, open},
+    rpc::{self, Caller, Permission, answer, open, timestamp},
 };
 
 /// The service.
@@ -182,13 +181,11 @@ impl WorkspaceService for WorkspaceApi {
             let (caller, mut asked) = open(request)?;
             let tenant =
                 super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersWrite).await?;
-            let once = std::mem::take(&mut asked.request_id);
-            let content = asked.encode_to_vec();
+            let id = std::mem::take(&mut asked.request_id);
             let user = user_id(&asked.user_id)?;
             let mut violations = Violations::default();
             let role = violations.take("role", read_role(asked.role())).unwrap_or(Role::Viewer);
-            let (id, principal) = (tenant.id, tenant.principal);
-            let once = request_id(&once, id, principal, "UpdateMemberRole", &content, &mut violations);
+            let once = once(&tenant, "UpdateMemberRole", &id, &asked, &mut violations);
             let once = violations.into_result(once)?;
             let change = (user, role, asked.etag.as_str());
             let member = members::change_role(&self.env, &tenant, change, once.as_ref()).await?;
@@ -236,12 +233,10 @@ impl WorkspaceService for WorkspaceApi {
             let (caller, mut asked) = open(request)?;
             let tenant =
                 super::enter(&self.env, &caller, &asked.workspace_id, Permission::WorkspacesTransfer).await?;
-            let once = std::mem::take(&mut asked.request_id);
-            let content = asked.encode_to_vec();
+            let id = std::mem::take(&mut asked.request_id);
             let user = user_id(&asked.user_id)?;
             let mut violations = Violations::default();
-            let (id, principal) = (tenant.id, tenant.principal);
-            let once = request_id(&once, id, principal, "TransferOwnership", &content, &mut violations);
+            let once = once(&tenant, "TransferOwnership", &id, &asked, &mut violations);
             let once = violations.into_result(once)?;
             let owner = members::transfer(&self.env, &tenant, user, once.as_ref()).await?;
             Ok(v1::TransferOwnershipResponse { owner: Some(owner.into()) })
@@ -300,12 +295,10 @@ impl WorkspaceService for WorkspaceApi {
             let (caller, mut asked) = open(request)?;
             let tenant =
                 super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersWrite).await?;
-            let once = std::mem::take(&mut asked.request_id);
-            let content = asked.encode_to_vec();
+            let id = std::mem::take(&mut asked.request_id);
             let invitation = invitation_id(&asked.invitation_id)?;
             let mut violations = Violations::default();
-            let (id, principal) = (tenant.id, tenant.principal);
-            let once = request_id(&once, id, principal, "RevokeInvitation", &content, &mut violations);
+            let once = once(&tenant, "RevokeInvitation", &id, &asked, &mut violations);
             let once = violations.into_result(once)?;
             invitations::revoke(&self.env, &tenant, invitation, once.as_ref()).await?;
             Ok(v1::RevokeInvitationResponse {})
@@ -321,12 +314,10 @@ impl WorkspaceService for WorkspaceApi {
             let (caller, mut asked) = open(request)?;
             let tenant =
                 super::enter(&self.env, &caller, &asked.workspace_id, Permission::MembersWrite).await?;
-            let once = std::mem::take(&mut asked.request_id);
-            let content = asked.encode_to_vec();
+            let id = std::mem::take(&mut asked.request_id);
             let invitation = invitation_id(&asked.invitation_id)?;
             let mut violations = Violations::default();
-            let (id, principal) = (tenant.id, tenant.principal);
-            let once = request_id(&once, id, principal, "ResendInvitation", &content, &mut violations);
+            let once = once(&tenant, "ResendInvitation", &id, &asked, &mut violations);
             let once = violations.into_result(once)?;
             let sent = invitations::resend(&self.env, &tenant, invitation, once.as_ref()).await?;
             let (invitation, token, accept_url) = self.shown(sent);
@@ -412,6 +403,18 @@ fn read_role(role: v1::Role) -> Result<Role, &'static str> {
 /// The tenant of calls outside any.
 const NOWHERE: WorkspaceId = WorkspaceId(Uuid::nil());
 
+/// Reads the request id of a call whose request, without it, is `content`, together with the other fields, so that all that is wrong is
+/// told at once.
+pub(crate) fn once(
+    tenant: &Tenant,
+    method: &str,
+    id: &str,
+    content: &impl Message,
+    wrong: &mut Violations,
+) -> Option<idempotency::Request> {
+    request_id(id, tenant.id, tenant.principal, method, &content.encode_to_vec(), wrong)
+}
+
 /// Reads a request id together with the other fields, so that all that is wrong is told at once.
 pub(crate) fn request_id(
     request_id: &str,
@@ -427,13 +430,6 @@ pub(crate) fn request_id(
         }
         None
     })
-}
-
-pub(crate) fn timestamp(moment: Moment) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: moment.timestamp(),
-        nanos: i32::try_from(moment.timestamp_subsec_nanos()).unwrap_or_default(),
-    }
 }
 
 fn told(workspace: Workspace, role: Option<Role>) -> v1::Workspace {

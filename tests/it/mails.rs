@@ -29,6 +29,14 @@ async fn waiting(app: &App) -> Vec<mail::Model> {
     mail::Entity::find().all(&app.env().db.api).await.expect("the stores answer")
 }
 
+/// A server that sends by the office, whose owner was told that they changed their password.
+async fn settled(store: Store, office: &PostOffice) -> App {
+    let app = with_mail(store, office, &[]).await;
+    settled_owner(&app).await;
+    office.wait_for(1, "password was changed").await;
+    app
+}
+
 #[tokio::test]
 async fn a_mail_says_the_same_in_two_forms_and_who_it_is_from() {
     for store in stores() {
@@ -60,9 +68,7 @@ async fn a_mail_says_the_same_in_two_forms_and_who_it_is_from() {
 async fn a_mail_that_was_not_taken_is_sent_later_over_a_restart_too_and_once() {
     for store in stores() {
         let office = PostOffice::open().await;
-        let app = with_mail(store, &office, &[]).await;
-        settled_owner(&app).await;
-        office.wait_for(1, "password was changed").await;
+        let app = settled(store, &office).await;
         office.refuse_once("451 later");
         office.refuse_once("451 later");
         forgot(&app, "owner@localhost").await.expect("is taken");
@@ -88,9 +94,7 @@ async fn a_mail_that_was_not_taken_is_sent_later_over_a_restart_too_and_once() {
 async fn a_mail_without_a_mailbox_is_given_up_and_one_that_had_its_time_too() {
     for store in stores() {
         let office = PostOffice::open().await;
-        let app = with_mail(store, &office, &[]).await;
-        settled_owner(&app).await;
-        office.wait_for(1, "password was changed").await;
+        let app = settled(store, &office).await;
         office.refuse_once("550 no such mailbox");
         forgot(&app, "owner@localhost").await.expect("is taken");
         eventually("it is given up", async || office.asked() == 2 && waiting(&app).await.is_empty()).await;
@@ -111,9 +115,7 @@ async fn a_mail_without_a_mailbox_is_given_up_and_one_that_had_its_time_too() {
 async fn what_waits_is_sealed() {
     for store in stores() {
         let office = PostOffice::open().await;
-        let app = with_mail(store, &office, &[]).await;
-        settled_owner(&app).await;
-        office.wait_for(1, "password was changed").await;
+        let app = settled(store, &office).await;
         office.refuse_once("451 later");
         forgot(&app, "owner@localhost").await.expect("is taken");
         eventually("it waits", async || office.asked() == 2 && waiting(&app).await[0].attempts == 1).await;

@@ -12,17 +12,13 @@ use super::{
     secret::Mode,
 };
 use crate::{
-    clock::{Moment, from_micros},
+    clock::{Moment, cut, from_micros},
     env::Env,
     error::{Error, Result, Violations},
     ids::{ApiKeyId, DomainId, ProjectId, parse as parse_id},
     pb::v1::{self, api_key_service_server::ApiKeyService},
-    rpc::{Permission, answer, open},
-    workspaces::{
-        enter,
-        grpc::{request_id, timestamp},
-        name,
-    },
+    rpc::{Permission, answer, moment, open, timestamp},
+    workspaces::{enter, grpc::request_id, name},
 };
 
 /// How far back the use of keys can be asked for, in days, and how far it is if nobody says.
@@ -175,7 +171,7 @@ fn rotation(asked: &v1::RotateApiKeyRequest, now: Moment, violations: &mut Viola
             DEFAULT_OVERLAP
         })
     });
-    let expire_time = asked.expire_time.map(|time| moment(time).unwrap_or_default());
+    let expire_time = asked.expire_time.map(|time| moment(&time).map(cut).unwrap_or_default());
     check_end("expire_time", expire_time, Mode::Live, now, violations);
     Rotation { overlap, expire_time }
 }
@@ -201,7 +197,7 @@ fn parse(key: &v1::ApiKey, now: Moment, violations: &mut Violations) -> NewKey {
             None => violations.add(format!("api_key.scopes[{place}]"), "is not a scope"),
         }
     }
-    let expire_time = key.expire_time.map(|time| moment(time).unwrap_or_default());
+    let expire_time = key.expire_time.map(|time| moment(&time).map(cut).unwrap_or_default());
     let mode = if key.test { Mode::Test } else { Mode::Live };
     check_end("api_key.expire_time", expire_time, mode, now, violations);
     let projects = bound(&key.project_ids, "api_key.project_ids", violations);
@@ -229,12 +225,6 @@ fn bound(ids: &[String], field: &str, violations: &mut Violations) -> Vec<Uuid> 
         violations.add(field, "must be at most 50");
     }
     read
-}
-
-/// Reads a timestamp, cut to microseconds; `None` for one that no calendar holds.
-fn moment(time: prost_types::Timestamp) -> Option<Moment> {
-    let nanos = i64::from(u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?);
-    Some(from_micros(time.seconds.checked_mul(1_000_000)?.checked_add(nanos / 1000)?))
 }
 
 impl From<Key> for v1::ApiKey {
