@@ -41,6 +41,8 @@ pub struct Config {
     pub secrets: Option<Secrets>,
     /// Rate limits.
     pub limits: Limits,
+    /// How much work there is at once.
+    pub calls: Calls,
     /// How long people stay signed in.
     pub sessions: Sessions,
     /// Mail to people.
@@ -113,6 +115,8 @@ pub struct Pools {
     pub max: u32,
     /// Connections at the most, for redirect look-ups alone, so that slow API queries cannot starve them.
     pub lookup_max: u32,
+    /// Connections at the most, for files and batches alone, so that those cannot starve other calls.
+    pub bulk_max: u32,
     /// How long an API call waits for a connection.
     pub acquire_timeout: Duration,
     /// How long a statement of an API call may run.
@@ -152,6 +156,21 @@ pub struct Limits {
     pub per_minute: u32,
     /// Passwords of links that each address may try in a minute, and links it may report.
     pub unlock_per_minute: u32,
+    /// Calls that all API keys of a workspace together may make in a minute.
+    pub workspace_per_minute: u32,
+    /// Calls that an app's copies behind one address may make in a minute.
+    pub app_per_minute: u32,
+    /// Short codes that nobody made and that each address may ask for in a minute.
+    pub unknown_per_minute: u32,
+}
+
+/// How much work there is at once.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    /// Places for calls, shared out by classes.
+    pub at_once: usize,
+    /// How many bytes of memory the process may use before it turns calls away; `None`: as many as its control group or machine lets it.
+    pub memory_limit: Option<u64>,
 }
 
 /// How long people stay signed in.
@@ -419,6 +438,7 @@ impl Config {
             min: read.parse("DATABASE_POOL_MIN", "2", "a number"),
             max: read.parse("DATABASE_POOL_MAX", "10", "a number"),
             lookup_max: read.parse("DATABASE_POOL_LOOKUP_MAX", "4", "a number"),
+            bulk_max: read.parse("DATABASE_POOL_BULK_MAX", "4", "a number"),
             acquire_timeout: read.millis("DATABASE_ACQUIRE_TIMEOUT_MS", "2000"),
             statement_timeout: read.millis("DATABASE_STATEMENT_TIMEOUT_MS", "10000"),
         };
@@ -426,11 +446,8 @@ impl Config {
         let redis_prefix = read.text("REDIS_PREFIX", "linkforty");
         let redis_timeout = read.millis("REDIS_TIMEOUT_MS", "20");
         let redis = redis_url.map(|url| Redis { url, prefix: redis_prefix, timeout: redis_timeout });
-        let limits = Limits {
-            enabled: read.flag("RATE_LIMIT_ENABLED", production),
-            per_minute: read.parse("RATE_LIMIT_MAX", "100", "a number of calls a minute"),
-            unlock_per_minute: read.parse("RATE_LIMIT_UNLOCK_MAX", "10", "a number of attempts a minute"),
-        };
+        let limits = read.limits(production);
+        let calls = read.calls(&pools);
         let sessions = read.sessions();
         let mail = read.mail(production);
         let proxies = read.text("TRUSTED_PROXIES", "");
@@ -497,11 +514,8 @@ impl Config {
         let owner_email = read.text("OWNER_EMAIL", "owner@localhost");
         let secrets = read.secrets(production);
 
-        if pools.min > pools.max || pools.max == 0 || pools.lookup_max == 0 {
+        if pools.min > pools.max || pools.max == 0 || pools.lookup_max == 0 || pools.bulk_max == 0 {
             read.problem("DATABASE_POOL_MIN must not exceed DATABASE_POOL_MAX, and no pool may be empty");
-        }
-        if limits.enabled && (limits.per_minute == 0 || limits.unlock_per_minute == 0) {
-            read.problem("RATE_LIMIT_MAX and RATE_LIMIT_UNLOCK_MAX must be at least 1; to limit nothing set RATE_LIMIT_ENABLED=false");
         }
         if trust_edge_bot_header && trusted_proxies.is_empty() {
             read.problem("TRUST_EDGE_BOT_HEADER=true, but TRUSTED_PROXIES is not set: name the networks of the proxies that write x-lf-bot");
@@ -544,6 +558,7 @@ impl Config {
             redis,
             secrets,
             limits,
+            calls,
             sessions,
             mail,
             trusted_proxies,
@@ -626,6 +641,48 @@ impl Reader<'_> {
             self.problem(format!("{name} is {value:?}: it must be {form}"));
             default.parse().unwrap_or_else(|_| unreachable!("the default of {name} has the right form"))
         })
+    }
+
+    fn limits(&mut self, production: bool) -> Limits {
+        let enabled = self.flag("RATE_LIMIT_ENABLED", production);
+        let calls = "a number of calls a minute";
+        let per_minute = self.parse("RATE_LIMIT_MAX", "100", calls);
+        let of_ten = u32::saturating_mul(per_minute, 10).to_string();
+        let limits = Limits {
+            enabled,
+            per_minute,
+            unlock_per_minute: self.parse("RATE_LIMIT_UNLOCK_MAX", "10", "a number of attempts a minute"),
+            workspace_per_minute: self.parse("RATE_LIMIT_WORKSPACE_MAX", &of_ten, calls),
+            app_per_minute: self.parse("RATE_LIMIT_APP_MAX", "600", calls),
+            unknown_per_minute: self.parse("RATE_LIMIT_UNKNOWN_MAX", "300", "a number of codes a minute"),
+        };
+        for (name, value) in [
+            ("RATE_LIMIT_MAX", limits.per_minute),
+            ("RATE_LIMIT_UNLOCK_MAX", limits.unlock_per_minute),
+            ("RATE_LIMIT_WORKSPACE_MAX", limits.workspace_per_minute),
+            ("RATE_LIMIT_APP_MAX", limits.app_per_minute),
+            ("RATE_LIMIT_UNKNOWN_MAX", limits.unknown_per_minute),
+        ] {
+            if enabled && value == 0 {
+                self.problem(format!(
+                    "{name} must be at least 1; to limit nothing set RATE_LIMIT_ENABLED=false"
+                ));
+            }
+        }
+        limits
+    }
+
+    fn calls(&mut self, pools: &Pools) -> Calls {
+        let at_once = (u64::from(pools.max) * 10).to_string();
+        let calls = Calls {
+            at_once: self.parse("CALLS_AT_ONCE", &at_once, "a number of calls"),
+            memory_limit: Some(self.parse("MEMORY_LIMIT", "0", "a number of bytes"))
+                .filter(|limit| *limit != 0),
+        };
+        if calls.at_once == 0 {
+            self.problem("CALLS_AT_ONCE must be at least 1");
+        }
+        calls
     }
 
     fn millis(&mut self, name: &'static str, default: &str) -> Duration {

@@ -66,6 +66,12 @@ impl Env {
         Self { config, clock, ids, db, cache, fanout, secrets, pages, geo, dns, memory: Memory::default() }
     }
 
+    /// Returns the handles for a call that keeps a connection to the database busy for long, so that no other call waits for it.
+    #[must_use]
+    pub fn for_bulk(&self) -> Self {
+        Self { db: self.db.for_bulk(), ..self.clone() }
+    }
+
     /// Returns the present moment.
     pub fn now(&self) -> Moment {
         self.clock.now()

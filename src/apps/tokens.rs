@@ -61,6 +61,11 @@ pub async fn holder(env: &Env, token: &str) -> Result<Option<Arc<Holder>>> {
     remembered.ask(&token.to_owned(), now, bound, find).await
 }
 
+/// Returns the app whose token this was when somebody called with it last, as far as this node remembers. Good enough to count calls by.
+pub fn known(env: &Env, token: &str) -> Option<Arc<Holder>> {
+    env.memory.of(|| Recall::<String, Holder>::new(REMEMBERED)).known(&token.to_owned())
+}
+
 /// Returns the newest token of each app.
 pub(super) async fn newest(
     db: &impl ConnectionTrait,

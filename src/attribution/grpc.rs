@@ -120,7 +120,7 @@ impl AttributionService for AttributionApi {
         request: Request<GetScreenFlowRequest>,
     ) -> Result<Response<GetScreenFlowResponse>, Status> {
         rpc::answer(async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let (caller, asked) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;

@@ -60,7 +60,7 @@ impl AuditService for AuditApi {
         request: Request<ExportAuditEventsRequest>,
     ) -> Result<Response<Self::ExportAuditEventsStream>, Status> {
         let opened = async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let caller = rpc::caller(&request)?;
             let vigil = Vigil::of(&request, env.now())?;
             let asked = request.into_inner();

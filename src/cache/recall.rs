@@ -29,6 +29,11 @@ impl<K: Hash + Eq + Clone, V> Recall<K, V> {
         Self { there: Cache::new(capacity), missing: Cache::new(capacity) }
     }
 
+    /// Returns what `key` was when it was asked for last, and that is not long ago. Asks nobody.
+    pub fn known(&self, key: &K) -> Option<Arc<V>> {
+        self.there.get(key).map(|(_, value)| value)
+    }
+
     /// Returns what `key` is, which `find` asks the database if that was not asked lately. When the database fails, what was there goes on
     /// being there for `bound` after it was last seen.
     pub async fn ask<E: Into<Error>>(

@@ -1,7 +1,7 @@
 //! The database: Postgres in production, an SQLite file in embedded mode, one set of entities for both.
 //!
-//! Three pools of their own, so that none can starve another: `api` for calls, `lookup` for redirect misses, `drain` for the
-//! spool. Connections to Postgres are made when first needed: a node starts, and redirects what it remembers, while
+//! Four pools of their own, so that none can starve another: `api` for calls, `bulk` for files and batches, `lookup` for redirect misses, `drain`
+//! for the spool. Connections to Postgres are made when first needed: a node starts, and redirects what it remembers, while
 //! its database is away.
 
 mod fault;
@@ -24,6 +24,8 @@ use crate::config::Config;
 pub struct Db {
     /// For calls.
     pub api: DatabaseConnection,
+    /// For calls that keep a connection busy for long.
+    pub bulk: DatabaseConnection,
     /// For redirect look-ups that no cache could answer.
     pub lookup: DatabaseConnection,
     /// For the spool's drain.
@@ -44,6 +46,8 @@ pub enum Dialect {
 /// a slow one, would never be reached at all. Visitors do not wait so long (`links/resolve.rs`).
 const LOOKUP_ACQUIRE: Duration = Duration::from_millis(2500);
 const LOOKUP_STATEMENT: Duration = Duration::from_millis(200);
+/// How many times as long as others a bulk call waits for a connection: those before it take their time.
+const BULK_PATIENCE: u32 = 5;
 /// A drain batch may be large; nobody waits for it.
 const DRAIN_STATEMENT: Duration = Duration::from_secs(30);
 const DRAIN_CONNECTIONS: u32 = 2;
@@ -59,11 +63,17 @@ impl Db {
     /// Opens the pools; connections are made when they are needed. Only a wrong URL fails.
     pub async fn open(config: &Config) -> Result<Self, DbErr> {
         let pools = &config.pools;
-        let (api, lookup, drain) = (
+        let (api, bulk, lookup, drain) = (
             Pool {
                 min: pools.min,
                 max: pools.max,
                 acquire: pools.acquire_timeout,
+                statement: pools.statement_timeout,
+            },
+            Pool {
+                min: 0,
+                max: pools.bulk_max,
+                acquire: pools.acquire_timeout * BULK_PATIENCE,
                 statement: pools.statement_timeout,
             },
             Pool { min: 0, max: pools.lookup_max, acquire: LOOKUP_ACQUIRE, statement: LOOKUP_STATEMENT },
@@ -76,9 +86,16 @@ impl Db {
         );
         Ok(Self {
             api: connect(config, "api", api).await?,
+            bulk: connect(config, "bulk", bulk).await?,
             lookup: connect(config, "lookup", lookup).await?,
             drain: connect(config, "drain", drain).await?,
         })
+    }
+
+    /// Returns the same with the connections of bulk calls where those of others were.
+    #[must_use]
+    pub fn for_bulk(&self) -> Self {
+        Self { api: self.bulk.clone(), ..self.clone() }
     }
 
     /// Says which database this is.

@@ -1,4 +1,4 @@
-//! How often somebody may call. Never how much work there is: that is the listeners' and the pools' to bound.
+//! How often somebody may call. Never how much work there is: that is `admission`'s to bound, and the listeners'.
 //!
 //! Each limit is a bucket for a key that holds a minute's calls and fills evenly, so a quiet caller may spend a minute's
 //! worth at once. The node's own bucket is asked first; where there is Redis, its bucket, which all nodes share, has the
@@ -34,11 +34,18 @@ pub enum LimitName {
     QrCode,
     /// Other people's pages and pictures that are fetched for a workspace; the key is its id.
     Fetch,
+    /// Calls of all API keys of a workspace together; the key is its id.
+    Workspace,
+    /// Calls of an app's copies behind one address; the key is the app, or the workspace where nothing says which app, and the address, of IPv6
+    /// its /64.
+    App,
+    /// Short codes that nobody made, as an address asks for them; the key is the address, of IPv6 its /64.
+    Unknown,
 }
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Caller,
         Self::Address,
         Self::Unlock,
@@ -47,6 +54,9 @@ impl LimitName {
         Self::ReportLink,
         Self::QrCode,
         Self::Fetch,
+        Self::Workspace,
+        Self::App,
+        Self::Unknown,
     ];
 
     /// Returns the limit's name as keys and metrics carry it.
@@ -60,6 +70,9 @@ impl LimitName {
             Self::ReportLink => "report_link",
             Self::QrCode => "qr_code",
             Self::Fetch => "fetch",
+            Self::Workspace => "workspace",
+            Self::App => "app",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -122,6 +135,8 @@ impl Verdict {
 pub trait Limits: Send + Sync + Debug {
     /// Takes `cost` calls from the bucket of `key`, if it holds them.
     async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict;
+    /// The same on this node alone, without waiting for anything.
+    fn check_here(&self, name: LimitName, key: &str, cost: u32) -> Verdict;
     /// Forgets buckets that are full again. `serve` calls it every few seconds.
     fn sweep(&self);
 }
@@ -132,7 +147,11 @@ pub struct Unlimited;
 
 #[async_trait]
 impl Limits for Unlimited {
-    async fn check(&self, _: LimitName, _: &str, _: u32) -> Verdict {
+    async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
+        self.check_here(name, key, cost)
+    }
+
+    fn check_here(&self, _: LimitName, _: &str, _: u32) -> Verdict {
         Verdict::Allowed { limit: u32::MAX, remaining: u32::MAX }
     }
 
@@ -148,18 +167,47 @@ pub struct Rates {
     pub unlock: Rate,
     /// Of passwords tried on one link.
     pub unlock_link: Rate,
+    /// Of the API keys of one workspace.
+    pub workspace: Rate,
+    /// Of one app at one address.
+    pub app: Rate,
+    /// Of codes that nobody made, asked for from one address.
+    pub unknown: Rate,
 }
 
 /// How many times an address's share of passwords everybody together may try on one link.
 const ADDRESSES_AT_ONE_LINK: u32 = 10;
 
 impl Rates {
+    /// Returns those of the settings.
+    pub fn new(config: &config::Limits) -> Self {
+        Self {
+            calls: Rate::per_minute(config.per_minute),
+            unlock: Rate::per_minute(config.unlock_per_minute),
+            unlock_link: Rate::per_minute(config.unlock_per_minute.saturating_mul(ADDRESSES_AT_ONE_LINK)),
+            workspace: Rate::per_minute(config.workspace_per_minute),
+            app: Rate::per_minute(config.app_per_minute),
+            unknown: Rate::per_minute(config.unknown_per_minute),
+        }
+    }
+
+    /// Returns one a minute of everything but calls.
+    #[cfg(test)]
+    pub fn testing(calls_per_minute: u32) -> Self {
+        let one = Rate::per_minute(1);
+        let calls = Rate::per_minute(calls_per_minute);
+        Self { calls, unlock: one, unlock_link: one, workspace: one, app: one, unknown: one }
+    }
+
     /// Returns the rate of a limit.
     pub const fn of(&self, name: LimitName) -> Rate {
         match name {
             LimitName::Caller | LimitName::Address | LimitName::QrCode | LimitName::Fetch => self.calls,
             LimitName::Unlock | LimitName::Report => self.unlock,
             LimitName::UnlockLink | LimitName::ReportLink => self.unlock_link,
+            LimitName::Workspace => self.workspace,
+            LimitName::App => self.app,
+            LimitName::Unknown => self.unknown,
         }
     }
 }
@@ -169,12 +217,7 @@ pub fn open(config: &config::Limits, clock: Arc<dyn Clock>, redis: Option<Redis>
     if !config.enabled {
         return Arc::new(Unlimited);
     }
-    let rates = Rates {
-        calls: Rate::per_minute(config.per_minute),
-        unlock: Rate::per_minute(config.unlock_per_minute),
-        unlock_link: Rate::per_minute(config.unlock_per_minute.saturating_mul(ADDRESSES_AT_ONE_LINK)),
-    };
-    let local = ProcessLimits::new(rates, clock);
+    let local = ProcessLimits::new(Rates::new(config), clock);
     match redis {
         Some(redis) => Arc::new(SharedLimits::new(local, redis)),
         None => Arc::new(local),

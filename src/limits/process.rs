@@ -23,14 +23,7 @@ type Limiter = RateLimiter<String, Buckets, Hand, StateInformationMiddleware>;
 #[derive(Debug)]
 pub struct ProcessLimits {
     rates: Rates,
-    caller: Limiter,
-    address: Limiter,
-    unlock: Limiter,
-    unlock_link: Limiter,
-    report: Limiter,
-    report_link: Limiter,
-    qr_code: Limiter,
-    fetch: Limiter,
+    limiters: [Limiter; LimitName::ALL.len()],
     hand: Hand,
 }
 
@@ -38,19 +31,8 @@ impl ProcessLimits {
     /// Returns full buckets that fill as `clock` goes.
     pub fn new(rates: Rates, clock: Arc<dyn Clock>) -> Self {
         let hand = Hand::of(clock);
-        let buckets = |name| buckets(rates.of(name), KEYS, hand.clone());
-        Self {
-            rates,
-            caller: buckets(LimitName::Caller),
-            address: buckets(LimitName::Address),
-            unlock: buckets(LimitName::Unlock),
-            unlock_link: buckets(LimitName::UnlockLink),
-            report: buckets(LimitName::Report),
-            report_link: buckets(LimitName::ReportLink),
-            qr_code: buckets(LimitName::QrCode),
-            fetch: buckets(LimitName::Fetch),
-            hand,
-        }
+        let limiters = LimitName::ALL.map(|name| buckets(rates.of(name), KEYS, hand.clone()));
+        Self { rates, limiters, hand }
     }
 
     /// Returns the rate of a limit.
@@ -73,23 +55,19 @@ impl ProcessLimits {
         }
     }
 
+    /// In the order of [`LimitName::ALL`], which is that of the names.
     fn of(&self, name: LimitName) -> &Limiter {
-        match name {
-            LimitName::Caller => &self.caller,
-            LimitName::Address => &self.address,
-            LimitName::Unlock => &self.unlock,
-            LimitName::UnlockLink => &self.unlock_link,
-            LimitName::Report => &self.report,
-            LimitName::ReportLink => &self.report_link,
-            LimitName::QrCode => &self.qr_code,
-            LimitName::Fetch => &self.fetch,
-        }
+        &self.limiters[name as usize]
     }
 }
 
 #[async_trait]
 impl Limits for ProcessLimits {
     async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
+        self.decide(name, key, cost)
+    }
+
+    fn check_here(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
         self.decide(name, key, cost)
     }
 
@@ -151,12 +129,7 @@ mod tests {
 
     fn limits(per_minute: u32) -> (SettableClock, ProcessLimits) {
         let clock = SettableClock::at(from_micros(1_700_000_000_000_000));
-        let rates = Rates {
-            calls: Rate::per_minute(per_minute),
-            unlock: Rate::per_minute(1),
-            unlock_link: Rate::per_minute(1),
-        };
-        (clock.clone(), ProcessLimits::new(rates, Arc::new(clock)))
+        (clock.clone(), ProcessLimits::new(Rates::testing(per_minute), Arc::new(clock)))
     }
 
     fn allowed(limit: u32, remaining: u32) -> Verdict {
@@ -211,11 +184,40 @@ mod tests {
         }
         limits.decide(LimitName::Address, "busy", 60);
         limits.sweep();
-        assert_eq!(limits.address.len(), 1_001);
+        assert_eq!(limits.of(LimitName::Address).len(), 1_001);
         clock.advance(TimeDelta::seconds(3));
         limits.sweep();
-        assert_eq!(limits.address.len(), 1);
+        assert_eq!(limits.of(LimitName::Address).len(), 1);
         assert!(!limits.decide(LimitName::Address, "busy", 60).is_allowed());
+    }
+
+    #[test]
+    fn every_limit_has_its_buckets() {
+        for (place, name) in LimitName::ALL.into_iter().enumerate() {
+            assert_eq!(name as usize, place, "{}", name.name());
+        }
+    }
+
+    /// More keys than there is room for do not make a bucket that is empty full again: who floods under a thousand addresses sets
+    /// nobody's count back, their own first one included.
+    #[test]
+    fn a_flood_of_keys_wins_nobody_another_bucket() {
+        let (clock, limits) = limits(60);
+        assert!(limits.decide(LimitName::Caller, "busy", 60).is_allowed());
+        for round in 0..2 {
+            for key in 0..KEYS + KEYS / 2 {
+                limits.decide(LimitName::Caller, &format!("{round}-{key}"), 1);
+            }
+            assert!(limits.of(LimitName::Caller).len() <= KEYS + 64, "round {round}");
+            limits.sweep();
+            assert!(!limits.decide(LimitName::Caller, "busy", 2).is_allowed(), "round {round}");
+            clock.advance(TimeDelta::milliseconds(300));
+        }
+        // Those who came and went leave nothing.
+        clock.advance(TimeDelta::minutes(2));
+        limits.sweep();
+        assert!(limits.of(LimitName::Caller).is_empty());
+        assert!(limits.decide(LimitName::Caller, "busy", 60).is_allowed());
     }
 
     #[test]

@@ -48,8 +48,15 @@ impl Limits for SharedLimits {
                 let wait = u64::try_from(*wait).unwrap_or(0).max(1_000);
                 Verdict::Limited { limit, retry_after: Duration::from_micros(wait) }
             }
-            _ => local,
+            _ => {
+                counter!("linkforty_limits_alone_total").increment(1);
+                local
+            }
         }
+    }
+
+    fn check_here(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
+        self.local.decide(name, key, cost)
     }
 
     fn sweep(&self) {
@@ -66,16 +73,11 @@ mod tests {
         cache::testing::{Server, client, connected, settings},
         clock::SystemClock,
         config,
-        limits::{Rate, Rates},
+        limits::Rates,
     };
 
     fn local(per_minute: u32) -> ProcessLimits {
-        let rates = Rates {
-            calls: Rate::per_minute(per_minute),
-            unlock: Rate::per_minute(1),
-            unlock_link: Rate::per_minute(1),
-        };
-        ProcessLimits::new(rates, Arc::new(SystemClock))
+        ProcessLimits::new(Rates::testing(per_minute), Arc::new(SystemClock))
     }
 
     async fn node(server: &Server, per_minute: u32) -> SharedLimits {
@@ -137,6 +139,25 @@ mod tests {
             node.check(LimitName::Caller, "key", 1).await,
             Verdict::Allowed { limit: 10, remaining: 9 }
         );
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_hangs_costs_a_few_waits_and_then_none() {
+        let Some(server) = Server::start() else { return };
+        let node = node(&server, 1_000).await;
+        assert!(node.check(LimitName::Caller, "key", 1).await.is_allowed());
+        server.hang();
+        let started = Instant::now();
+        let mut allowed = 0;
+        for _ in 0..1_200 {
+            allowed += u32::from(node.check(LimitName::Caller, "key", 1).await.is_allowed());
+        }
+        // 100 ms each for the first five, and for a probe each half second; without the breaker it would be two minutes.
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        server.go_on();
+        let filled = started.elapsed().as_millis() as u32 / 60 + 1;
+        assert!((999..=999 + filled).contains(&allowed), "{allowed}: the node counts by itself");
+        connected(&node.redis).await;
     }
 
     #[tokio::test]

@@ -307,7 +307,7 @@ impl LinkService for LinkApi {
         request: Request<BatchCreateLinksRequest>,
     ) -> Result<Response<BatchCreateLinksResponse>, Status> {
         rpc::answer(async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let (caller, mut request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
@@ -336,7 +336,7 @@ impl LinkService for LinkApi {
         request: Request<BatchUpdateLinksRequest>,
     ) -> Result<Response<BatchUpdateLinksResponse>, Status> {
         rpc::answer(async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let (caller, mut request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
@@ -361,7 +361,7 @@ impl LinkService for LinkApi {
         request: Request<BatchDeleteLinksRequest>,
     ) -> Result<Response<BatchDeleteLinksResponse>, Status> {
         rpc::answer(async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let (caller, mut request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
@@ -421,7 +421,7 @@ impl LinkService for LinkApi {
         request: Request<Streaming<ImportLinksRequest>>,
     ) -> Result<Response<Self::ImportLinksStream>, Status> {
         let opened = async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let caller = rpc::caller(&request)?;
             let vigil = Vigil::of(&request, env.now())?;
             let mut parts = request.into_inner();
@@ -442,7 +442,7 @@ impl LinkService for LinkApi {
         request: Request<ImportChunkRequest>,
     ) -> Result<Response<ImportChunkResponse>, Status> {
         rpc::answer(async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksWrite).await?;
@@ -477,7 +477,7 @@ impl LinkService for LinkApi {
         request: Request<ExportImportErrorsRequest>,
     ) -> Result<Response<Self::ExportImportErrorsStream>, Status> {
         let opened = async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let (caller, request) = rpc::open(request)?;
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::LinksRead).await?;
@@ -495,7 +495,7 @@ impl LinkService for LinkApi {
         request: Request<ExportLinksRequest>,
     ) -> Result<Response<Self::ExportLinksStream>, Status> {
         let opened = async {
-            let env = &self.env;
+            let env = &self.env.for_bulk();
             let caller = rpc::caller(&request)?;
             let vigil = Vigil::of(&request, env.now())?;
             let request = request.into_inner();

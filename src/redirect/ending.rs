@@ -40,7 +40,7 @@ pub enum Ending {
     Warned,
     /// The link asked for its password, or was told a wrong one.
     Locked,
-    /// Too many passwords were tried.
+    /// Too many passwords were tried, or codes that nobody made.
     Throttled,
     /// The link has no address for this visitor.
     Nowhere,

@@ -13,6 +13,9 @@ use crate::{
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "linkforty";
 
+/// In how many milliseconds a client may try again, in gRPC's own words (A6).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// Answers of fewer bytes are not compressed, whatever the client accepts: it would cost more than it saves.
 const COMPRESS_FROM: usize = 8 * 1024;
 
@@ -47,7 +50,14 @@ pub fn status(error: &Error) -> Status {
     if let Some(delay) = error.retry_delay() {
         details.set_retry_info(Some(delay));
     }
-    Status::with_error_details(Code::from_i32(error.kind().grpc_code()), error.message(), details)
+    let mut status =
+        Status::with_error_details(Code::from_i32(error.kind().grpc_code()), error.message(), details);
+    if let Some(delay) = error.retry_delay() {
+        // What gRPC's own clients go by when they retry by themselves.
+        let millis = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        status.metadata_mut().insert(PUSHBACK, millis.into());
+    }
+    status
 }
 
 /// Turns an error into what a batch says of one item.

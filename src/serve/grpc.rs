@@ -8,7 +8,7 @@ use tonic_health::{pb::health_server::HealthServer, server::HealthService};
 
 use super::{
     health::{Eyes, Health},
-    layers::{self, Limiters, Methods},
+    layers::{self, Apps, Gate, Limiters, Methods},
     refusal::{is_method_path, refuse, unknown_method, unknown_path},
     shutdown::Life,
 };
@@ -104,11 +104,12 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
 }
 
 /// Returns the router of what apps call, for the links listener.
-pub(super) fn for_apps(sdk: &Sdk, life: &Life, limits: Option<&Limiters>) -> Router {
+pub(super) fn for_apps(sdk: &Sdk, life: &Life, walls: (&Gate, Option<&Limiters>)) -> Router {
     let api = SdkApi { sdk: sdk.clone() };
     let service = bounded!(SdkServiceServer::new(api.clone()));
     let router = Routes::new(ByEvent::new(service, api, MOST_IN)).into_axum_router().reset_fallback();
-    layers::app_calls(router, json_routes(sdk.clone()), life, limits)
+    let apps = Apps { env: sdk.env.clone(), sites: sdk.sites.clone() };
+    layers::app_calls(router, json_routes(sdk.clone()), apps, life, walls)
 }
 
 /// Returns the API listener's router.
@@ -117,14 +118,15 @@ pub(super) fn router(
     outbound: &Outbound,
     life: &Life,
     health: &Health,
-    (shares, limits): (&Arc<dyn Limits>, Option<&Limiters>),
+    shares: &Arc<dyn Limits>,
+    walls: (&Gate, Option<&Limiters>),
 ) -> Router {
     let services = api_services(env, outbound, shares);
     let reporter = health.reporter(services.names.clone());
     let services = services.with(bounded!(HealthServer::new(HealthService::from_health_reporter(reporter))));
     // tonic's own fallback would answer every unknown path; ours tells methods from pages.
     let calls = services.routes.into_axum_router().reset_fallback();
-    let router = layers::calls(calls, env, life, limits).merge(health.routes(Eyes::Public)).fallback(
+    let router = layers::calls(calls, env, life, walls).merge(health.routes(Eyes::Public)).fallback(
         async |uri: http::Uri| {
             refuse(if is_method_path(uri.path()) { unknown_method() } else { unknown_path() })
         },

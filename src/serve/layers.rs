@@ -4,6 +4,9 @@
 //! see a network error instead of a status.
 
 mod address;
+mod admission;
+mod allowance;
+mod apps;
 mod authenticate;
 mod bounds;
 mod cors;
@@ -25,6 +28,8 @@ use tower::ServiceBuilder;
 
 pub(super) use self::{
     address::{ClientAddress, client_address, is_trusted, network_of},
+    admission::Gate,
+    apps::Apps,
     bounds::{overloaded, panic_text},
     durations::DURATIONS,
     limits::Limiters,
@@ -33,10 +38,11 @@ pub(super) use self::{
 use super::{refusal, shutdown::Life};
 use crate::env::Env;
 
-/// How many calls the API works on at once; what is more is refused at once rather than late.
-const API_AT_ONCE: usize = 512;
-/// The same for calls of apps, which wait for the disk.
-const APPS_AT_ONCE: usize = 1024;
+/// How many calls of the API are inside of the door at once, most of which wait to be worked on; what is more is refused before anything is
+/// looked at.
+const API_AT_THE_DOOR: usize = 1024;
+/// The same for calls of apps.
+const APPS_AT_THE_DOOR: usize = 2048;
 
 /// What every request through a router passes, on each listener.
 pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods: &Arc<Methods>) -> Router {
@@ -60,7 +66,14 @@ pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods:
 
 /// What every call of an app passes on the links listener, by gRPC or by JSON. Its token is looked at by the room, which has no other
 /// credentials.
-pub(super) fn app_calls(grpc: Router, json: Router, life: &Life, limits: Option<&Limiters>) -> Router {
+pub(super) fn app_calls(
+    grpc: Router,
+    json: Router,
+    apps: Apps,
+    life: &Life,
+    (gate, limits): (&Gate, Option<&Limiters>),
+) -> Router {
+    let ids = apps.env.ids.clone();
     let grpc = grpc.layer(
         ServiceBuilder::new()
             .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
@@ -69,20 +82,29 @@ pub(super) fn app_calls(grpc: Router, json: Router, life: &Life, limits: Option<
     );
     grpc.merge(json).layer(
         ServiceBuilder::new()
-            .layer(with(bounds::Room::for_calls(APPS_AT_ONCE, life), bounds::shed))
+            .layer(with(bounds::Room::for_calls(APPS_AT_THE_DOOR, life, &ids), bounds::shed))
             .layer(from_fn(bounds::deadline))
-            .option_layer(limits.map(Limiters::by_address)),
+            .option_layer(limits.map(Limiters::by_address))
+            // Whose app calls, for the two below.
+            .layer(with(apps, apps::find))
+            .layer(with(limits.cloned(), limits::apps))
+            .layer(with(gate.clone(), admission::app_calls)),
     )
 }
 
 /// What every call of a method on the API listener passes after that.
-pub(super) fn calls(router: Router, env: &Env, life: &Life, limits: Option<&Limiters>) -> Router {
+pub(super) fn calls(
+    router: Router,
+    env: &Env,
+    life: &Life,
+    (gate, limits): (&Gate, Option<&Limiters>),
+) -> Router {
     router.layer(
         ServiceBuilder::new()
             // Cheapest first, and before credentials are looked at: no browser page of others may use them.
             .layer(with(env.clone(), gate::content_type_and_origin))
             // Before anything costs: a full house says so at once.
-            .layer(with(bounds::Room::for_calls(API_AT_ONCE, life), bounds::shed))
+            .layer(with(bounds::Room::for_calls(API_AT_THE_DOOR, life, &env.ids), bounds::shed))
             // Everything after this is cut off when nobody waits for it any more.
             .layer(from_fn(bounds::deadline))
             // Before credentials: guessing them costs the guesser.
@@ -91,6 +113,8 @@ pub(super) fn calls(router: Router, env: &Env, life: &Life, limits: Option<&Limi
             .layer(with(env.clone(), authenticate::authenticate))
             // Fair shares, by key or person, or by address for those who are neither.
             .layer(with(limits.cloned(), limits::callers))
+            // A place to be worked on: by class, and by turns among those who call.
+            .layer(with(gate.clone(), admission::calls))
             // tonic's body becomes axum's.
             .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
             // The layers above see grpc-web and gRPC alike as they came; from here on it is all gRPC.

@@ -19,28 +19,29 @@ use futures::{
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::{
+    guesses::Guesses,
     health::{Eyes, Health},
     layers::{self, Methods, Redirected, client_address, is_trusted, network_of, overloaded, panic_text},
     listen::{Peer, with_peer},
-    refusal::{is_method_path, refuse, unknown_method, unknown_path},
+    refusal::{is_method_path, refuse, unknown_method, unknown_path, whole_seconds},
 };
 use crate::{
+    admission::{Admission, Class, Party},
     apps::{self, Associations, File, Found, Whose},
     clicks::class::Edge,
     domains::{Site, Sites},
     env::Env,
     error::{Error, Reason},
+    limits::Limits,
     redirect::{
         Ending, Redirects, Waits, attempted, code_of, drawn, is_form, long_form, looked_up, reported,
     },
 };
 
-/// How many redirects may wait at once, for the database as a rule. Those that wait for nothing need no place.
-const AT_ONCE: usize = 4096;
 /// The largest form that can hold a password.
 const MAX_FORM: usize = 4096;
 /// The largest form that can hold a report: every character may take twelve bytes.
@@ -56,9 +57,16 @@ struct Shared {
     env: Env,
     sites: Sites,
     redirects: Redirects,
-    places: Semaphore,
+    admission: Admission,
+    guesses: Guesses,
     redirected: Redirected,
     router: Router,
+}
+
+/// What visitors that cannot be answered at once are bounded by.
+pub(super) struct Bounds {
+    pub admission: Admission,
+    pub limits: Arc<dyn Limits>,
 }
 
 /// A redirect's few bytes, or whatever the router makes.
@@ -75,6 +83,7 @@ impl Visits {
         redirects: Redirects,
         associations: Associations,
         for_apps: Router,
+        bounds: Bounds,
     ) -> Self {
         let router = Router::new()
             .merge(health.routes(Eyes::Public))
@@ -87,7 +96,8 @@ impl Visits {
             env: env.clone(),
             sites,
             redirects,
-            places: Semaphore::new(AT_ONCE),
+            admission: bounds.admission,
+            guesses: Guesses::new(bounds.limits),
             redirected: Redirected::new(),
             router: layers::common(router, "links", env, &Arc::new(Methods::of_the_contract())),
         }))
@@ -163,7 +173,7 @@ async fn answer_later(
         // A path that names no code does not wait for a link.
         let code = code_of(path).unwrap_or_default();
         let followed = shared.redirects.follow_later(&site, code, &parts, client, edge, waits);
-        (begun, guarded(&shared, path, followed).await)
+        (begun, guarded(&shared, network_of(client), path, followed).await)
     } else if reads
         && let (begun, Some(response)) = (Instant::now(), aside(&shared, peer, path, &parts).await)
     {
@@ -210,16 +220,19 @@ async fn aside(shared: &Shared, peer: Peer, path: &str, parts: &Parts) -> Option
     if let Some(code) = drawn(path) {
         let site = shared.sites.of(parts);
         let household = network_of(known(shared, peer, parts).0);
-        return Some(guarded(shared, path, shared.redirects.draw(&site, code, parts, household)).await);
+        let drawn = shared.redirects.draw(&site, code, parts, household);
+        return Some(guarded(shared, household, path, drawn).await);
     }
     if let Some(code) = looked_up(path) {
         let site = shared.sites.of(parts);
-        return Some(guarded(shared, path, shared.redirects.look(&site, code, parts)).await);
+        let household = network_of(known(shared, peer, parts).0);
+        return Some(guarded(shared, household, path, shared.redirects.look(&site, code, parts)).await);
     }
     let place = long_form(path)?;
     let site = shared.sites.of(parts);
     let (client, edge) = known(shared, peer, parts);
-    Some(guarded(shared, path, shared.redirects.follow_long(&site, place, parts, client, edge)).await)
+    let followed = shared.redirects.follow_long(&site, place, parts, client, edge);
+    Some(guarded(shared, network_of(client), path, followed).await)
 }
 
 /// Answers an attempt to unlock a link.
@@ -240,7 +253,7 @@ async fn attempt(
         let site = shared.sites.of(parts);
         shared.redirects.unlock((&site, code), parts, visitor, edge, &form.to_bytes()).await
     };
-    guarded(shared, parts.uri.path(), unlocked).await
+    guarded(shared, network_of(client), parts.uri.path(), unlocked).await
 }
 
 /// Answers who wants to report a link, or did.
@@ -251,16 +264,16 @@ async fn report(
     parts: &Parts,
     body: Incoming,
 ) -> Response<Full<Bytes>> {
+    let household = network_of(known(shared, peer, parts).0);
     let heard = async {
         let site = shared.sites.of(parts);
         if parts.method != Method::POST {
             return shared.redirects.ask_for_report(&site, code, parts).await;
         }
         let Ok(form) = Limited::new(body, MAX_REPORT).collect().await else { return too_large() };
-        let household = network_of(known(shared, peer, parts).0);
         shared.redirects.hear_report((&site, code), parts, household, &form.to_bytes()).await
     };
-    guarded(shared, parts.uri.path(), heard).await
+    guarded(shared, household, parts.uri.path(), heard).await
 }
 
 /// Returns where a request came from, and whether what a proxy says of bots counts.
@@ -271,18 +284,32 @@ fn known(shared: &Shared, peer: Peer, parts: &Parts) -> (IpAddr, Edge) {
     (client_address(peer.remote.ip(), &parts.headers, &config.trusted_proxies), edge)
 }
 
-/// Waits for an answer, but neither for long nor with too many others, and answers for a defect of ours.
+/// Waits for an answer, but neither for long nor with too many others nor for somebody who only guesses, and answers for a defect of
+/// ours.
 async fn guarded(
     shared: &Shared,
+    household: IpAddr,
     path: &str,
     work: impl Future<Output = Response<Full<Bytes>>>,
 ) -> Response<Full<Bytes>> {
-    let Ok(_place) = shared.places.try_acquire() else {
+    let now = shared.env.now();
+    if let Some(wait) = shared.guesses.has_to_wait(household, now) {
+        shared.redirects.count(Ending::Throttled);
+        let error = Error::new(Reason::RateLimited, "too many codes that nobody made; wait a moment");
+        return sorry(&error.retry_after(wait));
+    }
+    // Visitors take no turns: whoever comes is one of the links'.
+    let Ok(_place) = shared.admission.enter_at_once(Class::Redirect, Party(0)) else {
         shared.redirects.count(Ending::Overloaded);
-        return sorry(&overloaded());
+        return sorry(&overloaded(&shared.env.ids));
     };
     match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => {
+            if response.status() == http::StatusCode::NOT_FOUND {
+                shared.guesses.note(household, now);
+            }
+            response
+        }
         Ok(Err(panic)) => failed(shared, path, &*panic),
         Err(_) => {
             shared.redirects.count(Ending::Late);
@@ -334,6 +361,7 @@ fn sorry(error: &Error) -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    let wait = error.retry_delay().map_or(1, whole_seconds);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
     response
 }

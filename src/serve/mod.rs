@@ -5,7 +5,9 @@
 //!
 //! Rooms plug in at one place each: [`grpc`] lists the services, [`links`] asks for redirects, [`work`] lists the tasks.
 
+mod classes;
 mod grpc;
+mod guesses;
 mod health;
 mod last_call;
 mod layers;
@@ -33,6 +35,7 @@ use self::{
 };
 use crate::{
     accounts::{self, FirstSignIn},
+    admission::{Admission, Shares},
     apps::Associations,
     attribution::{self, Sdk},
     cache,
@@ -82,6 +85,8 @@ pub struct Running {
     pub first_sign_in: Option<FirstSignIn>,
     /// What was acknowledged and is not stored yet.
     pub spool: Spool,
+    /// Who works and who waits.
+    pub admission: Admission,
     life: Life,
     health: Health,
     work: Work,
@@ -118,7 +123,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let spooled = spool.clone();
     health.watch_spool(move || spooled.status().into());
     let shares = limits::open(&env.config.limits, env.clock.clone(), redis);
-    let limits = layers::Limiters::new(&env.config.limits, shares.clone());
+    let limits =
+        layers::Limiters::new(&env.config.limits, shares.clone(), env.clock.clone(), env.ids.clone());
+    let places = Shares::of_places(env.config.calls.at_once, env.config.pools.bulk_max as usize);
+    let gate = layers::Gate::new(Admission::new(places), env.ids.clone());
     let listen = &env.config.listen;
     let (links, api, ops) = (
         bind("links", "LINKS_ADDR", listen.links).await?,
@@ -158,9 +166,12 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    let for_apps = grpc::for_apps(&sdk, &life, limits.as_ref());
-    let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps);
-    let calls = grpc::router(&env, &outbound, &life, &health, (&shares, limits.as_ref()));
+    let walls = (&gate, limits.as_ref());
+    let for_apps = grpc::for_apps(&sdk, &life, walls);
+    let visitors = links::Bounds { admission: gate.admission.clone(), limits: shares.clone() };
+    let visits =
+        links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, visitors);
+    let calls = grpc::router(&env, &outbound, &life, &health, &shares, walls);
     door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
     door("api", api, certificates.as_ref()).open(listen::to_router(calls));
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
@@ -170,6 +181,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         env: &env,
         health: &health,
         limits,
+        gate,
         certificates,
         tasks,
         resolver,
@@ -182,11 +194,12 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         mailer,
         drain,
     };
+    let admission = works.gate.admission.clone();
     let work = work::begin(works);
     life.ready();
     let (links, api, ops) = addresses;
     tracing::info!(%links, %api, %ops, "linkforty {} is up", env!("CARGO_PKG_VERSION"));
-    Ok(Running { links, api, ops, env, first_sign_in, spool, life, health, work })
+    Ok(Running { links, api, ops, env, first_sign_in, spool, admission, life, health, work })
 }
 
 fn spool_options(settings: &config::Spool) -> SpoolOptions {

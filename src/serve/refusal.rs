@@ -4,7 +4,7 @@
 //! house's error, and one layer further out, [`word`], writes it down: as a trailers-only gRPC status, the same for grpc-web, or as
 //! JSON for everybody else.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use crate::{
@@ -48,7 +48,13 @@ pub(super) async fn word(request: Request, next: Next) -> Response {
     let tongue = Tongue::of(&request);
     let mut response = next.run(request).await;
     if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {
-        return tongue.answer(response.status(), &error);
+        let mut answer = tongue.answer(response.status(), &error);
+        // What layers said in headers of their own, such as how much is left of a limit.
+        let said = response.headers_mut().drain().filter_map(|(name, value)| Some((name?, value)));
+        for (name, value) in said.filter(|(name, _)| *name != CONTENT_LENGTH) {
+            answer.headers_mut().entry(name).or_insert(value);
+        }
+        return answer;
     }
     match unexplained(&response) {
         Some(error) => tongue.answer(response.status(), &error),
@@ -89,7 +95,7 @@ impl Tongue {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 if let Some(delay) = error.retry_delay() {
-                    headers.insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+                    headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
                 }
                 // A gRPC client behind something that changed its content type still learns why.
                 if to_a_method {
@@ -99,6 +105,11 @@ impl Tongue {
             }
         }
     }
+}
+
+/// Returns a wait in whole seconds, none of them too few.
+pub(super) fn whole_seconds(delay: Duration) -> u64 {
+    (delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).max(1)
 }
 
 fn grpc(content_type: HeaderValue, error: &Error) -> Response {

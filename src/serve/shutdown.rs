@@ -107,7 +107,7 @@ impl Running {
         }
         work.stop(WORK_GRACE).await;
         spool.close().await;
-        for pool in [env.db.api, env.db.lookup, env.db.drain] {
+        for pool in [env.db.api, env.db.bulk, env.db.lookup, env.db.drain] {
             // A pool that does not close in time holds nothing that was promised.
             let _ = timeout(CUT_GRACE, pool.close()).await;
         }

@@ -21,9 +21,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{health::Health, layers::Limiters, ops, tls::Certificates};
+use super::{
+    health::Health,
+    layers::{Gate, Limiters},
+    ops,
+    tls::Certificates,
+};
 use crate::{
     accounts,
+    admission::{Admission, memory},
     apps::Associations,
     attribution, audit,
     cache::{self, Topic},
@@ -44,7 +50,10 @@ use crate::{
 
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
 const COUNTRIES_EVERY: Duration = Duration::from_secs(10);
+const IDLE_EVERY: Duration = Duration::from_secs(2);
 const LIMITS_EVERY: Duration = Duration::from_mins(1);
+/// What comes in between must fit into what is left.
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
@@ -65,6 +74,7 @@ pub(super) struct Works<'a> {
     pub env: &'a Env,
     pub health: &'a Health,
     pub limits: Option<Limiters>,
+    pub gate: Gate,
     pub certificates: Option<Certificates>,
     /// What brings messages from other nodes in.
     pub tasks: Vec<cache::Task>,
@@ -92,6 +102,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         env,
         health,
         limits,
+        gate,
         certificates,
         tasks,
         resolver,
@@ -181,6 +192,18 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         work.begin("limits", move |token| {
             let limits = limits.clone();
             every(LIMITS_EVERY, token, now(move || limits.forget_the_idle()))
+        });
+    }
+    let (lending, pressed) = (gate.clone(), gate.admission);
+    work.begin("idle places", move |token| {
+        let gate = lending.clone();
+        every(IDLE_EVERY, token, now(move || gate.lend_idle_places()))
+    });
+    // Where nobody says how much there is, nobody can say when it is nearly used up.
+    if let Some(limit) = env.config.calls.memory_limit.or_else(memory::limit) {
+        work.begin("memory", move |token| {
+            let admission = pressed.clone();
+            every(MEMORY_EVERY, token, now(move || look_at_memory(&admission, limit)))
         });
     }
     if let Some(certificates) = certificates {
@@ -317,6 +340,16 @@ pub(super) async fn every<F: Future<Output = ()>>(
         if token.run_until_cancelled(step()).await.is_none() {
             return;
         }
+    }
+}
+
+fn look_at_memory(admission: &Admission, limit: u64) {
+    let Some(used) = memory::used() else { return };
+    let before = admission.pressure();
+    let pressure = before.next(used, limit);
+    if pressure != before {
+        tracing::info!(used, limit, "bytes of memory in use");
+        admission.press(pressure);
     }
 }
 

@@ -45,6 +45,7 @@ mod losses;
 mod mails;
 mod members;
 mod outbound;
+mod overload;
 mod pages;
 mod pasteboard;
 mod previews;

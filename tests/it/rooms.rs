@@ -21,6 +21,7 @@ const GROUND: &[&str] = &[
     "spreadsheet",
 ];
 const TOOLS: &[&str] = &[
+    "admission",
     "env",
     "db",
     "dns",

@@ -403,7 +403,8 @@ fn failed(error: &Error) -> Response {
     }
     let mut response = written(status, &body);
     if let Some(delay) = error.retry_delay() {
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(delay.as_secs().max(1)));
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds.max(1)));
     }
     response
 }

@@ -9,29 +9,38 @@ use axum::{
 };
 use futures::FutureExt as _;
 use http::HeaderMap;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     error::{Error, Reason},
+    ids::Ids,
     serve::{refusal::refuse, shutdown::Life},
 };
 
 /// The longest a call may take until its answer begins, whatever the client asks for.
 pub(in crate::serve) const LONGEST: Duration = Duration::from_secs(30);
 
-/// Room for so many requests at once. Clones share it.
+/// Room for so many requests at once, those that wait to be worked on included. Clones share it.
 #[derive(Debug, Clone)]
 pub(in crate::serve) struct Room {
     places: Arc<Semaphore>,
     cutting: tokio_util::sync::CancellationToken,
+    ids: Arc<Ids>,
 }
 
 impl Room {
     /// Returns room for `most` calls.
-    pub(in crate::serve) fn for_calls(most: usize, life: &Life) -> Self {
-        Self { places: Arc::new(Semaphore::new(most)), cutting: life.cutting.clone() }
+    pub(in crate::serve) fn for_calls(most: usize, life: &Life, ids: &Arc<Ids>) -> Self {
+        Self { places: Arc::new(Semaphore::new(most)), cutting: life.cutting.clone(), ids: ids.clone() }
     }
 }
+
+/// When a call has to be answered. In the extensions of every call that has an end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(pub Instant);
 
 /// Answers a panic with an error. What panicked is in the log, with the request's ids; the caller learns nothing of it.
 pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
@@ -51,7 +60,8 @@ pub(in crate::serve) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String
 /// Refuses what there is no room for, at once: a late answer helps nobody and a queue only moves the moment.
 pub(super) async fn shed(State(room): State<Room>, request: Request, next: Next) -> Response {
     let Ok(_place) = room.places.try_acquire() else {
-        return refuse(overloaded());
+        metrics::counter!("linkforty_shed_total", "class" => "any", "reason" => "door").increment(1);
+        return refuse(overloaded(&room.ids));
     };
     tokio::select! {
         response = next.run(request) => response,
@@ -61,17 +71,25 @@ pub(super) async fn shed(State(room): State<Room>, request: Request, next: Next)
     }
 }
 
-/// Says that there is more work than can be done in time.
-pub(in crate::serve) fn overloaded() -> Error {
+/// Says that there is more work than can be done in time. Whoever hears so does not come back at the same moment as the others.
+pub(in crate::serve) fn overloaded(ids: &Ids) -> Error {
     Error::new(Reason::ServerOverloaded, "the server has more work than it can do in time; try again")
-        .retry_after(Duration::from_secs(1))
+        .retry_after(spread(ids, Duration::from_secs(1), Duration::from_secs(2)))
+}
+
+/// Returns a wait that is longer than `least` by up to `more`.
+pub(super) fn spread(ids: &Ids, least: Duration, more: Duration) -> Duration {
+    let millis = u32::try_from(more.as_millis()).unwrap_or(u32::MAX);
+    least + Duration::from_millis(u64::from(ids.below(millis.max(1))))
 }
 
 /// Ends calls that nobody waits for any more: after the client's `grpc-timeout`, at the latest after [`LONGEST`]. It covers
 /// the time until the answer begins; what a stream does afterwards is its own matter. The call's work is dropped where it stands, so a
 /// transaction that was open is rolled back.
-pub(super) async fn deadline(request: Request, next: Next) -> Response {
-    match timeout(allowed(request.headers()), next.run(request)).await {
+pub(super) async fn deadline(mut request: Request, next: Next) -> Response {
+    let deadline = Instant::now() + allowed(request.headers());
+    request.extensions_mut().insert(Deadline(deadline));
+    match timeout_at(deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => refuse(Error::new(Reason::DeadlineExceeded, "the call did not finish in time")),
     }
@@ -180,11 +198,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_house_refuses_at_once_and_says_when_to_come_back() {
-        let room = Room::for_calls(0, &Life::new());
+        let room = Room::for_calls(0, &Life::new(), &Arc::new(Ids::seeded(1)));
         let router = Router::new()
             .route("/x.Y/Z", post(|| async {}))
             .layer(axum::middleware::from_fn_with_state(room, shed));
-        let response = call(router, None).await;
-        assert_eq!(response.headers()["grpc-status"], "14");
+        let mut waits = std::collections::BTreeSet::new();
+        for _ in 0..20 {
+            let response = call(router.clone(), None).await;
+            assert_eq!(response.headers()["grpc-status"], "14");
+            let wait = &response.headers()["grpc-retry-pushback-ms"];
+            waits.insert(wait.to_str().expect("text").parse::<u64>().expect("a number"));
+        }
+        assert!(waits.len() > 10 && waits.iter().all(|wait| (1_000..3_000).contains(wait)), "{waits:?}");
     }
 }

@@ -7,13 +7,19 @@ use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 use url::Url;
 
 /// Headers of an answer that a page may read.
-const EXPOSED: [HeaderName; 6] = [
+const EXPOSED: [HeaderName; 12] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
     HeaderName::from_static("grpc-encoding"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("retry-after"),
+    HeaderName::from_static("grpc-retry-pushback-ms"),
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
 ];
 /// Headers of a request that a page may send.
 const ALLOWED: [HeaderName; 9] = [

@@ -17,10 +17,18 @@ use tower_governor::{
     key_extractor::KeyExtractor,
 };
 
-use super::{ClientAddress, network_of};
+use super::{
+    ClientAddress,
+    allowance::{self, Allowance},
+    apps::OfApp,
+    bounds::spread,
+    network_of,
+};
 use crate::{
+    clock::Clock,
     config,
     error::{Error, Reason},
+    ids::Ids,
     limits::{LimitName, Limits, Verdict},
     rpc::Caller,
     serve::refusal::refuse,
@@ -29,26 +37,39 @@ use crate::{
 /// How many times a caller's share one address may use: offices share one, and the callers in them are limited one by one.
 const CALLERS_AT_ONE_ADDRESS: u32 = 10;
 
-/// The limits of the API listener. Clones share the counts.
+/// Those who are told the same wait come back one by one: within this part of it more, and that much at the least.
+const SPREAD: (u32, Duration) = (4, Duration::from_millis(250));
+/// No wait is spread over more.
+const LONGEST_SPREAD: Duration = Duration::from_secs(5);
+
+/// The limits of calls. Clones share the counts.
 #[derive(Debug, Clone)]
 pub(in crate::serve) struct Limiters {
     addresses: Arc<GovernorConfig<Address, NoOpMiddleware>>,
     shares: Arc<dyn Limits>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
 }
 
 impl Limiters {
     /// Returns the limits of the settings; `None` when they are off. `shares` are counted over all nodes.
-    pub(in crate::serve) fn new(settings: &config::Limits, shares: Arc<dyn Limits>) -> Option<Self> {
+    pub(in crate::serve) fn new(
+        settings: &config::Limits,
+        shares: Arc<dyn Limits>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<Ids>,
+    ) -> Option<Self> {
         if !settings.enabled {
             return None;
         }
         let per_minute = settings.per_minute.saturating_mul(CALLERS_AT_ONE_ADDRESS);
-        Some(Self { addresses: flood_guard(per_minute)?, shares })
+        Some(Self { addresses: flood_guard(per_minute)?, shares, clock, ids })
     }
 
     /// Limits addresses, on this node alone and before anything is looked at.
     pub(super) fn by_address(&self) -> GovernorLayer<Address, NoOpMiddleware, Body> {
-        GovernorLayer::new(self.addresses.clone()).error_handler(|error| turned_away(&error))
+        let ids = self.ids.clone();
+        GovernorLayer::new(self.addresses.clone()).error_handler(move |error| turned_away(&ids, &error))
     }
 
     /// Forgets those whose share is whole again; nothing else does.
@@ -57,11 +78,26 @@ impl Limiters {
         self.shares.sweep();
     }
 
-    async fn check(&self, name: LimitName, key: &str) -> Result<(), Error> {
-        match self.shares.check(name, key, 1).await {
-            Verdict::Allowed { .. } => Ok(()),
-            Verdict::Limited { retry_after, .. } => Err(limited(name.name(), retry_after)),
+    /// Takes one call from each of these limits, in their order, and answers unless one of them is used up. Either way the answer says
+    /// what is left.
+    async fn pass(&self, limits: &[(LimitName, String)], request: Request, next: Next) -> Response {
+        let mut allowances = Vec::with_capacity(limits.len());
+        let mut refusal = None;
+        for (name, key) in limits {
+            let verdict = self.shares.check(*name, key, 1).await;
+            allowances.push(Allowance::of(*name, verdict));
+            if let Verdict::Limited { retry_after, .. } = verdict {
+                // Those behind it keep what they have.
+                refusal = Some(refuse(limited(&self.ids, name.name(), retry_after)));
+                break;
+            }
         }
+        let mut response = match refusal {
+            Some(refusal) => refusal,
+            None => next.run(request).await,
+        };
+        allowance::write(response.headers_mut(), &allowances, self.clock.now());
+        response
     }
 }
 
@@ -76,24 +112,32 @@ fn flood_guard(per_minute: u32) -> Option<Arc<GovernorConfig<Address, NoOpMiddle
         .map(Arc::new)
 }
 
-/// Limits callers: by key or person, or by address for those who are neither.
+/// Limits callers: by key and by its workspace, by person, or by address for those who are neither.
 pub(super) async fn callers(
     State(limits): State<Option<Limiters>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if let Some(limits) = limits {
-        let caller = request.extensions().get::<Caller>().map(Caller::principal);
-        let checked = match (caller, network(&request)) {
-            (Some(principal), _) => limits.check(LimitName::Caller, &principal.to_string()).await,
-            (None, Some(network)) => limits.check(LimitName::Address, &network.to_string()).await,
-            (None, None) => Ok(()),
-        };
-        if let Err(error) = checked {
-            return refuse(error);
+    let Some(limits) = limits else { return next.run(request).await };
+    let of = |id: uuid::Uuid, name| (name, id.to_string());
+    let caller = request.extensions().get::<Caller>();
+    let taken = match (caller, network(&request)) {
+        (Some(Caller::ApiKey { id, workspace, .. }), _) => {
+            vec![of(id.0, LimitName::Caller), of(workspace.0, LimitName::Workspace)]
         }
-    }
-    next.run(request).await
+        (Some(Caller::Person { user, .. }), _) => vec![of(user.0, LimitName::Caller)],
+        (None, Some(network)) => vec![(LimitName::Address, network.to_string())],
+        (None, None) => Vec::new(),
+    };
+    limits.pass(&taken, request, next).await
+}
+
+/// Limits apps, by app and address.
+pub(super) async fn apps(State(limits): State<Option<Limiters>>, request: Request, next: Next) -> Response {
+    let Some(limits) = limits else { return next.run(request).await };
+    let app = request.extensions().get::<OfApp>().map(|app| (LimitName::App, app.key.clone()));
+    let taken: Vec<_> = app.into_iter().collect();
+    limits.pass(&taken, request, next).await
 }
 
 /// Returns the client's address, of IPv6 its /64.
@@ -101,17 +145,19 @@ fn network<T>(request: &http::Request<T>) -> Option<IpAddr> {
     request.extensions().get::<ClientAddress>().map(|client| network_of(client.0))
 }
 
-fn turned_away(error: &GovernorError) -> Response {
+fn turned_away(ids: &Ids, error: &GovernorError) -> Response {
     match error {
         // Whole seconds, rounded down.
         GovernorError::TooManyRequests { wait_time, .. } => {
-            refuse(limited("flood", Duration::from_secs(wait_time + 1)))
+            refuse(limited(ids, "flood", Duration::from_secs(wait_time + 1)))
         }
         other => refuse(Error::internal(other.to_string())),
     }
 }
 
-fn limited(limit: &'static str, wait: Duration) -> Error {
+fn limited(ids: &Ids, limit: &'static str, wait: Duration) -> Error {
+    let (part, least) = SPREAD;
+    let wait = spread(ids, wait, (wait / part).clamp(least, LONGEST_SPREAD));
     metrics::counter!("linkforty_rate_limited_total", "limit" => limit).increment(1);
     Error::new(Reason::RateLimited, "too many calls; wait a moment").with("limit", limit).retry_after(wait)
 }
@@ -147,9 +193,17 @@ mod tests {
     };
 
     fn limiters(per_minute: u32) -> Limiters {
-        let settings = config::Limits { enabled: true, per_minute, unlock_per_minute: 1 };
-        let shares = crate::limits::open(&settings, Arc::new(SettableClock::at(from_micros(0))), None);
-        Limiters::new(&settings, shares).expect("they are on")
+        let settings = config::Limits {
+            enabled: true,
+            per_minute,
+            unlock_per_minute: 1,
+            workspace_per_minute: 1,
+            app_per_minute: 1,
+            unknown_per_minute: 1,
+        };
+        let clock = Arc::new(SettableClock::at(from_micros(0)));
+        let shares = crate::limits::open(&settings, clock.clone(), None);
+        Limiters::new(&settings, shares, clock, Arc::new(Ids::seeded(1))).expect("they are on")
     }
 
     fn from(address: &str) -> Extension<ClientAddress> {

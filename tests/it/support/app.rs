@@ -153,6 +153,12 @@ impl App {
         Self { running, ..self }
     }
 
+    /// The same with other settings.
+    pub async fn restart_with(mut self, changes: &[(&str, &str)]) -> Self {
+        change(&mut self.settings, changes);
+        self.restart().await
+    }
+
     /// Returns the handles of the server, for what no door shows.
     pub fn env(&self) -> &Env {
         &self.running.env
