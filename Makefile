@@ -70,6 +70,10 @@ bench: ## The load runs behind the figures in the docs
 	command -v wrk >/dev/null || .ci/apt-install wrk
 	benches/run.sh $(ARGS)
 
+.PHONY: bench-overload
+bench-overload: ## Ten times as many calls as can be answered, and a noisy workspace; fails when a promise is missed
+	benches/overload.sh $(ARGS)
+
 GEOIP := data/geoip/node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb
 .PHONY: geoip
 geoip: ## Brings a free file of countries (8 MB, from public registries: CC0 and CC BY 4.0 of NRO) into data/geoip/ and prints its setting

@@ -26,177 +26,28 @@ connections=64
 # Whatever is set for other servers is not meant for the ones started here.
 unset DATABASE_URL REDIS_URL APP_ENV NODE_ENV
 
+# shellcheck source=benches/shared/tools.sh
+source benches/shared/tools.sh
+
 if [ -z "${LINKFORTY_BENCH_PROGRAMS-}" ]; then
   command -v strace >/dev/null || .ci/apt-install strace
   command -v valgrind >/dev/null || .ci/apt-install valgrind
-  # The server by itself, as a release is built: beside the benches it would get what tests ask of its dependencies.
-  cargo build --release --bin linkforty >&2
   benches=(null_server load start seed drain events installs choose lists)
   if [ "$mode" = full ]; then benches+=(micro); fi
-  cargo build --release "${benches[@]/#/--bench=}" >&2
-  # Cargo knows which of the files in target/ is the newest; it says so in JSON.
-  LINKFORTY_BENCH_PROGRAMS=$(
-    {
-      cargo build --release --bin linkforty --message-format=json
-      cargo build --release "${benches[@]/#/--bench=}" --message-format=json
-    } 2>/dev/null | sed -nE 's/.*"name":"([a-z_]+)".*"executable":"([^"]+)".*/\1=\2/p'
-  )
-  export LINKFORTY_BENCH_PROGRAMS
+  build "${benches[@]}"
   exec tests/services.sh -- benches/run.sh "$@"
 fi
 
-out=${CARGO_TARGET_DIR:-target}/bench
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/linkforty-bench.XXXXXX")
-mkdir -p "$out"
-children=()
-stop_all() {
-  local code=$?
-  trap - EXIT
-  for child in "${children[@]}"; do kill -KILL "$child" 2>/dev/null || true; done
-  wait 2>/dev/null || true
-  rm -rf "$scratch"
-  exit "$code"
-}
-trap stop_all EXIT
-
-##### small tools
-
-# Prints the value of `name=value` from stdin.
-value() { tr ' ' '\n' | sed -n "s/^$1=//p" | tail -n 1; }
-
-program() {
-  local path
-  path=$(value "$1" <<<"$LINKFORTY_BENCH_PROGRAMS")
-  if [ -z "$path" ]; then echo "bench: cargo did not say where $1 is" >&2; exit 70; fi
-  echo "$path"
-}
-
-median() { printf '%s\n' "$@" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
-
-calc() { awk "BEGIN { printf \"$1\", $2 }"; }
-
-say() { printf '%(%T)T  %s\n' -1 "$*" >&2; }
-
-free_port() {
-  local port
-  while :; do
-    port=$((20000 + RANDOM % 12000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-      echo "$port"
-      return
-    fi
-  done
-}
-
-# Prints the body of http://ADDRESS/PATH.
-fetch() {
-  exec 3<>"/dev/tcp/${1%:*}/${1#*:}" || return 1
-  printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$2" "$1" >&3
-  cat <&3
-  exec 3<&-
-}
-
-# Waits up to 30 s until something listens.
-listening() {
-  for _ in $(seq 300); do
-    if (exec 3<>"/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null; then return; fi
-    sleep 0.1
-  done
-  echo "bench: nothing listens on $1" >&2
-  exit 70
-}
-
-# Prints the sum of the samples whose name and labels start with $1.
-metric() { fetch "$ops" /metrics | awk -v name="$1" 'index($0, name) == 1 { sum += $NF } END { printf "%.0f\n", sum }'; }
-
-# Prints the processor time of a process in microseconds.
-cpu_us() { awk -v tick="$(getconf CLK_TCK)" '{ printf "%.0f\n", ($14 + $15) * 1000000 / tick }' "/proc/$1/stat"; }
-
-# stores NICE: puts our connections to Postgres behind everybody else, or back. The drain has all the time it needs, so it
-# stands back while clients are timed: on two cores they would otherwise be timed too. Where the kernel groups processes by
-# session, the group's priority is the one that counts. Only root gets them back; without, the wait below is longer.
-stores() {
-  local pid
-  for pid in $(psql_ "$LINKFORTY_TEST_DATABASE_URL" \
-    -c "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'linkforty-%'"); do
-    renice -n "$1" -p "$pid" >/dev/null 2>&1 || true
-    if [ -w "/proc/$pid/autogroup" ]; then { echo "$1" >"/proc/$pid/autogroup"; } 2>/dev/null || true; fi
-  done
-}
-
-# Waits until the drain has carried everything to the database.
-drained() {
-  local appended
-  stores 0
-  for _ in $(seq 1200); do
-    appended=$(metric 'linkforty_spool_append_total{kind="click"}')
-    if [ "$(metric linkforty_drain_records_total)" -ge "$appended" ]; then return; fi
-    sleep 0.1
-  done
-  echo "bench: the spool was not drained in 120 s" >&2
-  exit 70
-}
-
-psql_() { "$LINKFORTY_TEST_PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
-redis_() { redis-cli -u "$LINKFORTY_TEST_REDIS_URL" --no-auth-warning "$@"; }
-
-# Prints the URL of a new database.
-new_database() {
-  psql_ "$LINKFORTY_TEST_DATABASE_URL" -c "CREATE DATABASE $1"
-  echo "${LINKFORTY_TEST_DATABASE_URL%/*}/$1"
-}
-
-rows=()
-json=()
-# report NAME UNIT TARGET VERDICT MEASURED: a row of the table. TARGET `-` is for information.
-report() {
-  rows+=("$1|$3|$5 $2|$4")
-  json+=("$(printf '{"name": "%s", "unit": "%s", "target": "%s", "measured": %s, "verdict": "%s"}' "$1" "$2" "$3" "$5" "$4")")
-}
-at_most() { report "$1" "$2" "<= $3" "$(calc %s "($4 <= $3) ? \"kept\" : \"MISSED\"")" "$4"; }
-at_least() { report "$1" "$2" ">= $3" "$(calc %s "($4 >= $3) ? \"kept\" : \"MISSED\"")" "$4"; }
-note() { report "$1" "$2" - "" "$3"; }
+prepare
 
 ##### who runs where
 
-# The servers get the first half of the cores, their clients and stores the rest.
-cores=$(nproc)
-pin_server=() pin_client=() client_threads=1
-if [ "$cores" -ge 2 ]; then
-  half=$((cores / 2))
-  pin_server=(taskset -c "0-$((half - 1))")
-  pin_client=(taskset -c "$half-$((cores - 1))")
-  client_threads=$((cores - half))
-  postgres=$(head -n 1 "$(psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'SHOW data_directory')/postmaster.pid")
-  redis=$(redis_ info server | tr -d '\r' | sed -n 's/^process_id://p')
-  for pid in "$postgres" "$redis"; do taskset -a -c -p "$half-$((cores - 1))" "$pid" >/dev/null; done
-fi
-busy=$(cut -d ' ' -f 1 /proc/loadavg)
+pin
 
 ##### production mode
 
-secret() { head -c 48 /dev/urandom | base64 -w 0; }
 JWT_SECRET=$(secret) SESSION_SECRET=$(secret)
 export JWT_SECRET SESSION_SECRET RATE_LIMIT_ENABLED=false LOG_LEVEL=warn SHUTDOWN_DELAY_MS=0
-
-addresses() {
-  links_address=127.0.0.1:$(free_port) api=127.0.0.1:$(free_port) ops=127.0.0.1:$(free_port)
-  export LINKS_ADDR=$links_address API_ADDR=$api OPS_ADDR=$ops LINKS_URL=http://$links_address
-}
-
-# Starts linkforty with the given settings; its process id is in $server.
-serve() {
-  env "$@" "${pin_server[@]}" "$(program linkforty)" serve >>"$out/linkforty.log" 2>&1 </dev/null &
-  server=$!
-  children+=("$server")
-  listening "$links_address"
-  listening "$ops"
-}
-
-stop() {
-  kill "$1"
-  wait "$1" || true
-}
 
 : >"$out/linkforty.log"
 database=$(new_database bench)
@@ -231,17 +82,6 @@ ANALYZE links;
 SQL
 seq -f '/cold-%.0f' 1 "$cold_links" >"$scratch/cold-paths"
 seq -f '/unknown-%.0f' 1 "$unknown_codes" >"$scratch/unknown-paths"
-
-# load ADDRESS RATE SECONDS CONNECTIONS [PATHS]
-load() { "${pin_client[@]}" "$(program load)" "$1" "${5-$scratch/paths}" "$2" "$3" "$4"; }
-
-# sound NAME FIGURES: a run with errors is no measurement.
-sound() {
-  if [ "$(value errors <<<"$2")" -ne 0 ] || [ "$(value rps <<<"$2")" -eq 0 ]; then
-    echo "bench: $1 answered with errors: $2" >&2
-    exit 70
-  fi
-}
 
 # Asks for every link once.
 warm() {
@@ -391,12 +231,6 @@ done
 as_wrk_counts null "$null_address"
 as_wrk_counts linkforty "$links_address"
 drained
-# of SERVER FIELD FILE: the median of a field over the runs.
-of() {
-  local all
-  mapfile -t all < <(grep "^server=$1 " "$3" | sed -E "s/.* $2=([^ ]+).*/\1/")
-  median "${all[@]}"
-}
 null_rps=$(of null rps "$scratch/capacity") our_rps=$(of linkforty rps "$scratch/capacity")
 null_us=$(of null us "$scratch/capacity") our_us=$(of linkforty us "$scratch/capacity")
 ruled_rps=$(of ruled rps "$scratch/capacity") ruled_us=$(of ruled us "$scratch/capacity")
@@ -545,17 +379,4 @@ note "installs after a click that are credited to it" % "$(awk '{ print $3 + 0 }
 
 ##### the table
 
-machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
-echo
-echo "linkforty $commit, $mode run on $cores cores ($machine), load before: $busy, $(date -u +%F)"
-printf '%s\n' "what|promised|measured|" "${rows[@]}" |
-  awk -F '|' '{ printf "%-78s  %-9s  %-18s  %s\n", $1, $2, $3, $4 }'
-{
-  printf '{"commit": "%s", "date": "%s", "mode": "%s", "machine": "%s", "cores": %s, "load_before": %s, "rows": [\n' \
-    "$commit" "$(date -u +%FT%TZ)" "$mode" "$machine" "$cores" "$busy"
-  printf '  %s' "${json[0]}"
-  printf ',\n  %s' "${json[@]:1}"
-  printf '\n]}\n'
-} >"$out/report.json"
-echo "also in $out/report.json"
+table "$mode run" "$out/report.json"

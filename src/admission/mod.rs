@@ -55,6 +55,9 @@ impl From<std::net::IpAddr> for Party {
     }
 }
 
+/// How often the log says that calls are turned away. How many the metrics say.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 /// Hands out places. A cheap clone; clones share the places.
 #[derive(Debug, Clone)]
 pub struct Admission(Arc<Inner>);
@@ -64,6 +67,7 @@ struct Inner {
     shares: Shares,
     lanes: Mutex<Lanes>,
     pressure: AtomicU8,
+    told: Mutex<Option<Instant>>,
     meters: [Meters; Class::ALL.len()],
 }
 
@@ -110,6 +114,7 @@ impl Admission {
         Self(Arc::new(Inner {
             lanes: Mutex::new(Lanes::default()),
             pressure: AtomicU8::new(Pressure::None as u8),
+            told: Mutex::default(),
             meters: Class::ALL.map(Meters::of),
             shares,
         }))
@@ -191,6 +196,16 @@ impl Admission {
 
     fn turned_away(&self, class: Class, why: Why) -> Why {
         self.0.meters[class as usize].shed[why as usize].increment(1);
+        let (now, mut told) = (Instant::now(), self.0.told.lock().unwrap_or_else(PoisonError::into_inner));
+        if told.is_none_or(|told| now - told >= TELL_EVERY) {
+            *told = Some(now);
+            drop(told);
+            tracing::warn!(
+                class = class.name(),
+                reason = why.name(),
+                "there is too much to do: calls are turned away"
+            );
+        }
         why
     }
 

@@ -133,10 +133,15 @@ impl Verdict {
 /// Counts calls against limits.
 #[async_trait]
 pub trait Limits: Send + Sync + Debug {
-    /// Takes `cost` calls from the bucket of `key`, if it holds them.
-    async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict;
-    /// The same on this node alone, without waiting for anything.
+    /// Takes `cost` calls from the bucket of `key` on this node alone, if it holds them. Waits for nothing.
     fn check_here(&self, name: LimitName, key: &str, cost: u32) -> Verdict;
+    /// Takes them from the bucket that all nodes share, for a call that `here` was allowed; where there is none, `here` is the answer.
+    async fn check_everywhere(&self, name: LimitName, key: &str, cost: u32, here: Verdict) -> Verdict;
+    /// Takes `cost` calls from the bucket of `key`, if it holds them: on this node, and then everywhere.
+    async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
+        let here = self.check_here(name, key, cost);
+        if here.is_allowed() { self.check_everywhere(name, key, cost, here).await } else { here }
+    }
     /// Forgets buckets that are full again. `serve` calls it every few seconds.
     fn sweep(&self);
 }
@@ -147,12 +152,12 @@ pub struct Unlimited;
 
 #[async_trait]
 impl Limits for Unlimited {
-    async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
-        self.check_here(name, key, cost)
-    }
-
     fn check_here(&self, _: LimitName, _: &str, _: u32) -> Verdict {
         Verdict::Allowed { limit: u32::MAX, remaining: u32::MAX }
+    }
+
+    async fn check_everywhere(&self, _: LimitName, _: &str, _: u32, here: Verdict) -> Verdict {
+        here
     }
 
     fn sweep(&self) {}

@@ -63,12 +63,12 @@ impl ProcessLimits {
 
 #[async_trait]
 impl Limits for ProcessLimits {
-    async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
+    fn check_here(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
         self.decide(name, key, cost)
     }
 
-    fn check_here(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
-        self.decide(name, key, cost)
+    async fn check_everywhere(&self, _: LimitName, _: &str, _: u32, here: Verdict) -> Verdict {
+        here
     }
 
     fn sweep(&self) {

@@ -26,11 +26,7 @@ impl SharedLimits {
 #[async_trait]
 impl Limits for SharedLimits {
     /// What the node itself refuses needs no Redis; what Redis cannot say, the node has said.
-    async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
-        let local = self.local.decide(name, key, cost);
-        if !local.is_allowed() {
-            return local;
-        }
+    async fn check_everywhere(&self, name: LimitName, key: &str, cost: u32, here: Verdict) -> Verdict {
         let rate = self.local.rate(name);
         let (limit, interval) = (rate.burst.get(), rate.interval().as_micros());
         let arguments = [
@@ -50,7 +46,7 @@ impl Limits for SharedLimits {
             }
             _ => {
                 counter!("linkforty_limits_alone_total").increment(1);
-                local
+                here
             }
         }
     }

@@ -6,7 +6,7 @@ use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Reason, Result},
     pb::v1,
 };
 
@@ -36,6 +36,8 @@ pub fn status(error: &Error) -> Status {
         Kind::Internal => {
             tracing::error!(reason = error.reason_name(), cause = %error.inward(), "a call failed by our fault");
         }
+        // One by one they would be a flood of their own. `admission` says now and then that there are any, and counts them.
+        Kind::Unavailable if error.reason() == Reason::ServerOverloaded => {}
         Kind::Unavailable => {
             tracing::warn!(reason = error.reason_name(), cause = %error.inward(), "a call was turned away");
         }

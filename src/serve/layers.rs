@@ -88,7 +88,8 @@ pub(super) fn app_calls(
             // Whose app calls, for the two below.
             .layer(with(apps, apps::find))
             .layer(with(limits.cloned(), limits::apps))
-            .layer(with(gate.clone(), admission::app_calls)),
+            .layer(with(gate.clone(), admission::app_calls))
+            .layer(with(limits.cloned(), limits::everywhere)),
     )
 }
 
@@ -111,10 +112,12 @@ pub(super) fn calls(
             .option_layer(limits.map(Limiters::by_address))
             // Who calls.
             .layer(with(env.clone(), authenticate::authenticate))
-            // Fair shares, by key or person, or by address for those who are neither.
+            // Fair shares on this node, by key or person, or by address for those who are neither.
             .layer(with(limits.cloned(), limits::callers))
             // A place to be worked on: by class, and by turns among those who call.
             .layer(with(gate.clone(), admission::calls))
+            // The same shares over all nodes, which takes a look at Redis.
+            .layer(with(limits.cloned(), limits::everywhere))
             // tonic's body becomes axum's.
             .map_response(|response: http::Response<tonic::body::Body>| response.map(Body::new))
             // The layers above see grpc-web and gRPC alike as they came; from here on it is all gRPC.

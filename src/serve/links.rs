@@ -19,7 +19,8 @@ use futures::{
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 
 use super::{
@@ -59,6 +60,7 @@ struct Shared {
     redirects: Redirects,
     admission: Admission,
     guesses: Guesses,
+    calls: Handle,
     redirected: Redirected,
     router: Router,
 }
@@ -67,6 +69,8 @@ struct Shared {
 pub(super) struct Bounds {
     pub admission: Admission,
     pub limits: Arc<dyn Limits>,
+    /// Where calls of apps are worked on.
+    pub calls: Handle,
 }
 
 /// A redirect's few bytes, or whatever the router makes.
@@ -98,6 +102,7 @@ impl Visits {
             redirects,
             admission: bounds.admission,
             guesses: Guesses::new(bounds.limits),
+            calls: bounds.calls,
             redirected: Redirected::new(),
             router: layers::common(router, "links", env, &Arc::new(Methods::of_the_contract())),
         }))
@@ -187,8 +192,16 @@ async fn answer_later(
         if !reads && is_visit(path) && !is_of_apps(path) {
             shared.redirects.count(Ending::Method);
         }
+        let of_apps = is_of_apps(path);
         let request = with_peer(Request::from_parts(parts, axum::body::Body::new(body)), peer);
-        let response = shared.router.clone().oneshot(request).await?;
+        let answered = shared.router.clone().oneshot(request);
+        let response = if of_apps {
+            // Whoever hangs up ends it, as if it were worked on here.
+            let worked = AbortOnDropHandle::new(shared.calls.spawn(answered)).await;
+            worked.unwrap_or_else(|_| Ok(refuse(Error::internal("a call ended before its answer"))))?
+        } else {
+            answered.await?
+        };
         return Ok(response.map(Body::Right));
     };
     shared.redirected.count(response.status().as_u16(), begun.elapsed());

@@ -31,6 +31,7 @@ use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -103,8 +104,20 @@ impl Door {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.open_on(&Handle::current(), answer);
+    }
+
+    /// The same on other threads, connections and all.
+    pub(super) fn open_on<H, F, B>(self, threads: &Handle, answer: H)
+    where
+        H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let tasks = self.life.tasks.clone();
-        tasks.spawn(self.accept(answer));
+        tasks.spawn_on(self.accept(answer), threads);
     }
 
     async fn accept<H, F, B>(self, answer: H)

@@ -16,6 +16,7 @@ mod listen;
 mod ops;
 mod refusal;
 mod shutdown;
+mod threads;
 mod tls;
 mod work;
 
@@ -31,6 +32,7 @@ use self::{
     health::Health,
     listen::Door,
     shutdown::Life,
+    threads::Threads,
     work::{Work, Works},
 };
 use crate::{
@@ -90,6 +92,7 @@ pub struct Running {
     life: Life,
     health: Health,
     work: Work,
+    threads: Threads,
 }
 
 /// Starts a server. Only what no retry would mend fails: bad files, addresses in use, a broken embedded database.
@@ -166,14 +169,16 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Certificates>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
+    let threads = Threads::begin().context("cannot start the threads of calls")?;
     let walls = (&gate, limits.as_ref());
     let for_apps = grpc::for_apps(&sdk, &life, walls);
-    let visitors = links::Bounds { admission: gate.admission.clone(), limits: shares.clone() };
+    let visitors =
+        links::Bounds { admission: gate.admission.clone(), limits: shares.clone(), calls: threads.handle() };
     let visits =
         links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, visitors);
     let calls = grpc::router(&env, &outbound, &life, &health, &shares, walls);
     door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    door("api", api, certificates.as_ref()).open(listen::to_router(calls));
+    door("api", api, certificates.as_ref()).open_on(&threads.handle(), listen::to_router(calls));
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
@@ -199,7 +204,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     life.ready();
     let (links, api, ops) = addresses;
     tracing::info!(%links, %api, %ops, "linkforty {} is up", env!("CARGO_PKG_VERSION"));
-    Ok(Running { links, api, ops, env, first_sign_in, spool, admission, life, health, work })
+    Ok(Running { links, api, ops, env, first_sign_in, spool, admission, threads, life, health, work })
 }
 
 fn spool_options(settings: &config::Spool) -> SpoolOptions {

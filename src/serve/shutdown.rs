@@ -90,7 +90,7 @@ impl Signals {
 impl Running {
     /// Stops gracefully, within the deadline of the settings and three seconds.
     pub async fn stop(self) {
-        let Self { env, spool, life, health, work, .. } = self;
+        let Self { env, spool, life, health, work, threads, .. } = self;
         let begun = Instant::now();
         let deadline = begun + env.config.shutdown.deadline;
         tracing::info!("stopping: telling the balancer, then finishing what is in flight");
@@ -111,6 +111,8 @@ impl Running {
             // A pool that does not close in time holds nothing that was promised.
             let _ = timeout(CUT_GRACE, pool.close()).await;
         }
+        // Last: connections to the database that a call has opened live there.
+        drop(threads);
         tracing::info!(duration_ms = begun.elapsed().as_millis() as u64, "stopped");
     }
 

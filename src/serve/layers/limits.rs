@@ -78,14 +78,19 @@ impl Limiters {
         self.shares.sweep();
     }
 
-    /// Takes one call from each of these limits, in their order, and answers unless one of them is used up. Either way the answer says
-    /// what is left.
-    async fn pass(&self, limits: &[(LimitName, String)], request: Request, next: Next) -> Response {
-        let mut allowances = Vec::with_capacity(limits.len());
+    /// Takes one call from each of these limits on this node, in their order, and goes on unless one of them is used up. Either way the
+    /// answer says what is left.
+    async fn pass(
+        &self,
+        limits: impl IntoIterator<Item = (LimitName, String)>,
+        mut request: Request,
+        next: Next,
+    ) -> Response {
+        let mut taken = Taken::default();
         let mut refusal = None;
         for (name, key) in limits {
-            let verdict = self.shares.check(*name, key, 1).await;
-            allowances.push(Allowance::of(*name, verdict));
+            let verdict = self.shares.check_here(name, &key, 1);
+            taken.0.push((name, key, verdict));
             if let Verdict::Limited { retry_after, .. } = verdict {
                 // Those behind it keep what they have.
                 refusal = Some(refuse(limited(&self.ids, name.name(), retry_after)));
@@ -94,11 +99,46 @@ impl Limiters {
         }
         let mut response = match refusal {
             Some(refusal) => refusal,
-            None => next.run(request).await,
+            None => {
+                request.extensions_mut().insert(taken.clone());
+                next.run(request).await
+            }
         };
+        let Taken(taken) = response.extensions_mut().remove().unwrap_or(taken);
+        let allowances: Vec<Allowance> =
+            taken.into_iter().map(|(name, _, verdict)| Allowance::of(name, verdict)).collect();
         allowance::write(response.headers_mut(), &allowances, self.clock.now());
         response
     }
+}
+
+/// What a call has taken from limits. In the extensions of its request, and of its answer once all nodes were asked.
+#[derive(Debug, Clone, Default)]
+struct Taken(Vec<(LimitName, String, Verdict)>);
+
+/// Takes from the buckets that all nodes share what was taken from this node's. Behind admission: where there is no place to work in, nobody
+/// need ask Redis.
+pub(super) async fn everywhere(
+    State(limits): State<Option<Limiters>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let taken: Option<Taken> = request.extensions_mut().remove();
+    let (Some(limits), Some(mut taken)) = (limits, taken) else { return next.run(request).await };
+    let mut refusal = None;
+    for (name, key, verdict) in &mut taken.0 {
+        *verdict = limits.shares.check_everywhere(*name, key, 1, *verdict).await;
+        if let Verdict::Limited { retry_after, .. } = *verdict {
+            refusal = Some(refuse(limited(&limits.ids, name.name(), retry_after)));
+            break;
+        }
+    }
+    let mut response = match refusal {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    };
+    response.extensions_mut().insert(taken);
+    response
 }
 
 /// So many a minute, all of them at once if need be.
@@ -129,15 +169,14 @@ pub(super) async fn callers(
         (None, Some(network)) => vec![(LimitName::Address, network.to_string())],
         (None, None) => Vec::new(),
     };
-    limits.pass(&taken, request, next).await
+    limits.pass(taken, request, next).await
 }
 
 /// Limits apps, by app and address.
 pub(super) async fn apps(State(limits): State<Option<Limiters>>, request: Request, next: Next) -> Response {
     let Some(limits) = limits else { return next.run(request).await };
     let app = request.extensions().get::<OfApp>().map(|app| (LimitName::App, app.key.clone()));
-    let taken: Vec<_> = app.into_iter().collect();
-    limits.pass(&taken, request, next).await
+    limits.pass(app, request, next).await
 }
 
 /// Returns the client's address, of IPv6 its /64.
