@@ -36,8 +36,8 @@ struct Lane {
     /// Since when somebody waits.
     since: Option<Instant>,
     median: Duration,
-    /// Who came last, and until when others than that have been about.
-    last: Option<Party>,
+    /// Who came last and when, and until when there have been several.
+    last: Option<(Party, Instant)>,
     others_until: Option<Instant>,
 }
 
@@ -63,10 +63,10 @@ impl Lanes {
         shares: &Shares,
     ) -> Decision {
         let lane = &mut self.lanes[class as usize];
-        if lane.last.is_some_and(|last| last != party) {
+        if lane.last.is_some_and(|(last, at)| last != party && now - at < ABOUT_FOR) {
             lane.others_until = Some(now + ABOUT_FOR);
         }
-        lane.last = Some(party);
+        lane.last = Some((party, now));
         let decision = admit(class, &self.standing(class, party, now), pressure, shares);
         if decision == Decision::Admitted {
             self.seat(class, party);
