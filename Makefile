@@ -13,7 +13,7 @@ NODE_MODULES := clients/ts/node_modules/.package-lock.json
 PAGES_MODULES := tests/pages/node_modules/.package-lock.json
 # Where the pages are drawn to before a browser looks at them.
 PAGES_DRAWN := $(abspath $(TARGET))/tmp/pages
-SCRIPTS := .ci/run .ci/apt-install .ci/breaking .ci/deny .ci/proto-check tests/services.sh $(wildcard benches/*.sh)
+SCRIPTS := .ci/run .ci/apt-install .ci/breaking .ci/deny .ci/proto-check tests/services.sh $(wildcard benches/*.sh benches/shared/*.sh)
 
 .PHONY: help
 help: ## Prints this list

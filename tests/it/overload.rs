@@ -39,7 +39,8 @@ async fn with_settings(settings: &[(&str, &str)], test: impl AsyncFn(&App, &Tena
 fn fill(app: &App, class: Class) -> Vec<Place> {
     let admission = &app.running().admission;
     let mut places = Vec::new();
-    while let Ok(place) = admission.enter_at_once(class, OTHERS) {
+    // Of many parties, of which each has its part.
+    while let Ok(place) = admission.enter_at_once(class, Party(places.len() as u128)) {
         places.push(place);
     }
     assert!(!places.is_empty());
@@ -330,14 +331,14 @@ async fn an_apps_copies_share_a_limit_behind_one_address_and_nowhere_else() {
         // From now on the node knows whose tokens these are.
         for token in [&token, &other] {
             let mut sdk = app.sdk(token, "192.0.2.99").await;
-            sdk.report_install(first_open("first", iphone())).await.expect("within the limit");
+            sdk.report_install(first_open("a-first-device", iphone())).await.expect("within the limit");
         }
         let calls = async |token: &str, from: &str| {
             let mut passed = 0;
             let mut told = None;
             for number in 0..5 {
                 let mut sdk = app.sdk(token, from).await;
-                match sdk.report_install(first_open(&format!("{from}-{number}"), iphone())).await {
+                match sdk.report_install(first_open(&format!("device-{number}-{}", from.len()), iphone())).await {
                     Ok(_) => passed += 1,
                     Err(status) => {
                         expect_limited(&status, "app", Duration::from_secs(20));
@@ -354,7 +355,7 @@ async fn an_apps_copies_share_a_limit_behind_one_address_and_nowhere_else() {
         // One household has all of its addresses.
         assert_eq!(calls(&token, "2001:db8:1:2::1").await, 3);
         let mut sdk = app.sdk(&token, "2001:db8:1:2:ffff::9").await;
-        sdk.report_install(first_open("neighbour", iphone())).await.expect_err("of the same /64");
+        sdk.report_install(first_open("a-neighbour", iphone())).await.expect_err("of the same /64");
 
         // By JSON, where nothing says which app, the host says whose.
         let headers = [("content-type", "application/json"), ("x-forwarded-for", "192.0.2.50")];
