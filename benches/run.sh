@@ -52,7 +52,7 @@ export JWT_SECRET SESSION_SECRET RATE_LIMIT_ENABLED=false LOG_LEVEL=warn SHUTDOW
 : >"$out/linkforty.log"
 database=$(new_database bench)
 production=(DATABASE_URL="$database" REDIS_URL="$LINKFORTY_TEST_REDIS_URL"
-  FRONTEND_URL=https://dash.example.com DATA_DIR="$scratch/production")
+  FRONTEND_URL=https://dash.example.com DATA_DIR="$scratch/production" ACCEPTED_RISKS=database_superuser)
 mkdir -p "$scratch/production"
 addresses
 env "${production[@]}" "$(program linkforty)" migrate up >>"$out/linkforty.log"

@@ -111,7 +111,7 @@ drained() {
 }
 
 psql_() { "$LINKFORTY_TEST_PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
-redis_() { redis-cli -u "$LINKFORTY_TEST_REDIS_URL" --no-auth-warning "$@"; }
+redis_() { redis-cli -u "$LINKFORTY_TEST_REDIS_ADMIN_URL" --no-auth-warning "$@"; }
 
 # Prints the URL of a new database.
 new_database() {

@@ -14,6 +14,7 @@ mod layers;
 mod links;
 mod listen;
 mod ops;
+mod privileges;
 mod refusal;
 mod shutdown;
 mod threads;
@@ -105,6 +106,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
 
     make_data_dir(&config.data_dir)?;
     let db = Db::open(&config).await.context("cannot open the database")?;
+    for risk in &config.accepted_risks {
+        tracing::warn!(risk = risk.name(), "ACCEPTED_RISKS lets something pass that production refuses");
+    }
+    let privileges_known = privileges::check(&config, &db).await?;
     let secrets = env::secrets(&config, &ids)?;
     let cache::Opened { cache, fanout, redis, tasks } = cache::open(&config, ids.clone()).await?;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
@@ -137,6 +142,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         bind("ops", "OPS_ADDR", listen.ops).await?,
     );
     let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
+    let for_callers = env.config.tls.as_ref().map(tls::Certificates::for_callers).transpose()?;
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
 
     let (resolver, refreshes) = Resolver::new(env.clone());
@@ -178,7 +184,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, visitors);
     let calls = grpc::router(&env, &outbound, &life, &health, &shares, walls);
     door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    door("api", api, certificates.as_ref()).open_on(&threads.handle(), listen::to_router(calls));
+    door("api", api, for_callers.as_ref()).open_on(&threads.handle(), listen::to_router(calls));
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
@@ -187,7 +193,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         health: &health,
         limits,
         gate,
-        certificates,
+        privileges_known,
+        certificates: certificates.into_iter().chain(for_callers).collect(),
         tasks,
         resolver,
         refreshes,

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     health::Health,
     layers::{Gate, Limiters},
-    ops,
+    ops, privileges,
     tls::Certificates,
 };
 use crate::{
@@ -57,6 +57,8 @@ const MEMORY_EVERY: Duration = Duration::from_millis(100);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
+/// How often the database is asked what our role may do, until it says.
+const PRIVILEGES_EVERY: Duration = Duration::from_secs(30);
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const ERASE_EVERY: Duration = Duration::from_mins(1);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
@@ -75,7 +77,9 @@ pub(super) struct Works<'a> {
     pub health: &'a Health,
     pub limits: Option<Limiters>,
     pub gate: Gate,
-    pub certificates: Option<Certificates>,
+    /// Whether the database has said what our role may do.
+    pub privileges_known: bool,
+    pub certificates: Vec<Certificates>,
     /// What brings messages from other nodes in.
     pub tasks: Vec<cache::Task>,
     pub resolver: Resolver,
@@ -103,6 +107,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         health,
         limits,
         gate,
+        privileges_known,
         certificates,
         tasks,
         resolver,
@@ -185,6 +190,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let env = noting.clone();
         every(SEAL_EVERY, token, move || seal_audit_events(env.clone()))
     });
+    if !privileges_known {
+        let (asked, later) = (env.clone(), Arc::new(privileges::Later::default()));
+        work.begin("privileges", move |token| {
+            let (env, later) = (asked.clone(), later.clone());
+            every(PRIVILEGES_EVERY, token, move || look_at_privileges(env.clone(), later.clone()))
+        });
+    }
     let watched = health.clone();
     work.begin("health", move |token| watched.clone().watch(token));
     work.begin("metrics", |token| every(METRICS_EVERY, token, now(ops::upkeep)));
@@ -206,10 +218,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
             every(MEMORY_EVERY, token, now(move || look_at_memory(&admission, limit)))
         });
     }
-    if let Some(certificates) = certificates {
+    if !certificates.is_empty() {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
-            every(CERTIFICATES_EVERY, token, now(move || certificates.refresh()))
+            every(CERTIFICATES_EVERY, token, now(move || certificates.iter().for_each(Certificates::refresh)))
         });
     }
     if env.geo.is_set() {
@@ -398,6 +410,10 @@ async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
     }
+}
+
+async fn look_at_privileges(env: Env, later: Arc<privileges::Later>) {
+    later.look(&env).await;
 }
 
 async fn send_mail(env: Env, mailer: Arc<Mailer>) {

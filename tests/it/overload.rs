@@ -338,7 +338,10 @@ async fn an_apps_copies_share_a_limit_behind_one_address_and_nowhere_else() {
             let mut told = None;
             for number in 0..5 {
                 let mut sdk = app.sdk(token, from).await;
-                match sdk.report_install(first_open(&format!("device-{number}-{}", from.len()), iphone())).await {
+                match sdk
+                    .report_install(first_open(&format!("device-{number}-{}", from.len()), iphone()))
+                    .await
+                {
                     Ok(_) => passed += 1,
                     Err(status) => {
                         expect_limited(&status, "app", Duration::from_secs(20));
