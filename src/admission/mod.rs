@@ -150,6 +150,11 @@ impl Admission {
         }
     }
 
+    /// Fails for a class that is turned away whatever places there are: what is not even read takes no memory.
+    pub fn has_memory(&self, class: Class) -> Result<(), Why> {
+        if self.pressure().sheds(class) { Err(self.turned_away(class, Why::Memory)) } else { Ok(()) }
+    }
+
     /// Notes how full the memory is.
     pub fn press(&self, pressure: Pressure) {
         let before = Pressure::of(self.0.pressure.swap(pressure as u8, Ordering::Relaxed));

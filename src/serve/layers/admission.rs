@@ -69,6 +69,9 @@ impl Gate {
     }
 
     async fn admit(&self, work: Work, party: Party, request: Request, next: Next) -> Response {
+        if self.admission.has_memory(work.class).is_err() {
+            return refuse(overloaded(&self.ids));
+        }
         let request = match work.holds {
             Holds::Throughout => request,
             Holds::UntilAnswered | Holds::UntilSent => match whole(request).await {
