@@ -43,16 +43,16 @@ pub struct Share {
     pub borrows_below: usize,
     /// Places that one party may have while others of the class are about.
     pub of_one: usize,
-    /// How many may wait, and how many of one party.
+    /// How many may wait.
     pub queue: usize,
-    /// How many of one party may wait.
+    /// How many of one party may wait while others of the class are about.
     pub queue_of_one: usize,
-    /// How long it is worth to wait for a place in a burst.
+    /// How long it is worth to wait for a place.
     pub patience: Duration,
     /// A queue that was not empty for so long is no burst.
     pub burst: Duration,
-    /// How long it is worth to wait then: whoever waits for longer only makes others wait as long.
-    pub impatience: Duration,
+    /// Nobody joins such a queue who would have to wait for as many turns.
+    pub turns: usize,
 }
 
 /// What the classes may have.
@@ -72,11 +72,11 @@ impl Shares {
             most,
             borrows_below: part(below),
             of_one: (reserved / 4).max(1),
-            queue: reserved * 4,
-            queue_of_one: reserved * 2,
-            patience: Duration::from_millis(500),
-            burst: Duration::from_millis(100),
-            impatience: Duration::from_millis(10),
+            queue: reserved * 25,
+            queue_of_one: reserved * 10,
+            patience: Duration::from_secs(10),
+            burst: Duration::from_secs(1),
+            turns: 8,
         };
         let bulk = part(10).min(bulk.max(1) * 2);
         Self([
@@ -85,12 +85,8 @@ impl Shares {
             // It waits for the disk, or for a database that may be away, and hardly for a processor.
             share(part(30), part(240), 300),
             share(part(20), part(40), 70),
-            Share {
-                patience: Duration::from_secs(5),
-                burst: Duration::from_secs(2),
-                impatience: Duration::from_millis(500),
-                ..share(bulk, bulk, 0)
-            },
+            // One call may take that long.
+            Share { burst: Duration::from_secs(5), ..share(bulk, bulk, 0) },
         ])
     }
 
@@ -168,7 +164,7 @@ pub fn admit(class: Class, standing: &Standing, pressure: Pressure, shares: &Sha
         Decision::Shed(Why::Memory)
     } else if has_room(class, standing, shares) {
         Decision::Admitted
-    } else if standing.waiting < share.queue && standing.waits < share.queue_of_one {
+    } else if standing.waiting < share.queue && (standing.waits < share.queue_of_one || !standing.others) {
         Decision::Queued
     } else {
         Decision::Shed(Why::Full)
@@ -193,32 +189,23 @@ pub struct Queue {
     pub places: usize,
     /// What a call of the class takes, half of them less.
     pub median: Duration,
-    /// For how long the party's own queue has not been empty.
-    pub own_for: Duration,
-    /// For how long nobody of the class waited last.
-    pub class_for: Duration,
+    /// For how long that queue has not been empty.
+    pub standing: Duration,
 }
 
 /// Returns how long to wait, or why it is not worth it. `left` is what the call has until its deadline.
 pub fn patience(share: &Share, queue: &Queue, left: Duration) -> Result<Duration, Why> {
-    let worth = if queue.own_for >= share.burst {
-        share.impatience
-    } else if queue.class_for >= share.burst {
-        // Others wait for long; their turns are not this party's.
-        share.patience.min(share.burst)
-    } else {
-        share.patience
-    };
+    let turns = queue.ahead / queue.places.max(1);
     // What is under way is half done when somebody comes.
-    let turns = u32::try_from(queue.ahead / queue.places.max(1)).unwrap_or(u32::MAX);
-    let expected = queue.median.saturating_mul(turns) + queue.median / 2;
+    let expected = queue.median.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX)) + queue.median / 2;
+    let stands = queue.standing >= share.burst && turns >= share.turns;
     if expected + queue.median > left {
         Err(Why::Deadline)
-    } else if expected > worth {
+    } else if stands || expected > share.patience {
         Err(Why::Full)
     } else {
         // What the call itself takes, and time to say no in, is left of it.
-        Ok(worth.min(left.saturating_sub(queue.median.max(left / 10))))
+        Ok(share.patience.min(left.saturating_sub(queue.median.max(left / 10))))
     }
 }
 
@@ -246,19 +233,19 @@ mod tests {
             (Ingest, [0, 240, 0, 0], 0, Queued),
             // Visitors who wait want theirs back.
             (Ingest, [270, 30, 0, 0], 0, Queued),
-            (Ingest, [270, 30, 0, 0], 120, Shed(Why::Full)),
+            (Ingest, [270, 30, 0, 0], 750, Shed(Why::Full)),
             (Interactive, [0, 0, 19, 0], 0, Admitted),
             (Interactive, [4096, 240, 19, 8], 0, Admitted),
             (Interactive, [0, 0, 39, 0], 0, Admitted),
             (Interactive, [0, 0, 40, 0], 0, Queued),
             (Interactive, [40, 10, 20, 0], 0, Queued),
             (Interactive, [40, 9, 20, 0], 0, Admitted),
-            (Interactive, [40, 10, 20, 0], 80, Shed(Why::Full)),
+            (Interactive, [40, 10, 20, 0], 500, Shed(Why::Full)),
             (Bulk, [0, 0, 0, 7], 0, Admitted),
             (Bulk, [4096, 240, 40, 7], 0, Admitted),
             // It borrows nothing: what it needs are connections to the database.
             (Bulk, [0, 0, 0, 8], 0, Queued),
-            (Bulk, [0, 0, 0, 8], 32, Shed(Why::Full)),
+            (Bulk, [0, 0, 0, 8], 200, Shed(Why::Full)),
         ] {
             let standing = Standing { in_use, waiting, ..Standing::default() };
             let decision = admit(class, &standing, Pressure::None, &shares());
@@ -272,8 +259,11 @@ mod tests {
         for (has, waits, others, expected) in [
             (4, 0, true, Admitted),
             (5, 0, true, Queued),
-            (5, 39, true, Queued),
-            (5, 40, true, Shed(Why::Full)),
+            (5, 199, true, Queued),
+            (5, 200, true, Shed(Why::Full)),
+            // Alone it may wait as it likes, up to the end of the queue.
+            (40, 499, false, Queued),
+            (40, 500, false, Shed(Why::Full)),
             (19, 0, false, Admitted),
         ] {
             let standing = Standing { in_use: [0, 0, has, 0], waiting: waits, has, waits, others };
@@ -321,33 +311,25 @@ mod tests {
     fn nobody_waits_for_longer_than_it_is_worth() {
         let share = *shares().of(Class::Interactive);
         let millis = Duration::from_millis;
-        // Ahead, places, median, own queue for, the class's for, left; all in milliseconds.
-        for (ahead, places, median, own, class, left, expected) in [
-            (0, 5, 4, 0, 0, 30_000, Ok(500)),
-            // A burst of its own that does not end.
-            (0, 5, 4, 100, 100, 30_000, Ok(10)),
-            // Others'.
-            (0, 5, 4, 0, 100, 30_000, Ok(100)),
+        // Ahead, places, median, for how long the queue stands, left; times in milliseconds.
+        for (ahead, places, median, standing, left, expected) in [
+            (0, 5, 4, 0, 30_000, Ok(10_000)),
+            (0, 5, 4, 1_000, 30_000, Ok(10_000)),
             // The deadline is nearer.
-            (0, 5, 4, 0, 0, 50, Ok(45)),
-            (0, 5, 20, 0, 0, 50, Ok(30)),
-            (0, 5, 4, 0, 0, 6, Ok(2)),
-            (0, 5, 4, 0, 0, 5, Err(Why::Deadline)),
-            (0, 5, 0, 0, 0, 0, Ok(0)),
-            (40, 5, 4, 0, 0, 37, Err(Why::Deadline)),
-            // Eight turns of 4 ms and a half are more than 10.
-            (40, 5, 4, 100, 100, 30_000, Err(Why::Full)),
-            (5, 5, 4, 100, 100, 30_000, Ok(10)),
-            (40, 5, 100, 0, 0, 30_000, Err(Why::Full)),
-            (usize::MAX, 0, 4, 0, 0, 30_000, Err(Why::Deadline)),
+            (0, 5, 4, 0, 50, Ok(45)),
+            (0, 5, 20, 0, 50, Ok(30)),
+            (0, 5, 4, 0, 6, Ok(2)),
+            (0, 5, 4, 0, 5, Err(Why::Deadline)),
+            (0, 5, 0, 0, 0, Ok(0)),
+            (40, 5, 4, 0, 37, Err(Why::Deadline)),
+            // Eight turns: worth it in a burst, not in a queue that does not end.
+            (40, 5, 20, 999, 30_000, Ok(10_000)),
+            (40, 5, 20, 1_000, 30_000, Err(Why::Full)),
+            (39, 5, 20, 1_000, 30_000, Ok(10_000)),
+            (100, 5, 500, 0, 30_000, Err(Why::Full)),
+            (usize::MAX, 0, 4, 0, 30_000, Err(Why::Deadline)),
         ] {
-            let queue = Queue {
-                ahead,
-                places,
-                median: millis(median),
-                own_for: millis(own),
-                class_for: millis(class),
-            };
+            let queue = Queue { ahead, places, median: millis(median), standing: millis(standing) };
             let worth = patience(&share, &queue, millis(left));
             assert_eq!(worth, expected.map(millis), "{queue:?}, {left} left");
         }

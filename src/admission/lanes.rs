@@ -33,8 +33,6 @@ struct Lane {
     /// The parties that wait, each once, in the order of their turns.
     turns: VecDeque<Party>,
     waiting: usize,
-    /// Since when somebody waits.
-    since: Option<Instant>,
     median: Duration,
     /// Who came last and when, and until when there have been several.
     last: Option<(Party, Instant)>,
@@ -78,13 +76,12 @@ impl Lanes {
     pub(super) fn queue(&self, class: Class, party: Party, now: Instant, shares: &Shares) -> Queue {
         let (lane, share) = (&self.lanes[class as usize], shares.of(class));
         let guest = lane.guests.get(&party);
-        let for_long = |since: Option<Instant>| since.map_or(Duration::ZERO, |since| now - since);
+        let since = guest.and_then(|guest| guest.since);
         Queue {
             ahead: guest.map_or(0, |guest| guest.waiting.len()),
             places: if lane.has_others(now) { share.of_one } else { share.reserved },
             median: lane.median,
-            own_for: for_long(guest.and_then(|guest| guest.since)),
-            class_for: for_long(lane.since),
+            standing: since.map_or(Duration::ZERO, |since| now - since),
         }
     }
 
@@ -105,7 +102,6 @@ impl Lanes {
         }
         guest.waiting.push_back((seat, give));
         lane.waiting += 1;
-        lane.since.get_or_insert(now);
         seat
     }
 
@@ -143,15 +139,14 @@ impl Lanes {
                     self.lanes[class as usize].turns.rotate_left(1);
                     continue;
                 }
-                let share = shares.of(class);
                 let lane = &mut self.lanes[class as usize];
                 lane.turns.rotate_left(1);
-                let Some(guest) = lane.guests.get_mut(&party) else { break };
-                // Of a queue that does not end the first have waited in vain already, and their callers hardly wait any more.
-                let is_burst = guest.since.is_none_or(|since| now - since < share.burst);
-                let next = if is_burst { guest.waiting.pop_front() } else { guest.waiting.pop_back() };
+                let next = lane.guests.get_mut(&party).and_then(|guest| {
+                    let next = guest.waiting.pop_front()?;
+                    guest.has += 1;
+                    Some(next)
+                });
                 let Some((_, give)) = next else { break };
-                guest.has += 1;
                 self.in_use[class as usize] += 1;
                 lane.one_less(party);
                 return Some((class, party, give));
@@ -186,9 +181,10 @@ impl Lanes {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.in_use == [0; Class::ALL.len()]
-            && self.lanes.iter().all(|lane| {
-                lane.guests.is_empty() && lane.turns.is_empty() && lane.waiting == 0 && lane.since.is_none()
-            })
+            && self
+                .lanes
+                .iter()
+                .all(|lane| lane.guests.is_empty() && lane.turns.is_empty() && lane.waiting == 0)
     }
 }
 
@@ -200,9 +196,6 @@ impl Lane {
     /// One of a party waits no more.
     fn one_less(&mut self, party: Party) {
         self.waiting -= 1;
-        if self.waiting == 0 {
-            self.since = None;
-        }
         if let Some(guest) = self.guests.get_mut(&party)
             && guest.waiting.is_empty()
         {

@@ -20,7 +20,7 @@ fn house() -> Admission {
         queue_of_one: 4,
         patience: Duration::from_millis(500),
         burst: Duration::from_millis(100),
-        impatience: Duration::from_millis(10),
+        turns: 1,
     };
     Admission::new(Shares::of_places(100, 4).with(Class::Interactive, share))
 }
@@ -54,22 +54,24 @@ async fn whoever_waits_gets_what_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_ever_and_a_standing_queue_waits_hardly_at_all() {
+async fn nobody_waits_for_ever_and_nobody_joins_a_queue_that_stands_for_long() {
     let house = house();
     let places: Vec<Place> = (0..4).map(|_| enter_at_once(&house, A).expect("is free")).collect();
     let begun = Instant::now();
     assert_eq!(enter(&house, A).await.err(), Some(Why::Waited));
     assert_eq!(begun.elapsed(), Duration::from_millis(500));
-    // Somebody else of the party waits for that long: what comes behind is told soon.
-    let first = tokio::spawn({
+    let mut waiting = JoinSet::new();
+    for _ in 0..4 {
         let house = house.clone();
-        async move { enter(&house, A).await.err() }
-    });
-    sleep(Duration::from_millis(100)).await;
+        waiting.spawn(async move { enter(&house, A).await.err() });
+    }
+    sleep(Duration::from_millis(99)).await;
+    let fifth = timeout(Duration::from_millis(1), enter(&house, A)).await;
+    assert!(fifth.is_err(), "in a burst it waits for its turn, which comes after all four places");
     let begun = Instant::now();
-    assert_eq!(enter(&house, A).await.err(), Some(Why::Waited));
-    assert_eq!(begun.elapsed(), Duration::from_millis(10));
-    assert_eq!(first.await.expect("does not panic"), Some(Why::Waited));
+    assert_eq!(enter(&house, A).await.err(), Some(Why::Full));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(waiting.join_all().await, [Some(Why::Waited); 4]);
     drop(places);
     assert!(house.lock().is_empty());
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use http::Method;
 use linkforty::{
-    admission::{Class, Party, Place},
+    admission::{Class, Party, Place, Shares},
     pb::v1::{
         BatchCreateLinksRequest, ExportFormat, ExportLinksRequest, GetLinkRequest, GetLinkResponse,
         ImportLinksRequest,
     },
 };
 use sea_orm::TransactionTrait as _;
-use tonic::{Code, Request, Status};
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
@@ -35,8 +36,14 @@ async fn with_settings(settings: &[(&str, &str)], test: impl AsyncFn(&App, &Tena
     }
 }
 
-/// Takes every place of a class.
-fn fill(app: &App, class: Class) -> Vec<Place> {
+/// Everything of a class: the places, and those who wait for one.
+struct Full {
+    _places: Vec<Place>,
+    _waiting: JoinSet<()>,
+}
+
+/// Takes every place of a class, and every place to wait for one.
+async fn fill(app: &App, class: Class) -> Full {
     let admission = &app.running().admission;
     let mut places = Vec::new();
     // Of many parties, of which each has its part.
@@ -44,7 +51,26 @@ fn fill(app: &App, class: Class) -> Vec<Place> {
         places.push(place);
     }
     assert!(!places.is_empty());
-    places
+    Full { _places: places, _waiting: fill_queue(app, class).await }
+}
+
+/// Takes every place to wait for one of a class that is full.
+async fn fill_queue(app: &App, class: Class) -> JoinSet<()> {
+    let admission = &app.running().admission;
+    let mut waiting = JoinSet::new();
+    let share = Shares::of_places(app.env().config.calls.at_once, app.env().config.pools.bulk_max as usize);
+    for number in 0..share.of(class).queue {
+        let admission = admission.clone();
+        waiting.spawn(async move {
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+            let _ = admission.enter(class, Party(1_000 + number as u128), deadline).await;
+        });
+    }
+    // They have come as far as the queue when everything that is ready has been polled.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    waiting
 }
 
 /// Fails unless a status says that there is too much to do, and when to come back.
@@ -63,9 +89,6 @@ async fn get(tenant: &Tenant, id: &str) -> Result<(), Status> {
 
 async fn batch(tenant: &Tenant) -> Result<(), Status> {
     let request = BatchCreateLinksRequest { links: vec![coded("")], ..BatchCreateLinksRequest::default() };
-    let mut request = Request::new(request);
-    // It need not wait for long to know.
-    request.set_timeout(Duration::from_millis(400));
     tenant.links.clone().batch_create_links(request).await.map(drop)
 }
 
@@ -82,7 +105,7 @@ async fn a_full_class_turns_its_own_calls_away_and_no_others() {
         assert_eq!(app.visit("/spring").await.status, 302);
         batch(tenant).await.expect("there is room");
         for full in [Class::Ingest, Class::Interactive, Class::Bulk] {
-            let places = fill(app, full);
+            let places = fill(app, full).await;
             for (class, outcome) in [
                 (Class::Ingest, open_app(app, &token).await),
                 (Class::Interactive, get(tenant, &link.id).await),
@@ -109,8 +132,8 @@ async fn a_full_class_turns_its_own_calls_away_and_no_others() {
             for line in [
                 format!("linkforty_admitted_total{{class=\"{class}\"}}"),
                 format!("linkforty_admission_in_use{{class=\"{class}\"}}"),
-                format!("linkforty_shed_total{{class=\"{class}\",reason=\"waited\"}}"),
-                format!("linkforty_admission_wait_duration_seconds_count{{class=\"{class}\"}}"),
+                format!("linkforty_admission_waiting{{class=\"{class}\"}}"),
+                format!("linkforty_shed_total{{class=\"{class}\",reason=\"full\"}}"),
             ] {
                 assert!(metrics.contains(&line), "{line} is not among the metrics");
             }
@@ -124,7 +147,7 @@ async fn a_full_class_turns_its_own_calls_away_and_no_others() {
 async fn everybody_is_told_of_an_overload_in_their_own_words() {
     let app = App::start_with(Store::Embedded, &[("CALLS_AT_ONCE", "20")]).await;
     let tenant = app.tenant().await;
-    let _places = (fill(&app, Class::Ingest), fill(&app, Class::Interactive));
+    let _full = (fill(&app, Class::Ingest).await, fill(&app, Class::Interactive).await);
     let json = [("content-type", "application/json")];
     let answer = send(app.links(), Method::POST, "/api/sdk/v1/install", &json, "{}".into()).await;
     assert_eq!(answer.status, 503);
@@ -145,8 +168,11 @@ async fn everybody_is_told_of_an_overload_in_their_own_words() {
 async fn a_call_that_waits_gets_the_place_that_becomes_free() {
     with_settings(&[("CALLS_AT_ONCE", "20")], async |app, tenant| {
         let link = tenant.create(coded("")).await;
-        // A batch waits for seconds, which no machine is too slow for.
-        let places = fill(app, Class::Bulk);
+        let admission = &app.running().admission;
+        let mut places = Vec::new();
+        while let Ok(place) = admission.enter_at_once(Class::Bulk, Party(places.len() as u128)) {
+            places.push(place);
+        }
         let waits = tokio::spawn({
             let tenant = tenant.clone();
             async move {
@@ -194,7 +220,9 @@ async fn an_open_import_holds_a_place_and_a_slow_sender_of_a_call_none() {
     });
     let is_full = async || app.running().admission.enter_at_once(Class::Bulk, OTHERS).is_err();
     eventually("the import has begun", is_full).await;
+    let full = fill_queue(&app, Class::Bulk).await;
     expect_overload(&batch(&tenant).await.expect_err("the import holds the place"));
+    drop(full);
     // It ends without a word.
     drop(send);
     import.await.expect("does not panic").expect_err("nothing was sent");
