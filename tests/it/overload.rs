@@ -38,8 +38,16 @@ async fn with_settings(settings: &[(&str, &str)], test: impl AsyncFn(&App, &Tena
 
 /// Everything of a class: the places, and those who wait for one.
 struct Full {
-    _places: Vec<Place>,
-    _waiting: JoinSet<()>,
+    places: Vec<Place>,
+    waiting: JoinSet<()>,
+}
+
+impl Full {
+    /// Gives everything back: first those who wait go, or they would be given what becomes free.
+    async fn end(mut self) {
+        self.waiting.shutdown().await;
+        drop(self.places);
+    }
 }
 
 /// Takes every place of a class, and every place to wait for one.
@@ -51,7 +59,7 @@ async fn fill(app: &App, class: Class) -> Full {
         places.push(place);
     }
     assert!(!places.is_empty());
-    Full { _places: places, _waiting: fill_queue(app, class).await }
+    Full { places, waiting: fill_queue(app, class).await }
 }
 
 /// Takes every place to wait for one of a class that is full.
@@ -105,7 +113,7 @@ async fn a_full_class_turns_its_own_calls_away_and_no_others() {
         assert_eq!(app.visit("/spring").await.status, 302);
         batch(tenant).await.expect("there is room");
         for full in [Class::Ingest, Class::Interactive, Class::Bulk] {
-            let places = fill(app, full).await;
+            let everything = fill(app, full).await;
             for (class, outcome) in [
                 (Class::Ingest, open_app(app, &token).await),
                 (Class::Interactive, get(tenant, &link.id).await),
@@ -124,7 +132,7 @@ async fn a_full_class_turns_its_own_calls_away_and_no_others() {
             assert_eq!(app.visit("/readyz").await.status, 200);
             let mut health = HealthClient::new(app.channel().await);
             health.check(HealthCheckRequest::default()).await.expect("health has no class");
-            drop(places);
+            everything.end().await;
         }
         get(tenant, &link.id).await.expect("there is room again");
         let metrics = crate::support::get(app.ops(), "/metrics", &[]).await.text();
@@ -147,7 +155,7 @@ async fn a_full_class_turns_its_own_calls_away_and_no_others() {
 async fn everybody_is_told_of_an_overload_in_their_own_words() {
     let app = App::start_with(Store::Embedded, &[("CALLS_AT_ONCE", "20")]).await;
     let tenant = app.tenant().await;
-    let _full = (fill(&app, Class::Ingest).await, fill(&app, Class::Interactive).await);
+    let full = [fill(&app, Class::Ingest).await, fill(&app, Class::Interactive).await];
     let json = [("content-type", "application/json")];
     let answer = send(app.links(), Method::POST, "/api/sdk/v1/install", &json, "{}".into()).await;
     assert_eq!(answer.status, 503);
@@ -161,6 +169,9 @@ async fn everybody_is_told_of_an_overload_in_their_own_words() {
         call_web::<GetLinkResponse>(app.api(), GET, &GetLinkRequest::default(), &headers).await;
     expect_overload(&outcome.expect_err("the house is full"));
     assert!(answer.header("access-control-expose-headers").contains("grpc-retry-pushback-ms"));
+    for full in full {
+        full.end().await;
+    }
     app.stop().await;
 }
 
@@ -220,9 +231,9 @@ async fn an_open_import_holds_a_place_and_a_slow_sender_of_a_call_none() {
     });
     let is_full = async || app.running().admission.enter_at_once(Class::Bulk, OTHERS).is_err();
     eventually("the import has begun", is_full).await;
-    let full = fill_queue(&app, Class::Bulk).await;
+    let mut full = fill_queue(&app, Class::Bulk).await;
     expect_overload(&batch(&tenant).await.expect_err("the import holds the place"));
-    drop(full);
+    full.shutdown().await;
     // It ends without a word.
     drop(send);
     import.await.expect("does not panic").expect_err("nothing was sent");
