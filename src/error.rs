@@ -107,7 +107,9 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::CredentialsMissing
         | Reason::CredentialsInvalid
         | Reason::SignInFailed
-        | Reason::SecondFactorFailed => Kind::Unauthenticated,
+        | Reason::SecondFactorFailed
+        | Reason::IdentityRefused
+        | Reason::IdentityUnknown => Kind::Unauthenticated,
         Reason::PasswordChangeRequired
         | Reason::TokenInvalid
         | Reason::SecondFactorEnrolled
@@ -124,6 +126,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::OwnerRequired
         | Reason::TooManyInvitations
         | Reason::ApiKeyOver
+        | Reason::SignInMethodDisabled
         | Reason::ImportDone
         | Reason::FetchRefused
         | Reason::FetchFailed
@@ -138,7 +141,10 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
         Reason::EtagMismatch | Reason::ImportOffsetMismatch => Kind::Aborted,
         Reason::RateLimited | Reason::QuotaExceeded => Kind::Exhausted,
-        Reason::ServerOverloaded | Reason::StoreUnavailable | Reason::ShuttingDown => Kind::Unavailable,
+        Reason::ServerOverloaded
+        | Reason::StoreUnavailable
+        | Reason::ShuttingDown
+        | Reason::IdentityProviderFailed => Kind::Unavailable,
         Reason::DeadlineExceeded => Kind::Deadline,
         Reason::UnknownMethod => Kind::Unimplemented,
         Reason::Internal | Reason::Unspecified => Kind::Internal,

@@ -18,6 +18,7 @@ use crate::{
     email,
     env::Env,
     error::{Error, Reason, Result, Violations},
+    hashing,
     ids::UserId,
     mail,
     page::{Cursor, Page, PageRequest},
@@ -226,6 +227,22 @@ async fn newcomer(env: &Env, email: String, account: v1::NewAccount) -> Result<U
         disable_time: None,
         email_verify_time: None,
     })
+}
+
+/// Makes the account of somebody whom the identity provider vouches for, to be stored with the identity. It has no password: whoever
+/// wants one asks for a link by mail. What the provider calls them is taken as far as a name can be that.
+pub(super) fn vouched_for(env: &Env, email: String, display_name: &str, now: Moment) -> User {
+    User {
+        id: UserId::mint(&env.ids, now),
+        email,
+        display_name: name(display_name).unwrap_or_default(),
+        password_hash: hashing::of_no_password(),
+        password_change_required: false,
+        create_time: now,
+        update_time: now,
+        disable_time: None,
+        email_verify_time: Some(now),
+    }
 }
 
 /// How `workspaces`, which knows nothing of passwords, makes accounts for those who were invited.

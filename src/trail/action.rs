@@ -128,7 +128,7 @@ actions! {
     UserEnabled = "user.enabled",
     /// A person signed in.
     SessionOpened = "session.opened",
-    /// A password or a code was wrong.
+    /// A proof of who somebody is was wrong: a password, a code, an identity of another server.
     SessionRefused = "session.refused",
     /// A person signed out, or ended another session of theirs.
     SessionEnded = "session.ended",
@@ -154,6 +154,10 @@ actions! {
     SecondFactorReset = "second_factor.reset",
     /// A person replaced their recovery codes.
     RecoveryCodesReplaced = "second_factor.recovery_codes_replaced",
+    /// A person can sign in by an identity of another server from now on.
+    IdentityLinked = "identity.linked",
+    /// A person took an identity of another server away.
+    IdentityUnlinked = "identity.unlinked",
 }
 
 #[cfg(test)]

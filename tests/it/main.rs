@@ -44,6 +44,7 @@ mod lists;
 mod losses;
 mod mails;
 mod members;
+mod oidc;
 mod outbound;
 mod pages;
 mod pasteboard;

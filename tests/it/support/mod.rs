@@ -8,6 +8,7 @@ pub mod canary;
 mod countries;
 mod dns;
 mod folders;
+mod identity_provider;
 mod phone;
 mod plain;
 mod post_office;
@@ -21,6 +22,7 @@ pub use self::app::{App, Store, eventually, on_every_store, stores, variable, wi
 pub use self::countries::{City, Shape, cities, countries};
 pub use self::dns::Zone;
 pub use self::folders::Folders;
+pub use self::identity_provider::{Browser, IdentityProvider, Signer};
 pub use self::phone::{ELSEWHERE, HERE, behind_a_proxy, first_open, iphone, pixel, report, try_report};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::post_office::PostOffice;
