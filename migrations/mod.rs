@@ -30,6 +30,7 @@ mod m20261126_000050_people;
 mod m20261126_000051_keys;
 mod m20261126_000060_audit;
 mod m20261127_000070_identities;
+mod m20261127_000071_passkeys;
 mod sql;
 
 /// Knows every migration.
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000051_keys::Migration),
             Box::new(m20261126_000060_audit::Migration),
             Box::new(m20261127_000070_identities::Migration),
+            Box::new(m20261127_000071_passkeys::Migration),
         ]
     }
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Signing in by another server; `None`: nobody does.
     pub oidc: Option<Oidc>,
+    /// The domain that passkeys are for; `None`: the host of the first dashboard.
+    pub webauthn_rp_id: Option<String>,
     /// Mail to people.
     pub mail: Mail,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -456,6 +458,7 @@ impl Config {
         };
         let sessions = read.sessions();
         let oidc = read.oidc(stage);
+        let webauthn_rp_id = read.rp_id(&frontend_urls);
         let mail = read.mail(production);
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
@@ -570,6 +573,7 @@ impl Config {
             limits,
             sessions,
             oidc,
+            webauthn_rp_id,
             mail,
             trusted_proxies,
             trust_edge_bot_header,
@@ -865,6 +869,23 @@ impl Reader<'_> {
             allowed_email_domains,
             allow_networks,
         })
+    }
+
+    /// Reads the domain that passkeys are for. A browser takes the dashboard's host, or one above it that is somebody's own.
+    fn rp_id(&mut self, frontends: &[Url]) -> Option<String> {
+        let id = self.text("WEBAUTHN_RP_ID", "").to_ascii_lowercase();
+        if id.is_empty() {
+            return None;
+        }
+        let host = frontends.first().and_then(Url::host_str).unwrap_or_default();
+        let above = host == id || host.strip_suffix(&*id).is_some_and(|rest| rest.ends_with('.'));
+        let own = id == "localhost" || psl::domain_str(&id).is_some();
+        if !above || !own {
+            self.problem(format!(
+                "WEBAUTHN_RP_ID is {id:?}: it must be the host of the first FRONTEND_URL, or a domain above it that people can register"
+            ));
+        }
+        Some(id)
     }
 
     fn mail(&mut self, production: bool) -> Mail {
@@ -1172,6 +1193,25 @@ mod tests {
         let mut here = whole.to_vec();
         here[0].1 = "http://localhost:8080/realms/main";
         assert!(load(&here).expect("it is on this machine").oidc.is_some());
+    }
+
+    #[test]
+    fn passkeys_are_for_the_dashboard_or_a_domain_above_it() {
+        for (id, good) in [
+            ("dash.example.com", true),
+            ("Example.com", true),
+            ("com", false),
+            ("other.com", false),
+            ("ample.com", false),
+            ("x.dash.example.com", false),
+            ("https://dash.example.com", false),
+        ] {
+            let told = production(&[("WEBAUTHN_RP_ID", id)]);
+            let problems = told.as_ref().map_err(ToString::to_string).err().unwrap_or_default();
+            assert_eq!(told.is_ok(), good, "{id}: {problems}");
+            assert!(good || problems.contains("WEBAUTHN_RP_ID is"), "{problems}");
+        }
+        assert!(load(&[("FRONTEND_URL", "http://localhost:5173"), ("WEBAUTHN_RP_ID", "localhost")]).is_ok());
     }
 
     #[test]

@@ -109,7 +109,8 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::SignInFailed
         | Reason::SecondFactorFailed
         | Reason::IdentityRefused
-        | Reason::IdentityUnknown => Kind::Unauthenticated,
+        | Reason::IdentityUnknown
+        | Reason::PasskeyRefused => Kind::Unauthenticated,
         Reason::PasswordChangeRequired
         | Reason::TokenInvalid
         | Reason::SecondFactorEnrolled
@@ -127,6 +128,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::TooManyInvitations
         | Reason::ApiKeyOver
         | Reason::SignInMethodDisabled
+        | Reason::TooManyPasskeys
         | Reason::ImportDone
         | Reason::FetchRefused
         | Reason::FetchFailed

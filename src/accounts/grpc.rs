@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{
     Challenge, Client, Session, SignedIn, Tokens, User, cookie,
     oidc::provider::Provider,
+    passkeys::ceremony::Party,
     recovery,
     second_factor::{self, Enrolment, Proof},
     sessions,
@@ -23,7 +24,7 @@ use crate::{
 };
 
 const MAX_EMAIL_CHARACTERS: usize = 254;
-pub(super) const MAX_PASSWORD_CHARACTERS: usize = 512;
+const MAX_PASSWORD_CHARACTERS: usize = 512;
 const MAX_TOKEN_CHARACTERS: usize = 200;
 
 /// The service.
@@ -31,13 +32,15 @@ const MAX_TOKEN_CHARACTERS: usize = 200;
 pub struct AuthApi {
     pub(super) env: Env,
     pub(super) oidc: Option<Arc<Provider>>,
+    pub(super) party: Option<Arc<Party>>,
 }
 
 impl AuthApi {
     /// Returns the service. `outbound` calls the identity provider, if there is one.
     pub fn new(env: Env, outbound: &Outbound) -> Self {
         let oidc = Provider::of(&env.config, outbound).map(Arc::new);
-        Self { env, oidc }
+        let party = Party::of(&env.config).map(Arc::new);
+        Self { env, oidc, party }
     }
 
     /// Returns the refresh token in the cookie of a request.
@@ -387,7 +390,7 @@ impl AuthService for AuthApi {
             let oidc = self.oidc.as_ref().map(|provider| v1::OidcSignInMethod {
                 display_name: provider.settings().display_name.clone(),
             });
-            Ok(v1::GetSignInMethodsResponse { password: true, oidc })
+            Ok(v1::GetSignInMethodsResponse { password: true, oidc, passkey: self.party.is_some() })
         })
         .await
     }
@@ -433,6 +436,55 @@ impl AuthService for AuthApi {
     ) -> Result<Response<v1::UnlinkIdentityResponse>, Status> {
         self.unlink(request).await
     }
+
+    async fn begin_passkey_registration(
+        &self,
+        request: Request<v1::BeginPasskeyRegistrationRequest>,
+    ) -> Result<Response<v1::BeginPasskeyRegistrationResponse>, Status> {
+        self.begin_passkey(request).await
+    }
+
+    async fn finish_passkey_registration(
+        &self,
+        request: Request<v1::FinishPasskeyRegistrationRequest>,
+    ) -> Result<Response<v1::FinishPasskeyRegistrationResponse>, Status> {
+        self.finish_passkey(request).await
+    }
+
+    async fn list_passkeys(
+        &self,
+        request: Request<v1::ListPasskeysRequest>,
+    ) -> Result<Response<v1::ListPasskeysResponse>, Status> {
+        self.passkeys(request).await
+    }
+
+    async fn rename_passkey(
+        &self,
+        request: Request<v1::RenamePasskeyRequest>,
+    ) -> Result<Response<v1::RenamePasskeyResponse>, Status> {
+        self.rename(request).await
+    }
+
+    async fn delete_passkey(
+        &self,
+        request: Request<v1::DeletePasskeyRequest>,
+    ) -> Result<Response<v1::DeletePasskeyResponse>, Status> {
+        self.delete(request).await
+    }
+
+    async fn begin_passkey_sign_in(
+        &self,
+        request: Request<v1::BeginPasskeySignInRequest>,
+    ) -> Result<Response<v1::BeginPasskeySignInResponse>, Status> {
+        self.begin_by_passkey(request).await
+    }
+
+    async fn finish_passkey_sign_in(
+        &self,
+        request: Request<v1::FinishPasskeySignInRequest>,
+    ) -> Result<Response<v1::FinishPasskeySignInResponse>, Status> {
+        self.finish_by_passkey(request).await
+    }
 }
 
 /// Returns an answer with the cookie that goes with it.
@@ -449,6 +501,15 @@ fn of_now(password: &str) -> Result<&str> {
     let mut violations = Violations::default();
     bounded("password", password, MAX_PASSWORD_CHARACTERS, &mut violations);
     violations.into_result(password)
+}
+
+/// Reads a password that may be left out.
+pub(super) fn perhaps(password: &str) -> Result<&str> {
+    if password.chars().count() > MAX_PASSWORD_CHARACTERS {
+        let most = format!("must have at most {MAX_PASSWORD_CHARACTERS} characters");
+        return Err(Error::invalid_field("password", most));
+    }
+    Ok(password)
 }
 
 /// Returns the signed-in person, also one whose password must change: these calls are how it is changed.

@@ -29,6 +29,10 @@ pub enum Purpose {
     OidcSignIn,
     /// Linking an identity of a provider.
     IdentityLink,
+    /// Adding a passkey.
+    PasskeyRegistration,
+    /// A sign-in by a passkey.
+    PasskeySignIn,
 }
 
 impl Purpose {
@@ -36,6 +40,8 @@ impl Purpose {
         match self {
             Self::OidcSignIn => "oidc sign-in",
             Self::IdentityLink => "identity link",
+            Self::PasskeyRegistration => "passkey registration",
+            Self::PasskeySignIn => "passkey sign-in",
         }
     }
 
@@ -43,6 +49,7 @@ impl Purpose {
     pub const fn life(self) -> TimeDelta {
         match self {
             Self::OidcSignIn | Self::IdentityLink => TimeDelta::minutes(10),
+            Self::PasskeyRegistration | Self::PasskeySignIn => TimeDelta::minutes(5),
         }
     }
 }

@@ -35,6 +35,16 @@ pub enum News {
         /// What people know it by.
         provider: String,
     },
+    /// The person can sign in by a passkey from now on.
+    PasskeyAdded {
+        /// What they call it.
+        name: String,
+    },
+    /// They cannot any more.
+    PasskeyDeleted {
+        /// What they called it.
+        name: String,
+    },
     /// They cannot any more.
     IdentityUnlinked {
         /// What it calls itself.
@@ -98,6 +108,14 @@ pub fn notice(config: &Config, to: &str, news: News, client: &Client, now: Momen
         News::IdentityLinked { provider } => (
             "Your linkforty account has another way to sign in",
             format!("From now on you can sign in by your identity at {provider}."),
+        ),
+        News::PasskeyAdded { name } => (
+            "Your linkforty account has a new passkey",
+            format!("From now on you can sign in by the passkey “{name}”."),
+        ),
+        News::PasskeyDeleted { name } => (
+            "Your linkforty account has a passkey less",
+            format!("Nobody can sign in by the passkey “{name}” any more."),
         ),
         News::IdentityUnlinked { provider } => (
             "Your linkforty account has a way to sign in less",

@@ -10,6 +10,7 @@
 //! - [`recovery`] ways back in by mail; `account_tokens` the tokens for them, `letters` what people are written
 //! - [`second_factor`] codes of apps, and recovery codes
 //! - [`oidc`]     signing in by an identity provider
+//! - [`passkeys`] signing in by a passkey
 //! - `handles`    what a sign-in that takes two calls remembers between them
 //! - [`cookie`]   where browsers keep the refresh token
 //! - `client`     where a call comes from
@@ -32,6 +33,7 @@ mod handles;
 mod letters;
 mod noted;
 pub mod oidc;
+pub mod passkeys;
 pub mod password;
 pub mod people;
 pub mod recovery;

@@ -64,6 +64,8 @@ pub enum How {
     IdentityAndCode,
     /// By the identity provider and a recovery code.
     IdentityAndRecoveryCode,
+    /// By a passkey, whose authenticator asked for something besides: two factors.
+    Passkey,
 }
 
 impl How {
@@ -76,6 +78,7 @@ impl How {
             Self::Identity => "identity",
             Self::IdentityAndCode => "identity and code",
             Self::IdentityAndRecoveryCode => "identity and recovery code",
+            Self::Passkey => "passkey",
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod link_total;
 pub mod mail;
 pub mod member;
 pub mod outbox;
+pub mod passkey;
 pub mod project;
 pub mod recovery_code;
 pub mod second_factor;

@@ -7,7 +7,7 @@ use super::{Callback, Identity, Provider, Way};
 use crate::{
     accounts::{
         Client,
-        grpc::{AuthApi, MAX_PASSWORD_CHARACTERS, bounded, settled, with_cookie},
+        grpc::{AuthApi, bounded, perhaps, settled, with_cookie},
         oidc,
     },
     error::{Error, Reason, Result, Violations},
@@ -116,15 +116,6 @@ impl AuthApi {
         })
         .await
     }
-}
-
-/// Reads a password that may be left out.
-pub(in crate::accounts) fn perhaps(password: &str) -> Result<&str> {
-    if password.chars().count() > MAX_PASSWORD_CHARACTERS {
-        let most = format!("must have at most {MAX_PASSWORD_CHARACTERS} characters");
-        return Err(Error::invalid_field("password", most));
-    }
-    Ok(password)
 }
 
 /// Returns the page that calls, as its browser says.

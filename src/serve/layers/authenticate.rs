@@ -26,6 +26,8 @@ pub(super) const OPEN: &[&str] = &[
     "/linkforty.v1.AuthService/GetSignInMethods",
     "/linkforty.v1.AuthService/BeginOidcSignIn",
     "/linkforty.v1.AuthService/CompleteOidcSignIn",
+    "/linkforty.v1.AuthService/BeginPasskeySignIn",
+    "/linkforty.v1.AuthService/FinishPasskeySignIn",
     "/linkforty.v1.AuthService/RequestPasswordReset",
     "/linkforty.v1.AuthService/ResetPassword",
     "/linkforty.v1.AuthService/VerifyEmail",

@@ -326,10 +326,10 @@ impl Known {
                 as_json(&document)
             }
             "/keys" => as_json(&json!({ "keys": self.published })),
-            "/me" => match &self.user_info {
-                Some(told) if head.contains("authorization: Bearer access-token\r\n") => as_json(told),
-                _ => respond("401 Unauthorized", "", ""),
-            },
+            "/me" if !head.contains("authorization: Bearer access-token\r\n") => {
+                respond("401 Unauthorized", "", "")
+            }
+            "/me" => as_json(&self.user_info.clone().unwrap_or_else(|| json!({"sub": self.person["sub"]}))),
             "/token" => self.token(issuer, head, body),
             _ => respond("404 Not Found", "", "none"),
         }
