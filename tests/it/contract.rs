@@ -96,19 +96,26 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AuditService/ListAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuthService/BeginIdentityLink", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/BeginOidcSignIn", Who::Anybody, Names::Nothing),
+    ("linkforty.v1.AuthService/BeginPasskeyRegistration", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/BeginPasskeySignIn", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/ChangePassword", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/CompleteOidcSignIn", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/CompleteSignIn", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/ConfirmTotp", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/DeletePasskey", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/DisableTotp", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/EnrollTotp", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/FinishPasskeyRegistration", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/FinishPasskeySignIn", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/GetMe", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/GetSignInMethods", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/LinkIdentity", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/ListIdentities", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/ListPasskeys", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/ListSessions", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RefreshSession", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/RegenerateRecoveryCodes", Who::Person, Names::Nothing),
+    ("linkforty.v1.AuthService/RenamePasskey", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RequestEmailVerification", Who::Person, Names::Nothing),
     ("linkforty.v1.AuthService/RequestPasswordReset", Who::Anybody, Names::Nothing),
     ("linkforty.v1.AuthService/ResetPassword", Who::Anybody, Names::Nothing),
@@ -328,7 +335,7 @@ impl Fill<'_> {
             "link_id" | "link_ids" => self.link,
             "domain_id" => self.domain,
             "api_key_id" => self.api_key,
-            "session_id" | "identity_id" => "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50d",
+            "session_id" | "identity_id" | "passkey_id" => "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50d",
             // Of what a link names, and lists are about, nothing.
             "project_id" | "template_id" if message == ".linkforty.v1.Link" => return None,
             "utm_preset_id" if message == ".linkforty.v1.CreateLinkRequest" => return None,
@@ -369,7 +376,7 @@ impl Fill<'_> {
             }
             "source" if message == ".linkforty.v1.Utm" => "contract",
             "title" | "name" | "refresh_token" | "challenge" | "code" | "recovery_code" | "handle"
-            | "state" => "contract",
+            | "state" | "credential_json" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
             // Empty means any, none or unconditionally.
@@ -509,7 +516,7 @@ async fn without_credentials_only_signing_in_is_open() {
                         match method.rsplit('/').next() {
                             Some("RequestPasswordReset") => assert!(answer.is_empty()),
                             // The same for everybody.
-                            Some("GetSignInMethods") => {}
+                            Some("GetSignInMethods" | "BeginPasskeySignIn") => {}
                             _ => panic!("{method} answers {answer:?}"),
                         }
                         continue;

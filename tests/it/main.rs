@@ -47,6 +47,7 @@ mod members;
 mod oidc;
 mod outbound;
 mod pages;
+mod passkeys;
 mod pasteboard;
 mod previews;
 mod qr;

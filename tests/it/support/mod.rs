@@ -4,6 +4,7 @@
 //! and `LINKFORTY_TEST_REDIS_URL` say where they are (`make test` does). `LINKFORTY_TEST_REQUIRE_STORES=1` makes their absence a failure.
 
 mod app;
+mod authenticator;
 pub mod canary;
 mod countries;
 mod dns;
@@ -19,6 +20,7 @@ mod tenant;
 mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
+pub use self::authenticator::Authenticator;
 pub use self::countries::{City, Shape, cities, countries};
 pub use self::dns::Zone;
 pub use self::folders::Folders;
