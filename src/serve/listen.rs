@@ -41,7 +41,7 @@ use super::{
     last_call::{LAST_CALL, keep_newcomers_out},
     layers::network_of,
     shutdown::Life,
-    tls::Certificates,
+    tls::{Certificates, client_names},
 };
 use crate::env::Env;
 
@@ -242,7 +242,16 @@ async fn converse<H, F, B>(
         handshake = timeout(BEGIN, tls.acceptor().accept(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => speak(stream, protocol, answer, life, age).await,
+        Ok(Ok(stream)) => {
+            let names = client_names(&stream);
+            let answer = move |mut request: Request<Incoming>| {
+                if let Some(names) = &names {
+                    request.extensions_mut().insert(names.clone());
+                }
+                answer(request)
+            };
+            speak(stream, protocol, answer, life, age).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }

@@ -12,6 +12,7 @@ mod layers;
 mod links;
 mod listen;
 mod ops;
+mod privileges;
 mod refusal;
 mod shutdown;
 mod tls;
@@ -97,6 +98,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
 
     make_data_dir(&config.data_dir)?;
     let db = Db::open(&config).await.context("cannot open the database")?;
+    for risk in &config.accepted_risks {
+        tracing::warn!(risk = risk.name(), "ACCEPTED_RISKS lets something pass that production refuses");
+    }
+    let privileges_known = privileges::check(&config, &db).await?;
     let secrets = env::secrets(&config, &ids)?;
     let cache::Opened { cache, fanout, redis, tasks } = cache::open(&config, ids.clone()).await?;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
@@ -126,6 +131,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         bind("ops", "OPS_ADDR", listen.ops).await?,
     );
     let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
+    let for_callers = env.config.tls.as_ref().map(tls::Certificates::for_callers).transpose()?;
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
 
     let (resolver, refreshes) = Resolver::new(env.clone());
@@ -162,7 +168,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps);
     let calls = grpc::router(&env, &outbound, &life, &health, (&shares, limits.as_ref()));
     door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    door("api", api, certificates.as_ref()).open(listen::to_router(calls));
+    door("api", api, for_callers.as_ref()).open(listen::to_router(calls));
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
@@ -170,7 +176,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         env: &env,
         health: &health,
         limits,
-        certificates,
+        privileges_known,
+        certificates: certificates.into_iter().chain(for_callers).collect(),
         tasks,
         resolver,
         refreshes,

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{health::Health, layers::Limiters, ops, tls::Certificates};
+use super::{health::Health, layers::Limiters, ops, privileges, tls::Certificates};
 use crate::{
     accounts,
     apps::Associations,
@@ -48,6 +48,8 @@ const LIMITS_EVERY: Duration = Duration::from_mins(1);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
+/// How often the database is asked what our role may do, until it says.
+const PRIVILEGES_EVERY: Duration = Duration::from_secs(30);
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const ERASE_EVERY: Duration = Duration::from_mins(1);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
@@ -65,7 +67,9 @@ pub(super) struct Works<'a> {
     pub env: &'a Env,
     pub health: &'a Health,
     pub limits: Option<Limiters>,
-    pub certificates: Option<Certificates>,
+    /// Whether the database has said what our role may do.
+    pub privileges_known: bool,
+    pub certificates: Vec<Certificates>,
     /// What brings messages from other nodes in.
     pub tasks: Vec<cache::Task>,
     pub resolver: Resolver,
@@ -92,6 +96,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         env,
         health,
         limits,
+        privileges_known,
         certificates,
         tasks,
         resolver,
@@ -174,6 +179,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let env = noting.clone();
         every(SEAL_EVERY, token, move || seal_audit_events(env.clone()))
     });
+    if !privileges_known {
+        let (asked, later) = (env.clone(), Arc::new(privileges::Later::default()));
+        work.begin("privileges", move |token| {
+            let (env, later) = (asked.clone(), later.clone());
+            every(PRIVILEGES_EVERY, token, move || look_at_privileges(env.clone(), later.clone()))
+        });
+    }
     let watched = health.clone();
     work.begin("health", move |token| watched.clone().watch(token));
     work.begin("metrics", |token| every(METRICS_EVERY, token, now(ops::upkeep)));
@@ -183,10 +195,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
             every(LIMITS_EVERY, token, now(move || limits.forget_the_idle()))
         });
     }
-    if let Some(certificates) = certificates {
+    if !certificates.is_empty() {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
-            every(CERTIFICATES_EVERY, token, now(move || certificates.refresh()))
+            every(CERTIFICATES_EVERY, token, now(move || certificates.iter().for_each(Certificates::refresh)))
         });
     }
     if env.geo.is_set() {
@@ -365,6 +377,10 @@ async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
     }
+}
+
+async fn look_at_privileges(env: Env, later: Arc<privileges::Later>) {
+    later.look(&env).await;
 }
 
 async fn send_mail(env: Env, mailer: Arc<Mailer>) {
