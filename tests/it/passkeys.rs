@@ -226,11 +226,9 @@ async fn a_passkey_that_proves_nothing_opens_nothing() {
         let (owner, _) = settled_owner(app).await;
         let mut authenticator = Authenticator::new();
         add(app, &owner, &mut authenticator).await.expect("adds");
-        let unknown = come_in(
-            app,
-            &mut Authenticator { user_handle: authenticator.user_handle.clone(), ..Authenticator::new() },
-        );
-        let unknown = unknown.await.expect_err("nobody has it");
+        let mut stranger =
+            Authenticator { user_handle: authenticator.user_handle.clone(), ..Authenticator::new() };
+        let unknown = come_in(app, &mut stranger).await.expect_err("nobody has it");
         assert_eq!((unknown.code(), &*reason(&unknown)), (Code::Unauthenticated, "PASSKEY_REFUSED"));
         // What the operator counts; to whoever tries all of them are the same.
         let refused =

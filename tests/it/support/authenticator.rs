@@ -26,7 +26,8 @@ pub struct Authenticator {
     pub credential_id: Vec<u8>,
     /// What it calls the person.
     pub user_handle: String,
-    pair: EcdsaKeyPair,
+    /// Its key.
+    pub pair: EcdsaKeyPair,
 }
 
 fn text(bytes: impl AsRef<[u8]>) -> String {
