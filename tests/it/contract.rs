@@ -391,7 +391,8 @@ impl Fill<'_> {
             | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
             | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency"
-            | "app_token" | "display_name" | "inviter_id" | "project_ids" | "domain_ids" | "iss" => {
+            | "app_token" | "display_name" | "inviter_id" | "project_ids" | "domain_ids" | "iss"
+            | "certificate_name" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),
