@@ -13,5 +13,5 @@ mod installs;
 mod limits;
 mod spool;
 mod stopping;
-mod support;
+pub mod support;
 mod survival;
