@@ -41,7 +41,7 @@ use super::{
     last_call::{LAST_CALL, keep_newcomers_out},
     layers::network_of,
     shutdown::Life,
-    tls::Certificates,
+    tls::Front,
 };
 use crate::env::Env;
 
@@ -69,7 +69,7 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 pub(super) struct Door {
     name: &'static str,
     listener: TcpListener,
-    tls: Option<Certificates>,
+    tls: Option<Front>,
     env: Env,
     life: Life,
 }
@@ -87,7 +87,7 @@ impl Door {
     pub(super) fn new(
         name: &'static str,
         listener: TcpListener,
-        tls: Option<Certificates>,
+        tls: Option<Front>,
         env: &Env,
         life: Life,
     ) -> Self {
@@ -222,7 +222,7 @@ fn protocol() -> auto::Builder<TokioExecutor> {
 
 async fn converse<H, F, B>(
     stream: TcpStream,
-    tls: Option<Certificates>,
+    tls: Option<Front>,
     protocol: &auto::Builder<TokioExecutor>,
     answer: H,
     life: &Life,
@@ -239,10 +239,12 @@ async fn converse<H, F, B>(
     };
     let handshake = tokio::select! {
         () = life.cutting.cancelled() => return,
-        handshake = timeout(BEGIN, tls.acceptor().accept(stream)) => handshake,
+        handshake = timeout(BEGIN, tls.shake_hands(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => speak(stream, protocol, answer, life, age).await,
+        Ok(Ok(Some(stream))) => speak(stream, protocol, answer, life, age).await,
+        // An authority saw what it wanted.
+        Ok(Ok(None)) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }

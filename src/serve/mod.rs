@@ -12,6 +12,7 @@ mod layers;
 mod links;
 mod listen;
 mod ops;
+mod plain;
 mod refusal;
 mod shutdown;
 mod tls;
@@ -40,7 +41,10 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
     db::{self, Db, Dialect},
-    domains::Sites,
+    domains::{
+        Sites,
+        certificates::{Authority, Challenges, Keyring},
+    },
     env::{self, Env},
     ids::Ids,
     limits,
@@ -76,6 +80,8 @@ pub struct Running {
     pub api: SocketAddr,
     /// Where operators look.
     pub ops: SocketAddr,
+    /// Where visitors without `https://` are sent on, if they are.
+    pub plain: Option<SocketAddr>,
     /// The handles the server was given.
     pub env: Env,
     /// The first owner's sign-in, when this start made it: shown once, stored nowhere.
@@ -127,6 +133,11 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     );
     let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
+    let plain = match listen.plain {
+        Some(address) => Some(bind("plain", "LINKS_HTTP_ADDR", address).await?),
+        None => None,
+    };
+    let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
 
     let (resolver, refreshes) = Resolver::new(env.clone());
     let snapshots = Snapshots::load(&env, resolver.clone());
@@ -155,14 +166,20 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         history.clone(),
     );
 
-    let door = |name, listener, tls: Option<&tls::Certificates>| {
+    let (keyring, challenges) = (Keyring::load(&env).await, Challenges::of(&env));
+    let acme = keyring.clone().zip(challenges.clone());
+    let front = tls::Front::new(certificates.clone(), acme);
+    let door = |name, listener, tls: Option<&tls::Front>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
     let for_apps = grpc::for_apps(&sdk, &life, limits.as_ref());
     let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps);
     let calls = grpc::router(&env, &outbound, &life, &health, (&shares, limits.as_ref()));
-    door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    door("api", api, certificates.as_ref()).open(listen::to_router(calls));
+    door("links", links, front.as_ref()).open(move |peer, request| visits.answer(peer, request));
+    door("api", api, front.as_ref()).open(listen::to_router(calls));
+    if let Some(plain) = plain {
+        door("plain", plain, None).open(listen::to_router(plain::router(&env, sites.clone(), challenges)));
+    }
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
@@ -171,6 +188,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         health: &health,
         limits,
         certificates,
+        keyring,
+        authority: Authority::of(&env, &outbound),
         tasks,
         resolver,
         refreshes,
@@ -186,7 +205,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     life.ready();
     let (links, api, ops) = addresses;
     tracing::info!(%links, %api, %ops, "linkforty {} is up", env!("CARGO_PKG_VERSION"));
-    Ok(Running { links, api, ops, env, first_sign_in, spool, life, health, work })
+    Ok(Running { links, api, ops, plain: plain_address, env, first_sign_in, spool, life, health, work })
 }
 
 fn spool_options(settings: &config::Spool) -> SpoolOptions {

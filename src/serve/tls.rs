@@ -1,4 +1,7 @@
-//! Certificates: loaded at start, looked at again whenever their files change, without dropping a connection.
+//! Certificates: the operator's own, loaded at start and looked at again whenever their files change, without dropping a connection; and
+//! those of hosts that the server gets by itself (`tls/front.rs`).
+
+mod front;
 
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
@@ -6,8 +9,8 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio_rustls::TlsAcceptor;
 
+pub(super) use self::front::Front;
 use crate::config::Tls;
 
 /// The certificate in use. Clones share it.
@@ -35,8 +38,8 @@ impl Certificates {
     }
 
     /// Returns what new connections shake hands with.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load().config.clone())
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.current.load().config.clone()
     }
 
     /// Takes up a changed pair. A bad one is logged, once for each change, and the old one stays.

@@ -21,6 +21,7 @@ const GROUND: &[&str] = &[
     "spreadsheet",
 ];
 const TOOLS: &[&str] = &[
+    "acme",
     "env",
     "db",
     "dns",
