@@ -80,8 +80,12 @@ impl Signer<'_> {
     /// Signs a payload, or the wish to see what is at the URL.
     pub(super) fn sign(&self, nonce: &str, url: &str, payload: Option<&Value>) -> Value {
         let (key, head) = match self {
-            Self::Key(key) => (key, json!({ "alg": "ES256", "jwk": key.public(), "nonce": nonce, "url": url })),
-            Self::Account(key, kid) => (key, json!({ "alg": "ES256", "kid": kid, "nonce": nonce, "url": url })),
+            Self::Key(key) => {
+                (key, json!({ "alg": "ES256", "jwk": key.public(), "nonce": nonce, "url": url }))
+            }
+            Self::Account(key, kid) => {
+                (key, json!({ "alg": "ES256", "kid": kid, "nonce": nonce, "url": url }))
+            }
         };
         flattened(&head, payload, |message| key.sign(message))
     }
@@ -138,13 +142,15 @@ mod tests {
         assert_eq!((&head["alg"], &head["nonce"]), (&json!("ES256"), &json!("n1")));
         assert_eq!(head["url"], "https://ca.test/new");
         let point = [&[4][..], &decoded(&head["jwk"]["x"]), &decoded(&head["jwk"]["y"])].concat();
-        let message = format!("{}.{}", signed["protected"].as_str().unwrap(), signed["payload"].as_str().unwrap());
+        let message =
+            format!("{}.{}", signed["protected"].as_str().unwrap(), signed["payload"].as_str().unwrap());
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .verify(message.as_bytes(), &decoded(&signed["signature"]))
             .expect("the signature is the key's");
         assert_eq!(decoded(&signed["payload"]), br#"{"a":1}"#);
 
-        let asked = Signer::Account(&key, "https://ca.test/acct/1").sign("n2", "https://ca.test/order/1", None);
+        let asked =
+            Signer::Account(&key, "https://ca.test/acct/1").sign("n2", "https://ca.test/order/1", None);
         let head: Value = serde_json::from_slice(&decoded(&asked["protected"])).expect("JSON");
         assert_eq!((&head["kid"], head.get("jwk")), (&json!("https://ca.test/acct/1"), None));
         assert_eq!(asked["payload"], "");
@@ -166,7 +172,8 @@ mod tests {
         let bound = external.bind(&key, "https://ca.test/new");
         let head: Value = serde_json::from_slice(&decoded(&bound["protected"])).expect("JSON");
         assert_eq!(head, json!({ "alg": "HS256", "kid": "kid-1", "url": "https://ca.test/new" }));
-        let message = format!("{}.{}", bound["protected"].as_str().unwrap(), bound["payload"].as_str().unwrap());
+        let message =
+            format!("{}.{}", bound["protected"].as_str().unwrap(), bound["payload"].as_str().unwrap());
         hmac::verify(
             &hmac::Key::new(hmac::HMAC_SHA256, b"secret-secret"),
             message.as_bytes(),

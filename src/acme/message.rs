@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn words_that_nobody_knows_are_read() {
-        let order: Order = serde_json::from_str(r#"{"status":"dreaming","finalize":"f","x":1}"#).expect("an order");
+        let order: Order =
+            serde_json::from_str(r#"{"status":"dreaming","finalize":"f","x":1}"#).expect("an order");
         assert_eq!((order.status, order.authorizations.len()), (OrderStatus::Other, 0));
         let authorization: Authorization = serde_json::from_str(
             r#"{"status":"revoked","challenges":[{"type":"dns-account-01","url":"u"},{"type":"http-01","url":"v","token":"t"}]}"#,

@@ -191,7 +191,12 @@ impl Answer {
     }
 }
 
-async fn call(outbound: &Outbound, method: Method, url: &str, body: Bytes) -> Result<OutboundResponse, Fault> {
+async fn call(
+    outbound: &Outbound,
+    method: Method,
+    url: &str,
+    body: Bytes,
+) -> Result<OutboundResponse, Fault> {
     let url = outbound.url(url).map_err(|refused| Fault::Away(Failure::Refused(refused)))?;
     let mut headers = HeaderMap::new();
     if method == Method::POST {

@@ -7,13 +7,15 @@ use crate::{config::Config, domains::certificates};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Examples:\n  linkforty certificates list\n  linkforty certificates retry go.example.com")]
+#[command(
+    after_help = "Examples:\n  linkforty certificates list\n  linkforty certificates renew go.example.com"
+)]
 pub(super) enum Command {
     /// Lists every host that has a certificate or is to get one: how it stands, until when it is valid, when the server sees to it next, and why it
     /// could not be got the last time
     List,
-    /// Has a running server get the certificate of a host now, whatever failed before
-    Retry {
+    /// Has a running server get a certificate for a host now, whether it has one or not and whatever failed before
+    Renew {
         /// The host, as `list` shows it
         host: String,
     },
@@ -45,11 +47,16 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> 
                 }
             }
         }
-        Command::Retry { host } => {
+        Command::Renew { host } => {
             let host = host.to_lowercase();
-            let known = certificates::retry(&env, &host).await.map_err(|error| told(&error))?;
-            anyhow::ensure!(known, "{host} is not to have a certificate: `linkforty certificates list` shows those that are");
-            println!("the server gets a certificate for {host} now; `linkforty certificates list` shows what comes of it");
+            let known = certificates::renew(&env, &host).await.map_err(|error| told(&error))?;
+            anyhow::ensure!(
+                known,
+                "{host} is not to have a certificate: `linkforty certificates list` shows those that are"
+            );
+            println!(
+                "the server gets a certificate for {host} now; `linkforty certificates list` shows what comes of it"
+            );
         }
     }
     Ok(())

@@ -77,7 +77,7 @@ enum Command {
     Secret(secret::Command),
     /// What waits to be stored, and storing it by hand
     Spool(spool::Arguments),
-    /// Certificates that the server gets by itself: list, retry
+    /// Certificates that the server gets by itself: list, renew
     #[command(subcommand)]
     Certificates(certificates::Command),
     /// Exchange rates for the revenue of events: import, list

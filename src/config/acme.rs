@@ -20,8 +20,10 @@ pub struct Acme {
     pub external_account: Option<(String, SecretString)>,
     /// How hosts are proved.
     pub challenge: Proof,
-    /// The server's own hosts that get certificates besides the domains of workspaces.
+    /// The server's own hosts that get certificates besides the domains of workspaces: those of links and those of the API.
     pub hosts: Vec<String>,
+    /// Whether the API listener has hosts among them, and so speaks TLS.
+    pub for_api: bool,
     /// How many certificates may be ordered in an hour, by all nodes together. A workspace may have a third of it.
     pub orders_per_hour: u32,
 }
@@ -47,7 +49,8 @@ impl Reader<'_> {
             Some(host) if links_url.scheme() == "https" => host.to_owned(),
             _ => String::new(),
         };
-        let hosts = self.hosts("ACME_HOSTS", &own);
+        let mut hosts = self.hosts("ACME_HOSTS", &own);
+        let of_api = self.hosts("ACME_API_HOSTS", "");
         let orders_per_hour = self.parse("ACME_ORDERS_PER_HOUR", "60", "a number of orders");
         let challenge = match self.text("ACME_CHALLENGE", "tls-alpn-01").as_str() {
             "tls-alpn-01" => Proof::TlsAlpn01,
@@ -66,7 +69,9 @@ impl Reader<'_> {
             );
         }
         let directory_url = match Url::parse(&directory) {
-            Ok(url) if url.scheme() == "https" || (stage == Stage::Development && url.scheme() == "http") => url,
+            Ok(url) if url.scheme() == "https" || (stage == Stage::Development && url.scheme() == "http") => {
+                url
+            }
             _ => {
                 self.problem(format!(
                     "ACME_DIRECTORY_URL is {directory:?}: it must be an https:// URL such as {LETS_ENCRYPT}; for trials \
@@ -86,8 +91,18 @@ impl Reader<'_> {
         if links_url.scheme() != "https" {
             self.problem("ACME_ENABLED=true, but LINKS_URL does not begin with https://");
         }
-        for host in hosts.iter().filter(|host| host.parse::<std::net::IpAddr>().is_ok() || !host.contains('.')) {
-            self.problem(format!("ACME_HOSTS holds {host:?}: it must be a name on the public internet"));
+        let for_api = !of_api.is_empty();
+        for host in of_api {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        for host in
+            hosts.iter().filter(|host| host.parse::<std::net::IpAddr>().is_ok() || !host.contains('.'))
+        {
+            self.problem(format!(
+                "ACME_HOSTS or ACME_API_HOSTS holds {host:?}: it must be a name on the public internet"
+            ));
         }
         if orders_per_hour == 0 {
             self.problem("ACME_ORDERS_PER_HOUR must be at least 1");
@@ -104,7 +119,7 @@ impl Reader<'_> {
                 None
             }
         };
-        Some(Acme { directory_url, email, external_account, challenge, hosts, orders_per_hour })
+        Some(Acme { directory_url, email, external_account, challenge, hosts, for_api, orders_per_hour })
     }
 }
 
@@ -127,7 +142,9 @@ mod tests {
         ];
         let find = |name: &str| {
             let changed = changes.iter().find(|change| change.0 == name);
-            changed.or_else(|| settings.iter().find(|setting| setting.0 == name)).map(|pair| pair.1.to_owned())
+            changed
+                .or_else(|| settings.iter().find(|setting| setting.0 == name))
+                .map(|pair| pair.1.to_owned())
         };
         Config::from_lookup(&find).map_err(|problems| problems.to_string())
     }
@@ -153,14 +170,16 @@ mod tests {
             ("ACME_EAB_KID", "k", "go together"),
             ("ACME_CHALLENGE", "dns-01", "must be tls-alpn-01 or http-01"),
             ("ACME_CHALLENGE", "http-01", "needs LINKS_HTTP_ADDR"),
-            ("ACME_HOSTS", "localhost", "ACME_HOSTS holds"),
+            ("ACME_HOSTS", "localhost", "holds \"localhost\""),
+            ("ACME_API_HOSTS", "10.0.0.1", "holds \"10.0.0.1\""),
             ("ACME_ORDERS_PER_HOUR", "0", "at least 1"),
             ("LINKS_URL", "http://go.example.com", "LINKS_URL does not begin with https://"),
         ] {
             let problems = load(&[(name, value)]).expect_err(says);
             assert!(problems.contains(says), "{name}={value}: {problems}");
         }
-        let off = [("ACME_ENABLED", "false"), ("ACME_AGREE_TO_TERMS", ""), ("LINKS_URL", "http://go.example.com")];
+        let off =
+            [("ACME_ENABLED", "false"), ("ACME_AGREE_TO_TERMS", ""), ("LINKS_URL", "http://go.example.com")];
         assert!(load(&off).is_ok());
     }
 }

@@ -19,7 +19,7 @@ pub struct Model {
     pub private_key: Option<Vec<u8>>,
     /// Who issued it, as the certificate says.
     pub issuer: String,
-    /// From when on it is valid.
+    /// From when on it is valid; none: there is none, or another one is to be got at once.
     pub start_time: Option<Moment>,
     /// Until when it is valid.
     pub expire_time: Option<Moment>,

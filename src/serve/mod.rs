@@ -176,7 +176,11 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps);
     let calls = grpc::router(&env, &outbound, &life, &health, (&shares, limits.as_ref()));
     door("links", links, front.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    door("api", api, front.as_ref()).open(listen::to_router(calls));
+    // Behind a proxy it speaks plain text while the links listener has certificates of its own.
+    let on_api = front
+        .as_ref()
+        .filter(|_| certificates.is_some() || env.config.acme.as_ref().is_some_and(|acme| acme.for_api));
+    door("api", api, on_api).open(listen::to_router(calls));
     if let Some(plain) = plain {
         door("plain", plain, None).open(listen::to_router(plain::router(&env, sites.clone(), challenges)));
     }

@@ -70,7 +70,10 @@ fn send_on(sites: &Sites, port: Option<u16>, request: &Request) -> Response {
         return refuse_with(StatusCode::MISDIRECTED_REQUEST, unknown_path());
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return refuse(Error::new(Reason::HttpsRequired, "call by https://; what was sent here was sent for everybody to read"));
+        return refuse(Error::new(
+            Reason::HttpsRequired,
+            "call by https://; what was sent here was sent for everybody to read",
+        ));
     }
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());

@@ -6,7 +6,12 @@
 use fail::fail_point;
 use secrecy::ExposeSecret as _;
 
-use super::{broken, keys, order::Stop, setback::{Kind, Setback}, store};
+use super::{
+    broken, keys,
+    order::Stop,
+    setback::{Kind, Setback},
+    store,
+};
 use crate::{
     acme::{Account, Client, ExternalAccount, Key, Registration},
     clock::Moment,
@@ -27,11 +32,8 @@ pub(super) async fn open(env: &Env, client: &Client, settings: &Acme) -> Result<
         .external_account
         .as_ref()
         .and_then(|(id, key)| ExternalAccount::new(id, key.expose_secret()));
-    let asked = Registration {
-        email: settings.email.as_deref(),
-        agrees_to_terms: true,
-        external: external.as_ref(),
-    };
+    let asked =
+        Registration { email: settings.email.as_deref(), agrees_to_terms: true, external: external.as_ref() };
     let url = client.register(&key, &asked).await.map_err(|fault| {
         let setback = Setback::from(fault);
         // Whatever it is that it refuses here, it is about the account.
@@ -52,18 +54,23 @@ async fn key(env: &Env, directory: &str) -> Result<(Key, Model), Stop> {
     // Twice: another node may store its key between our look and our write.
     for _ in 0..3 {
         let stored = store::account(&env.db.api, directory).await.map_err(broken)?;
-        let read = stored.as_ref().and_then(|stored| {
-            keys::open(env, &name, &stored.private_key).and_then(|key| Key::read(&key))
-        });
+        let read = stored
+            .as_ref()
+            .and_then(|stored| keys::open(env, &name, &stored.private_key).and_then(|key| Key::read(&key)));
         match (read, stored) {
             (Some(key), Some(stored)) => return Ok((key, stored)),
             (_, stored) => {
                 if stored.is_some() {
-                    tracing::warn!(directory, "the key of the account was sealed under another SESSION_SECRET; making another account");
+                    tracing::warn!(
+                        directory,
+                        "the key of the account was sealed under another SESSION_SECRET; making another account"
+                    );
                 }
                 let sealed = keys::seal(env, &name, &Key::generate());
                 let old = stored.map(|stored| stored.private_key);
-                store::keep_account_key(&env.db.api, directory, old, sealed, env.now()).await.map_err(broken)?;
+                store::keep_account_key(&env.db.api, directory, old, sealed, env.now())
+                    .await
+                    .map_err(broken)?;
             }
         }
     }

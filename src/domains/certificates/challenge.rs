@@ -62,7 +62,10 @@ impl Challenges {
         }
     }
 
-    async fn look_up(&self, question: impl Future<Output = Result<Option<String>, sea_orm::DbErr>>) -> Answered {
+    async fn look_up(
+        &self,
+        question: impl Future<Output = Result<Option<String>, sea_orm::DbErr>>,
+    ) -> Answered {
         let Ok(_place) = self.places.try_acquire() else { return Answered::Away };
         match timeout(LONGEST, question).await {
             Ok(Ok(Some(answer))) => Answered::Yes(answer),

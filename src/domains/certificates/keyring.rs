@@ -3,7 +3,15 @@
 //! They are read from the database at the start, with every change of hosts that is told, after every gap, and twice a minute besides; only
 //! those that are new are opened. What is held is kept on disk too (`shelf.rs`).
 
-use std::{collections::HashMap, fmt, sync::{Arc, atomic::{AtomicBool, Ordering}}, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
@@ -13,8 +21,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{keys, shelf::{Kept, Shelf}, store};
-use crate::{cache::Signal, clock::{Moment, from_micros}, domains::changes, env::Env};
+use super::{
+    keys,
+    shelf::{Kept, Shelf},
+    store,
+};
+use crate::{
+    cache::Signal,
+    clock::{Moment, from_micros},
+    domains::changes,
+    env::Env,
+};
 
 /// How often it is considered whether to read them again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -69,7 +86,7 @@ impl Shown {
         if certified.is_none() {
             tracing::error!(
                 host = kept.host,
-                "a certificate cannot be used: its key was sealed under another SESSION_SECRET; get another one by `linkforty certificates retry`"
+                "a certificate cannot be used: its key was sealed under another SESSION_SECRET; get another one by `linkforty certificates renew`"
             );
         }
         Self { kept, certified }

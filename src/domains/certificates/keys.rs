@@ -118,7 +118,13 @@ mod tests {
             ("go.shop.test", &chain, &other, now, "it is not for the key that was sent"),
             ("go.shop.test", &chain, &key, read.not_after, "it is over already"),
             ("go.shop.test", "", &key, now, "it is not for the key that was sent"),
-            ("go.shop.test", "-----BEGIN CERTIFICATE-----\n", &key, now, "it is not for the key that was sent"),
+            (
+                "go.shop.test",
+                "-----BEGIN CERTIFICATE-----\n",
+                &key,
+                now,
+                "it is not for the key that was sent",
+            ),
         ] {
             assert_eq!(check(host, chain, key, now).expect_err(wrong), wrong);
         }

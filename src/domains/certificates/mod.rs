@@ -250,8 +250,9 @@ impl Authority {
         store::remove_challenges(&tx, host).await?;
         let action = if step == Step::Renew { Action::CertificateRenewed } else { Action::CertificateIssued };
         if let Some(domain) = domain {
-            let changes =
-                Changes::none().with("issuer", &*kept.issuer).with("expire_time", read.not_after.to_rfc3339());
+            let changes = Changes::none()
+                .with("issuer", &*kept.issuer)
+                .with("expire_time", read.not_after.to_rfc3339());
             trail::note(&tx, &env.ids, [noted(domain, action, changes)], now).await?;
         }
         let told = Changed::of(host, now);
@@ -347,9 +348,9 @@ pub(super) async fn hurry(env: &Env, id: DomainId, now: Moment) -> Result<()> {
     Ok(store::hurry(&env.db.api, id, now, now - PATIENCE).await?)
 }
 
-/// Tries again to get the certificate of a host, because the operator says so; `false`: it is not to have one.
-pub async fn retry(env: &Env, host: &str) -> Result<bool> {
-    Ok(store::retry(&env.db.api, host, env.now()).await?)
+/// Gets another certificate for a host now, because the operator says so; `false`: it is not to have one.
+pub async fn renew(env: &Env, host: &str) -> Result<bool> {
+    Ok(store::renew(&env.db.api, host, env.now()).await?)
 }
 
 /// Returns every certificate, in the order of the hosts. For the operator, who is above the tenants.

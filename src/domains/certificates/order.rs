@@ -15,9 +15,7 @@ use super::{
     store,
 };
 use crate::{
-    acme::{
-        Account, AuthorizationStatus, Challenge, ChallengeKind, Client, Fault, Order, OrderStatus,
-    },
+    acme::{Account, AuthorizationStatus, Challenge, ChallengeKind, Client, Fault, Order, OrderStatus},
     config::{Acme, Proof},
     env::Env,
     error::Error,
@@ -200,9 +198,8 @@ async fn prove(
 
 /// Returns the challenge to take: the one of the settings, or else the other one where it can be answered.
 fn choose<'a>(env: &Env, settings: &Acme, offered: &'a [Challenge]) -> Option<&'a Challenge> {
-    let of = |kind: ChallengeKind| {
-        offered.iter().find(|challenge| challenge.kind == kind && challenge.is_sound())
-    };
+    let of =
+        |kind: ChallengeKind| offered.iter().find(|challenge| challenge.kind == kind && challenge.is_sound());
     let plain = || env.config.listen.plain.and_then(|_| of(ChallengeKind::Http01));
     match settings.challenge {
         Proof::TlsAlpn01 => of(ChallengeKind::TlsAlpn01).or_else(plain),

@@ -135,7 +135,11 @@ mod tests {
         from_micros(1_700_000_000_000_000) + Duration::days(days)
     }
 
-    fn standing(validity: Option<(Moment, Moment)>, failures: u32, failure: Option<(Kind, Moment)>) -> Standing<'static> {
+    fn standing(
+        validity: Option<(Moment, Moment)>,
+        failures: u32,
+        failure: Option<(Kind, Moment)>,
+    ) -> Standing<'static> {
         Standing { host: HOST, validity, failures, failure, of_a_domain: true }
     }
 
@@ -242,7 +246,11 @@ mod tests {
             (0, Some(0), 1, true),
             (0, Some(1), 2, false),
         ] {
-            assert_eq!(may_order(Recent { all, of_workspace }, per_hour), may, "{all} {of_workspace:?} {per_hour}");
+            assert_eq!(
+                may_order(Recent { all, of_workspace }, per_hour),
+                may,
+                "{all} {of_workspace:?} {per_hour}"
+            );
         }
     }
 }

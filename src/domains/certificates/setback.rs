@@ -76,10 +76,16 @@ impl Kind {
                  the certificate authority instead."
             }
             Self::Caa => "Add the certificate authority to the CAA records of the host, or remove them.",
-            Self::Rejected => "Use another host: the certificate authority issues no certificates for this one.",
-            Self::Account => "Tell the operator of this server: the certificate authority does not accept its account.",
+            Self::Rejected => {
+                "Use another host: the certificate authority issues no certificates for this one."
+            }
+            Self::Account => {
+                "Tell the operator of this server: the certificate authority does not accept its account."
+            }
             Self::NotHere => "Restore the DNS records that prove the host, and call VerifyDomain.",
-            Self::Unusable => "Tell the operator of this server: what the certificate authority sends cannot be used.",
+            Self::Unusable => {
+                "Tell the operator of this server: what the certificate authority sends cannot be used."
+            }
         }
     }
 
@@ -162,9 +168,8 @@ mod tests {
 
     #[test]
     fn what_an_authority_says_is_understood() {
-        let refused = |kind: &str, status| {
-            Fault::Refused(Problem { kind: kind.into(), status, ..Problem::default() })
-        };
+        let refused =
+            |kind: &str, status| Fault::Refused(Problem { kind: kind.into(), status, ..Problem::default() });
         for (fault, expected) in [
             (Fault::Away(Failure::NoAddress), Kind::AuthorityAway),
             (Fault::Unreadable("nothing"), Kind::AuthorityAway),

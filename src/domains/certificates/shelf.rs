@@ -3,7 +3,10 @@
 //! `DATA_DIR/certificates.snap`, mode 0600: magic, protobuf, crc32c (little-endian) over both. It is believed whole or not at all. Private
 //! keys stand in it as in the database: sealed.
 
-use std::{fs, io, path::{Path, PathBuf}};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use prost::Message as _;
 
@@ -73,7 +76,9 @@ impl Shelf {
         let work = tokio::task::spawn_blocking(move || files::replace(&path, &encode(certificates)));
         match work.await.map_err(io::Error::other).flatten() {
             Ok(()) => self.is_written = true,
-            Err(error) => tracing::warn!(%error, "cannot write the file of certificates; trying with the next one"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot write the file of certificates; trying with the next one")
+            }
         }
     }
 }

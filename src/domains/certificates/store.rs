@@ -26,9 +26,8 @@ fn serving() -> SelectStatement {
 
 /// Deletes what is of domains that answer no longer.
 pub async fn remove_stale(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    let stale = Condition::all()
-        .add(Column::DomainId.is_not_null())
-        .add(Column::DomainId.not_in_subquery(serving()));
+    let stale =
+        Condition::all().add(Column::DomainId.is_not_null()).add(Column::DomainId.not_in_subquery(serving()));
     // A look first: it takes no lock, and as a rule there is nothing to do.
     let hosts: Vec<String> = Entity::find()
         .select_only()
@@ -179,12 +178,7 @@ pub async fn keep_order(
 }
 
 /// Begins anew with the certificate of a domain, if it failed before `since`.
-pub async fn hurry(
-    db: &impl ConnectionTrait,
-    id: DomainId,
-    now: Moment,
-    since: Moment,
-) -> Result<(), DbErr> {
+pub async fn hurry(db: &impl ConnectionTrait, id: DomainId, now: Moment, since: Moment) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::NextTime, Expr::value(now))
         .col_expr(Column::Failures, Expr::value(0))
@@ -196,11 +190,13 @@ pub async fn hurry(
         .map(drop)
 }
 
-/// The same of any host, whenever it failed; `false`: nobody looks after it.
-pub async fn retry(db: &impl ConnectionTrait, host: &str, now: Moment) -> Result<bool, DbErr> {
+/// Has another certificate got for any host, whatever there is; what there is is shown until then. `false`: nobody looks after the host.
+pub async fn renew(db: &impl ConnectionTrait, host: &str, now: Moment) -> Result<bool, DbErr> {
     let done = Entity::update_many()
         .col_expr(Column::NextTime, Expr::value(now))
         .col_expr(Column::Failures, Expr::value(0))
+        // Without a beginning it counts as none.
+        .col_expr(Column::StartTime, Expr::value(None::<Moment>))
         .filter(Column::Host.eq(host))
         .exec(db)
         .await?;
@@ -229,8 +225,7 @@ pub async fn of_domains(
 
 /// Returns the hosts that have a certificate and answer, each with the version of it.
 pub async fn shown(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr> {
-    let ours =
-        Condition::any().add(Column::DomainId.is_null()).add(Column::DomainId.in_subquery(serving()));
+    let ours = Condition::any().add(Column::DomainId.is_null()).add(Column::DomainId.in_subquery(serving()));
     Entity::find()
         .select_only()
         .columns([Column::Host, Column::Version])
@@ -265,9 +260,7 @@ pub async fn count_orders(
     owner: Option<WorkspaceId>,
     since: Moment,
 ) -> Result<(u64, Option<u64>), DbErr> {
-    let recent = || {
-        certificate_order::Entity::find().filter(certificate_order::Column::CreateTime.gt(since))
-    };
+    let recent = || certificate_order::Entity::find().filter(certificate_order::Column::CreateTime.gt(since));
     let all = recent().count(tx).await?;
     let of_workspace = match owner {
         Some(id) => Some(recent().filter(certificate_order::Column::WorkspaceId.eq(id)).count(tx).await?),
@@ -389,22 +382,14 @@ pub async fn remove_challenges(tx: &impl ConnectionTrait, host: &str) -> Result<
 }
 
 /// Returns what is answered to a token.
-pub async fn answer_to(
-    db: &impl ConnectionTrait,
-    token: &str,
-    now: Moment,
-) -> Result<Option<String>, DbErr> {
+pub async fn answer_to(db: &impl ConnectionTrait, token: &str, now: Moment) -> Result<Option<String>, DbErr> {
     use acme_challenge::{Column, Entity};
     let asked = Entity::find().select_only().column(Column::Answer).filter(Column::Token.eq(token));
     asked.filter(Column::ExpireTime.gt(now)).into_tuple().one(db).await
 }
 
 /// Returns what is answered for a host: what was asked last.
-pub async fn answer_for(
-    db: &impl ConnectionTrait,
-    host: &str,
-    now: Moment,
-) -> Result<Option<String>, DbErr> {
+pub async fn answer_for(db: &impl ConnectionTrait, host: &str, now: Moment) -> Result<Option<String>, DbErr> {
     use acme_challenge::{Column, Entity};
     let asked = Entity::find().select_only().column(Column::Answer).filter(Column::Host.eq(host));
     let asked = asked.filter(Column::ExpireTime.gt(now)).order_by_desc(Column::CreateTime);

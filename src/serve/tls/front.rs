@@ -82,7 +82,8 @@ impl Own {
             return built.config.clone();
         }
         let mut config = files.as_deref().cloned().unwrap_or_else(|| {
-            let mut bare = ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(Nothing));
+            let mut bare =
+                ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(Nothing));
             bare.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
             bare
         });
