@@ -29,6 +29,7 @@ mod m20261126_000043_second_factors;
 mod m20261126_000050_people;
 mod m20261126_000051_keys;
 mod m20261126_000060_audit;
+mod m20261127_000061_service_certificates;
 mod m20261127_000090_certificates;
 mod sql;
 
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000050_people::Migration),
             Box::new(m20261126_000051_keys::Migration),
             Box::new(m20261126_000060_audit::Migration),
+            Box::new(m20261127_000061_service_certificates::Migration),
             Box::new(m20261127_000090_certificates::Migration),
         ]
     }

@@ -228,6 +228,17 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// Whose certificates callers of the API may show instead of a secret.
+    pub clients: Option<ClientAuthorities>,
+}
+
+/// Who vouches for callers of the API.
+#[derive(Debug, Clone)]
+pub struct ClientAuthorities {
+    /// PEM file with the authorities.
+    pub file: PathBuf,
+    /// Whether nobody gets in without a certificate of theirs.
+    pub required: bool,
 }
 
 /// How logs look.
@@ -885,13 +896,35 @@ impl Reader<'_> {
         let certificate = self.text("TLS_CERTIFICATE_FILE", "");
         let key = self.text("TLS_KEY_FILE", "");
         match (certificate.is_empty(), key.is_empty()) {
-            (true, true) => None,
-            (false, false) => Some(Tls { certificate: certificate.into(), key: key.into() }),
+            (true, true) => {
+                if !self.text("TLS_CLIENT_CA_FILE", "").is_empty() {
+                    self.problem("TLS_CLIENT_CA_FILE needs TLS_CERTIFICATE_FILE and TLS_KEY_FILE: certificates are shown in TLS");
+                }
+                None
+            }
+            (false, false) => Some(Tls {
+                certificate: certificate.into(),
+                key: key.into(),
+                clients: self.client_authorities(),
+            }),
             _ => {
                 self.problem("TLS_CERTIFICATE_FILE and TLS_KEY_FILE go together: set both or neither");
                 None
             }
         }
+    }
+
+    fn client_authorities(&mut self) -> Option<ClientAuthorities> {
+        let file = self.text("TLS_CLIENT_CA_FILE", "");
+        let required = match self.text("TLS_CLIENT_CERTIFICATE", "optional").as_str() {
+            "optional" => false,
+            "required" => true,
+            other => {
+                self.problem(format!("TLS_CLIENT_CERTIFICATE is {other:?}: it must be optional or required"));
+                false
+            }
+        };
+        (!file.is_empty()).then(|| ClientAuthorities { file: file.into(), required })
     }
 }
 

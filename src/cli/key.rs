@@ -15,7 +15,7 @@ use crate::{
     workspaces::{
         self, Tenant,
         keys::{
-            self, Created, Key, NewKey, Which,
+            self, Created, Key, NewKey, Which, certificate,
             rotate::{self, Rotation},
             secret::Mode,
         },
@@ -25,7 +25,7 @@ use crate::{
 /// Creates, lists, rotates and revokes API keys.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Scopes: links.read links.write analytics.read workspaces.read api_keys.read apps.read apps.write domains.read domains.write members.read audit.read; narrower ones: links.export projects.read projects.write projects.delete templates.read templates.write utm_presets.read utm_presets.write attribution.read\n\nExamples:\n  linkforty key create --name importer --scopes links.read,links.write\n  export LINKFORTY_KEY=$(linkforty key create --name tour --scopes links.read,links.write --secret-only)\n  linkforty key stale --unused-days 60\n  linkforty key rotate 0199... --overlap-hours 24\n  linkforty key revoke 0199..."
+    after_help = "Scopes: links.read links.write analytics.read workspaces.read api_keys.read apps.read apps.write domains.read domains.write members.read audit.read; narrower ones: links.export projects.read projects.write projects.delete templates.read templates.write utm_presets.read utm_presets.write attribution.read\n\nExamples:\n  linkforty key create --name importer --scopes links.read,links.write\n  export LINKFORTY_KEY=$(linkforty key create --name tour --scopes links.read,links.write --secret-only)\n  linkforty key create --name billing --scopes analytics.read --certificate-name spiffe://example.com/billing\n  linkforty key stale --unused-days 60\n  linkforty key rotate 0199... --overlap-hours 24\n  linkforty key revoke 0199..."
 )]
 pub(super) struct Arguments {
     /// The workspace; default: the only one
@@ -51,6 +51,9 @@ enum Verb {
         /// For trying things out: its secret says so, and it lives 30 days at the most
         #[arg(long)]
         test: bool,
+        /// Opened by a client certificate with this name (URI or DNS name) instead of a secret: for services inside, see TLS_CLIENT_CA_FILE
+        #[arg(long, value_name = "NAME", value_parser = certificate::name, conflicts_with_all = ["test", "secret_only"])]
+        certificate_name: Option<String>,
         /// Print the secret and nothing else
         #[arg(long)]
         secret_only: bool,
@@ -89,7 +92,7 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
 async fn carry_out(env: &Env, arguments: Arguments) -> Result<()> {
     let tenant = workspaces::enter_as_operator(env, arguments.workspace.as_deref()).await?;
     match arguments.verb {
-        Verb::Create { name, mut scopes, days, test, secret_only } => {
+        Verb::Create { name, mut scopes, days, test, certificate_name, secret_only } => {
             scopes.sort_unstable_by_key(|scope| scope.name());
             scopes.dedup();
             let mode = if test { Mode::Test } else { Mode::Live };
@@ -98,7 +101,7 @@ async fn carry_out(env: &Env, arguments: Arguments) -> Result<()> {
                 return Err(Error::invalid_field("days", format!("must be at most {longest}")));
             }
             let expire_time = days.map(|days| env.now() + Duration::days(days));
-            let new = NewKey { expire_time, mode, ..NewKey::new(name, scopes) };
+            let new = NewKey { expire_time, mode, certificate_name, ..NewKey::new(name, scopes) };
             tell(&keys::create(env, &tenant, new, None).await?, secret_only, env.now());
         }
         Verb::List => list(env, &tenant, Which::All).await?,
@@ -134,12 +137,13 @@ async fn list(env: &Env, tenant: &Tenant, which: Which) -> Result<()> {
 
 /// Prints a secret, this once.
 fn tell(created: &Created, secret_only: bool, now: Moment) {
-    let secret = created.secret.as_deref().unwrap_or_default();
-    if secret_only {
-        println!("{secret}");
-    } else {
-        show(&created.key, now);
-        println!("\nSecret, shown only once:\n{secret}");
+    match &created.secret {
+        Some(secret) if secret_only => println!("{secret}"),
+        Some(secret) => {
+            show(&created.key, now);
+            println!("\nSecret, shown only once:\n{secret}");
+        }
+        None => show(&created.key, now),
     }
 }
 
@@ -160,5 +164,6 @@ fn show(key: &Key, now: Moment) {
     let scopes: Vec<&str> = keys::scopes_of(key).iter().map(|scope| scope.name()).collect();
     let used =
         key.last_use_time.map_or("never used".to_owned(), |time| format!("used {}", time.date_naive()));
-    println!("{}  {}...  {state}  {used}  {}  {}", key.id, key.prefix, scopes.join(","), key.name);
+    let opened = key.certificate_name.clone().unwrap_or_else(|| format!("{}...", key.prefix));
+    println!("{}  {opened}  {state}  {used}  {}  {}", key.id, scopes.join(","), key.name);
 }

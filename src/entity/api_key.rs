@@ -49,6 +49,8 @@ pub struct Model {
     pub domain_ids: Option<Json>,
     /// How many days before its end somebody was last warned; 0: never.
     pub warned_days: i16,
+    /// The name in a client certificate that opens it; such a key has no secret.
+    pub certificate_name: Option<String>,
 }
 
 /// None: queries join by hand.

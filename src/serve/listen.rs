@@ -41,7 +41,7 @@ use super::{
     last_call::{LAST_CALL, keep_newcomers_out},
     layers::network_of,
     shutdown::Life,
-    tls::Front,
+    tls::{Front, client_names},
 };
 use crate::env::Env;
 
@@ -244,7 +244,16 @@ async fn converse<H, F, B>(
         handshake = timeout(BEGIN, tls.shake_hands(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(Some(stream))) => speak(stream, protocol, answer, life, age).await,
+        Ok(Ok(Some(stream))) => {
+            let names = client_names(&stream);
+            let answer = move |mut request: Request<Incoming>| {
+                if let Some(names) = &names {
+                    request.extensions_mut().insert(names.clone());
+                }
+                answer(request)
+            };
+            speak(stream, protocol, answer, life, age).await;
+        }
         // An authority saw what it wanted.
         Ok(Ok(None)) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),

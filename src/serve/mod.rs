@@ -132,6 +132,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         bind("ops", "OPS_ADDR", listen.ops).await?,
     );
     let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
+    let for_callers = env.config.tls.as_ref().map(tls::Certificates::for_callers).transpose()?;
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
     let plain = match listen.plain {
         Some(address) => Some(bind("plain", "LINKS_HTTP_ADDR", address).await?),
@@ -168,7 +169,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
 
     let (keyring, challenges) = (Keyring::load(&env).await, Challenges::of(&env));
     let acme = keyring.clone().zip(challenges.clone());
-    let front = tls::Front::new(certificates.clone(), acme);
+    let front = tls::Front::new(certificates.clone(), acme.clone());
+    // Behind a proxy it speaks plain text while the links listener has certificates of its own.
+    let on_api = for_callers.is_some() || env.config.acme.as_ref().is_some_and(|acme| acme.for_api);
+    let front_for_callers = tls::Front::new(for_callers.clone(), acme.filter(|_| on_api));
     let door = |name, listener, tls: Option<&tls::Front>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
@@ -176,11 +180,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let visits = links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps);
     let calls = grpc::router(&env, &outbound, &life, &health, (&shares, limits.as_ref()));
     door("links", links, front.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    // Behind a proxy it speaks plain text while the links listener has certificates of its own.
-    let on_api = front
-        .as_ref()
-        .filter(|_| certificates.is_some() || env.config.acme.as_ref().is_some_and(|acme| acme.for_api));
-    door("api", api, on_api).open(listen::to_router(calls));
+    door("api", api, front_for_callers.as_ref()).open(listen::to_router(calls));
     if let Some(plain) = plain {
         door("plain", plain, None).open(listen::to_router(plain::router(&env, sites.clone(), challenges)));
     }
@@ -191,7 +191,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         env: &env,
         health: &health,
         limits,
-        certificates,
+        certificates: certificates.into_iter().chain(for_callers).collect(),
         keyring,
         authority: Authority::of(&env, &outbound),
         tasks,

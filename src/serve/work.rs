@@ -68,7 +68,7 @@ pub(super) struct Works<'a> {
     pub env: &'a Env,
     pub health: &'a Health,
     pub limits: Option<Limiters>,
-    pub certificates: Option<Certificates>,
+    pub certificates: Vec<Certificates>,
     pub keyring: Option<Keyring>,
     pub authority: Option<Authority>,
     /// What brings messages from other nodes in.
@@ -190,10 +190,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
             every(LIMITS_EVERY, token, now(move || limits.forget_the_idle()))
         });
     }
-    if let Some(certificates) = certificates {
+    if !certificates.is_empty() {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
-            every(CERTIFICATES_EVERY, token, now(move || certificates.refresh()))
+            every(CERTIFICATES_EVERY, token, now(move || certificates.iter().for_each(Certificates::refresh)))
         });
     }
     if let Some(keyring) = keyring {

@@ -240,14 +240,20 @@ fn keys_are_rotated_and_quotas_set_by_the_operator() {
     assert!(rotated.starts_with("lf_live_") && rotated != secret, "{rotated}");
     refused(&data_dir, &["key", "rotate", id, "--overlap-hours", "169"], 2, "168");
     assert_eq!(said(&["key", "stale"]), "");
+    let named = ["key", "create", "--name", "billing", "--scopes", "links.read", "--certificate-name"];
+    let named = |name: &'static str| [&named[..], &[name]].concat();
+    let service = said(&named("spiffe://example.com/billing"));
+    assert!(service.contains("  spiffe://example.com/billing  ") && !service.contains("ecret"), "{service}");
+    refused(&data_dir, &named("spiffe://example.com/billing"), 1, "opens another key");
+    refused(&data_dir, &named("*.example.com"), 2, "without a wildcard");
 
     let workspaces = said(&["workspace", "list"]);
     let id = workspaces.split_whitespace().next().expect("one workspace");
     let quota = |arguments: &[&str]| said(&[&["workspace", "quota", id], arguments].concat());
-    assert!(quota(&[]).contains("api_keys          2 of any number"), "{}", quota(&[]));
-    assert!(quota(&["--api-keys", "2"]).contains("api_keys          2 of 2\n"));
-    refused(&data_dir, &["key", "create", "--name", "x", "--scopes", "links.read"], 1, "may have 2 api keys");
-    assert!(quota(&["--api-keys", "default", "--links", "7"]).contains("api_keys          2 of any number"));
+    assert!(quota(&[]).contains("api_keys          3 of any number"), "{}", quota(&[]));
+    assert!(quota(&["--api-keys", "3"]).contains("api_keys          3 of 3\n"));
+    refused(&data_dir, &["key", "create", "--name", "x", "--scopes", "links.read"], 1, "may have 3 api keys");
+    assert!(quota(&["--api-keys", "default", "--links", "7"]).contains("api_keys          3 of any number"));
     assert!(quota(&[]).contains("links             0 of 7\n"));
     refused(&data_dir, &["workspace", "quota", id, "--links", "many"], 2, "must be a number");
 }

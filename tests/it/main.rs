@@ -63,6 +63,7 @@ mod sdk_json;
 mod searches;
 mod second_factor;
 mod secrets;
+mod service_certificates;
 mod sessions;
 mod shutdown;
 mod sign_ins;

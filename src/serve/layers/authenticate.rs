@@ -13,7 +13,7 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     rpc::{Caller, Recheck, bearer, origin},
-    serve::refusal::refuse,
+    serve::{refusal::refuse, tls::ClientNames},
     workspaces::keys,
 };
 
@@ -46,8 +46,11 @@ const API_KEY_START: &str = "lf_";
 pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, next: Next) -> Response {
     let mut key = None;
     if !OPEN.contains(&request.uri().path()) {
-        let authorization = request.headers().get(AUTHORIZATION).cloned();
-        match caller(&env, authorization.as_ref()).await {
+        let shown = Shown {
+            authorization: request.headers().get(AUTHORIZATION).cloned(),
+            names: request.extensions().get().cloned(),
+        };
+        match caller(&env, &shown).await {
             Ok(Some(caller)) => {
                 let caller = caller.from(origin(request.headers(), request.extensions()));
                 tracing::Span::current().record("caller", tracing::field::display(caller.principal()));
@@ -56,7 +59,7 @@ pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, n
                 }
                 request.extensions_mut().insert(caller);
                 if LONG.contains(&request.uri().path()) {
-                    request.extensions_mut().insert(recheck(env.clone(), authorization));
+                    request.extensions_mut().insert(recheck(env.clone(), shown));
                 }
             }
             Ok(None) => {}
@@ -73,17 +76,29 @@ pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, n
     response
 }
 
-fn recheck(env: Env, authorization: Option<HeaderValue>) -> Recheck {
+/// What a caller shows of who they are.
+#[derive(Debug, Clone)]
+struct Shown {
+    authorization: Option<HeaderValue>,
+    names: Option<ClientNames>,
+}
+
+fn recheck(env: Env, shown: Shown) -> Recheck {
     Recheck::new(move || {
-        let (env, authorization) = (env.clone(), authorization.clone());
-        Box::pin(
-            async move { caller(&env, authorization.as_ref()).await?.ok_or_else(Error::credentials_invalid) },
-        )
+        let (env, shown) = (env.clone(), shown.clone());
+        Box::pin(async move { caller(&env, &shown).await?.ok_or_else(Error::credentials_invalid) })
     })
 }
 
-async fn caller(env: &Env, authorization: Option<&HeaderValue>) -> Result<Option<Caller>> {
-    let Some(value) = authorization else { return Ok(None) };
+/// What is said in the call goes before what the connection shows: a gateway with a certificate of its own calls for many.
+async fn caller(env: &Env, shown: &Shown) -> Result<Option<Caller>> {
+    let value = match (&shown.authorization, &shown.names) {
+        (Some(value), _) => value,
+        (None, Some(ClientNames(names))) => {
+            return keys::certificate::authenticate(env, names).await.map(Some);
+        }
+        (None, None) => return Ok(None),
+    };
     let bearer = bearer(value).ok_or_else(|| {
         Error::new(Reason::CredentialsMissing, "the authorization must have the form `Bearer ...`")
     })?;

@@ -208,7 +208,7 @@ fn parse(key: &v1::ApiKey, now: Moment, violations: &mut Violations) -> NewKey {
     }
     let (projects, domains) =
         (projects.into_iter().map(ProjectId).collect(), domains.into_iter().map(DomainId).collect());
-    NewKey { name, scopes, expire_time, mode, projects, domains }
+    NewKey { expire_time, mode, projects, domains, ..NewKey::new(name, scopes) }
 }
 
 /// Reads what a key is bound to, each once.
@@ -253,6 +253,7 @@ impl From<Key> for v1::ApiKey {
             project_ids: _,
             domain_ids: _,
             warned_days: _,
+            certificate_name,
         } = key;
         Self {
             id: id.to_string(),
@@ -269,6 +270,7 @@ impl From<Key> for v1::ApiKey {
             previous_expire_time: previous_expire_time.map(timestamp),
             project_ids,
             domain_ids,
+            certificate_name: certificate_name.unwrap_or_default(),
         }
     }
 }

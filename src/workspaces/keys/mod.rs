@@ -3,6 +3,7 @@
 //! - [`secret`] what a key looks like
 //! - [`uses`]   when and how often each was used
 //! - [`rotate`] another secret for a key
+//! - [`certificate`] services that show a certificate instead of a secret
 //! - [`warn`]   keys that end soon
 //! - `store`    queries of `api_keys` and `api_key_uses`
 //! - [`grpc`]   `ApiKeyService`
@@ -11,6 +12,7 @@
 //! node that did it, as fast as messages travel by the others, and after ten seconds when none arrives; an expired one by its
 //! hour on every node. While the database is away only keys used in the last ten seconds are let in.
 
+pub mod certificate;
 pub mod grpc;
 pub mod rotate;
 pub mod secret;
@@ -65,13 +67,22 @@ pub struct NewKey {
     pub projects: Vec<ProjectId>,
     /// The domains whose links it reaches, each once; none: wherever they live.
     pub domains: Vec<DomainId>,
+    /// The name in a client certificate that opens it instead of a secret: only the operator says that.
+    pub certificate_name: Option<String>,
 }
 
 impl NewKey {
     /// Returns a key that does `scopes` for 90 days.
     pub fn new(name: impl Into<String>, scopes: Vec<Permission>) -> Self {
-        let (expire_time, mode) = (None, Mode::Live);
-        Self { name: name.into(), scopes, expire_time, mode, projects: Vec::new(), domains: Vec::new() }
+        Self {
+            name: name.into(),
+            scopes,
+            expire_time: None,
+            mode: Mode::Live,
+            projects: Vec::new(),
+            domains: Vec::new(),
+            certificate_name: None,
+        }
     }
 }
 
@@ -80,7 +91,7 @@ impl NewKey {
 pub struct Created {
     /// The key.
     pub key: Key,
-    /// Its secret; `None` when the request was a repeat, since it is stored nowhere.
+    /// Its secret; `None` when the request was a repeat, since it is stored nowhere, and of a key that a certificate opens.
     pub secret: Option<String>,
 }
 
@@ -115,6 +126,18 @@ struct Good {
     expire_time: Moment,
 }
 
+impl Good {
+    async fn of(
+        env: &Env,
+        key: &Key,
+        quotas: Option<serde_json::Value>,
+        expire_time: Moment,
+    ) -> Result<Self> {
+        let (id, workspace, scopes) = (key.id, key.workspace_id, scopes_of(key));
+        Ok(Self { id, workspace, scopes, quotas, reach: reach_of(env, key).await?, expire_time })
+    }
+}
+
 /// Creates a key in the workspace. A repeat of `request` returns the key without its secret.
 pub async fn create(
     env: &Env,
@@ -123,7 +146,10 @@ pub async fn create(
     request: Option<&idempotency::Request>,
 ) -> Result<Created> {
     let now = env.now();
-    let (secret, prefix, hash) = mint(env, new.mode)?;
+    let Minted { secret, prefix, hash } = match &new.certificate_name {
+        None => mint(env, new.mode)?,
+        Some(_) => Minted::without_secret(env),
+    };
     let key = Key {
         id: ApiKeyId::mint(&env.ids, now),
         workspace_id: tenant.id,
@@ -142,6 +168,7 @@ pub async fn create(
         project_ids: bound_to(new.projects.iter().map(|id| id.0)),
         domain_ids: bound_to(new.domains.iter().map(|id| id.0)),
         warned_days: 0,
+        certificate_name: new.certificate_name,
     };
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
@@ -153,22 +180,38 @@ pub async fn create(
     if store::namespaces(&tx, tenant.id, &new.domains).await?.len() < new.domains.len() {
         return Err(Error::invalid_field("api_key.domain_ids", "must be domains of the workspace"));
     }
-    store::insert(&tx, &key).await?;
+    store::insert(&tx, &key).await.map_err(|error| certificate::taken(&key, error))?;
     quotas::require(&tx, tenant.id, tenant.quotas, Quota::ApiKeys, now).await?;
     let changes = Changes::created(&v1::ApiKey::from(key.clone()));
     trail::note(&tx, &env.ids, [tenant.did(Action::ApiKeyCreated, key.id.0, changes)], now).await?;
     idempotency::made(&tx, request, key.id.to_string()).await?;
     tx.commit().await?;
     tracing::info!(workspace.id = %tenant.id, key.id = %key.id, principal = %tenant.principal, "an API key was created");
-    Ok(Created { key, secret: Some(secret) })
+    Ok(Created { key, secret })
 }
 
-/// Makes a secret; returns it, what of it is shown, and what is stored.
-fn mint(env: &Env, mode: Mode) -> Result<(String, String, Vec<u8>)> {
+/// A new secret.
+struct Minted {
+    /// What is told once; `None`: nothing.
+    secret: Option<String>,
+    /// What of it is shown later.
+    prefix: String,
+    /// What is stored.
+    hash: Vec<u8>,
+}
+
+impl Minted {
+    /// Returns no secret, stored as what no secret hashes to.
+    fn without_secret(env: &Env) -> Self {
+        Self { secret: None, prefix: String::new(), hash: env.ids.bytes::<32>().to_vec() }
+    }
+}
+
+fn mint(env: &Env, mode: Mode) -> Result<Minted> {
     let secret = secret::mint(&env.ids, mode);
     let hash = secret::hash(&secret).ok_or_else(|| Error::internal("a new secret has no right form"))?;
     let prefix = secret::prefix(&secret).to_owned();
-    Ok((secret, prefix, hash.to_vec()))
+    Ok(Minted { secret: Some(secret), prefix, hash: hash.to_vec() })
 }
 
 fn life(mode: Mode) -> Duration {
@@ -223,18 +266,16 @@ pub async fn authenticate(env: &Env, secret: &str) -> Result<Caller> {
             let found = store::find_by_hash(&env.db.api, &hash).await?;
             let found = found.filter(|(key, _)| key.revoke_time.is_none());
             let (key, quotas) = found.ok_or_else(Error::credentials_invalid)?;
-            let good = Good {
-                reach: reach_of(env, &key).await?,
-                id: key.id,
-                workspace: key.workspace_id,
-                scopes: scopes_of(&key),
-                quotas,
-                expire_time: end_of(&key, &hash),
-            };
+            let good = Good::of(env, &key, quotas, end_of(&key, &hash)).await?;
             beliefs(env).keep(asked, &belief_key(&hash), good.clone(), now);
             good
         }
     };
+    let_in(env, good, now)
+}
+
+/// Lets a key in that was good when it was looked up, if it has not ended since.
+fn let_in(env: &Env, good: Good, now: Moment) -> Result<Caller> {
     if now >= good.expire_time {
         return Err(Error::credentials_invalid());
     }
@@ -329,6 +370,9 @@ pub(super) async fn forget<'a>(env: &Env, keys: impl IntoIterator<Item = &'a Key
     for key in keys {
         for hash in [Some(&key.secret_hash), key.previous_hash.as_ref()].into_iter().flatten() {
             beliefs(env).retract(&*env.fanout, &belief_key(hash)).await;
+        }
+        if let Some(name) = &key.certificate_name {
+            beliefs(env).retract(&*env.fanout, &certificate::belief_key(name)).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 
-use super::{Created, Key, Mode, forget, life, made_earlier, max_life, mint, store, unknown};
+use super::{Created, Key, Minted, Mode, forget, life, made_earlier, max_life, mint, store, unknown};
 use crate::{
     clock::Moment,
     env::Env,
@@ -28,7 +28,7 @@ pub struct Rotation {
     pub expire_time: Option<Moment>,
 }
 
-/// Gives a key another secret. A secret that was replaced before ends at once: no more than two are ever good. A repeat of `request` returns
+/// Gives a key another secret; of one that a certificate opens, only the end moves. A secret that was replaced before ends at once: no more than two are ever good. A repeat of `request` returns
 /// the key without its secret.
 pub async fn rotate(
     env: &Env,
@@ -54,11 +54,13 @@ pub async fn rotate(
         let days = max_life(mode).num_days();
         return Err(Error::invalid_field("expire_time", format!("must be at most {days} days away")));
     }
-    let (secret, prefix, secret_hash) = mint(env, mode)?;
-    let keeps = how.overlap > Duration::zero();
+    let without_secret = stored.certificate_name.is_some();
+    let Minted { secret, prefix, hash } =
+        if without_secret { Minted::without_secret(env) } else { mint(env, mode)? };
+    let keeps = how.overlap > Duration::zero() && !without_secret;
     let key = Key {
         prefix,
-        secret_hash,
+        secret_hash: hash,
         expire_time: how.expire_time.unwrap_or(now + life(mode)),
         previous_hash: Some(stored.secret_hash.clone()).filter(|_| keeps),
         previous_expire_time: Some(now + how.overlap).filter(|_| keeps),
@@ -74,5 +76,5 @@ pub async fn rotate(
     // What is believed of the secrets until now does not know when they end.
     forget(env, [&stored]).await;
     tracing::info!(workspace.id = %tenant.id, key.id = %id, principal = %tenant.principal, "an API key was rotated");
-    Ok(Created { key, secret: Some(secret) })
+    Ok(Created { key, secret })
 }

@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _,
     IntoActiveModel as _, JoinType, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    SelectTwo,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
@@ -56,17 +57,31 @@ pub async fn find_by_hash(
     db: &impl ConnectionTrait,
     hash: &[u8],
 ) -> Result<Option<(Key, Option<serde_json::Value>)>, DbErr> {
-    let found = Entity::find()
+    let hashed = Condition::any().add(Column::SecretHash.eq(hash)).add(Column::PreviousHash.eq(hash));
+    let found = with_workspace().filter(hashed).one(db).await?;
+    Ok(found.and_then(|(key, workspace)| Some((key, workspace?.quotas))))
+}
+
+/// Returns the keys that are not revoked and that a certificate with these names opens, two at the most, and what the operator says their
+/// workspaces may have. Without a tenant too: the certificate says which it is.
+pub async fn find_by_certificate(
+    db: &impl ConnectionTrait,
+    names: &[String],
+) -> Result<Vec<(Key, Option<serde_json::Value>)>, DbErr> {
+    let named = Column::CertificateName.is_in(names).and(Column::RevokeTime.is_null());
+    let found = with_workspace().filter(named).limit(2).all(db).await?;
+    Ok(found.into_iter().filter_map(|(key, workspace)| Some((key, workspace?.quotas))).collect())
+}
+
+/// Keys of workspaces that are not about to be erased.
+fn with_workspace() -> SelectTwo<Entity, workspace::Entity> {
+    Entity::find()
         .select_also(workspace::Entity)
         .join(
             JoinType::InnerJoin,
             Entity::belongs_to(workspace::Entity).from(Column::WorkspaceId).to(workspace::Column::Id).into(),
         )
-        .filter(Condition::any().add(Column::SecretHash.eq(hash)).add(Column::PreviousHash.eq(hash)))
         .filter(workspace::Column::DeleteTime.is_null())
-        .one(db)
-        .await?;
-    Ok(found.and_then(|(key, workspace)| Some((key, workspace?.quotas))))
 }
 
 /// Lists up to `limit` of the workspace's keys before `before`, newest first.

@@ -90,6 +90,7 @@ mod tests {
                 project_ids: None,
                 domain_ids: None,
                 warned_days,
+                certificate_name: None,
             };
             assert_eq!(due(&key, now), expected, "{hours} hours, warned at {warned_days}");
         }
