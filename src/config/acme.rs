@@ -50,6 +50,10 @@ impl Reader<'_> {
             _ => String::new(),
         };
         let mut hosts = self.hosts("ACME_HOSTS", &own);
+        // Empty counts as not set.
+        if hosts == ["none"] {
+            hosts.clear();
+        }
         let of_api = self.hosts("ACME_API_HOSTS", "");
         let orders_per_hour = self.parse("ACME_ORDERS_PER_HOUR", "60", "a number of orders");
         let challenge = match self.text("ACME_CHALLENGE", "tls-alpn-01").as_str() {
@@ -155,6 +159,13 @@ mod tests {
         assert_eq!(acme.directory_url.as_str(), super::LETS_ENCRYPT);
         assert_eq!(acme.hosts, ["go.example.com"]);
         assert!(load(&[("ACME_ENABLED", "")]).expect("valid").acme.is_none());
+        let hosts = |changes: &[(&str, &str)]| load(changes).expect("valid").acme.expect("it is on").hosts;
+        assert!(hosts(&[("ACME_HOSTS", "none")]).is_empty());
+        let both = [
+            ("ACME_HOSTS", "a.example.com,b.example.com"),
+            ("ACME_API_HOSTS", "b.example.com,c.example.com"),
+        ];
+        assert_eq!(hosts(&both), ["a.example.com", "b.example.com", "c.example.com"]);
         let eab = [("ACME_EAB_KID", "k"), ("ACME_EAB_KEY", "c2VjcmV0LXNlY3JldA")];
         let config = load(&eab).expect("valid");
         assert!(config.acme.as_ref().expect("it is on").external_account.is_some());

@@ -264,7 +264,7 @@ async fn every_node_answers_the_authority_and_shows_what_was_got() {
         return;
     }
     for (challenge, plain) in [("tls-alpn-01", ""), ("http-01", "127.0.0.1:0")] {
-        let changes = [("ACME_CHALLENGE", challenge), ("LINKS_HTTP_ADDR", plain), ("ACME_HOSTS", "")];
+        let changes = [("ACME_CHALLENGE", challenge), ("LINKS_HTTP_ADDR", plain), ("ACME_HOSTS", "none")];
         let world = World::on(Store::Production, &changes).await;
         let node = world.app.start_beside(&[]).await;
         // Both have to answer, and one of them did not ask.
@@ -297,7 +297,7 @@ async fn every_node_answers_the_authority_and_shows_what_was_got() {
 
 #[tokio::test]
 async fn a_certificate_is_renewed_before_it_is_over() {
-    in_every_world(&[("ACME_HOSTS", "")], async |world| {
+    in_every_world(&[("ACME_HOSTS", "none")], async |world| {
         let domain = world.proved("go.shop.test").await;
         let first = world.shown("go.shop.test").await;
         world.advance(Span::days(50));
@@ -348,7 +348,7 @@ async fn the_operator_may_have_another_one_got_at_once() {
 
 #[tokio::test]
 async fn what_an_authority_refuses_is_told_and_tried_again_later_and_later() {
-    in_every_world(&[("ACME_HOSTS", "")], async |world| {
+    in_every_world(&[("ACME_HOSTS", "none")], async |world| {
         let mut domain = String::new();
         for (troubles, failure, orders) in [
             (Troubles { broken: true, ..Troubles::default() }, CertificateFailure::AuthorityAway, 0),
@@ -396,7 +396,7 @@ async fn what_an_authority_refuses_is_told_and_tried_again_later_and_later() {
 
 #[tokio::test]
 async fn a_host_that_is_never_issued_is_given_up_until_somebody_asks() {
-    let world = World::on(Store::Embedded, &[("ACME_HOSTS", "")]).await;
+    let world = World::on(Store::Embedded, &[("ACME_HOSTS", "none")]).await;
     world.authority.trouble(Troubles { refuses: Some("rejectedIdentifier"), ..Troubles::default() });
     let domain = world.proved("go.shop.test").await.id;
     for orders in 1..=3 {
@@ -422,7 +422,7 @@ async fn a_host_that_is_never_issued_is_given_up_until_somebody_asks() {
 
 #[tokio::test]
 async fn only_what_is_proved_and_leads_here_is_ordered() {
-    in_every_world(&[("ACME_HOSTS", "")], async |world| {
+    in_every_world(&[("ACME_HOSTS", "none")], async |world| {
         world.tenant.add_domain("unproved.shop.test").await;
         world.authority.trouble(Troubles { broken: true, ..Troubles::default() });
         let domain = world.proved("go.shop.test").await.id;
@@ -445,7 +445,7 @@ async fn only_what_is_proved_and_leads_here_is_ordered() {
 
 #[tokio::test]
 async fn no_workspace_orders_more_than_its_part_in_an_hour() {
-    in_every_world(&[("ACME_HOSTS", ""), ("ACME_ORDERS_PER_HOUR", "3")], async |world| {
+    in_every_world(&[("ACME_HOSTS", "none"), ("ACME_ORDERS_PER_HOUR", "3")], async |world| {
         let other = world.app.another_tenant().await;
         world.proved("a.shop.test").await;
         world.shown("a.shop.test").await;

@@ -140,7 +140,7 @@ async fn a_changed_certificate_costs_nobody_an_answer() {
     while let Some(visitor) = visitors.join_next().await {
         visitor.expect("every visit was answered");
     }
-    assert!(answered.load(Ordering::Relaxed) > 1000, "that was no load: {answered:?}");
+    assert!(answered.load(Ordering::Relaxed) > 100, "that was no load: {answered:?}");
     let seen = seen.lock().expect("nobody panicked").clone();
     assert_eq!(seen, [expected("first"), expected("second")].into());
     app.stop().await;

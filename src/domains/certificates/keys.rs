@@ -2,7 +2,10 @@
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use ring::digest;
-use rustls::{crypto::ring::default_provider, sign::CertifiedKey};
+use rustls::{
+    crypto::ring::{default_provider, sign::any_supported_type},
+    sign::CertifiedKey,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
 
@@ -89,7 +92,8 @@ pub(super) fn answering(host: &str, answer: &str) -> Option<CertifiedKey> {
     wanted.custom_extensions = vec![CustomExtension::new_acme_identifier(digest.as_ref())];
     let own = wanted.self_signed(&pair).ok()?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
-    CertifiedKey::from_der(vec![own.der().clone()], key, &default_provider()).ok()
+    // Unchecked: it has a critical extension, which nobody knows who shakes hands for anything else.
+    Some(CertifiedKey::new(vec![own.der().clone()], any_supported_type(&key).ok()?))
 }
 
 #[cfg(test)]
