@@ -138,7 +138,7 @@ drained() {
 }
 
 psql_() { "$LINKFORTY_TEST_PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
-redis_() { redis-cli -u "$LINKFORTY_TEST_REDIS_URL" --no-auth-warning "$@"; }
+redis_() { redis-cli -u "$LINKFORTY_TEST_REDIS_ADMIN_URL" --no-auth-warning "$@"; }
 
 # Prints the URL of a new database.
 new_database() {
@@ -201,7 +201,7 @@ stop() {
 : >"$out/linkforty.log"
 database=$(new_database bench)
 production=(DATABASE_URL="$database" REDIS_URL="$LINKFORTY_TEST_REDIS_URL"
-  FRONTEND_URL=https://dash.example.com DATA_DIR="$scratch/production")
+  FRONTEND_URL=https://dash.example.com DATA_DIR="$scratch/production" ACCEPTED_RISKS=database_superuser)
 mkdir -p "$scratch/production"
 addresses
 env "${production[@]}" "$(program linkforty)" migrate up >>"$out/linkforty.log"

@@ -4,8 +4,15 @@
 //! problem is reported at once, each with what to do. A secret `NAME` may also be given as a file through `NAME_FILE`.
 
 mod acme;
+mod refusals;
 
-use std::{fmt, fs, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt, fs, iter,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
@@ -14,13 +21,19 @@ use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-pub use self::acme::{Acme, Proof};
+use self::refusals::{MAKE_ONE, SHORTEST_SECRET, weakness};
+pub use self::{
+    acme::{Acme, Proof},
+    refusals::Risk,
+};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Whether this is production, where nothing is made up and nothing weak is accepted.
     pub stage: Stage,
+    /// What production would refuse and the operator takes upon themselves.
+    pub accepted_risks: Vec<Risk>,
     /// Where the spool, the embedded database and the embedded secrets live.
     pub data_dir: PathBuf,
     /// The addresses to listen on.
@@ -352,27 +365,9 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Texts that stand in examples, images and tutorials. A secret that contains one is no secret.
-const SAMPLES: &[&str] = &[
-    "changeme",
-    "change-me",
-    "change_me",
-    "secret",
-    "password",
-    "example",
-    "your-",
-    "your_",
-    "sample",
-    "default",
-    "12345678",
-    "test",
-];
 /// An access token lives ten minutes.
 const SHORTEST_SESSION: Duration = Duration::from_mins(15);
 const LONGEST_SESSION: Duration = Duration::from_hours(365 * 24);
-const MIN_SECRET_CHARACTERS: usize = 32;
-const MIN_DIFFERENT_CHARACTERS: usize = 12;
-const MAKE_ONE: &str = "make one with: openssl rand -base64 48";
 
 /// Reads Ed25519 keys from a PEM text, each a `PRIVATE KEY` (RFC 5958, as `openssl genpkey -algorithm ed25519` writes them), or says what
 /// is wrong with it.
@@ -401,9 +396,9 @@ impl Config {
 
     /// Reads the settings through `lookup`.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
-        let mut read = Reader { lookup, entries: Vec::new(), problems: Vec::new() };
+        let mut read = Reader { lookup, entries: Vec::new(), problems: Vec::new(), refusals: Vec::new() };
 
-        let database = read.secret("DATABASE_URL").map(|url| Database { url });
+        let database = read.secret("DATABASE_URL");
         let default_stage = if database.is_some() { "production" } else { "development" };
         let stage_name =
             lookup("APP_ENV").or_else(|| lookup("NODE_ENV")).unwrap_or_else(|| default_stage.into());
@@ -417,6 +412,7 @@ impl Config {
             }
         };
         let production = stage == Stage::Production;
+        let accepted_risks = read.accepted_risks();
 
         let data_dir = PathBuf::from(read.text("DATA_DIR", "./data"));
         let listen = Listen {
@@ -443,6 +439,9 @@ impl Config {
             statement_timeout: read.millis("DATABASE_STATEMENT_TIMEOUT_MS", "10000"),
         };
         let redis_url = read.secret("REDIS_URL");
+        if let Some(Ok(url)) = redis_url.as_ref().map(|url| Url::parse(url.expose_secret())) {
+            read.refusals.extend(refusals::of_redis(&url).map(|(risk, says)| (Some(risk), says)));
+        }
         let redis_prefix = read.text("REDIS_PREFIX", "linkforty");
         let redis_timeout = read.millis("REDIS_TIMEOUT_MS", "20");
         let redis = redis_url.map(|url| Redis { url, prefix: redis_prefix, timeout: redis_timeout });
@@ -534,17 +533,20 @@ impl Config {
             if database.is_none() {
                 read.problem("DATABASE_URL is not set: production runs on Postgres; set it, or APP_ENV=development for embedded mode");
             }
+            if lookup("LINKS_URL").is_none_or(|url| url.is_empty()) {
+                read.problem("LINKS_URL is not set: name the address that short links begin with, such as https://go.example.com");
+            }
             if frontend_urls.is_empty() {
                 read.problem("FRONTEND_URL is not set: name the origins that the dashboard is served from, such as https://dash.example.com");
             }
         }
-        if let Some(database) = &database
-            && !matches!(
-                Url::parse(database.url.expose_secret()).as_ref().map(Url::scheme),
-                Ok("postgres" | "postgresql")
-            )
-        {
-            read.problem("DATABASE_URL is not a postgres:// URL; leave it unset for embedded mode on SQLite");
+        let database = database.and_then(|url| read.database(url, secrets.as_ref(), production));
+        for url in iter::once(&links_url).chain(&frontend_urls).filter(|_| production) {
+            let name = if *url == links_url { "LINKS_URL" } else { "FRONTEND_URL" };
+            read.problems.extend(refusals::of_origin(name, url));
+        }
+        if production {
+            read.refuse(&accepted_risks);
         }
 
         let Reader { entries, problems, .. } = read;
@@ -553,6 +555,7 @@ impl Config {
         }
         Ok(Self {
             stage,
+            accepted_risks,
             data_dir,
             listen,
             links_url,
@@ -583,6 +586,11 @@ impl Config {
             owner_email,
             entries,
         })
+    }
+
+    /// Says whether people come over HTTPS, to this server or to the proxy before it.
+    pub fn is_reached_by_https(&self) -> bool {
+        self.links_url.scheme() == "https"
     }
 
     /// Returns the file of the embedded database.
@@ -618,6 +626,8 @@ struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     entries: Vec<Entry>,
     problems: Vec<String>,
+    /// What only production minds.
+    refusals: Vec<(Option<Risk>, String)>,
 }
 
 impl Reader<'_> {
@@ -758,7 +768,10 @@ impl Reader<'_> {
             }
             (Some(value), None) => (Some(value), "environment"),
             (None, Some(file)) => match fs::read_to_string(&file) {
-                Ok(text) => (Some(text.trim().to_owned()), "file"),
+                Ok(text) => {
+                    self.look_at_file(&format!("{name}_FILE"), Path::new(&file));
+                    (Some(text.trim().to_owned()), "file")
+                }
                 Err(error) => {
                     self.problem(format!("{name}_FILE names {file}, which cannot be read: {error}"));
                     (None, "file")
@@ -771,13 +784,65 @@ impl Reader<'_> {
         value.map(SecretString::from)
     }
 
+    /// Notes a file with a secret that too many can read.
+    fn look_at_file(&mut self, name: &str, file: &Path) {
+        self.refusals.extend(refusals::of_file(name, file).map(|(risk, says)| (Some(risk), says)));
+    }
+
+    fn accepted_risks(&mut self) -> Vec<Risk> {
+        let names = self.text("ACCEPTED_RISKS", "");
+        let mut risks = Vec::new();
+        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match Risk::named(name) {
+                Some(risk) => risks.push(risk),
+                None => {
+                    let all = Risk::ALL.map(Risk::name).join(", ");
+                    self.problem(format!("ACCEPTED_RISKS holds {name:?}: it must be some of {all}"));
+                }
+            }
+        }
+        risks
+    }
+
+    /// Makes a problem of everything that production refuses and nobody has accepted.
+    fn refuse(&mut self, accepted: &[Risk]) {
+        for (risk, says) in std::mem::take(&mut self.refusals) {
+            match risk {
+                Some(risk) if accepted.contains(&risk) => {}
+                Some(risk) => self
+                    .problem(format!("{says}; or take it upon yourself with ACCEPTED_RISKS={}", risk.name())),
+                None => self.problem(says),
+            }
+        }
+    }
+
+    fn database(
+        &mut self,
+        url: SecretString,
+        secrets: Option<&Secrets>,
+        production: bool,
+    ) -> Option<Database> {
+        let Some(read) = Url::parse(url.expose_secret())
+            .ok()
+            .filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))
+        else {
+            self.problem("DATABASE_URL is not a postgres:// URL; leave it unset for embedded mode on SQLite");
+            return None;
+        };
+        let secrets = secrets.into_iter().flat_map(|known| [&known.jwt, &known.session]);
+        let secrets: Vec<&str> = secrets.map(|secret| secret.expose_secret()).collect();
+        self.refusals.extend(refusals::of_database(&read, &secrets));
+        let url = if production { SecretString::from(refusals::verified(&read).as_str()) } else { url };
+        Some(Database { url })
+    }
+
     fn secrets(&mut self, production: bool) -> Option<Secrets> {
         let jwt = self.secret("JWT_SECRET");
         let session = self.secret("SESSION_SECRET");
         for (name, secret) in [("JWT_SECRET", &jwt), ("SESSION_SECRET", &session)] {
             match secret {
                 Some(secret) => {
-                    if let Some(weakness) = weakness(secret.expose_secret())
+                    if let Some(weakness) = weakness(secret.expose_secret(), SHORTEST_SECRET)
                         && production
                     {
                         self.problem(format!("{name} {weakness}: {MAKE_ONE}"));
@@ -788,7 +853,8 @@ impl Reader<'_> {
             }
         }
         let jwt_previous = self.secret("JWT_SECRET_PREVIOUS");
-        if let Some(weakness) = jwt_previous.as_ref().and_then(|secret| weakness(secret.expose_secret()))
+        if let Some(weakness) =
+            jwt_previous.as_ref().and_then(|secret| weakness(secret.expose_secret(), SHORTEST_SECRET))
             && production
         {
             self.problem(format!("JWT_SECRET_PREVIOUS {weakness}: {MAKE_ONE}"));
@@ -902,11 +968,14 @@ impl Reader<'_> {
                 }
                 None
             }
-            (false, false) => Some(Tls {
-                certificate: certificate.into(),
-                key: key.into(),
-                clients: self.client_authorities(),
-            }),
+            (false, false) => {
+                self.look_at_file("TLS_KEY_FILE", Path::new(&key));
+                Some(Tls {
+                    certificate: certificate.into(),
+                    key: key.into(),
+                    clients: self.client_authorities(),
+                })
+            }
             _ => {
                 self.problem("TLS_CERTIFICATE_FILE and TLS_KEY_FILE go together: set both or neither");
                 None
@@ -966,24 +1035,6 @@ fn span(text: &str) -> Option<Duration> {
     number.checked_mul(unit).map(Duration::from_secs)
 }
 
-/// Says what is weak about a secret, if anything is.
-fn weakness(secret: &str) -> Option<String> {
-    let lower = secret.to_lowercase();
-    if secret.chars().count() < MIN_SECRET_CHARACTERS {
-        return Some(format!("is shorter than {MIN_SECRET_CHARACTERS} characters"));
-    }
-    if let Some(sample) = SAMPLES.iter().find(|sample| lower.contains(**sample)) {
-        return Some(format!("looks like a sample value (it contains {sample:?})"));
-    }
-    let mut different: Vec<char> = secret.chars().collect();
-    different.sort_unstable();
-    different.dedup();
-    if different.len() < MIN_DIFFERENT_CHARACTERS {
-        return Some(format!("repeats itself (fewer than {MIN_DIFFERENT_CHARACTERS} different characters)"));
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -1001,7 +1052,8 @@ mod tests {
 
     fn production(changes: &[(&'static str, &'static str)]) -> Result<Config, Problems> {
         let mut pairs = vec![
-            ("DATABASE_URL", "postgres://app:pw@db/linkforty"),
+            ("DATABASE_URL", "postgres://app:q1J8mWv0Zr5T@db/linkforty"),
+            ("LINKS_URL", "https://go.example.com"),
             ("JWT_SECRET", JWT),
             ("SESSION_SECRET", SESSION),
             ("FRONTEND_URL", "https://dash.example.com"),
@@ -1039,6 +1091,17 @@ mod tests {
             ("FRONTEND_URL", "", "FRONTEND_URL is not set"),
             ("FRONTEND_URL", "*", "FRONTEND_URL holds"),
             ("DATABASE_URL", "mysql://x/y", "not a postgres:// URL"),
+            ("DATABASE_URL", "postgres://app:pw@db/x", "the password in DATABASE_URL is shorter than 12"),
+            (
+                "DATABASE_URL",
+                "postgres://app:q1J8mWv0Zr5T@db/x?sslmode=disable",
+                "ACCEPTED_RISKS=database_tls",
+            ),
+            ("REDIS_URL", "redis://cache", "ACCEPTED_RISKS=redis_password"),
+            ("LINKS_URL", "", "LINKS_URL is not set"),
+            ("LINKS_URL", "http://go.example.com", "LINKS_URL holds http://go.example.com"),
+            ("FRONTEND_URL", "http://dash.example.com", "FRONTEND_URL holds http://dash.example.com"),
+            ("ACCEPTED_RISKS", "all", "ACCEPTED_RISKS holds \"all\""),
             ("DATABASE_POOL_MAX", "1", "DATABASE_POOL_MIN must not exceed"),
             ("RATE_LIMIT_MAX", "many", "RATE_LIMIT_MAX is \"many\""),
             ("OUTBOUND_ALLOW_NETWORKS", "10.0.0.0/8,inside", "OUTBOUND_ALLOW_NETWORKS holds \"inside\""),
@@ -1063,7 +1126,22 @@ mod tests {
             assert!(problems.contains(says), "{name}={value}: {problems}");
         }
         let all = load(&[("APP_ENV", "production")]).expect_err("nothing is set").0;
-        assert_eq!(all.len(), 4, "{all:?}");
+        assert_eq!(all.len(), 5, "{all:?}");
+    }
+
+    #[test]
+    fn a_risk_that_somebody_accepts_lets_that_pass_and_nothing_else() {
+        let url = "postgres://postgres:q1J8mWv0Zr5T@db/x?sslmode=disable";
+        let problems = |accepted| {
+            production(&[("DATABASE_URL", url), ("ACCEPTED_RISKS", accepted)]).map_err(|all| all.0.len())
+        };
+        assert_eq!(problems("").expect_err("two"), 2);
+        assert_eq!(problems("database_tls,readable_secrets").expect_err("one"), 1);
+        let config = problems(" database_tls , database_superuser").expect("both are accepted");
+        assert_eq!(config.accepted_risks, [Risk::DatabaseTls, Risk::DatabaseSuperuser]);
+        // What the URL leaves unsaid is checked all the same.
+        let config = production(&[]).expect("valid").database.expect("it is set");
+        assert!(config.url.expose_secret().ends_with("?sslmode=verify-full"));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 #
 # What the command finds in its environment:
 #   LINKFORTY_TEST_DATABASE_URL   superuser of the private server; tests make one database each
-#   LINKFORTY_TEST_REDIS_URL      the private Redis, append-only file on
+#   LINKFORTY_TEST_REDIS_URL      the private Redis, append-only file on; its user may do what deploy/redis-users.acl says
+#   LINKFORTY_TEST_REDIS_ADMIN_URL  the same, for who may do anything to it
 #   LINKFORTY_TEST_PG_BIN         folder of initdb, postgres and pg_ctl, for tests that break a server of their own
 #   LINKFORTY_TEST_REDIS_SERVER   path of redis-server, for the same
 #   LINKFORTY_TEST_NGINX          path of nginx, for tests with a proxy in front
@@ -137,7 +138,7 @@ port $redis_port
 dir $scratch/redis
 appendonly yes
 save ""
-requirepass $password
+$(sed "s/>PASSWORD/>$password/; s/^user default off nopass/user default on >$password/; /^user default/s/-@all/+@all/; /^user default/s/resetkeys resetchannels/allkeys allchannels/" "$root/deploy/redis-users.acl")
 CONF
   redis_pid=$!
   ready "$redis_pid" answers_ping
@@ -163,10 +164,21 @@ start postgres
 start redis
 
 export LINKFORTY_TEST_DATABASE_URL="postgres://postgres:$password@127.0.0.1:$postgres_port/postgres"
-export LINKFORTY_TEST_REDIS_URL="redis://default:$password@127.0.0.1:$redis_port/0"
+export LINKFORTY_TEST_REDIS_URL="redis://linkforty:$password@127.0.0.1:$redis_port/0"
+export LINKFORTY_TEST_REDIS_ADMIN_URL="redis://default:$password@127.0.0.1:$redis_port/0"
 export LINKFORTY_TEST_PG_BIN=$pg_bin
 export LINKFORTY_TEST_REDIS_SERVER=$redis_server
 export LINKFORTY_TEST_NGINX=$nginx
 echo "services: PostgreSQL on 127.0.0.1:$postgres_port, Redis on 127.0.0.1:$redis_port" >&2
 
-"$@"
+code=0
+"$@" || code=$?
+
+# Whatever the server asked of Redis and was refused; the tests try these on purpose.
+refused=$(redis-cli -u "$LINKFORTY_TEST_REDIS_ADMIN_URL" --no-auth-warning acl log |
+  sed -n '/^object$/{n;p}' | grep -vxE 'flushall|keys|config\|get|somebody_elses' || true)
+if [ -n "$refused" ]; then
+  echo "services: deploy/redis-users.acl does not allow what the server does:" $refused >&2
+  [ "$code" -ne 0 ] || code=1
+fi
+exit "$code"

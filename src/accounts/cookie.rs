@@ -91,7 +91,8 @@ mod tests {
             let config = config(&[
                 ("FRONTEND_URL", frontend),
                 ("APP_ENV", stage),
-                ("DATABASE_URL", "postgres://app:pw@db/linkforty"),
+                ("LINKS_URL", "https://go.example.com"),
+                ("DATABASE_URL", "postgres://app:q1J8mWv0Zr5T@db/linkforty"),
                 ("JWT_SECRET", "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO"),
                 ("SESSION_SECRET", "Zx9CvBn2MqWe4RtYu6IoPl8KjHg0FdSa"),
             ]);

@@ -148,6 +148,9 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
+        if let Some(problems) = error.downcast_ref() {
+            return bad_settings(problems);
+        }
         eprintln!("linkforty: {error:#}");
         ExitCode::FAILURE
     })

@@ -6,6 +6,7 @@
 
 mod fault;
 mod migrate;
+mod role;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use secrecy::ExposeSecret as _;
 
 pub use self::fault::{Fault, fault};
 pub use self::migrate::{Migration, migrate, status, verify};
+pub use self::role::Role;
 use crate::config::Config;
 
 /// The pools.

@@ -314,7 +314,8 @@ impl Redirects {
             Some(extras) if status == StatusCode::FOUND => manner::of(call.target, extras, call.now),
             _ => (status, NO_STORE),
         };
-        let mut headers = HeaderMap::with_capacity(3);
+        // Three here, and one that may come at the door.
+        let mut headers = HeaderMap::with_capacity(4);
         headers.insert(header::LOCATION, location);
         headers.insert(header::CACHE_CONTROL, kept);
         name_click(&mut headers, click);

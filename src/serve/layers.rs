@@ -6,6 +6,7 @@
 mod address;
 mod authenticate;
 mod bounds;
+mod browsers;
 mod cors;
 mod durations;
 mod ending;
@@ -26,6 +27,7 @@ use tower::ServiceBuilder;
 pub(super) use self::{
     address::{ClientAddress, client_address, is_trusted, network_of},
     bounds::{overloaded, panic_text},
+    browsers::ONLY_HTTPS,
     durations::DURATIONS,
     limits::Limiters,
     measure::{Methods, Redirected, add_redirects},
@@ -41,9 +43,14 @@ const APPS_AT_ONCE: usize = 1024;
 /// What every request through a router passes, on each listener.
 pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods: &Arc<Methods>) -> Router {
     let cookies = if listener == "api" { cors::Cookies::Allowed } else { cors::Cookies::None };
+    let api = listener == "api";
+    // Of the links listener's hosts only its own are ours to speak for, and those are not told apart here.
+    let told = browsers::Told { secret: api, only_https: api && env.config.is_reached_by_https() };
     router.layer(
         ServiceBuilder::new()
-            // First: limits and logs go by it.
+            // Outermost: refusals of every kind are told too.
+            .layer(with(told, browsers::tell))
+            // First of those that look: limits and logs go by it.
             .layer(with(env.clone(), address::find))
             // Everything from here on is logged with the ids.
             .layer(with(env.clone(), identify::identify))

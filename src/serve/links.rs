@@ -24,7 +24,9 @@ use tower::ServiceExt as _;
 
 use super::{
     health::{Eyes, Health},
-    layers::{self, Methods, Redirected, client_address, is_trusted, network_of, overloaded, panic_text},
+    layers::{
+        self, Methods, ONLY_HTTPS, Redirected, client_address, is_trusted, network_of, overloaded, panic_text,
+    },
     listen::{Peer, with_peer},
     refusal::{is_method_path, refuse, unknown_method, unknown_path},
 };
@@ -59,6 +61,8 @@ struct Shared {
     places: Semaphore,
     redirected: Redirected,
     router: Router,
+    /// Whether the server's own host is never reached but over HTTPS.
+    only_https: bool,
 }
 
 /// A redirect's few bytes, or whatever the router makes.
@@ -89,6 +93,7 @@ impl Visits {
             redirects,
             places: Semaphore::new(AT_ONCE),
             redirected: Redirected::new(),
+            only_https: env.config.is_reached_by_https(),
             router: layers::common(router, "links", env, &Arc::new(Methods::of_the_contract())),
         }))
     }
@@ -104,7 +109,8 @@ impl Visits {
             let begun = Instant::now();
             let site = self.0.sites.of(&parts);
             match visit_at_once(&self.0, peer, &site, code, &parts) {
-                Ok(response) => {
+                Ok(mut response) => {
+                    self.0.keep_to_https(&site, &mut response);
                     self.0.redirected.count(response.status().as_u16(), begun.elapsed());
                     return Either::Left(ready(Ok(response.map(Body::Left))));
                 }
@@ -112,6 +118,15 @@ impl Visits {
             }
         }
         Either::Right(Box::pin(answer_later(self.0.clone(), peer, parts, body, waits)))
+    }
+}
+
+impl Shared {
+    /// Has browsers come over HTTPS from now on, to the server's own host: of others their workspaces decide.
+    fn keep_to_https<B>(&self, site: &Site, response: &mut Response<B>) {
+        if self.only_https && matches!(site, Site::Own) {
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ONLY_HTTPS);
+        }
     }
 }
 
@@ -158,7 +173,7 @@ async fn answer_later(
 ) -> Result<Response<Body>, Infallible> {
     let path = parts.uri.path();
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
-    let (begun, response) = if let Some((waits, site, begun)) = waits {
+    let (begun, mut response) = if let Some((waits, site, begun)) = waits {
         let (client, edge) = known(&shared, peer, &parts);
         // A path that names no code does not wait for a link.
         let code = code_of(path).unwrap_or_default();
@@ -169,7 +184,9 @@ async fn answer_later(
     {
         (begun, response)
     } else if let Some(code) = reported(path).filter(|_| reads || is_report(&parts)) {
-        return Ok(report(&shared, peer, code, &parts, body).await.map(Body::Left));
+        let mut response = report(&shared, peer, code, &parts, body).await;
+        shared.keep_to_https(&shared.sites.of(&parts), &mut response);
+        return Ok(response.map(Body::Left));
     } else if let Some(code) = attempted(&parts) {
         let begun = Instant::now();
         (begun, attempt(&shared, peer, code, &parts, body).await)
@@ -181,6 +198,7 @@ async fn answer_later(
         let response = shared.router.clone().oneshot(request).await?;
         return Ok(response.map(Body::Right));
     };
+    shared.keep_to_https(&shared.sites.of(&parts), &mut response);
     shared.redirected.count(response.status().as_u16(), begun.elapsed());
     Ok(response.map(Body::Left))
 }

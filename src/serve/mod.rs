@@ -13,6 +13,7 @@ mod links;
 mod listen;
 mod ops;
 mod plain;
+mod privileges;
 mod refusal;
 mod shutdown;
 mod tls;
@@ -103,6 +104,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
 
     make_data_dir(&config.data_dir)?;
     let db = Db::open(&config).await.context("cannot open the database")?;
+    for risk in &config.accepted_risks {
+        tracing::warn!(risk = risk.name(), "ACCEPTED_RISKS lets something pass that production refuses");
+    }
+    let privileges_known = privileges::check(&config, &db).await?;
     let secrets = env::secrets(&config, &ids)?;
     let cache::Opened { cache, fanout, redis, tasks } = cache::open(&config, ids.clone()).await?;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
@@ -191,6 +196,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         env: &env,
         health: &health,
         limits,
+        privileges_known,
         certificates: certificates.into_iter().chain(for_callers).collect(),
         keyring,
         authority: Authority::of(&env, &outbound),

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{health::Health, layers::Limiters, ops, tls::Certificates};
+use super::{health::Health, layers::Limiters, ops, privileges, tls::Certificates};
 use crate::{
     accounts,
     apps::Associations,
@@ -51,6 +51,8 @@ const LIMITS_EVERY: Duration = Duration::from_mins(1);
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// The first look comes at start, when a production database may still be without its schema; then it comes again soon.
+/// How often the database is asked what our role may do, until it says.
+const PRIVILEGES_EVERY: Duration = Duration::from_secs(30);
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
 const ERASE_EVERY: Duration = Duration::from_mins(1);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
@@ -68,6 +70,8 @@ pub(super) struct Works<'a> {
     pub env: &'a Env,
     pub health: &'a Health,
     pub limits: Option<Limiters>,
+    /// Whether the database has said what our role may do.
+    pub privileges_known: bool,
     pub certificates: Vec<Certificates>,
     pub keyring: Option<Keyring>,
     pub authority: Option<Authority>,
@@ -97,6 +101,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         env,
         health,
         limits,
+        privileges_known,
         certificates,
         keyring,
         authority,
@@ -181,6 +186,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let env = noting.clone();
         every(SEAL_EVERY, token, move || seal_audit_events(env.clone()))
     });
+    if !privileges_known {
+        let (asked, later) = (env.clone(), Arc::new(privileges::Later::default()));
+        work.begin("privileges", move |token| {
+            let (env, later) = (asked.clone(), later.clone());
+            every(PRIVILEGES_EVERY, token, move || look_at_privileges(env.clone(), later.clone()))
+        });
+    }
     let watched = health.clone();
     work.begin("health", move |token| watched.clone().watch(token));
     work.begin("metrics", |token| every(METRICS_EVERY, token, now(ops::upkeep)));
@@ -384,6 +396,10 @@ async fn write_key_uses(env: Env) {
     if let Err(error) = keys::flush_last_use(&env).await {
         tracing::warn!(cause = %error.inward(), "cannot write when keys were used; trying again later");
     }
+}
+
+async fn look_at_privileges(env: Env, later: Arc<privileges::Later>) {
+    later.look(&env).await;
 }
 
 async fn send_mail(env: Env, mailer: Arc<Mailer>) {

@@ -387,12 +387,16 @@ async fn run(app: &App, sql: &str) -> Result<(), sea_orm::DbErr> {
     app.env().db.api.execute_unprepared(sql).await.map(drop)
 }
 
+async fn run_as_owner(app: &App, sql: &str) -> Result<(), sea_orm::DbErr> {
+    app.owner_db().await.execute_unprepared(sql).await.map(drop)
+}
+
 /// Takes away what keeps the table from being rewritten, as somebody who owns the database can.
 async fn unlock(app: &App) {
     let postgres = app.env().db.dialect() == Dialect::Postgres;
     let on = if postgres { " ON audit_events" } else { "" };
     for trigger in ["audit_events_keep", "audit_events_keep_all"] {
-        run(app, &format!("DROP TRIGGER {trigger}{on}")).await.expect("drops");
+        run_as_owner(app, &format!("DROP TRIGGER {trigger}{on}")).await.expect("drops");
     }
 }
 

@@ -106,7 +106,7 @@ async fn a_search_walks_in_order_and_then_asks_the_index() {
         for number in 0..20 {
             tenant.create(Link { title: format!("title {number}"), ..coded("") }).await;
         }
-        let db = &app.env().db.api;
+        let db = app.owner_db().await;
         let tx = db.begin().await.expect("a transaction");
         let some = Ids::seeded(3).uuid(app.env().now());
         let (any, tagged) = (LinkQuery::default, vec!["rare".to_owned()]);
@@ -147,7 +147,7 @@ async fn a_search_walks_in_order_and_then_asks_the_index() {
                 for after in [None, Some(cursor)] {
                     let is_first = after.is_none();
                     let mut statements =
-                        list_statements(db, workspace, &query, &PageRequest { size: 50, after });
+                        list_statements(&db, workspace, &query, &PageRequest { size: 50, after });
                     assert_eq!(statements.len(), 2);
                     let statement = statements.swap_remove(number);
                     let sql = statement.sql.clone();

@@ -54,6 +54,7 @@ mod qr;
 mod quotas;
 mod recovery;
 mod redirect;
+mod refusals;
 mod returning;
 mod roles;
 mod rooms;

@@ -154,10 +154,11 @@ fn client_with(stage: &str, settings: &[(&str, &str)], resolver: Arc<dyn Resolve
     settings.insert("APP_ENV".to_owned(), stage.to_owned());
     if stage == "production" {
         for (name, value) in [
-            ("DATABASE_URL", "postgres://app:pw@db/linkforty"),
+            ("DATABASE_URL", "postgres://app:q1J8mWv0Zr5T@db/linkforty"),
             ("JWT_SECRET", "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO"),
             ("SESSION_SECRET", "Zx9CvBn2MqWe4RtYu6IoPl8KjHg0FdSa"),
             ("FRONTEND_URL", "https://dash.example.com"),
+            ("LINKS_URL", "https://go.example.com"),
         ] {
             settings.insert(name.to_owned(), value.to_owned());
         }

@@ -522,7 +522,7 @@ async fn a_hundred_cold_visits_ask_the_database_once() {
     for settings in [&[][..], &[("REDIS_URL", "")]] {
         let app = App::start_with(Store::Production, settings).await;
         app.tenant().await.create(link("crowd", DESTINATION)).await;
-        let db = app.env().db.api.clone();
+        let db = app.owner_db().await;
         db.execute_unprepared(COUNTED).await.expect("the view is made");
         let visits = join_all((0..100).map(|_| leads(&app, "/crowd"))).await;
         assert!(visits.iter().all(|to| to == DESTINATION), "{visits:?}");
@@ -542,7 +542,7 @@ async fn visitors_who_hang_up_take_no_connection_with_them() {
     }
     let app = App::start_with(Store::Production, &[("REDIS_URL", "")]).await;
     app.tenant().await.create(link("cold", DESTINATION)).await;
-    let db = app.env().db.api.clone();
+    let db = app.owner_db().await;
     db.execute_unprepared(COUNTED).await.expect("the view is made");
     // Twice as many as there are connections for look-ups; the row is there, so each takes its tenth of a second.
     for n in 0..8 {

@@ -41,7 +41,7 @@ async fn many(app: &App, tenant: &Tenant) {
     }
     if app.env().db.dialect() == Dialect::Postgres {
         // As autovacuum would within a minute; what Postgres believed of the first thousand makes a poor plan.
-        app.env().db.api.execute_unprepared("ANALYZE").await.expect("looks at what there is");
+        app.owner_db().await.execute_unprepared("ANALYZE").await.expect("looks at what there is");
     }
 }
 

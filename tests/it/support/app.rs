@@ -19,6 +19,7 @@ use linkforty::{
     ids::Ids,
     serve::{self, Ground, Running},
 };
+use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
@@ -198,6 +199,16 @@ impl App {
     pub async fn settled(&self) {
         let spool = &self.running.spool;
         eventually("the spool is drained", async || spool.status().lag_records == 0).await;
+    }
+
+    /// Returns a connection of whoever owns the tables, for what the server's own role may not do.
+    pub async fn owner_db(&self) -> DatabaseConnection {
+        match &self.database {
+            Some(database) => {
+                sea_orm::Database::connect(database.owner_url()).await.expect("the owner gets in")
+            }
+            None => self.env().db.api.clone(),
+        }
     }
 
     /// Waits until the server has looked at its stores.

@@ -26,6 +26,7 @@ pub use self::folders::Folders;
 pub use self::phone::{ELSEWHERE, HERE, behind_a_proxy, first_open, iphone, pixel, report, try_report};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::post_office::PostOffice;
+pub use self::postgres::TestDatabase;
 pub use self::statements::Statements;
 pub use self::strangers::{Says, Stranger, asked, html, moved, respond};
 pub use self::tenant::{ALL_SCOPES, Tenant, a_link, an_app, coded, link, request_id};

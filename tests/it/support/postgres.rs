@@ -35,9 +35,18 @@ impl TestDatabase {
         Self { server, name }
     }
 
-    /// Returns the address of the database.
+    /// Returns the address of the database for the server: its role may read and write rows and nothing else.
     pub fn url(&self) -> String {
-        at(&self.server, &self.name).to_string()
+        self.signed_in_as("linkforty_app")
+    }
+
+    /// Returns the address for who owns the tables.
+    pub fn owner_url(&self) -> String {
+        self.signed_in_as("linkforty_owner")
+    }
+
+    fn signed_in_as(&self, role: &str) -> String {
+        at(&as_role(&self.server, role), &self.name).to_string()
     }
 
     /// Removes it, whoever is still connected.
@@ -46,11 +55,20 @@ impl TestDatabase {
     }
 }
 
+/// What operators run.
+const ROLES: &str = include_str!("../../../deploy/postgres-roles.sql");
+
 async fn make_template(server: &Url) -> String {
     remove_leftovers(server).await;
     let name = format!("linkforty_test_template_{}", process::id());
     run(server, &format!("CREATE DATABASE {name}")).await;
-    let pool = sea_orm::Database::connect(at(server, &name).as_str()).await.expect("the template answers");
+    run(&at(server, &name), ROLES).await;
+    let password = server.password().unwrap_or_default();
+    for role in ["linkforty_owner", "linkforty_app"] {
+        run(server, &format!("ALTER ROLE {role} PASSWORD '{password}'")).await;
+    }
+    let owner = at(&as_role(server, "linkforty_owner"), &name);
+    let pool = sea_orm::Database::connect(owner.as_str()).await.expect("the template answers");
     db::migrate(&pool).await.expect("the migrations run");
     pool.close().await.expect("the template is left alone");
     name
@@ -71,6 +89,13 @@ async fn remove_leftovers(server: &Url) {
             run(server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
         }
     }
+}
+
+/// Signs in as somebody else, who has the same password in tests.
+fn as_role(server: &Url, role: &str) -> Url {
+    let mut url = server.clone();
+    url.set_username(role).expect("there is a host");
+    url
 }
 
 fn at(server: &Url, database: &str) -> Url {

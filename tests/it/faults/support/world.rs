@@ -81,6 +81,8 @@ impl World {
                 return None;
             };
             set("APP_ENV", "production".to_owned());
+            // Its Postgres is the test's own, superuser and all.
+            set("ACCEPTED_RISKS", "database_superuser".to_owned());
             set("DATABASE_URL", postgres.url());
             set("REDIS_URL", redis.url());
             for name in ["JWT_SECRET", "SESSION_SECRET"] {

@@ -1,0 +1,50 @@
+//! What browsers are told of every answer that is not a page of its own making: nothing in it is to be run, framed, guessed at or kept.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderName, HeaderValue, header};
+
+/// What no answer goes without. Those that say something else of themselves, such as pages, keep it.
+const TOLD: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+    ),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// Two years, as lists that browsers ship with ask for. Subdomains too: whoever holds the name holds those.
+pub(in crate::serve) const ONLY_HTTPS: HeaderValue =
+    HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// What a listener tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    /// Whether answers are nobody's to keep.
+    pub(super) secret: bool,
+    /// Whether the host is reached over HTTPS and never otherwise.
+    pub(super) only_https: bool,
+}
+
+/// Tells browsers.
+pub(super) async fn tell(State(told): State<Told>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in TOLD {
+        headers.entry(name).or_insert(value);
+    }
+    if told.secret {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    if told.only_https {
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(ONLY_HTTPS);
+    }
+    response
+}
