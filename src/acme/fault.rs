@@ -55,6 +55,7 @@ impl Problem {
     }
 
     /// Returns the problem as it may be shown and logged.
+    #[must_use]
     pub fn tidied(self) -> Self {
         let kind = self.kind.strip_prefix(NAMESPACE).unwrap_or_default();
         let kind = kind.chars().filter(char::is_ascii_alphanumeric).take(64).collect();

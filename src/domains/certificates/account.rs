@@ -74,7 +74,7 @@ async fn key(env: &Env, directory: &str) -> Result<(Key, Model), Stop> {
             }
         }
     }
-    Err(Stop::Setback(Setback::new(Kind::Account, "the key of the account cannot be kept".to_owned())))
+    Err(Stop::Setback(Setback::new(Kind::Account, "the key of the account cannot be kept")))
 }
 
 /// Has the account looked up again before it is used the next time: the authority does not know it, or not as it was.

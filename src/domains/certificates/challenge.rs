@@ -48,14 +48,14 @@ impl Challenges {
         } else {
             Answered::Unknown
         };
-        self.count("http-01", &answered);
+        Self::count("http-01", &answered);
         answered
     }
 
     /// Returns the certificate that answers for a host in a handshake of its own on port 443.
     pub async fn certificate(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         let answered = self.look_up(store::answer_for(&self.env.db.lookup, host, self.env.now())).await;
-        self.count("tls-alpn-01", &answered);
+        Self::count("tls-alpn-01", &answered);
         match answered {
             Answered::Yes(answer) => keys::answering(host, &answer).map(Arc::new),
             Answered::Unknown | Answered::Away => None,
@@ -74,7 +74,7 @@ impl Challenges {
         }
     }
 
-    fn count(&self, kind: &'static str, answered: &Answered) {
+    fn count(kind: &'static str, answered: &Answered) {
         let outcome = match answered {
             Answered::Yes(_) => "answered",
             Answered::Unknown => "unknown",

@@ -155,7 +155,7 @@ impl Authority {
             Some(domain) => match self.fitness(domain).await? {
                 Fitness::Fit => self.work(certificate, Some(domain)).await,
                 Fitness::Later(pause) => Err(Stop::Until(env.now() + pause)),
-                Fitness::Elsewhere(ways) => Err(Stop::Setback(Setback::new(Kind::NotHere, ways))),
+                Fitness::Elsewhere(ways) => Err(Stop::Setback(Setback::new(Kind::NotHere, &ways))),
             },
             None => self.work(certificate, None).await,
         };
@@ -165,9 +165,9 @@ impl Authority {
     async fn work(&self, certificate: &Certificate, domain: Option<&Domain>) -> Result<Got, Stop> {
         let owner = domain.map(|domain| domain.workspace_id);
         let working = order::go_on(&self.env, &self.outbound, &self.settings, certificate, owner);
-        timeout(LONGEST, working).await.unwrap_or_else(|_| {
-            Err(Stop::Setback(Setback::new(Kind::AuthorityAway, "it takes too long".to_owned())))
-        })
+        timeout(LONGEST, working)
+            .await
+            .unwrap_or_else(|_| Err(Stop::Setback(Setback::new(Kind::AuthorityAway, "it takes too long"))))
     }
 
     /// Says whether a domain may have a certificate now.

@@ -103,7 +103,7 @@ pub(super) async fn go_on(
     };
     let chain = client.certificate(&account, &certificate_url).await?;
     let read = keys::check(host, &chain, &key, env.now());
-    let read = read.map_err(|wrong| Stop::Setback(Setback::new(Kind::Unusable, wrong.to_owned())))?;
+    let read = read.map_err(|wrong| Stop::Setback(Setback::new(Kind::Unusable, wrong)))?;
     fail_point!("certificates.issued.after");
     Ok(Got { chain, key, read })
 }
@@ -137,7 +137,7 @@ async fn begin(
     let (url, order) = client.order(account, host).await?;
     let sealed = keys::seal(env, &keys::of_order(host), &key);
     if !store::keep_order(&env.db.api, certificate, &url, sealed).await.map_err(broken)? {
-        return Err(Stop::Setback(Setback::new(Kind::NotHere, "the host is no longer ours".to_owned())));
+        return Err(Stop::Setback(Setback::new(Kind::NotHere, "the host is no longer ours")));
     }
     fail_point!("certificates.order.after");
     Ok((url, order, key))
@@ -169,7 +169,7 @@ async fn prove(
     let mut authorization = client.authorization(account, url).await?;
     if authorization.status == AuthorizationStatus::Pending {
         let challenge = choose(env, settings, &authorization.challenges).ok_or_else(|| {
-            let text = "the authority offers no way of proving the host that this server has".to_owned();
+            let text = "the authority offers no way of proving the host that this server has";
             Stop::Setback(Setback::new(Kind::Rejected, text))
         })?;
         let answer = account.key.authorization(&challenge.token);
@@ -210,7 +210,7 @@ fn choose<'a>(env: &Env, settings: &Acme, offered: &'a [Challenge]) -> Option<&'
 /// Waits before the authority is asked again, unless that was long enough.
 async fn rest(begun: &Instant, wish: Option<Duration>, pause: &mut Duration) -> Result<(), Stop> {
     if begun.elapsed() >= PATIENCE {
-        let text = "the authority does not come to an end".to_owned();
+        let text = "the authority does not come to an end";
         return Err(Stop::Setback(Setback::new(Kind::AuthorityAway, text)));
     }
     sleep(wish.unwrap_or(*pause).clamp(FIRST_PAUSE, LONGEST_PAUSE)).await;

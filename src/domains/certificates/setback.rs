@@ -96,7 +96,7 @@ impl Kind {
 }
 
 impl Setback {
-    pub(super) fn new(kind: Kind, detail: String) -> Self {
+    pub(super) fn new(kind: Kind, detail: &str) -> Self {
         let detail = detail.chars().filter(|character| !character.is_control()).take(255).collect();
         Self { kind, detail, retry_after: None }
     }
@@ -125,13 +125,13 @@ impl Setback {
             Fault::Refused(problem) => problem.retry_after,
             _ => None,
         };
-        Self { retry_after, ..Self::new(kind, fault.to_string()) }
+        Self { retry_after, ..Self::new(kind, &fault.to_string()) }
     }
 
     /// Says why the authority does not believe that a host is ours, or issues nothing for it.
     pub(super) fn of_proof(problem: Option<Problem>) -> Self {
         let Some(problem) = problem.map(Problem::tidied) else {
-            return Self::new(Kind::NotProved, String::new());
+            return Self::new(Kind::NotProved, "");
         };
         let kind = match problem.kind.as_str() {
             "caa" => Kind::Caa,
@@ -140,7 +140,7 @@ impl Setback {
             "serverInternal" => Kind::AuthorityAway,
             _ => Kind::NotProved,
         };
-        Self::new(kind, format!("{}: {}", problem.kind, problem.detail))
+        Self::new(kind, &format!("{}: {}", problem.kind, problem.detail))
     }
 }
 

@@ -77,7 +77,7 @@ impl Shelf {
         match work.await.map_err(io::Error::other).flatten() {
             Ok(()) => self.is_written = true,
             Err(error) => {
-                tracing::warn!(%error, "cannot write the file of certificates; trying with the next one")
+                tracing::warn!(%error, "cannot write the file of certificates; trying with the next one");
             }
         }
     }

@@ -46,7 +46,8 @@ impl Drop for Proxy {
     }
 }
 
-/// What an operator would write: who does not answer, or closes, is passed over; connections are kept.
+/// What an operator would write: who does not answer, or closes, is passed over; connections are kept. Without `max_fails=0` nginx
+/// leaves a node alone for a while after it came back, and has nobody left when the other one goes.
 fn settings(home: &Path, at: SocketAddr, [first, second]: [SocketAddr; 2]) -> String {
     let home = home.display();
     format!(
@@ -57,8 +58,8 @@ fn settings(home: &Path, at: SocketAddr, [first, second]: [SocketAddr; 2]) -> St
             client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
             uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
             upstream nodes {{
-                server {first} max_fails=1 fail_timeout=1s;
-                server {second} max_fails=1 fail_timeout=1s;
+                server {first} max_fails=0;
+                server {second} max_fails=0;
                 keepalive 16;
             }}
             server {{

@@ -57,6 +57,7 @@ pub struct Place {
 
 /// What goes wrong.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trouble of its own")]
 pub struct Troubles {
     /// So many nonces are refused.
     pub bad_nonces: u32,
@@ -244,14 +245,17 @@ impl PublicKeyData for Public {
     }
 }
 
+fn text<'a>(of: &'a Value, name: &str) -> &'a str {
+    of[name].as_str().unwrap_or_default()
+}
+
 fn part(of: &Value, name: &str) -> Vec<u8> {
-    B64.decode(of[name].as_str().unwrap_or_default()).expect("base64url")
+    B64.decode(text(of, name)).expect("base64url")
 }
 
 /// Says whether something is signed with a key.
 fn is_signed(message: &Value, key: &Value) -> bool {
-    let signed =
-        format!("{}.{}", message["protected"].as_str().unwrap(), message["payload"].as_str().unwrap());
+    let signed = format!("{}.{}", text(message, "protected"), text(message, "payload"));
     let point = [&[4][..], &part(key, "x"), &part(key, "y")].concat();
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
         .verify(signed.as_bytes(), &part(message, "signature"))
@@ -360,7 +364,7 @@ impl Shared {
         let number: usize = number.expect("a number");
         if state.troubles.endless && what == "order" {
             let stream =
-                futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65536])));
+                futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 8192])));
             return Response::new(Body::from_stream(stream));
         }
         assert_eq!(state.orders[number].account, account, "the order of somebody else");
@@ -489,8 +493,7 @@ fn is_bound(binding: &Value, key: &Value, url: &Value) -> bool {
     }
     let head: Value = serde_json::from_slice(&part(binding, "protected")).expect("JSON");
     let payload: Value = serde_json::from_slice(&part(binding, "payload")).expect("JSON");
-    let signed =
-        format!("{}.{}", binding["protected"].as_str().unwrap(), binding["payload"].as_str().unwrap());
+    let signed = format!("{}.{}", text(binding, "protected"), text(binding, "payload"));
     let secret = hmac::Key::new(hmac::HMAC_SHA256, &B64.decode(EXTERNAL.1).expect("base64url"));
     head["kid"] == EXTERNAL.0
         && head["url"] == *url
