@@ -2,13 +2,14 @@
 //!
 //! The house, from the ground up; arrows only go up the list (`docs/ARCHITECTURE.md`, `tests/it/rooms.rs`).
 //!
-//! - **Ground**, which knows nothing of links: [`config`], [`clock`], [`currency`], [`destination_url`], [`email`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
+//! - **Ground**, which knows nothing of links: [`app_scheme`], [`config`], [`clock`], [`currency`], [`destination_url`], [`email`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
 //! - **Tools**, which talk to the outside and still know nothing of links: [`acme`], [`env`], [`db`], [`entity`], [`cache`],
 //!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`], [`trail`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
 //!   [`analytics`], [`audit`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
+pub mod app_scheme;
 pub mod clock;
 pub mod config;
 pub mod currency;

@@ -9,7 +9,7 @@ use super::{
     components::{check_android, check_apple, check_variables},
     matching::variables,
 };
-use crate::{error::Violations, pb::v1, workspaces};
+use crate::{app_scheme, error::Violations, pb::v1, workspaces};
 
 const MAX_BUNDLE_ID: usize = 155;
 const MAX_PACKAGE_NAME: usize = 223;
@@ -17,36 +17,12 @@ const MAX_PREFIXES: usize = 10;
 const MAX_CLIPS: usize = 10;
 const MAX_FINGERPRINTS: usize = 20;
 const MAX_SCHEMES: usize = 20;
-const MAX_SCHEME: usize = 64;
 const MAX_HOSTS: usize = 100;
 const MAX_STORE_ID: usize = 20;
 /// LinkForty's longest window, 2,160 hours.
 const MAX_WINDOW: i64 = 90 * 86_400;
 /// What an app may come to, encoded: little less than a file may.
 const MAX_CONTENT: usize = 96 * 1024;
-/// Schemes that a browser acts on by itself: no app owns them, and some of them run what they carry.
-const BROWSER_SCHEMES: [&str; 20] = [
-    "about",
-    "blob",
-    "chrome",
-    "content",
-    "data",
-    "file",
-    "filesystem",
-    "ftp",
-    "http",
-    "https",
-    "intent",
-    "jar",
-    "javascript",
-    "livescript",
-    "mocha",
-    "resource",
-    "vbscript",
-    "view-source",
-    "ws",
-    "wss",
-];
 
 /// One field that can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -316,16 +292,7 @@ fn fingerprint(text: &str) -> Result<String, &'static str> {
 
 fn scheme(text: &str) -> Result<String, &'static str> {
     let scheme = text.to_ascii_lowercase();
-    let good = scheme.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'.' | b'-'));
-    let begins = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-    if !good || !begins || scheme.len() > MAX_SCHEME {
-        return Err(
-            "must be a scheme alone, such as myapp: at most 64 of a-z, 0-9, +, . and -, beginning with a letter",
-        );
-    }
-    if BROWSER_SCHEMES.contains(&scheme.as_str()) {
-        return Err("must be a scheme of an app, not one that browsers act on");
-    }
+    app_scheme::check(&scheme)?;
     Ok(scheme)
 }
 

@@ -4,55 +4,19 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{error::Violations, pb::v1};
+use crate::{app_scheme, error::Violations, pb::v1};
 
 /// Names and their values.
 pub type Texts = BTreeMap<String, String>;
 
-const MAX_SCHEME: usize = 64;
 const MAX_PARAMETERS: usize = 50;
 const MAX_NAME: usize = 100;
 const MAX_VALUE: usize = 1000;
 const MAX_TOGETHER: usize = 2048;
 const MAX_UTM: usize = 255;
-/// Schemes that a browser acts on by itself: no app owns them, and some of them run what they carry.
-const BROWSER_SCHEMES: [&str; 20] = [
-    "about",
-    "blob",
-    "chrome",
-    "content",
-    "data",
-    "file",
-    "filesystem",
-    "ftp",
-    "http",
-    "https",
-    "intent",
-    "jar",
-    "javascript",
-    "livescript",
-    "mocha",
-    "resource",
-    "vbscript",
-    "view-source",
-    "ws",
-    "wss",
-];
-
 /// Makes sure that a text is empty or a scheme an app may own.
 pub fn check_scheme(scheme: &str) -> Result<(), &'static str> {
-    let Some(first) = scheme.bytes().next() else { return Ok(()) };
-    let rest_is_good =
-        scheme.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'.' | b'-'));
-    if !first.is_ascii_lowercase() || !rest_is_good || scheme.len() > MAX_SCHEME {
-        return Err(
-            "must be a scheme alone, such as myapp: at most 64 of a-z, 0-9, +, . and -, beginning with a letter",
-        );
-    }
-    if BROWSER_SCHEMES.contains(&scheme) {
-        return Err("must be a scheme of an app, not one that browsers act on");
-    }
-    Ok(())
+    if scheme.is_empty() { Ok(()) } else { app_scheme::check(scheme) }
 }
 
 /// Lets only https pass: systems hand nothing else to apps.
@@ -133,34 +97,6 @@ pub fn from_json(stored: Value) -> Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_scheme_of_an_app_is_taken() {
-        for (scheme, good) in [
-            ("", true),
-            ("myapp", true),
-            ("com.example.app-2+x", true),
-            ("a", true),
-            (&"a".repeat(64), true),
-            (&"a".repeat(65), false),
-            ("MyApp", false),
-            ("2app", false),
-            ("my app", false),
-            ("myapp://", false),
-            ("myapp:", false),
-            ("my_app", false),
-            ("mÿapp", false),
-            ("javascript", false),
-            ("JavaScript", false),
-            ("data", false),
-            ("vbscript", false),
-            ("view-source", false),
-            ("https", false),
-            ("intent", false),
-        ] {
-            assert_eq!(check_scheme(scheme).is_ok(), good, "{scheme:?}");
-        }
-    }
 
     #[test]
     fn parameters_are_bounded_one_by_one_and_together() {

@@ -28,7 +28,7 @@ use super::{
         self, Methods, ONLY_HTTPS, Redirected, client_address, is_trusted, network_of, overloaded, panic_text,
     },
     listen::{Peer, with_peer},
-    refusal::{is_method_path, refuse, unknown_method, unknown_path},
+    refusal::{is_method_path, refuse, refuse_with, unknown_method, unknown_path},
 };
 use crate::{
     apps::{self, Associations, File, Found, Whose},
@@ -84,8 +84,13 @@ impl Visits {
             .merge(health.routes(Eyes::Public))
             .merge(for_apps)
             .merge(files(&sites, &associations))
-            .fallback(async |uri: http::Uri| {
-                refuse(if is_method_path(uri.path()) { unknown_method() } else { unknown_path() })
+            .fallback(async |method: Method, uri: http::Uri| {
+                let reads = matches!(method, Method::GET | Method::HEAD);
+                match uri.path() {
+                    path if is_method_path(path) => refuse(unknown_method()),
+                    path if !reads && is_visit(path) && !is_of_apps(path) => only_followed(),
+                    _ => refuse(unknown_path()),
+                }
             });
         Self(Arc::new(Shared {
             env: env.clone(),
@@ -332,6 +337,14 @@ fn failed(shared: &Shared, path: &str, panic: &(dyn Any + Send)) -> Response<Ful
     let error = Error::internal(panic_text(panic));
     tracing::error!(cause = %error.inward(), path, "a redirect failed by our fault");
     sorry(&error)
+}
+
+/// Refuses what is done to a link other than following it.
+fn only_followed() -> axum::response::Response {
+    let error = Error::not_found("page: links are followed, by GET or HEAD");
+    let mut response = refuse_with(http::StatusCode::METHOD_NOT_ALLOWED, error);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
 }
 
 fn too_large() -> Response<Full<Bytes>> {

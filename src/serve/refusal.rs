@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use crate::{
@@ -48,7 +48,11 @@ pub(super) async fn word(request: Request, next: Next) -> Response {
     let tongue = Tongue::of(&request);
     let mut response = next.run(request).await;
     if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {
-        return tongue.answer(response.status(), &error);
+        let mut answer = tongue.answer(response.status(), &error);
+        if let Some(allowed) = response.headers_mut().remove(ALLOW) {
+            answer.headers_mut().insert(ALLOW, allowed);
+        }
+        return answer;
     }
     match unexplained(&response) {
         Some(error) => tongue.answer(response.status(), &error),

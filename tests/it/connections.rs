@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    http2::{HEADERS, PREFACE, RST_STREAM, SETTINGS, await_frame, frame},
+    http2::{CONTINUATION, HEADERS, PREFACE, RST_STREAM, SETTINGS, await_frame, frame},
     support::{self, App, Store, eventually},
 };
 
@@ -22,7 +22,6 @@ const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
 /// HPACK, all of it from the static table but the authority: POST, http, /, x.
 const HEAD: [u8; 6] = [0x83, 0x86, 0x84, 0x41, 0x01, b'x'];
 const END_HEADERS: u8 = 0x4;
-const CONTINUATION: u8 = 9;
 
 /// Connects, asks, and reads the answer: a connection that stays.
 async fn ask(stream: &mut TcpStream) -> bool {

@@ -1,5 +1,6 @@
 //! The integration tests: the server is started as in production and spoken to through its doors, on every store there is.
 
+mod abuse;
 mod accounts;
 mod agents;
 mod analytics;

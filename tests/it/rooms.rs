@@ -8,6 +8,7 @@ use std::{
 };
 
 const GROUND: &[&str] = &[
+    "app_scheme",
     "config",
     "clock",
     "currency",

@@ -3,21 +3,7 @@
 use url::Url;
 
 use super::user_text::shown;
-use crate::links::check_scheme;
-
-/// Schemes of systems that do something as soon as they are followed. An app may not pass for them.
-const SYSTEM_SCHEMES: [&str; 10] = [
-    "android-app",
-    "facetime",
-    "facetime-audio",
-    "itms-apps",
-    "itms-services",
-    "mailto",
-    "market",
-    "sms",
-    "smsto",
-    "tel",
-];
+use crate::app_scheme;
 
 /// A URL that a browser may be sent to from a page: http or https, in the form in which browsers read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +78,7 @@ impl std::fmt::Display for AppUrl {
 }
 
 fn is_app_scheme(scheme: &str) -> bool {
-    !scheme.is_empty() && check_scheme(scheme).is_ok() && !SYSTEM_SCHEMES.contains(&scheme)
+    app_scheme::check(scheme).is_ok()
 }
 
 fn is_encoded_web_url(encoded: &str) -> bool {

@@ -15,5 +15,5 @@ mod limits;
 mod rolling;
 mod spool;
 mod stopping;
-mod support;
+pub mod support;
 mod survival;

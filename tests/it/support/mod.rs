@@ -30,7 +30,7 @@ pub use self::postgres::TestDatabase;
 pub use self::statements::Statements;
 pub use self::strangers::{Says, Stranger, asked, html, moved, respond};
 pub use self::tenant::{ALL_SCOPES, Tenant, a_link, an_app, coded, link, request_id};
-pub use self::web::{WebStream, call_web, frame};
+pub use self::web::{WebStream, call_web, frame, read as read_web};
 
 use tonic::{Request, Status, service::Interceptor};
 use tonic_types::StatusExt as _;

@@ -80,7 +80,8 @@ impl WebStream {
     }
 }
 
-fn read<A: Message + Default>(answer: &Answer) -> Result<A, Status> {
+/// Returns the message that an answer over grpc-web holds, or the status it ended with.
+pub fn read<A: Message + Default>(answer: &Answer) -> Result<A, Status> {
     // Trailers only: the status stands among the headers.
     let mut trailers = answer.headers.clone();
     let mut message = None;
