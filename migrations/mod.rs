@@ -32,6 +32,7 @@ mod m20261126_000060_audit;
 mod m20261127_000061_service_certificates;
 mod m20261127_000070_identities;
 mod m20261127_000071_passkeys;
+mod m20261127_000090_certificates;
 mod sql;
 
 /// Knows every migration.
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000061_service_certificates::Migration),
             Box::new(m20261127_000070_identities::Migration),
             Box::new(m20261127_000071_passkeys::Migration),
+            Box::new(m20261127_000090_certificates::Migration),
         ]
     }
 }

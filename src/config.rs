@@ -3,6 +3,7 @@
 //! They come from environment variables through a lookup that is passed in, so tests need no environment. Every
 //! problem is reported at once, each with what to do. A secret `NAME` may also be given as a file through `NAME_FILE`.
 
+mod acme;
 mod refusals;
 
 use std::{
@@ -20,8 +21,11 @@ use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-pub use self::refusals::Risk;
 use self::refusals::{MAKE_ONE, SHORTEST_SECRET, weakness};
+pub use self::{
+    acme::{Acme, Proof},
+    refusals::Risk,
+};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -76,6 +80,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
     pub tls: Option<Tls>,
+    /// The authority that certificates are got from; `None`: nobody gets any.
+    pub acme: Option<Acme>,
     /// Logging.
     pub log: Log,
     /// The spool.
@@ -106,6 +112,8 @@ pub enum Stage {
 pub struct Listen {
     /// Redirects and what visitors' devices call.
     pub links: SocketAddr,
+    /// What is asked in plain text, by way of port 80: proofs for certificates, and visitors who are sent on to `https://`.
+    pub plain: Option<SocketAddr>,
     /// gRPC and grpc-web for people and services.
     pub api: SocketAddr,
     /// Metrics, verbose health, reflection. Loopback or a private network.
@@ -434,6 +442,7 @@ impl Config {
         let data_dir = PathBuf::from(read.text("DATA_DIR", "./data"));
         let listen = Listen {
             links: read.parse("LINKS_ADDR", "0.0.0.0:8080", "an address such as 0.0.0.0:8080"),
+            plain: read.optional("LINKS_HTTP_ADDR", "an address such as 0.0.0.0:80"),
             api: read.parse("API_ADDR", "0.0.0.0:8081", "an address such as 0.0.0.0:8081"),
             ops: read.parse("OPS_ADDR", "127.0.0.1:9464", "an address such as 127.0.0.1:9464"),
             max_connections: read.parse("MAX_CONNECTIONS", "10000", "a number"),
@@ -480,6 +489,7 @@ impl Config {
         let geoip_file = Some(read.text("GEOIP_FILE", "")).filter(|file| !file.is_empty()).map(PathBuf::from);
         let outbound = read.outbound();
         let tls = read.tls();
+        let acme = read.acme(stage, &links_url, &listen);
         let log = Log {
             level: read.text("LOG_LEVEL", "info"),
             format: match read.text("LOG_FORMAT", "auto").as_str() {
@@ -596,6 +606,7 @@ impl Config {
             install_budget,
             outbound,
             tls,
+            acme,
             log,
             spool,
             cache,
@@ -676,6 +687,18 @@ impl Reader<'_> {
             self.problem(format!("{name} is {value:?}: it must be {form}"));
             default.parse().unwrap_or_else(|_| unreachable!("the default of {name} has the right form"))
         })
+    }
+
+    fn optional<T: FromStr>(&mut self, name: &'static str, form: &str) -> Option<T> {
+        let value = self.text(name, "");
+        if value.is_empty() {
+            return None;
+        }
+        let parsed = value.parse().ok();
+        if parsed.is_none() {
+            self.problem(format!("{name} is {value:?}: it must be {form}"));
+        }
+        parsed
     }
 
     fn millis(&mut self, name: &'static str, default: &str) -> Duration {

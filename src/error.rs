@@ -123,6 +123,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::AssociationFileTooLarge
         | Reason::TooManyApps
         | Reason::TemplateInUse
+        | Reason::HttpsRequired
         | Reason::TooManyAliases
         | Reason::OwnerRequired
         | Reason::TooManyInvitations

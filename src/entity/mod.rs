@@ -2,11 +2,15 @@
 //! owns the table.
 
 pub mod account_token;
+pub mod acme_account;
+pub mod acme_challenge;
 pub mod api_key;
 pub mod api_key_use;
 pub mod app;
 pub mod app_token;
 pub mod audit_event;
+pub mod certificate;
+pub mod certificate_order;
 pub mod click;
 pub mod click_budget;
 pub mod click_identity;

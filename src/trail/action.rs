@@ -72,6 +72,12 @@ actions! {
     DomainDeleted = "domain.deleted",
     /// What the DNS says of a domain changed its state, or it lost its host to another.
     DomainStateChanged = "domain.state_changed",
+    /// The server got the first certificate for a domain, or another one after it was over.
+    CertificateIssued = "domain.certificate_issued",
+    /// The server got the next certificate for a domain.
+    CertificateRenewed = "domain.certificate_renewed",
+    /// A certificate for a domain could not be got; noted once, until the next one is got.
+    CertificateFailed = "domain.certificate_failed",
     /// An app was created.
     AppCreated = "app.created",
     /// An app was changed.

@@ -392,7 +392,7 @@ impl Fill<'_> {
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
             | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency"
             | "app_token" | "display_name" | "inviter_id" | "project_ids" | "domain_ids" | "iss"
-            | "certificate_name" => {
+            | "certificate_name" | "issuer" | "failure_detail" | "advice" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),
