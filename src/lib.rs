@@ -3,7 +3,7 @@
 //! The house, from the ground up; arrows only go up the list (`docs/ARCHITECTURE.md`, `tests/it/rooms.rs`).
 //!
 //! - **Ground**, which knows nothing of links: [`app_scheme`], [`config`], [`clock`], [`currency`], [`destination_url`], [`email`], [`ids`], [`error`], [`page`], [`pb`], [`spreadsheet`].
-//! - **Tools**, which talk to the outside and still know nothing of links: [`admission`], [`env`], [`db`], [`entity`], [`cache`],
+//! - **Tools**, which talk to the outside and still know nothing of links: [`acme`], [`admission`], [`env`], [`db`], [`entity`], [`cache`],
 //!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`], [`trail`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
 //!   [`analytics`], [`audit`].
@@ -22,6 +22,7 @@ pub mod page;
 pub mod pb;
 pub mod spreadsheet;
 
+pub mod acme;
 pub mod admission;
 pub mod cache;
 pub mod db;

@@ -9,6 +9,7 @@
 #   LINKFORTY_TEST_REDIS_ADMIN_URL  the same, for who may do anything to it
 #   LINKFORTY_TEST_PG_BIN         folder of initdb, postgres and pg_ctl, for tests that break a server of their own
 #   LINKFORTY_TEST_REDIS_SERVER   path of redis-server, for the same
+#   LINKFORTY_TEST_NGINX          path of nginx, for tests with a proxy in front
 # The exit code is the command's. The servers' logs stay in target/services/.
 set -euo pipefail
 
@@ -38,11 +39,15 @@ postgres_bin() {
 missing=()
 if [ -z "$(postgres_bin)" ]; then missing+=(postgresql); fi
 if ! command -v redis-server >/dev/null; then missing+=(redis-server); fi
+# Debian keeps it off the PATH of people.
+nginx_path() { command -v nginx || PATH=/usr/sbin:/usr/local/sbin command -v nginx || true; }
+if [ -z "$(nginx_path)" ]; then missing+=(nginx); fi
 # The fault tests stop and kill servers by `kill` and `ps`, which the smallest Debian lacks.
 if ! command -v ps >/dev/null || [ ! -x "$(type -P kill)" ]; then missing+=(procps); fi
 if [ "${#missing[@]}" -gt 0 ]; then "$root/.ci/apt-install" "${missing[@]}"; fi
 pg_bin=$(postgres_bin)
 redis_server=$(command -v redis-server)
+nginx=$(nginx_path)
 
 # PostgreSQL refuses to run as root, so root hands it to the user that Debian's package made.
 # setpriv keeps one process where runuser would put itself between, and its --pdeathsig takes the servers
@@ -163,6 +168,7 @@ export LINKFORTY_TEST_REDIS_URL="redis://linkforty:$password@127.0.0.1:$redis_po
 export LINKFORTY_TEST_REDIS_ADMIN_URL="redis://default:$password@127.0.0.1:$redis_port/0"
 export LINKFORTY_TEST_PG_BIN=$pg_bin
 export LINKFORTY_TEST_REDIS_SERVER=$redis_server
+export LINKFORTY_TEST_NGINX=$nginx
 echo "services: PostgreSQL on 127.0.0.1:$postgres_port, Redis on 127.0.0.1:$redis_port" >&2
 
 code=0

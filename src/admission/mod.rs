@@ -49,7 +49,7 @@ impl From<Uuid> for Party {
 impl From<std::net::IpAddr> for Party {
     fn from(network: std::net::IpAddr) -> Self {
         match network {
-            std::net::IpAddr::V4(address) => Self(u128::from(address.to_ipv6_mapped().to_bits())),
+            std::net::IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
             std::net::IpAddr::V6(address) => Self(address.to_bits()),
         }
     }

@@ -4,6 +4,7 @@
 
 mod api;
 mod audit;
+mod certificates;
 mod config;
 mod export;
 mod import;
@@ -76,6 +77,9 @@ enum Command {
     Secret(secret::Command),
     /// What waits to be stored, and storing it by hand
     Spool(spool::Arguments),
+    /// Certificates that the server gets by itself: list, renew
+    #[command(subcommand)]
+    Certificates(certificates::Command),
     /// Exchange rates for the revenue of events: import, list
     #[command(subcommand)]
     Rates(rates::Command),
@@ -128,6 +132,9 @@ pub fn run(cli: Cli) -> ExitCode {
             secret::rotate(&config, &step).map(|()| ExitCode::SUCCESS)
         }
         Command::Spool(arguments) => block_on(spool::run(config, arguments)).map(|()| ExitCode::SUCCESS),
+        Command::Certificates(command) => {
+            block_on(certificates::run(config, command)).map(|()| ExitCode::SUCCESS)
+        }
         Command::Rates(command) => block_on(rates::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Smoke(_)
         | Command::Import(_)

@@ -20,7 +20,7 @@ use crate::{
         VerifyDomainResponse, domain_service_server::DomainService,
     },
     rpc::{self, Permission, timestamp},
-    workspaces::{self, grpc::request_id},
+    workspaces::{self, Tenant, grpc::request_id},
 };
 
 /// Answers `DomainService`.
@@ -53,7 +53,7 @@ impl DomainService for DomainApi {
             let (new, once) = wrong.into_result((new, once))?;
             let new = new.ok_or_else(unread)?;
             let domain = Box::pin(domains::create(env, &tenant, new, once)).await?;
-            Ok(CreateDomainResponse { domain: Some(shown(env, domain)) })
+            Ok(CreateDomainResponse { domain: Some(one(env, &tenant, domain).await?) })
         })
         .await
     }
@@ -68,7 +68,7 @@ impl DomainService for DomainApi {
             let tenant =
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::DomainsRead).await?;
             let domain = domains::get(env, &tenant, domain_id(&asked.domain_id)?).await?;
-            Ok(GetDomainResponse { domain: Some(shown(env, domain)) })
+            Ok(GetDomainResponse { domain: Some(one(env, &tenant, domain).await?) })
         })
         .await
     }
@@ -88,7 +88,7 @@ impl DomainService for DomainApi {
             let page = domains::list(env, &tenant, &page).await?;
             Ok(ListDomainsResponse {
                 next_page_token: env.pages.token(page.next.as_ref(), &question, now),
-                domains: page.items.into_iter().map(|domain| shown(env, domain)).collect(),
+                domains: domains::shown(env, &tenant, page.items).await?,
             })
         })
         .await
@@ -112,7 +112,7 @@ impl DomainService for DomainApi {
             let (change, once) = wrong.into_result((change, once))?;
             let change = change.ok_or_else(unread)?;
             let domain = Box::pin(domains::update(env, &tenant, change, once)).await?;
-            Ok(UpdateDomainResponse { domain: Some(shown(env, domain)) })
+            Ok(UpdateDomainResponse { domain: Some(one(env, &tenant, domain).await?) })
         })
         .await
     }
@@ -159,7 +159,7 @@ impl DomainService for DomainApi {
             }
             let (id, once) = wrong.into_result((id, once))?;
             let domain = Box::pin(domains::verify(env, &tenant, id.ok_or_else(unread)?, once)).await?;
-            Ok(VerifyDomainResponse { domain: Some(shown(env, domain)) })
+            Ok(VerifyDomainResponse { domain: Some(one(env, &tenant, domain).await?) })
         })
         .await
     }
@@ -193,6 +193,12 @@ impl DomainService for DomainApi {
         })
         .await
     }
+}
+
+/// Returns a domain as it is shown.
+async fn one(env: &Env, tenant: &Tenant, domain: Domain) -> Result<v1::Domain> {
+    let shown = domains::shown(env, tenant, vec![domain]).await?;
+    shown.into_iter().next().ok_or_else(unread)
 }
 
 const MAX_EXPECTED: usize = 20;
@@ -242,7 +248,7 @@ pub(super) fn time(moment: Moment) -> prost_types::Timestamp {
     timestamp(moment)
 }
 
-pub(super) fn shown(env: &Env, domain: Domain) -> v1::Domain {
+pub(super) fn shown(env: &Env, domain: Domain, certificate: Option<v1::DomainCertificate>) -> v1::Domain {
     let case = if domain.ignores_case { v1::CodeCase::Insensitive } else { v1::CodeCase::Sensitive };
     v1::Domain {
         id: domain.id.to_string(),
@@ -259,5 +265,6 @@ pub(super) fn shown(env: &Env, domain: Domain) -> v1::Domain {
         robots_txt: domain.robots_txt,
         create_time: Some(time(domain.create_time)),
         update_time: Some(time(domain.update_time)),
+        certificate,
     }
 }

@@ -7,6 +7,7 @@
 //! | `looks.rs` | the looks at the DNS |
 //! | `check/` `doctor.rs` | what is wrong with a domain and what to do; pure, and the looks for it |
 //! | `sites.rs` `shelf.rs` | from the host of a request to its domain, in memory and on disk |
+//! | `certificates/` | the certificates that the server gets for hosts by itself |
 //! | `changes.rs` | how every node hears that a host begins or ceases to answer |
 //! | `store.rs` | queries of `domains` |
 //! | `grpc.rs` | `linkforty.v1.DomainService` |
@@ -15,6 +16,7 @@
 //! proof holds. Links belong to a domain, not to its host: who adds a host after somebody else finds none of their links. A change
 //! that is stored reaches every node within a second. Hosts that answered go on answering while no store does.
 
+pub mod certificates;
 mod changes;
 mod check;
 mod doctor;
@@ -231,7 +233,9 @@ pub async fn verify(env: &Env, tenant: &Tenant, id: DomainId, request: Option<Re
         tx.rollback().await?;
     }
     let domain = get(env, tenant, id).await?;
-    looks::look_at(env, tenant, &domain, request.as_ref()).await
+    let domain = looks::look_at(env, tenant, &domain, request.as_ref()).await?;
+    certificates::hurry(env, domain.id, env.now()).await?;
+    Ok(domain)
 }
 
 /// Returns what the files of a host ought to say of the workspace's apps. Apps know domains and not the other way round.
@@ -252,7 +256,18 @@ pub async fn check(
 
 /// Returns a domain as the audit trail tells of it: what the DNS said of it is noted apart.
 fn noted(env: &Env, domain: &Domain) -> v1::Domain {
-    v1::Domain { proof: None, ..grpc::shown(env, domain.clone()) }
+    v1::Domain { proof: None, ..grpc::shown(env, domain.clone(), None) }
+}
+
+/// Returns domains as they are shown, each with its certificate.
+async fn shown(env: &Env, tenant: &Tenant, domains: Vec<Domain>) -> Result<Vec<v1::Domain>> {
+    let ids: Vec<DomainId> = domains.iter().map(|domain| domain.id).collect();
+    let mut certificates = certificates::of_domains(env, tenant.id, &ids).await?;
+    let shown = domains.into_iter().map(|domain| {
+        let certificate = certificates.remove(&domain.id);
+        grpc::shown(env, domain, certificate)
+    });
+    Ok(shown.collect())
 }
 
 /// Commits, and tells the nodes if the domain answered.

@@ -17,6 +17,13 @@ const EXTENSIONS: u8 = 0xa3;
 const DNS_NAME: u8 = 0x82;
 /// 2.5.29.17.
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+const SET: u8 = 0x31;
+/// 2.5.4.3.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// 2.5.4.10.
+const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
+/// How much of an issuer's name is kept.
+const ISSUER: usize = 255;
 /// How many names are read.
 const NAMES: usize = 100;
 
@@ -31,6 +38,8 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// Whether it names itself as its issuer.
     pub is_self_issued: bool,
+    /// What its issuer is called: by its common name, or else its organization; empty when it has neither.
+    pub issuer: String,
 }
 
 impl Certificate {
@@ -58,8 +67,32 @@ impl Certificate {
             }
             rest = after;
         }
-        Some(Self { not_before, not_after, names, is_self_issued: issuer == subject })
+        let name = part_of_name(issuer, COMMON_NAME).or_else(|| part_of_name(issuer, ORGANIZATION));
+        Some(Self {
+            not_before,
+            not_after,
+            names,
+            is_self_issued: issuer == subject,
+            issuer: name.unwrap_or_default(),
+        })
     }
+}
+
+/// Returns what a distinguished name says of one kind.
+fn part_of_name(mut name: &[u8], kind: &[u8]) -> Option<String> {
+    while let Some((mut set, after)) = part(name, SET) {
+        name = after;
+        while let Some((pair, after)) = part(set, SEQUENCE) {
+            set = after;
+            let (id, value) = part(pair, OBJECT_ID)?;
+            let (_, text, _) = any(value)?;
+            if id == kind {
+                let text = String::from_utf8_lossy(text);
+                return Some(text.chars().filter(|character| !character.is_control()).take(ISSUER).collect());
+            }
+        }
+    }
+    None
 }
 
 fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
@@ -153,6 +186,7 @@ mod tests {
                 "{name}"
             );
             assert!(read.not_before < read.not_after);
+            assert!(!read.issuer.is_empty(), "{name}");
         }
     }
 

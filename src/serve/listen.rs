@@ -42,7 +42,7 @@ use super::{
     last_call::{LAST_CALL, keep_newcomers_out},
     layers::network_of,
     shutdown::Life,
-    tls::{Certificates, client_names},
+    tls::{Front, client_names},
 };
 use crate::env::Env;
 
@@ -51,7 +51,9 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// How long an HTTP/1.1 connection may rest between requests, heads included. Longer than the 60 seconds that balancers keep
 /// theirs, or they would send into a connection that we are closing.
 const REST: Duration = Duration::from_secs(65);
-/// How often a connection of HTTP/1.1 is looked at whether it rests: it may rest for so much longer. hyper's own timer begins
+/// How long a peer may take nothing of what is sent to it. Who only reads slowly takes something now and then.
+const STALL: Duration = Duration::from_secs(30);
+/// How often a connection is looked at whether it rests or stalls: it may do so for so much longer. hyper's own timer begins
 /// anew with every answer, which costs a warm redirect a tenth of its time.
 const LOOK: Duration = Duration::from_secs(5);
 /// How old a connection may get, give or take a tenth, so that balancers spread them anew.
@@ -70,7 +72,7 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 pub(super) struct Door {
     name: &'static str,
     listener: TcpListener,
-    tls: Option<Certificates>,
+    tls: Option<Front>,
     env: Env,
     life: Life,
 }
@@ -88,7 +90,7 @@ impl Door {
     pub(super) fn new(
         name: &'static str,
         listener: TcpListener,
-        tls: Option<Certificates>,
+        tls: Option<Front>,
         env: &Env,
         life: Life,
     ) -> Self {
@@ -235,7 +237,7 @@ fn protocol() -> auto::Builder<TokioExecutor> {
 
 async fn converse<H, F, B>(
     stream: TcpStream,
-    tls: Option<Certificates>,
+    tls: Option<Front>,
     protocol: &auto::Builder<TokioExecutor>,
     answer: H,
     life: &Life,
@@ -252,10 +254,10 @@ async fn converse<H, F, B>(
     };
     let handshake = tokio::select! {
         () = life.cutting.cancelled() => return,
-        handshake = timeout(BEGIN, tls.acceptor().accept(stream)) => handshake,
+        handshake = timeout(BEGIN, tls.shake_hands(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => {
+        Ok(Ok(Some(stream))) => {
             let names = client_names(&stream);
             let answer = move |mut request: Request<Incoming>| {
                 if let Some(names) = &names {
@@ -265,6 +267,8 @@ async fn converse<H, F, B>(
             };
             speak(stream, protocol, answer, life, age).await;
         }
+        // An authority saw what it wanted.
+        Ok(Ok(None)) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
@@ -299,6 +303,7 @@ async fn speak<I, H, F, B>(
     let opened = Instant::now();
     let mut deadline = opened + BEGIN;
     let mut rest = Rest { tasks: 0, since: opened };
+    let mut stall = Stall::default();
     let mut stage = Stage::Open;
     loop {
         let outside = async {
@@ -327,9 +332,9 @@ async fn speak<I, H, F, B>(
             (Outside::Closing, _) => AGE,
             (Outside::Time, Stage::Open) if !story.begun.load(Ordering::Relaxed) => return,
             (Outside::Time, Stage::Open) if rest.is_over(&story, Instant::now()) => return,
+            (Outside::Time, Stage::Open) if stall.is_over(&story, Instant::now()) => return,
             (Outside::Time, Stage::Open) if opened.elapsed() < age => {
-                let spoken = if story.http2.load(Ordering::Relaxed) { age } else { opened.elapsed() + LOOK };
-                deadline = opened + spoken.min(age);
+                deadline = opened + (opened.elapsed() + LOOK).min(age);
                 continue;
             }
             (Outside::Time, Stage::Open) => AGED_GRACE,
@@ -385,6 +390,25 @@ struct Story {
     tasks: AtomicU32,
     /// One of them is being answered.
     answering: AtomicBool,
+    /// The peer takes nothing of what is sent.
+    stuck: AtomicBool,
+    /// How often that began.
+    stalls: AtomicU32,
+}
+
+impl Story {
+    /// Notes what became of an attempt to send something. One that succeeds, as nearly all do, costs a look.
+    fn sent<T>(&self, outcome: Poll<T>) -> Poll<T> {
+        let stuck = outcome.is_pending();
+        // Written by the connection's own task only.
+        if self.stuck.load(Ordering::Relaxed) != stuck {
+            self.stuck.store(stuck, Ordering::Relaxed);
+            if stuck {
+                self.stalls.store(self.stalls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+            }
+        }
+        outcome
+    }
 }
 
 /// A request of HTTP/1.1 until the last byte of its answer is handed over. There is one at a time.
@@ -423,6 +447,30 @@ impl Rest {
             *self = Self { tasks, since: now };
         }
         now.duration_since(self.since) >= REST
+    }
+}
+
+/// How long a peer has taken nothing, seen from time to time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stall {
+    /// Which stall it was that was seen last.
+    number: u32,
+    /// Since when it was seen; none: there was none.
+    since: Option<Instant>,
+}
+
+impl Stall {
+    /// Looks at the connection, and says whether one stall has taken [`STALL`].
+    fn is_over(&mut self, story: &Story, now: Instant) -> bool {
+        if !story.stuck.load(Ordering::Relaxed) {
+            self.since = None;
+            return false;
+        }
+        let number = story.stalls.load(Ordering::Relaxed);
+        if number != self.number || self.since.is_none() {
+            *self = Self { number, since: Some(now) };
+        }
+        self.since.is_some_and(|since| now.duration_since(since) >= STALL)
     }
 }
 
@@ -520,7 +568,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Opening<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.story.sent(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -536,7 +585,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.story.sent(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -628,6 +678,28 @@ mod tests {
         // HTTP/2 has pings for that.
         story.http2.store(true, Ordering::Relaxed);
         assert!(!rest.is_over(&story, after(1000)));
+    }
+
+    #[test]
+    fn a_peer_stalls_while_it_takes_nothing_and_not_while_it_is_slow() {
+        let story = Story::default();
+        let opened = Instant::now();
+        let after = |seconds| opened + Duration::from_secs(seconds);
+        let mut stall = Stall::default();
+        assert!(!stall.is_over(&story, after(0)));
+        let pending = || assert!(story.sent(Poll::<()>::Pending).is_pending());
+        pending();
+        assert!(!stall.is_over(&story, after(5)));
+        pending();
+        assert!(!stall.is_over(&story, after(34)));
+        // It took something, and then nothing again.
+        assert!(story.sent(Poll::Ready(())).is_ready());
+        pending();
+        assert!(!stall.is_over(&story, after(36)));
+        assert!(!stall.is_over(&story, after(65)));
+        assert!(stall.is_over(&story, after(66)));
+        assert!(story.sent(Poll::Ready(())).is_ready());
+        assert!(!stall.is_over(&story, after(200)));
     }
 
     #[test]

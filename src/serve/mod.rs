@@ -14,6 +14,7 @@ mod layers;
 mod links;
 mod listen;
 mod ops;
+mod plain;
 mod privileges;
 mod refusal;
 mod shutdown;
@@ -46,7 +47,10 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
     db::{self, Db, Dialect},
-    domains::Sites,
+    domains::{
+        Sites,
+        certificates::{Authority, Challenges, Keyring},
+    },
     env::{self, Env},
     ids::Ids,
     limits,
@@ -82,6 +86,8 @@ pub struct Running {
     pub api: SocketAddr,
     /// Where operators look.
     pub ops: SocketAddr,
+    /// Where visitors without `https://` are sent on, if they are.
+    pub plain: Option<SocketAddr>,
     /// The handles the server was given.
     pub env: Env,
     /// The first owner's sign-in, when this start made it: shown once, stored nowhere.
@@ -144,6 +150,11 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
     let for_callers = env.config.tls.as_ref().map(tls::Certificates::for_callers).transpose()?;
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
+    let plain = match listen.plain {
+        Some(address) => Some(bind("plain", "LINKS_HTTP_ADDR", address).await?),
+        None => None,
+    };
+    let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
 
     let (resolver, refreshes) = Resolver::new(env.clone());
     let snapshots = Snapshots::load(&env, resolver.clone());
@@ -172,7 +183,13 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         history.clone(),
     );
 
-    let door = |name, listener, tls: Option<&tls::Certificates>| {
+    let (keyring, challenges) = (Keyring::load(&env).await, Challenges::of(&env));
+    let acme = keyring.clone().zip(challenges.clone());
+    let front = tls::Front::new(certificates.clone(), acme.clone());
+    // Behind a proxy it speaks plain text while the links listener has certificates of its own.
+    let on_api = for_callers.is_some() || env.config.acme.as_ref().is_some_and(|acme| acme.for_api);
+    let front_for_callers = tls::Front::new(for_callers.clone(), acme.filter(|_| on_api));
+    let door = |name, listener, tls: Option<&tls::Front>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
     let threads = Threads::begin().context("cannot start the threads of calls")?;
@@ -183,8 +200,11 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let visits =
         links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, visitors);
     let calls = grpc::router(&env, &outbound, &life, &health, &shares, walls);
-    door("links", links, certificates.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    door("api", api, for_callers.as_ref()).open_on(&threads.handle(), listen::to_router(calls));
+    door("links", links, front.as_ref()).open(move |peer, request| visits.answer(peer, request));
+    door("api", api, front_for_callers.as_ref()).open_on(&threads.handle(), listen::to_router(calls));
+    if let Some(plain) = plain {
+        door("plain", plain, None).open(listen::to_router(plain::router(&env, sites.clone(), challenges)));
+    }
     door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
@@ -195,6 +215,8 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         gate,
         privileges_known,
         certificates: certificates.into_iter().chain(for_callers).collect(),
+        keyring,
+        authority: Authority::of(&env, &outbound),
         tasks,
         resolver,
         refreshes,
@@ -211,7 +233,20 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     life.ready();
     let (links, api, ops) = addresses;
     tracing::info!(%links, %api, %ops, "linkforty {} is up", env!("CARGO_PKG_VERSION"));
-    Ok(Running { links, api, ops, env, first_sign_in, spool, admission, threads, life, health, work })
+    Ok(Running {
+        links,
+        api,
+        ops,
+        plain: plain_address,
+        env,
+        first_sign_in,
+        spool,
+        admission,
+        threads,
+        life,
+        health,
+        work,
+    })
 }
 
 fn spool_options(settings: &config::Spool) -> SpoolOptions {

@@ -1,5 +1,7 @@
-//! Certificates: loaded at start, looked at again whenever their files change, without dropping a connection. And the names in
-//! those that callers show.
+//! Certificates: the operator's own, loaded at start and looked at again whenever their files change, without dropping a connection; those of
+//! hosts that the server gets by itself (`tls/front.rs`); and the names in those that callers show.
+
+mod front;
 
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
@@ -10,8 +12,9 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::server::TlsStream;
 
+pub(super) use self::front::Front;
 use crate::config::{ClientAuthorities, Tls};
 
 /// The certificate in use. Clones share it.
@@ -51,8 +54,8 @@ impl Certificates {
     }
 
     /// Returns what new connections shake hands with.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load().config.clone())
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.current.load().config.clone()
     }
 
     /// Takes up a changed pair. A bad one is logged, once for each change, and the old one stays.

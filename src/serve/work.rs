@@ -35,7 +35,10 @@ use crate::{
     cache::{self, Topic},
     clicks::{self, drain},
     db::{self, Dialect},
-    domains::{self, Sites},
+    domains::{
+        self, Sites,
+        certificates::{self, Authority, Keyring},
+    },
     env::Env,
     error::{Error, Result},
     geo::Geo,
@@ -80,6 +83,8 @@ pub(super) struct Works<'a> {
     /// Whether the database has said what our role may do.
     pub privileges_known: bool,
     pub certificates: Vec<Certificates>,
+    pub keyring: Option<Keyring>,
+    pub authority: Option<Authority>,
     /// What brings messages from other nodes in.
     pub tasks: Vec<cache::Task>,
     pub resolver: Resolver,
@@ -109,6 +114,8 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         gate,
         privileges_known,
         certificates,
+        keyring,
+        authority,
         tasks,
         resolver,
         refreshes,
@@ -222,6 +229,18 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         work.begin("certificates", move |token| {
             let certificates = certificates.clone();
             every(CERTIFICATES_EVERY, token, now(move || certificates.iter().for_each(Certificates::refresh)))
+        });
+    }
+    if let Some(keyring) = keyring {
+        let fanout = env.fanout.clone();
+        work.begin("certificates of hosts", move |token| {
+            keyring.clone().listen(fanout.subscribe(Topic::Links), token)
+        });
+    }
+    if let Some(authority) = authority {
+        work.begin("orders of certificates", move |token| {
+            let authority = authority.clone();
+            every(certificates::EVERY, token, move || tend_certificates(authority.clone()))
         });
     }
     if env.geo.is_set() {
@@ -449,6 +468,12 @@ async fn erase_workspaces(env: Env) {
 async fn look_at_domains(env: Env) {
     if let Err(error) = domains::look_at_due(&env).await {
         tracing::debug!(cause = %error.inward(), "cannot see which domains to look at; trying again");
+    }
+}
+
+async fn tend_certificates(authority: Authority) {
+    if let Err(error) = authority.tend().await {
+        tracing::debug!(cause = %error.inward(), "cannot see which certificates to get; trying again");
     }
 }
 

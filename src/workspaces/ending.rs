@@ -56,6 +56,7 @@ const TABLES: &[&str] = &[
     "templates",
     "projects",
     "domains",
+    "certificate_orders",
     "outbox",
     "idempotency_keys",
 ];

@@ -22,6 +22,7 @@ const GROUND: &[&str] = &[
     "spreadsheet",
 ];
 const TOOLS: &[&str] = &[
+    "acme",
     "admission",
     "env",
     "db",

@@ -28,6 +28,7 @@ fn certificate(days: i64) -> Option<Certificate> {
         not_after: from_micros(0) + Duration::days(days),
         names: vec!["go.shop.test".into()],
         is_self_issued: false,
+        issuer: "An authority".into(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! Nothing acknowledged may be missing, nothing may be counted twice, and the totals must be those of the rows.
 
 mod apps;
+mod certificates;
 mod crash;
 mod database;
 mod events;
@@ -11,6 +12,7 @@ mod freshness;
 mod imports;
 mod installs;
 mod limits;
+mod rolling;
 mod spool;
 mod stopping;
 pub mod support;

@@ -4,10 +4,13 @@
 //! and `LINKFORTY_TEST_REDIS_URL` say where they are (`make test` does). `LINKFORTY_TEST_REQUIRE_STORES=1` makes their absence a failure.
 
 mod app;
+mod authenticator;
+mod authority;
 pub mod canary;
 mod countries;
 mod dns;
 mod folders;
+mod identity_provider;
 mod phone;
 mod plain;
 mod post_office;
@@ -18,9 +21,12 @@ mod tenant;
 mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
+pub use self::authenticator::Authenticator;
+pub use self::authority::{Authority, EXTERNAL, Place, Troubles};
 pub use self::countries::{City, Shape, cities, countries};
 pub use self::dns::Zone;
 pub use self::folders::Folders;
+pub use self::identity_provider::{Browser, IdentityProvider, Signer};
 pub use self::phone::{ELSEWHERE, HERE, behind_a_proxy, first_open, iphone, pixel, report, try_report};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::post_office::PostOffice;
@@ -32,6 +38,16 @@ pub use self::web::{WebStream, call_web, frame, read as read_web};
 
 use tonic::{Request, Status, service::Interceptor};
 use tonic_types::StatusExt as _;
+
+/// Returns a text that nobody guesses, in base64url: shorter than what the canary takes for a secret.
+pub fn random_text() -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use std::io::Read as _;
+    let mut bytes = [0; 24];
+    let mut system = std::fs::File::open("/dev/urandom").expect("every Unix has it");
+    system.read_exact(&mut bytes).expect("it never ends");
+    URL_SAFE_NO_PAD.encode(bytes)
+}
 
 /// Safari on an iPhone.
 pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";

@@ -7,7 +7,10 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 /// What came back.
@@ -77,13 +80,26 @@ pub async fn send(
     body: Bytes,
 ) -> Answer {
     let stream = TcpStream::connect(to).await.expect("the listener accepts");
+    let host = to.to_string();
+    let mut headers = headers.to_vec();
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        headers.push(("host", &host));
+    }
+    send_over(stream, method, path, &headers, body).await
+}
+
+/// Sends one request over a connection.
+pub async fn send_over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Answer {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
     let connection = tokio::spawn(connection);
     let mut request = Request::builder().method(method).uri(path);
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        request = request.header("host", to.to_string());
-    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -108,7 +108,8 @@ impl Node {
 
     /// Says whether it answers.
     pub async fn answers(&self) -> bool {
-        match Line::open(self.links).await {
+        // The last listener to open, and one that never speaks TLS.
+        match Line::open(self.ops).await {
             Ok(mut line) => line.get("/livez").await.is_ok_and(|answer| answer.status == 200),
             Err(_) => false,
         }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/domain_service.proto.
  */
 export const file_linkforty_v1_domain_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFsaW5rZm9ydHkvdjEvZG9tYWluX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKNAwoGRG9tYWluEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRob3N0GAMgASgJEigKBXN0YXRlGAQgASgOMhkubGlua2ZvcnR5LnYxLkRvbWFpblN0YXRlEikKCWNvZGVfY2FzZRgFIAEoDjIWLmxpbmtmb3J0eS52MS5Db2RlQ2FzZRISCgppc19kZWZhdWx0GAYgASgIEhAKCHJvb3RfdXJsGAcgASgJEhUKDW5vdF9mb3VuZF91cmwYCCABKAkSEwoLZXhwaXJlZF91cmwYCSABKAkSEgoKcm9ib3RzX3R4dBgKIAEoCRIoCgVwcm9vZhgLIAEoCzIZLmxpbmtmb3J0eS52MS5Eb21haW5Qcm9vZhIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYDiABKAkiiQMKC0RvbWFpblByb29mEioKCW93bmVyc2hpcBgBIAEoCzIXLmxpbmtmb3J0eS52MS5EbnNSZWNvcmQSMQoQb3duZXJzaGlwX3N0YXR1cxgCIAEoDjIXLmxpbmtmb3J0eS52MS5EbnNTdGF0dXMSFgoOb3duZXJzaGlwX3NlZW4YAyADKAkSKAoHYWRkcmVzcxgEIAMoCzIXLmxpbmtmb3J0eS52MS5EbnNSZWNvcmQSLwoOYWRkcmVzc19zdGF0dXMYBSABKA4yFy5saW5rZm9ydHkudjEuRG5zU3RhdHVzEhQKDGFkZHJlc3Nfc2VlbhgGIAMoCRIvCgt2ZXJpZnlfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJbG9va190aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5uZXh0X2xvb2tfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUwoJRG5zUmVjb3JkEikKBHR5cGUYASABKA4yGy5saW5rZm9ydHkudjEuRG5zUmVjb3JkVHlwZRIMCgRuYW1lGAIgASgJEg0KBXZhbHVlGAMgASgJImUKE0NyZWF0ZURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiQKBmRvbWFpbhgCIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4SEgoKcmVxdWVzdF9pZBgDIAEoCSI8ChRDcmVhdGVEb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIjsKEEdldERvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCSI5ChFHZXREb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIlEKEkxpc3REb21haW5zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoTTGlzdERvbWFpbnNSZXNwb25zZRIlCgdkb21haW5zGAEgAygLMhQubGlua2ZvcnR5LnYxLkRvbWFpbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilgEKE1VwZGF0ZURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEiQKBmRvbWFpbhgCIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4SLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkiPAoUVXBkYXRlRG9tYWluUmVzcG9uc2USJAoGZG9tYWluGAEgASgLMhQubGlua2ZvcnR5LnYxLkRvbWFpbiJvChNEZWxldGVEb21haW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglkb21haW5faWQYAiABKAkSDAoEZXRhZxgDIAEoCRINCgVmb3JjZRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIhYKFERlbGV0ZURvbWFpblJlc3BvbnNlIlIKE1ZlcmlmeURvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjwKFFZlcmlmeURvbWFpblJlc3BvbnNlEiQKBmRvbWFpbhgBIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4imAEKEkNoZWNrRG9tYWluUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJZG9tYWluX2lkGAIgASgJEhgKEGV4cGVjdGVkX2FwcF9pZHMYAyADKAkSPwoVZXhwZWN0ZWRfYW5kcm9pZF9hcHBzGAQgAygLMiAubGlua2ZvcnR5LnYxLkV4cGVjdGVkQW5kcm9pZEFwcCJGChJFeHBlY3RlZEFuZHJvaWRBcHASFAoMcGFja2FnZV9uYW1lGAEgASgJEhoKEnNoYTI1Nl9maW5nZXJwcmludBgCIAEoCSLMAQoTQ2hlY2tEb21haW5SZXNwb25zZRItCghmaW5kaW5ncxgBIAMoCzIbLmxpbmtmb3J0eS52MS5Eb21haW5GaW5kaW5nEjsKF2NlcnRpZmljYXRlX2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFjZXJ0aWZpY2F0ZV9uYW1lcxgDIAMoCRIuCgpjaGVja190aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKkAQoNRG9tYWluRmluZGluZxItCgRjb2RlGAEgASgOMh8ubGlua2ZvcnR5LnYxLkRvbWFpbkZpbmRpbmdDb2RlEjUKCHNldmVyaXR5GAIgASgOMiMubGlua2ZvcnR5LnYxLkRvbWFpbkZpbmRpbmdTZXZlcml0eRIPCgdzdWJqZWN0GAMgASgJEg4KBmFkdmljZRgEIAEoCRIMCgRzZWVuGAUgASgJKpUBCg1EbnNSZWNvcmRUeXBlEh8KG0ROU19SRUNPUkRfVFlQRV9VTlNQRUNJRklFRBAAEhcKE0ROU19SRUNPUkRfVFlQRV9UWFQQARIZChVETlNfUkVDT1JEX1RZUEVfQ05BTUUQAhIVChFETlNfUkVDT1JEX1RZUEVfQRADEhgKFEROU19SRUNPUkRfVFlQRV9BQUFBEAQqggEKCURuc1N0YXR1cxIaChZETlNfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFAoQRE5TX1NUQVRVU19SSUdIVBABEhYKEkROU19TVEFUVVNfTUlTU0lORxACEhQKEEROU19TVEFUVVNfV1JPTkcQAxIVChFETlNfU1RBVFVTX1NJTEVOVBAEKpUBCgtEb21haW5TdGF0ZRIcChhET01BSU5fU1RBVEVfVU5TUEVDSUZJRUQQABIYChRET01BSU5fU1RBVEVfUEVORElORxABEhkKFURPTUFJTl9TVEFURV9WRVJJRklFRBACEhgKFERPTUFJTl9TVEFURV9GQUlMSU5HEAMSGQoVRE9NQUlOX1NUQVRFX0RJU0FCTEVEEAQqWQoIQ29kZUNhc2USGQoVQ09ERV9DQVNFX1VOU1BFQ0lGSUVEEAASFwoTQ09ERV9DQVNFX1NFTlNJVElWRRABEhkKFUNPREVfQ0FTRV9JTlNFTlNJVElWRRACKogBChVEb21haW5GaW5kaW5nU2V2ZXJpdHkSJwojRE9NQUlOX0ZJTkRJTkdfU0VWRVJJVFlfVU5TUEVDSUZJRUQQABIhCh1ET01BSU5fRklORElOR19TRVZFUklUWV9FUlJPUhABEiMKH0RPTUFJTl9GSU5ESU5HX1NFVkVSSVRZX1dBUk5JTkcQAirMDQoRRG9tYWluRmluZGluZ0NvZGUSIwofRE9NQUlOX0ZJTkRJTkdfQ09ERV9VTlNQRUNJRklFRBAAEiQKIERPTUFJTl9GSU5ESU5HX0NPREVfTk9UX1ZFUklGSUVEEAESIgoeRE9NQUlOX0ZJTkRJTkdfQ09ERV9ETlNfU0lMRU5UEAISKAokRE9NQUlOX0ZJTkRJTkdfQ09ERV9ETlNfSE9TVF9NSVNTSU5HEAMSKgomRE9NQUlOX0ZJTkRJTkdfQ09ERV9ETlNfSE9TVF9FTFNFV0hFUkUQBBInCiNET01BSU5fRklORElOR19DT0RFX0ROU19UWFRfTUlTU0lORxAFEiUKIURPTUFJTl9GSU5ESU5HX0NPREVfRE5TX1RYVF9XUk9ORxAGEisKJ0RPTUFJTl9GSU5ESU5HX0NPREVfRE5TX1BSSVZBVEVfQUREUkVTUxAHEioKJkRPTUFJTl9GSU5ESU5HX0NPREVfQ09OTkVDVElPTl9SRUZVU0VEEAoSKgomRE9NQUlOX0ZJTkRJTkdfQ09ERV9DT05ORUNUSU9OX1RJTUVPVVQQCxIiCh5ET01BSU5fRklORElOR19DT0RFX1RMU19GQUlMRUQQDBIrCidET01BSU5fRklORElOR19DT0RFX0NFUlRJRklDQVRFX0VYUElSRUQQDRIxCi1ET01BSU5fRklORElOR19DT0RFX0NFUlRJRklDQVRFX05PVF9ZRVRfVkFMSUQQDhIuCipET01BSU5fRklORElOR19DT0RFX0NFUlRJRklDQVRFX1dST05HX05BTUUQDxIvCitET01BSU5fRklORElOR19DT0RFX0NFUlRJRklDQVRFX1NFTEZfU0lHTkVEEBASNAowRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9DSEFJTl9JTkNPTVBMRVRFEBESLQopRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9VTlRSVVNURUQQEhIrCidET01BSU5fRklORElOR19DT0RFX0NFUlRJRklDQVRFX0lOVkFMSUQQExIwCixET01BSU5fRklORElOR19DT0RFX0NFUlRJRklDQVRFX0VYUElSRVNfU09PThAUEiQKIERPTUFJTl9GSU5ESU5HX0NPREVfRklMRV9NSVNTSU5HEB4SJgoiRE9NQUlOX0ZJTkRJTkdfQ09ERV9GSUxFX1JFRElSRUNUUxAfEiMKH0RPTUFJTl9GSU5ESU5HX0NPREVfRklMRV9TVEFUVVMQIBIlCiFET01BSU5fRklORElOR19DT0RFX0ZJTEVfTk9UX1JFQUQQIRIpCiVET01BSU5fRklORElOR19DT0RFX0ZJTEVfQ09OVEVOVF9UWVBFECISJgoiRE9NQUlOX0ZJTkRJTkdfQ09ERV9GSUxFX1RPT19MQVJHRRAjEiUKIURPTUFJTl9GSU5ESU5HX0NPREVfRklMRV9OT1RfSlNPThAkEigKJERPTUFJTl9GSU5ESU5HX0NPREVfQVBQTEVfTk9fREVUQUlMUxAoEi4KKkRPTUFJTl9GSU5ESU5HX0NPREVfQVBQTEVfQVBQX0lEX01BTEZPUk1FRBApEiwKKERPTUFJTl9GSU5ESU5HX0NPREVfQVBQTEVfQVBQX0lEX01JU1NJTkcQKhIpCiVET01BSU5fRklORElOR19DT0RFX0FQUExFX05PX1BBVFRFUk5TECsSJgoiRE9NQUlOX0ZJTkRJTkdfQ09ERV9BUFBMRV9PTERfRk9STRAsEjEKLURPTUFJTl9GSU5ESU5HX0NPREVfQVBQTEVfQVBQX0lEX1VOUkVHSVNURVJFRBAtEikKJURPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX05PVF9BX0xJU1QQMhIqCiZET01BSU5fRklORElOR19DT0RFX0dPT0dMRV9OT19SRUxBVElPThAzEjAKLERPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX1BBQ0tBR0VfTUFMRk9STUVEEDQSLgoqRE9NQUlOX0ZJTkRJTkdfQ09ERV9HT09HTEVfUEFDS0FHRV9NSVNTSU5HEDUSNAowRE9NQUlOX0ZJTkRJTkdfQ09ERV9HT09HTEVfRklOR0VSUFJJTlRfTUFMRk9STUVEEDYSMgouRE9NQUlOX0ZJTkRJTkdfQ09ERV9HT09HTEVfRklOR0VSUFJJTlRfTUlTU0lORxA3Ei8KK0RPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX0FQUF9VTlJFR0lTVEVSRUQQODLhBAoNRG9tYWluU2VydmljZRJVCgxDcmVhdGVEb21haW4SIS5saW5rZm9ydHkudjEuQ3JlYXRlRG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5DcmVhdGVEb21haW5SZXNwb25zZRJMCglHZXREb21haW4SHi5saW5rZm9ydHkudjEuR2V0RG9tYWluUmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXREb21haW5SZXNwb25zZRJSCgtMaXN0RG9tYWlucxIgLmxpbmtmb3J0eS52MS5MaXN0RG9tYWluc1JlcXVlc3QaIS5saW5rZm9ydHkudjEuTGlzdERvbWFpbnNSZXNwb25zZRJVCgxVcGRhdGVEb21haW4SIS5saW5rZm9ydHkudjEuVXBkYXRlRG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5VcGRhdGVEb21haW5SZXNwb25zZRJVCgxEZWxldGVEb21haW4SIS5saW5rZm9ydHkudjEuRGVsZXRlRG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5EZWxldGVEb21haW5SZXNwb25zZRJVCgxWZXJpZnlEb21haW4SIS5saW5rZm9ydHkudjEuVmVyaWZ5RG9tYWluUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5WZXJpZnlEb21haW5SZXNwb25zZRJSCgtDaGVja0RvbWFpbhIgLmxpbmtmb3J0eS52MS5DaGVja0RvbWFpblJlcXVlc3QaIS5saW5rZm9ydHkudjEuQ2hlY2tEb21haW5SZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("CiFsaW5rZm9ydHkvdjEvZG9tYWluX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSLDAwoGRG9tYWluEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRob3N0GAMgASgJEigKBXN0YXRlGAQgASgOMhkubGlua2ZvcnR5LnYxLkRvbWFpblN0YXRlEikKCWNvZGVfY2FzZRgFIAEoDjIWLmxpbmtmb3J0eS52MS5Db2RlQ2FzZRISCgppc19kZWZhdWx0GAYgASgIEhAKCHJvb3RfdXJsGAcgASgJEhUKDW5vdF9mb3VuZF91cmwYCCABKAkSEwoLZXhwaXJlZF91cmwYCSABKAkSEgoKcm9ib3RzX3R4dBgKIAEoCRIoCgVwcm9vZhgLIAEoCzIZLmxpbmtmb3J0eS52MS5Eb21haW5Qcm9vZhIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYDiABKAkSNAoLY2VydGlmaWNhdGUYDyABKAsyHy5saW5rZm9ydHkudjEuRG9tYWluQ2VydGlmaWNhdGUi7wIKEURvbWFpbkNlcnRpZmljYXRlEi0KBXN0YXRlGAEgASgOMh4ubGlua2ZvcnR5LnYxLkNlcnRpZmljYXRlU3RhdGUSDgoGaXNzdWVyGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgluZXh0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKB2ZhaWx1cmUYBiABKA4yIC5saW5rZm9ydHkudjEuQ2VydGlmaWNhdGVGYWlsdXJlEhYKDmZhaWx1cmVfZGV0YWlsGAcgASgJEjAKDGZhaWx1cmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGYWR2aWNlGAkgASgJIokDCgtEb21haW5Qcm9vZhIqCglvd25lcnNoaXAYASABKAsyFy5saW5rZm9ydHkudjEuRG5zUmVjb3JkEjEKEG93bmVyc2hpcF9zdGF0dXMYAiABKA4yFy5saW5rZm9ydHkudjEuRG5zU3RhdHVzEhYKDm93bmVyc2hpcF9zZWVuGAMgAygJEigKB2FkZHJlc3MYBCADKAsyFy5saW5rZm9ydHkudjEuRG5zUmVjb3JkEi8KDmFkZHJlc3Nfc3RhdHVzGAUgASgOMhcubGlua2ZvcnR5LnYxLkRuc1N0YXR1cxIUCgxhZGRyZXNzX3NlZW4YBiADKAkSLwoLdmVyaWZ5X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxvb2tfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObmV4dF9sb29rX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKCURuc1JlY29yZBIpCgR0eXBlGAEgASgOMhsubGlua2ZvcnR5LnYxLkRuc1JlY29yZFR5cGUSDAoEbmFtZRgCIAEoCRINCgV2YWx1ZRgDIAEoCSJlChNDcmVhdGVEb21haW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIkCgZkb21haW4YAiABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluEhIKCnJlcXVlc3RfaWQYAyABKAkiPAoUQ3JlYXRlRG9tYWluUmVzcG9uc2USJAoGZG9tYWluGAEgASgLMhQubGlua2ZvcnR5LnYxLkRvbWFpbiI7ChBHZXREb21haW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglkb21haW5faWQYAiABKAkiOQoRR2V0RG9tYWluUmVzcG9uc2USJAoGZG9tYWluGAEgASgLMhQubGlua2ZvcnR5LnYxLkRvbWFpbiJRChJMaXN0RG9tYWluc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIlUKE0xpc3REb21haW5zUmVzcG9uc2USJQoHZG9tYWlucxgBIAMoCzIULmxpbmtmb3J0eS52MS5Eb21haW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpYBChNVcGRhdGVEb21haW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIkCgZkb21haW4YAiABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAQgASgJIjwKFFVwZGF0ZURvbWFpblJlc3BvbnNlEiQKBmRvbWFpbhgBIAEoCzIULmxpbmtmb3J0eS52MS5Eb21haW4ibwoTRGVsZXRlRG9tYWluUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJZG9tYWluX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSDQoFZm9yY2UYBCABKAgSEgoKcmVxdWVzdF9pZBgFIAEoCSIWChREZWxldGVEb21haW5SZXNwb25zZSJSChNWZXJpZnlEb21haW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglkb21haW5faWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI8ChRWZXJpZnlEb21haW5SZXNwb25zZRIkCgZkb21haW4YASABKAsyFC5saW5rZm9ydHkudjEuRG9tYWluIpgBChJDaGVja0RvbWFpblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCWRvbWFpbl9pZBgCIAEoCRIYChBleHBlY3RlZF9hcHBfaWRzGAMgAygJEj8KFWV4cGVjdGVkX2FuZHJvaWRfYXBwcxgEIAMoCzIgLmxpbmtmb3J0eS52MS5FeHBlY3RlZEFuZHJvaWRBcHAiRgoSRXhwZWN0ZWRBbmRyb2lkQXBwEhQKDHBhY2thZ2VfbmFtZRgBIAEoCRIaChJzaGEyNTZfZmluZ2VycHJpbnQYAiABKAkizAEKE0NoZWNrRG9tYWluUmVzcG9uc2USLQoIZmluZGluZ3MYASADKAsyGy5saW5rZm9ydHkudjEuRG9tYWluRmluZGluZxI7ChdjZXJ0aWZpY2F0ZV9leHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRY2VydGlmaWNhdGVfbmFtZXMYAyADKAkSLgoKY2hlY2tfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAipAEKDURvbWFpbkZpbmRpbmcSLQoEY29kZRgBIAEoDjIfLmxpbmtmb3J0eS52MS5Eb21haW5GaW5kaW5nQ29kZRI1CghzZXZlcml0eRgCIAEoDjIjLmxpbmtmb3J0eS52MS5Eb21haW5GaW5kaW5nU2V2ZXJpdHkSDwoHc3ViamVjdBgDIAEoCRIOCgZhZHZpY2UYBCABKAkSDAoEc2VlbhgFIAEoCSqvAQoQQ2VydGlmaWNhdGVTdGF0ZRIhCh1DRVJUSUZJQ0FURV9TVEFURV9VTlNQRUNJRklFRBAAEh0KGUNFUlRJRklDQVRFX1NUQVRFX1BFTkRJTkcQARIcChhDRVJUSUZJQ0FURV9TVEFURV9BQ1RJVkUQAhIdChlDRVJUSUZJQ0FURV9TVEFURV9FWFBJUkVEEAMSHAoYQ0VSVElGSUNBVEVfU1RBVEVfRkFJTEVEEAQqzwIKEkNlcnRpZmljYXRlRmFpbHVyZRIjCh9DRVJUSUZJQ0FURV9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASJgoiQ0VSVElGSUNBVEVfRkFJTFVSRV9BVVRIT1JJVFlfQVdBWRABEiQKIENFUlRJRklDQVRFX0ZBSUxVUkVfUkFURV9MSU1JVEVEEAISIgoeQ0VSVElGSUNBVEVfRkFJTFVSRV9OT1RfUFJPVkVEEAMSGwoXQ0VSVElGSUNBVEVfRkFJTFVSRV9DQUEQBBIgChxDRVJUSUZJQ0FURV9GQUlMVVJFX1JFSkVDVEVEEAUSHwobQ0VSVElGSUNBVEVfRkFJTFVSRV9BQ0NPVU5UEAYSIAocQ0VSVElGSUNBVEVfRkFJTFVSRV9OT1RfSEVSRRAHEiAKHENFUlRJRklDQVRFX0ZBSUxVUkVfVU5VU0FCTEUQCCqVAQoNRG5zUmVjb3JkVHlwZRIfChtETlNfUkVDT1JEX1RZUEVfVU5TUEVDSUZJRUQQABIXChNETlNfUkVDT1JEX1RZUEVfVFhUEAESGQoVRE5TX1JFQ09SRF9UWVBFX0NOQU1FEAISFQoRRE5TX1JFQ09SRF9UWVBFX0EQAxIYChRETlNfUkVDT1JEX1RZUEVfQUFBQRAEKoIBCglEbnNTdGF0dXMSGgoWRE5TX1NUQVRVU19VTlNQRUNJRklFRBAAEhQKEEROU19TVEFUVVNfUklHSFQQARIWChJETlNfU1RBVFVTX01JU1NJTkcQAhIUChBETlNfU1RBVFVTX1dST05HEAMSFQoRRE5TX1NUQVRVU19TSUxFTlQQBCqVAQoLRG9tYWluU3RhdGUSHAoYRE9NQUlOX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoURE9NQUlOX1NUQVRFX1BFTkRJTkcQARIZChVET01BSU5fU1RBVEVfVkVSSUZJRUQQAhIYChRET01BSU5fU1RBVEVfRkFJTElORxADEhkKFURPTUFJTl9TVEFURV9ESVNBQkxFRBAEKlkKCENvZGVDYXNlEhkKFUNPREVfQ0FTRV9VTlNQRUNJRklFRBAAEhcKE0NPREVfQ0FTRV9TRU5TSVRJVkUQARIZChVDT0RFX0NBU0VfSU5TRU5TSVRJVkUQAiqIAQoVRG9tYWluRmluZGluZ1NldmVyaXR5EicKI0RPTUFJTl9GSU5ESU5HX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASIQodRE9NQUlOX0ZJTkRJTkdfU0VWRVJJVFlfRVJST1IQARIjCh9ET01BSU5fRklORElOR19TRVZFUklUWV9XQVJOSU5HEAIqzA0KEURvbWFpbkZpbmRpbmdDb2RlEiMKH0RPTUFJTl9GSU5ESU5HX0NPREVfVU5TUEVDSUZJRUQQABIkCiBET01BSU5fRklORElOR19DT0RFX05PVF9WRVJJRklFRBABEiIKHkRPTUFJTl9GSU5ESU5HX0NPREVfRE5TX1NJTEVOVBACEigKJERPTUFJTl9GSU5ESU5HX0NPREVfRE5TX0hPU1RfTUlTU0lORxADEioKJkRPTUFJTl9GSU5ESU5HX0NPREVfRE5TX0hPU1RfRUxTRVdIRVJFEAQSJwojRE9NQUlOX0ZJTkRJTkdfQ09ERV9ETlNfVFhUX01JU1NJTkcQBRIlCiFET01BSU5fRklORElOR19DT0RFX0ROU19UWFRfV1JPTkcQBhIrCidET01BSU5fRklORElOR19DT0RFX0ROU19QUklWQVRFX0FERFJFU1MQBxIqCiZET01BSU5fRklORElOR19DT0RFX0NPTk5FQ1RJT05fUkVGVVNFRBAKEioKJkRPTUFJTl9GSU5ESU5HX0NPREVfQ09OTkVDVElPTl9USU1FT1VUEAsSIgoeRE9NQUlOX0ZJTkRJTkdfQ09ERV9UTFNfRkFJTEVEEAwSKwonRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9FWFBJUkVEEA0SMQotRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9OT1RfWUVUX1ZBTElEEA4SLgoqRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9XUk9OR19OQU1FEA8SLworRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9TRUxGX1NJR05FRBAQEjQKMERPTUFJTl9GSU5ESU5HX0NPREVfQ0VSVElGSUNBVEVfQ0hBSU5fSU5DT01QTEVURRAREi0KKURPTUFJTl9GSU5ESU5HX0NPREVfQ0VSVElGSUNBVEVfVU5UUlVTVEVEEBISKwonRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9JTlZBTElEEBMSMAosRE9NQUlOX0ZJTkRJTkdfQ09ERV9DRVJUSUZJQ0FURV9FWFBJUkVTX1NPT04QFBIkCiBET01BSU5fRklORElOR19DT0RFX0ZJTEVfTUlTU0lORxAeEiYKIkRPTUFJTl9GSU5ESU5HX0NPREVfRklMRV9SRURJUkVDVFMQHxIjCh9ET01BSU5fRklORElOR19DT0RFX0ZJTEVfU1RBVFVTECASJQohRE9NQUlOX0ZJTkRJTkdfQ09ERV9GSUxFX05PVF9SRUFEECESKQolRE9NQUlOX0ZJTkRJTkdfQ09ERV9GSUxFX0NPTlRFTlRfVFlQRRAiEiYKIkRPTUFJTl9GSU5ESU5HX0NPREVfRklMRV9UT09fTEFSR0UQIxIlCiFET01BSU5fRklORElOR19DT0RFX0ZJTEVfTk9UX0pTT04QJBIoCiRET01BSU5fRklORElOR19DT0RFX0FQUExFX05PX0RFVEFJTFMQKBIuCipET01BSU5fRklORElOR19DT0RFX0FQUExFX0FQUF9JRF9NQUxGT1JNRUQQKRIsCihET01BSU5fRklORElOR19DT0RFX0FQUExFX0FQUF9JRF9NSVNTSU5HECoSKQolRE9NQUlOX0ZJTkRJTkdfQ09ERV9BUFBMRV9OT19QQVRURVJOUxArEiYKIkRPTUFJTl9GSU5ESU5HX0NPREVfQVBQTEVfT0xEX0ZPUk0QLBIxCi1ET01BSU5fRklORElOR19DT0RFX0FQUExFX0FQUF9JRF9VTlJFR0lTVEVSRUQQLRIpCiVET01BSU5fRklORElOR19DT0RFX0dPT0dMRV9OT1RfQV9MSVNUEDISKgomRE9NQUlOX0ZJTkRJTkdfQ09ERV9HT09HTEVfTk9fUkVMQVRJT04QMxIwCixET01BSU5fRklORElOR19DT0RFX0dPT0dMRV9QQUNLQUdFX01BTEZPUk1FRBA0Ei4KKkRPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX1BBQ0tBR0VfTUlTU0lORxA1EjQKMERPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX0ZJTkdFUlBSSU5UX01BTEZPUk1FRBA2EjIKLkRPTUFJTl9GSU5ESU5HX0NPREVfR09PR0xFX0ZJTkdFUlBSSU5UX01JU1NJTkcQNxIvCitET01BSU5fRklORElOR19DT0RFX0dPT0dMRV9BUFBfVU5SRUdJU1RFUkVEEDgy4QQKDURvbWFpblNlcnZpY2USVQoMQ3JlYXRlRG9tYWluEiEubGlua2ZvcnR5LnYxLkNyZWF0ZURvbWFpblJlcXVlc3QaIi5saW5rZm9ydHkudjEuQ3JlYXRlRG9tYWluUmVzcG9uc2USTAoJR2V0RG9tYWluEh4ubGlua2ZvcnR5LnYxLkdldERvbWFpblJlcXVlc3QaHy5saW5rZm9ydHkudjEuR2V0RG9tYWluUmVzcG9uc2USUgoLTGlzdERvbWFpbnMSIC5saW5rZm9ydHkudjEuTGlzdERvbWFpbnNSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkxpc3REb21haW5zUmVzcG9uc2USVQoMVXBkYXRlRG9tYWluEiEubGlua2ZvcnR5LnYxLlVwZGF0ZURvbWFpblJlcXVlc3QaIi5saW5rZm9ydHkudjEuVXBkYXRlRG9tYWluUmVzcG9uc2USVQoMRGVsZXRlRG9tYWluEiEubGlua2ZvcnR5LnYxLkRlbGV0ZURvbWFpblJlcXVlc3QaIi5saW5rZm9ydHkudjEuRGVsZXRlRG9tYWluUmVzcG9uc2USVQoMVmVyaWZ5RG9tYWluEiEubGlua2ZvcnR5LnYxLlZlcmlmeURvbWFpblJlcXVlc3QaIi5saW5rZm9ydHkudjEuVmVyaWZ5RG9tYWluUmVzcG9uc2USUgoLQ2hlY2tEb21haW4SIC5saW5rZm9ydHkudjEuQ2hlY2tEb21haW5SZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkNoZWNrRG9tYWluUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A host of a workspace.
@@ -121,6 +121,14 @@ export type Domain = Message<"linkforty.v1.Domain"> & {
    * @generated from field: string etag = 14;
    */
   etag: string;
+
+  /**
+   * Output only. The certificate that the server gets for it by itself. Unset: none is needed yet, because the domain does not answer, or
+   * the operator has other means.
+   *
+   * @generated from field: linkforty.v1.DomainCertificate certificate = 15;
+   */
+  certificate?: DomainCertificate | undefined;
 };
 
 /**
@@ -129,6 +137,83 @@ export type Domain = Message<"linkforty.v1.Domain"> & {
  */
 export const DomainSchema: GenMessage<Domain> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_domain_service, 0);
+
+/**
+ * The certificate of a domain.
+ *
+ * @generated from message linkforty.v1.DomainCertificate
+ */
+export type DomainCertificate = Message<"linkforty.v1.DomainCertificate"> & {
+  /**
+   * How it stands.
+   *
+   * @generated from field: linkforty.v1.CertificateState state = 1;
+   */
+  state: CertificateState;
+
+  /**
+   * Who issued it, as it says of itself; empty while there is none. At most 255 characters.
+   *
+   * @generated from field: string issuer = 2;
+   */
+  issuer: string;
+
+  /**
+   * From when on it is valid; unset while there is none.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Until when it is valid; unset while there is none.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 4;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * When the server next gets one, or tries again; unset: not before VerifyDomain is called.
+   *
+   * @generated from field: google.protobuf.Timestamp next_time = 5;
+   */
+  nextTime?: Timestamp | undefined;
+
+  /**
+   * Why it could not be got the last time; unspecified: it could, or nobody tried. It stays until the next one is got.
+   *
+   * @generated from field: linkforty.v1.CertificateFailure failure = 6;
+   */
+  failure: CertificateFailure;
+
+  /**
+   * What the authority said of it; empty when it said nothing. At most 255 characters, not to be believed.
+   *
+   * @generated from field: string failure_detail = 7;
+   */
+  failureDetail: string;
+
+  /**
+   * When that was; unset when nothing failed.
+   *
+   * @generated from field: google.protobuf.Timestamp failure_time = 8;
+   */
+  failureTime?: Timestamp | undefined;
+
+  /**
+   * What to do about it, one sentence; empty when nothing failed.
+   *
+   * @generated from field: string advice = 9;
+   */
+  advice: string;
+};
+
+/**
+ * Describes the message linkforty.v1.DomainCertificate.
+ * Use `create(DomainCertificateSchema)` to create a new message.
+ */
+export const DomainCertificateSchema: GenMessage<DomainCertificate> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_domain_service, 1);
 
 /**
  * What proves a host.
@@ -206,7 +291,7 @@ export type DomainProof = Message<"linkforty.v1.DomainProof"> & {
  * Use `create(DomainProofSchema)` to create a new message.
  */
 export const DomainProofSchema: GenMessage<DomainProof> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 1);
+  messageDesc(file_linkforty_v1_domain_service, 2);
 
 /**
  * One DNS record to create.
@@ -241,7 +326,7 @@ export type DnsRecord = Message<"linkforty.v1.DnsRecord"> & {
  * Use `create(DnsRecordSchema)` to create a new message.
  */
 export const DnsRecordSchema: GenMessage<DnsRecord> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 2);
+  messageDesc(file_linkforty_v1_domain_service, 3);
 
 /**
  * Request of CreateDomain.
@@ -276,7 +361,7 @@ export type CreateDomainRequest = Message<"linkforty.v1.CreateDomainRequest"> & 
  * Use `create(CreateDomainRequestSchema)` to create a new message.
  */
 export const CreateDomainRequestSchema: GenMessage<CreateDomainRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 3);
+  messageDesc(file_linkforty_v1_domain_service, 4);
 
 /**
  * Response of CreateDomain.
@@ -297,7 +382,7 @@ export type CreateDomainResponse = Message<"linkforty.v1.CreateDomainResponse"> 
  * Use `create(CreateDomainResponseSchema)` to create a new message.
  */
 export const CreateDomainResponseSchema: GenMessage<CreateDomainResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 4);
+  messageDesc(file_linkforty_v1_domain_service, 5);
 
 /**
  * Request of GetDomain.
@@ -325,7 +410,7 @@ export type GetDomainRequest = Message<"linkforty.v1.GetDomainRequest"> & {
  * Use `create(GetDomainRequestSchema)` to create a new message.
  */
 export const GetDomainRequestSchema: GenMessage<GetDomainRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 5);
+  messageDesc(file_linkforty_v1_domain_service, 6);
 
 /**
  * Response of GetDomain.
@@ -346,7 +431,7 @@ export type GetDomainResponse = Message<"linkforty.v1.GetDomainResponse"> & {
  * Use `create(GetDomainResponseSchema)` to create a new message.
  */
 export const GetDomainResponseSchema: GenMessage<GetDomainResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 6);
+  messageDesc(file_linkforty_v1_domain_service, 7);
 
 /**
  * Request of ListDomains.
@@ -381,7 +466,7 @@ export type ListDomainsRequest = Message<"linkforty.v1.ListDomainsRequest"> & {
  * Use `create(ListDomainsRequestSchema)` to create a new message.
  */
 export const ListDomainsRequestSchema: GenMessage<ListDomainsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 7);
+  messageDesc(file_linkforty_v1_domain_service, 8);
 
 /**
  * Response of ListDomains.
@@ -409,7 +494,7 @@ export type ListDomainsResponse = Message<"linkforty.v1.ListDomainsResponse"> & 
  * Use `create(ListDomainsResponseSchema)` to create a new message.
  */
 export const ListDomainsResponseSchema: GenMessage<ListDomainsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 8);
+  messageDesc(file_linkforty_v1_domain_service, 9);
 
 /**
  * Request of UpdateDomain.
@@ -453,7 +538,7 @@ export type UpdateDomainRequest = Message<"linkforty.v1.UpdateDomainRequest"> & 
  * Use `create(UpdateDomainRequestSchema)` to create a new message.
  */
 export const UpdateDomainRequestSchema: GenMessage<UpdateDomainRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 9);
+  messageDesc(file_linkforty_v1_domain_service, 10);
 
 /**
  * Response of UpdateDomain.
@@ -474,7 +559,7 @@ export type UpdateDomainResponse = Message<"linkforty.v1.UpdateDomainResponse"> 
  * Use `create(UpdateDomainResponseSchema)` to create a new message.
  */
 export const UpdateDomainResponseSchema: GenMessage<UpdateDomainResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 10);
+  messageDesc(file_linkforty_v1_domain_service, 11);
 
 /**
  * Request of DeleteDomain.
@@ -523,7 +608,7 @@ export type DeleteDomainRequest = Message<"linkforty.v1.DeleteDomainRequest"> & 
  * Use `create(DeleteDomainRequestSchema)` to create a new message.
  */
 export const DeleteDomainRequestSchema: GenMessage<DeleteDomainRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 11);
+  messageDesc(file_linkforty_v1_domain_service, 12);
 
 /**
  * Response of DeleteDomain.
@@ -538,7 +623,7 @@ export type DeleteDomainResponse = Message<"linkforty.v1.DeleteDomainResponse"> 
  * Use `create(DeleteDomainResponseSchema)` to create a new message.
  */
 export const DeleteDomainResponseSchema: GenMessage<DeleteDomainResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 12);
+  messageDesc(file_linkforty_v1_domain_service, 13);
 
 /**
  * Request of VerifyDomain.
@@ -573,7 +658,7 @@ export type VerifyDomainRequest = Message<"linkforty.v1.VerifyDomainRequest"> & 
  * Use `create(VerifyDomainRequestSchema)` to create a new message.
  */
 export const VerifyDomainRequestSchema: GenMessage<VerifyDomainRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 13);
+  messageDesc(file_linkforty_v1_domain_service, 14);
 
 /**
  * Response of VerifyDomain.
@@ -594,7 +679,7 @@ export type VerifyDomainResponse = Message<"linkforty.v1.VerifyDomainResponse"> 
  * Use `create(VerifyDomainResponseSchema)` to create a new message.
  */
 export const VerifyDomainResponseSchema: GenMessage<VerifyDomainResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 14);
+  messageDesc(file_linkforty_v1_domain_service, 15);
 
 /**
  * Request of CheckDomain.
@@ -638,7 +723,7 @@ export type CheckDomainRequest = Message<"linkforty.v1.CheckDomainRequest"> & {
  * Use `create(CheckDomainRequestSchema)` to create a new message.
  */
 export const CheckDomainRequestSchema: GenMessage<CheckDomainRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 15);
+  messageDesc(file_linkforty_v1_domain_service, 16);
 
 /**
  * An Android app that ought to be in a file.
@@ -666,7 +751,7 @@ export type ExpectedAndroidApp = Message<"linkforty.v1.ExpectedAndroidApp"> & {
  * Use `create(ExpectedAndroidAppSchema)` to create a new message.
  */
 export const ExpectedAndroidAppSchema: GenMessage<ExpectedAndroidApp> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 16);
+  messageDesc(file_linkforty_v1_domain_service, 17);
 
 /**
  * Response of CheckDomain.
@@ -708,7 +793,7 @@ export type CheckDomainResponse = Message<"linkforty.v1.CheckDomainResponse"> & 
  * Use `create(CheckDomainResponseSchema)` to create a new message.
  */
 export const CheckDomainResponseSchema: GenMessage<CheckDomainResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 17);
+  messageDesc(file_linkforty_v1_domain_service, 18);
 
 /**
  * One fault of a domain.
@@ -757,7 +842,131 @@ export type DomainFinding = Message<"linkforty.v1.DomainFinding"> & {
  * Use `create(DomainFindingSchema)` to create a new message.
  */
 export const DomainFindingSchema: GenMessage<DomainFinding> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_domain_service, 18);
+  messageDesc(file_linkforty_v1_domain_service, 19);
+
+/**
+ * How a certificate stands.
+ *
+ * @generated from enum linkforty.v1.CertificateState
+ */
+export enum CertificateState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * There is none yet; the server gets it.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * There is one, and it is shown.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_ACTIVE = 2;
+   */
+  ACTIVE = 2,
+
+  /**
+   * There was one, and it is over; the server goes on trying.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_EXPIRED = 3;
+   */
+  EXPIRED = 3,
+
+  /**
+   * There is none, and the server has given up. VerifyDomain begins anew.
+   *
+   * @generated from enum value: CERTIFICATE_STATE_FAILED = 4;
+   */
+  FAILED = 4,
+}
+
+/**
+ * Describes the enum linkforty.v1.CertificateState.
+ */
+export const CertificateStateSchema: GenEnum<CertificateState> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_domain_service, 0);
+
+/**
+ * Why a certificate could not be got.
+ *
+ * @generated from enum linkforty.v1.CertificateFailure
+ */
+export enum CertificateFailure {
+  /**
+   * It could.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The authority cannot be reached, or does not work.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_AUTHORITY_AWAY = 1;
+   */
+  AUTHORITY_AWAY = 1,
+
+  /**
+   * The authority wants to be left alone for a while.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_RATE_LIMITED = 2;
+   */
+  RATE_LIMITED = 2,
+
+  /**
+   * The authority did not find this server at the host.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_NOT_PROVED = 3;
+   */
+  NOT_PROVED = 3,
+
+  /**
+   * A CAA record of the host allows other authorities only.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_CAA = 4;
+   */
+  CAA = 4,
+
+  /**
+   * The authority issues no certificates for such a host.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_REJECTED = 5;
+   */
+  REJECTED = 5,
+
+  /**
+   * The authority does not want this server's account. The operator's matter.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_ACCOUNT = 6;
+   */
+  ACCOUNT = 6,
+
+  /**
+   * The DNS does not lead here any more, so the authority was not asked.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_NOT_HERE = 7;
+   */
+  NOT_HERE = 7,
+
+  /**
+   * What the authority sent is no certificate for the host.
+   *
+   * @generated from enum value: CERTIFICATE_FAILURE_UNUSABLE = 8;
+   */
+  UNUSABLE = 8,
+}
+
+/**
+ * Describes the enum linkforty.v1.CertificateFailure.
+ */
+export const CertificateFailureSchema: GenEnum<CertificateFailure> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_domain_service, 1);
 
 /**
  * A type of DNS record.
@@ -805,7 +1014,7 @@ export enum DnsRecordType {
  * Describes the enum linkforty.v1.DnsRecordType.
  */
 export const DnsRecordTypeSchema: GenEnum<DnsRecordType> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_domain_service, 0);
+  enumDesc(file_linkforty_v1_domain_service, 2);
 
 /**
  * What a look at the DNS saw.
@@ -853,7 +1062,7 @@ export enum DnsStatus {
  * Describes the enum linkforty.v1.DnsStatus.
  */
 export const DnsStatusSchema: GenEnum<DnsStatus> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_domain_service, 1);
+  enumDesc(file_linkforty_v1_domain_service, 3);
 
 /**
  * Whether a domain answers.
@@ -902,7 +1111,7 @@ export enum DomainState {
  * Describes the enum linkforty.v1.DomainState.
  */
 export const DomainStateSchema: GenEnum<DomainState> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_domain_service, 2);
+  enumDesc(file_linkforty_v1_domain_service, 4);
 
 /**
  * Whether upper and lower case make different codes.
@@ -936,7 +1145,7 @@ export enum CodeCase {
  * Describes the enum linkforty.v1.CodeCase.
  */
 export const CodeCaseSchema: GenEnum<CodeCase> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_domain_service, 3);
+  enumDesc(file_linkforty_v1_domain_service, 5);
 
 /**
  * How bad a fault is.
@@ -970,7 +1179,7 @@ export enum DomainFindingSeverity {
  * Describes the enum linkforty.v1.DomainFindingSeverity.
  */
 export const DomainFindingSeveritySchema: GenEnum<DomainFindingSeverity> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_domain_service, 4);
+  enumDesc(file_linkforty_v1_domain_service, 6);
 
 /**
  * A fault of a domain.
@@ -1256,7 +1465,7 @@ export enum DomainFindingCode {
  * Describes the enum linkforty.v1.DomainFindingCode.
  */
 export const DomainFindingCodeSchema: GenEnum<DomainFindingCode> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_domain_service, 5);
+  enumDesc(file_linkforty_v1_domain_service, 7);
 
 /**
  * Manages the hosts that a workspace has for its links besides the server's own.
@@ -1331,7 +1540,8 @@ export const DomainService: GenService<{
     output: typeof DeleteDomainResponseSchema;
   },
   /**
-   * Looks at the DNS now and returns what came of it. A domain that had given up begins to look again. Needs `domains.write`.
+   * Looks at the DNS now and returns what came of it. A domain that had given up begins to look again, and a certificate that could not be
+   * got is tried again if that was ten minutes ago or more. Needs `domains.write`.
    * Idempotent by `request_id`.
    *
    * Fails with NOT_FOUND, INVALID_FIELDS, DOMAIN_HELD.
