@@ -30,6 +30,8 @@ mod m20261126_000050_people;
 mod m20261126_000051_keys;
 mod m20261126_000060_audit;
 mod m20261127_000061_service_certificates;
+mod m20261127_000070_identities;
+mod m20261127_000071_passkeys;
 mod m20261127_000090_certificates;
 mod sql;
 
@@ -68,6 +70,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000051_keys::Migration),
             Box::new(m20261126_000060_audit::Migration),
             Box::new(m20261127_000061_service_certificates::Migration),
+            Box::new(m20261127_000070_identities::Migration),
+            Box::new(m20261127_000071_passkeys::Migration),
             Box::new(m20261127_000090_certificates::Migration),
         ]
     }

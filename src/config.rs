@@ -60,6 +60,10 @@ pub struct Config {
     pub limits: Limits,
     /// How long people stay signed in.
     pub sessions: Sessions,
+    /// Signing in by another server; `None`: nobody does.
+    pub oidc: Option<Oidc>,
+    /// The domain that passkeys are for; `None`: the host of the first dashboard.
+    pub webauthn_rp_id: Option<String>,
     /// Mail to people.
     pub mail: Mail,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -182,6 +186,27 @@ pub struct Sessions {
     pub idle_timeout: Duration,
     /// After so long it is over whatever happens.
     pub lifetime: Duration,
+}
+
+/// A server that says who people are, by OpenID Connect.
+#[derive(Debug, Clone)]
+pub struct Oidc {
+    /// What it calls itself, letter by letter.
+    pub issuer: String,
+    /// What it calls us.
+    pub client_id: String,
+    /// What we show it.
+    pub client_secret: SecretString,
+    /// What people know it by.
+    pub display_name: String,
+    /// What it is asked for, `openid` among it.
+    pub scopes: String,
+    /// Whether whom it vouches for and nobody knows gets an account.
+    pub create_accounts: bool,
+    /// The domains that e-mails must be of, in lower case; none: any.
+    pub allowed_email_domains: Vec<String>,
+    /// Networks that are not on the public internet and in which it may be.
+    pub allow_networks: Vec<IpNet>,
 }
 
 /// Mail to people.
@@ -451,6 +476,8 @@ impl Config {
             unlock_per_minute: read.parse("RATE_LIMIT_UNLOCK_MAX", "10", "a number of attempts a minute"),
         };
         let sessions = read.sessions();
+        let oidc = read.oidc(stage);
+        let webauthn_rp_id = read.rp_id(&frontend_urls);
         let mail = read.mail(production);
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
@@ -569,6 +596,8 @@ impl Config {
             secrets,
             limits,
             sessions,
+            oidc,
+            webauthn_rp_id,
             mail,
             trusted_proxies,
             trust_edge_bot_header,
@@ -896,6 +925,69 @@ impl Reader<'_> {
         sessions
     }
 
+    fn oidc(&mut self, stage: Stage) -> Option<Oidc> {
+        let issuer = self.text("OIDC_ISSUER", "");
+        let client_id = self.text("OIDC_CLIENT_ID", "");
+        let client_secret = self.secret("OIDC_CLIENT_SECRET");
+        let display_name = self.text("OIDC_DISPLAY_NAME", "Single sign-on");
+        let scopes = self.text("OIDC_SCOPES", "openid email profile");
+        let create_accounts = self.flag("OIDC_CREATE_ACCOUNTS", false);
+        let domains = self.text("OIDC_ALLOWED_EMAIL_DOMAINS", "");
+        let networks = self.text("OIDC_ALLOW_NETWORKS", "");
+        let allow_networks: Vec<IpNet> =
+            self.list("OIDC_ALLOW_NETWORKS", &networks, "a network such as 10.1.0.0/16");
+        if issuer.is_empty() {
+            if !client_id.is_empty() || client_secret.is_some() {
+                self.problem("OIDC_ISSUER is not set: name the provider that OIDC_CLIENT_ID and OIDC_CLIENT_SECRET are for, or set none of them");
+            }
+            return None;
+        }
+        if !is_issuer(&issuer, stage) {
+            self.problem(format!(
+                "OIDC_ISSUER is {issuer:?}: it must be the provider's https:// address, letter by letter as its discovery document says it, \
+                 without query and fragment (http:// for a provider on this machine, in development)"
+            ));
+        }
+        if client_id.is_empty() || client_secret.is_none() {
+            self.problem("OIDC_CLIENT_ID or OIDC_CLIENT_SECRET is not set: the provider gave you both when you registered this server there");
+        }
+        if !scopes.split(' ').any(|scope| scope == "openid") {
+            self.problem("OIDC_SCOPES must contain openid, or the provider says nothing of who somebody is");
+        }
+        if allow_networks.iter().any(|network| network.prefix_len() == 0) {
+            self.problem("OIDC_ALLOW_NETWORKS allows every address: name the networks that are meant");
+        }
+        let allowed_email_domains = domains.split(',').map(|domain| domain.trim().to_lowercase());
+        let allowed_email_domains = allowed_email_domains.filter(|domain| !domain.is_empty()).collect();
+        Some(Oidc {
+            issuer,
+            client_id,
+            client_secret: client_secret?,
+            display_name,
+            scopes,
+            create_accounts,
+            allowed_email_domains,
+            allow_networks,
+        })
+    }
+
+    /// Reads the domain that passkeys are for. A browser takes the dashboard's host, or one above it that is somebody's own.
+    fn rp_id(&mut self, frontends: &[Url]) -> Option<String> {
+        let id = self.text("WEBAUTHN_RP_ID", "").to_ascii_lowercase();
+        if id.is_empty() {
+            return None;
+        }
+        let host = frontends.first().and_then(Url::host_str).unwrap_or_default();
+        let above = host == id || host.strip_suffix(&*id).is_some_and(|rest| rest.ends_with('.'));
+        let own = id == "localhost" || psl::domain_str(&id).is_some();
+        if !above || !own {
+            self.problem(format!(
+                "WEBAUTHN_RP_ID is {id:?}: it must be the host of the first FRONTEND_URL, or a domain above it that people can register"
+            ));
+        }
+        Some(id)
+    }
+
     fn mail(&mut self, production: bool) -> Mail {
         let driver = self.text("MAIL_DRIVER", "log");
         let url = self.secret("SMTP_URL");
@@ -995,6 +1087,27 @@ impl Reader<'_> {
         };
         (!file.is_empty()).then(|| ClientAuthorities { file: file.into(), required })
     }
+}
+
+/// Says whether a URL is of this machine alone.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Says whether a text can be the name of a provider (OpenID Connect Discovery 1.0, section 3).
+fn is_issuer(issuer: &str, stage: Stage) -> bool {
+    let Ok(url) = Url::parse(issuer) else { return false };
+    let encrypted = match url.scheme() {
+        "https" => true,
+        "http" => stage == Stage::Development && is_loopback(&url),
+        _ => false,
+    };
+    encrypted && url.username().is_empty() && url.query().is_none() && url.fragment().is_none()
 }
 
 /// Reads the address of a mail server: `smtps://` encrypts from the first byte on, `smtp://` by `STARTTLS`, unless `?tls=none`.
@@ -1176,6 +1289,63 @@ mod tests {
             assert!(problems.contains("SMTP_URL"), "{url}: {problems}");
             assert!(!problems.contains("hushhush"), "{problems}");
         }
+    }
+
+    #[test]
+    fn a_provider_is_named_whole_and_reached_encrypted() {
+        let whole = [
+            ("OIDC_ISSUER", "https://id.example.com/realms/main"),
+            ("OIDC_CLIENT_ID", "linkforty"),
+            ("OIDC_CLIENT_SECRET", "hushhush"),
+        ];
+        let with = |change: (&'static str, &'static str)| {
+            let mut pairs = whole.to_vec();
+            pairs.retain(|pair| pair.0 != change.0);
+            pairs.push(change);
+            production(&pairs)
+        };
+        let oidc = with(("OIDC_ALLOWED_EMAIL_DOMAINS", "Example.COM, example.org")).expect("valid").oidc;
+        let oidc = oidc.expect("it is set");
+        assert_eq!(oidc.allowed_email_domains, ["example.com", "example.org"]);
+        assert_eq!((&*oidc.scopes, oidc.create_accounts), ("openid email profile", false));
+        assert!(production(&[]).expect("valid").oidc.is_none());
+        for (name, value, says) in [
+            ("OIDC_ISSUER", "", "OIDC_ISSUER is not set"),
+            ("OIDC_ISSUER", "id.example.com", "OIDC_ISSUER is \"id.example.com\""),
+            ("OIDC_ISSUER", "http://id.example.com", "OIDC_ISSUER is"),
+            ("OIDC_ISSUER", "http://localhost:8080", "OIDC_ISSUER is"),
+            ("OIDC_ISSUER", "https://id.example.com/?realm=main", "OIDC_ISSUER is"),
+            ("OIDC_CLIENT_ID", "", "OIDC_CLIENT_ID or OIDC_CLIENT_SECRET"),
+            ("OIDC_CLIENT_SECRET", "", "OIDC_CLIENT_ID or OIDC_CLIENT_SECRET"),
+            ("OIDC_SCOPES", "email", "OIDC_SCOPES must contain openid"),
+            ("OIDC_CREATE_ACCOUNTS", "perhaps", "OIDC_CREATE_ACCOUNTS is"),
+            ("OIDC_ALLOW_NETWORKS", "0.0.0.0/0", "OIDC_ALLOW_NETWORKS allows every address"),
+        ] {
+            let problems = with((name, value)).expect_err(says).to_string();
+            assert!(problems.contains(says), "{name}={value}: {problems}");
+        }
+        let mut here = whole.to_vec();
+        here[0].1 = "http://localhost:8080/realms/main";
+        assert!(load(&here).expect("it is on this machine").oidc.is_some());
+    }
+
+    #[test]
+    fn passkeys_are_for_the_dashboard_or_a_domain_above_it() {
+        for (id, good) in [
+            ("dash.example.com", true),
+            ("Example.com", true),
+            ("com", false),
+            ("other.com", false),
+            ("ample.com", false),
+            ("x.dash.example.com", false),
+            ("https://dash.example.com", false),
+        ] {
+            let told = production(&[("WEBAUTHN_RP_ID", id)]);
+            let problems = told.as_ref().map_err(ToString::to_string).err().unwrap_or_default();
+            assert_eq!(told.is_ok(), good, "{id}: {problems}");
+            assert!(good || problems.contains("WEBAUTHN_RP_ID is"), "{problems}");
+        }
+        assert!(load(&[("FRONTEND_URL", "http://localhost:5173"), ("WEBAUTHN_RP_ID", "localhost")]).is_ok());
     }
 
     #[test]

@@ -107,7 +107,10 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::CredentialsMissing
         | Reason::CredentialsInvalid
         | Reason::SignInFailed
-        | Reason::SecondFactorFailed => Kind::Unauthenticated,
+        | Reason::SecondFactorFailed
+        | Reason::IdentityRefused
+        | Reason::IdentityUnknown
+        | Reason::PasskeyRefused => Kind::Unauthenticated,
         Reason::PasswordChangeRequired
         | Reason::TokenInvalid
         | Reason::SecondFactorEnrolled
@@ -125,6 +128,8 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::OwnerRequired
         | Reason::TooManyInvitations
         | Reason::ApiKeyOver
+        | Reason::SignInMethodDisabled
+        | Reason::TooManyPasskeys
         | Reason::ImportDone
         | Reason::FetchRefused
         | Reason::FetchFailed
@@ -139,7 +144,10 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
         Reason::EtagMismatch | Reason::ImportOffsetMismatch => Kind::Aborted,
         Reason::RateLimited | Reason::QuotaExceeded => Kind::Exhausted,
-        Reason::ServerOverloaded | Reason::StoreUnavailable | Reason::ShuttingDown => Kind::Unavailable,
+        Reason::ServerOverloaded
+        | Reason::StoreUnavailable
+        | Reason::ShuttingDown
+        | Reason::IdentityProviderFailed => Kind::Unavailable,
         Reason::DeadlineExceeded => Kind::Deadline,
         Reason::UnknownMethod => Kind::Unimplemented,
         Reason::Internal | Reason::Unspecified => Kind::Internal,

@@ -62,6 +62,10 @@ id! {
     UserId;
     /// One sign-in of a person.
     SessionId;
+    /// What another server calls a person.
+    IdentityId;
+    /// A passkey of a person.
+    PasskeyId;
     /// A credential of a program.
     ApiKeyId;
     /// A way into a workspace that somebody was sent.

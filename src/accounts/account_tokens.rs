@@ -26,6 +26,8 @@ pub enum Purpose {
     EmailVerification,
     /// Going on with a sign-in whose password was right.
     SignIn,
+    /// Going on with a sign-in for which the identity provider vouched.
+    OidcSignIn,
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
             Self::PasswordReset => "password_reset",
             Self::EmailVerification => "email_verification",
             Self::SignIn => "sign_in",
+            Self::OidcSignIn => "oidc_sign_in",
         }
     }
 
@@ -43,7 +46,7 @@ impl Purpose {
         match self {
             Self::PasswordReset => TimeDelta::minutes(30),
             Self::EmailVerification => TimeDelta::hours(24),
-            Self::SignIn => TimeDelta::minutes(5),
+            Self::SignIn | Self::OidcSignIn => TimeDelta::minutes(5),
         }
     }
 }

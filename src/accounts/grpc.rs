@@ -1,10 +1,15 @@
 //! `linkforty.v1.AuthService`.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Challenge, Client, Session, SignedIn, Tokens, User, cookie, recovery,
+    Challenge, Client, Session, SignedIn, Tokens, User, cookie,
+    oidc::provider::Provider,
+    passkeys::ceremony::Party,
+    recovery,
     second_factor::{self, Enrolment, Proof},
     sessions,
 };
@@ -12,6 +17,7 @@ use crate::{
     env::Env,
     error::{Error, Result, Violations},
     ids::{SessionId, UserId},
+    outbound::Outbound,
     pb::v1::{self, auth_service_server::AuthService, complete_sign_in_request},
     rpc::{Caller, answer, open, status, timestamp},
     workspaces::{people_only, person},
@@ -24,13 +30,17 @@ const MAX_TOKEN_CHARACTERS: usize = 200;
 /// The service.
 #[derive(Debug, Clone)]
 pub struct AuthApi {
-    env: Env,
+    pub(super) env: Env,
+    pub(super) oidc: Option<Arc<Provider>>,
+    pub(super) party: Option<Arc<Party>>,
 }
 
 impl AuthApi {
-    /// Returns the service.
-    pub fn new(env: Env) -> Self {
-        Self { env }
+    /// Returns the service. `outbound` calls the identity provider, if there is one.
+    pub fn new(env: Env, outbound: &Outbound) -> Self {
+        let oidc = Provider::of(&env.config, outbound).map(Arc::new);
+        let party = Party::of(&env.config).map(Arc::new);
+        Self { env, oidc, party }
     }
 
     /// Returns the refresh token in the cookie of a request.
@@ -39,7 +49,12 @@ impl AuthApi {
     }
 
     /// Returns tokens as they are handed out: the refresh token in a cookie, or in the answer.
-    fn handed(&self, tokens: Tokens, by_cookie: bool, cookie: &mut Option<String>) -> v1::SessionTokens {
+    pub(super) fn handed(
+        &self,
+        tokens: Tokens,
+        by_cookie: bool,
+        cookie: &mut Option<String>,
+    ) -> v1::SessionTokens {
         let mut told = v1::SessionTokens::from(tokens);
         if by_cookie {
             let token = std::mem::take(&mut told.refresh_token);
@@ -48,6 +63,25 @@ impl AuthApi {
             *cookie = Some(cookie::set(&self.env.config, &token, life));
         }
         told
+    }
+
+    /// Returns what a sign-in came to.
+    pub(super) fn told_of(
+        &self,
+        signed_in: SignedIn,
+        by_cookie: bool,
+        cookie: &mut Option<String>,
+    ) -> v1::SignInResponse {
+        match signed_in {
+            SignedIn::Session(tokens, user) => v1::SignInResponse {
+                tokens: Some(self.handed(tokens, by_cookie, cookie)),
+                user: Some(told(*user, false)),
+                challenge: None,
+            },
+            SignedIn::Challenge(challenge) => {
+                v1::SignInResponse { challenge: Some(challenge.into()), ..v1::SignInResponse::default() }
+            }
+        }
     }
 }
 
@@ -66,16 +100,7 @@ impl AuthService for AuthApi {
             bounded("password", &asked.password, MAX_PASSWORD_CHARACTERS, &mut violations);
             violations.into_result(())?;
             let signed_in = super::sign_in(&self.env, &asked.email, &asked.password, &client).await?;
-            Ok(match signed_in {
-                SignedIn::Session(tokens, user) => v1::SignInResponse {
-                    tokens: Some(self.handed(tokens, asked.cookie, &mut cookie)),
-                    user: Some(told(*user, false)),
-                    challenge: None,
-                },
-                SignedIn::Challenge(challenge) => {
-                    v1::SignInResponse { challenge: Some(challenge.into()), ..v1::SignInResponse::default() }
-                }
-            })
+            Ok(self.told_of(signed_in, asked.cookie, &mut cookie))
         });
         with_cookie(answer.await?, cookie)
     }
@@ -356,10 +381,114 @@ impl AuthService for AuthApi {
         })
         .await
     }
+
+    async fn get_sign_in_methods(
+        &self,
+        _: Request<v1::GetSignInMethodsRequest>,
+    ) -> Result<Response<v1::GetSignInMethodsResponse>, Status> {
+        answer(async {
+            let oidc = self.oidc.as_ref().map(|provider| v1::OidcSignInMethod {
+                display_name: provider.settings().display_name.clone(),
+            });
+            Ok(v1::GetSignInMethodsResponse { password: true, oidc, passkey: self.party.is_some() })
+        })
+        .await
+    }
+
+    async fn begin_oidc_sign_in(
+        &self,
+        request: Request<v1::BeginOidcSignInRequest>,
+    ) -> Result<Response<v1::BeginOidcSignInResponse>, Status> {
+        self.begin_oidc(request).await
+    }
+
+    async fn complete_oidc_sign_in(
+        &self,
+        request: Request<v1::CompleteOidcSignInRequest>,
+    ) -> Result<Response<v1::CompleteOidcSignInResponse>, Status> {
+        self.complete_oidc(request).await
+    }
+
+    async fn begin_identity_link(
+        &self,
+        request: Request<v1::BeginIdentityLinkRequest>,
+    ) -> Result<Response<v1::BeginIdentityLinkResponse>, Status> {
+        self.begin_link(request).await
+    }
+
+    async fn link_identity(
+        &self,
+        request: Request<v1::LinkIdentityRequest>,
+    ) -> Result<Response<v1::LinkIdentityResponse>, Status> {
+        self.link(request).await
+    }
+
+    async fn list_identities(
+        &self,
+        request: Request<v1::ListIdentitiesRequest>,
+    ) -> Result<Response<v1::ListIdentitiesResponse>, Status> {
+        self.identities(request).await
+    }
+
+    async fn unlink_identity(
+        &self,
+        request: Request<v1::UnlinkIdentityRequest>,
+    ) -> Result<Response<v1::UnlinkIdentityResponse>, Status> {
+        self.unlink(request).await
+    }
+
+    async fn begin_passkey_registration(
+        &self,
+        request: Request<v1::BeginPasskeyRegistrationRequest>,
+    ) -> Result<Response<v1::BeginPasskeyRegistrationResponse>, Status> {
+        self.begin_passkey(request).await
+    }
+
+    async fn finish_passkey_registration(
+        &self,
+        request: Request<v1::FinishPasskeyRegistrationRequest>,
+    ) -> Result<Response<v1::FinishPasskeyRegistrationResponse>, Status> {
+        self.finish_passkey(request).await
+    }
+
+    async fn list_passkeys(
+        &self,
+        request: Request<v1::ListPasskeysRequest>,
+    ) -> Result<Response<v1::ListPasskeysResponse>, Status> {
+        self.passkeys(request).await
+    }
+
+    async fn rename_passkey(
+        &self,
+        request: Request<v1::RenamePasskeyRequest>,
+    ) -> Result<Response<v1::RenamePasskeyResponse>, Status> {
+        self.rename(request).await
+    }
+
+    async fn delete_passkey(
+        &self,
+        request: Request<v1::DeletePasskeyRequest>,
+    ) -> Result<Response<v1::DeletePasskeyResponse>, Status> {
+        self.delete(request).await
+    }
+
+    async fn begin_passkey_sign_in(
+        &self,
+        request: Request<v1::BeginPasskeySignInRequest>,
+    ) -> Result<Response<v1::BeginPasskeySignInResponse>, Status> {
+        self.begin_by_passkey(request).await
+    }
+
+    async fn finish_passkey_sign_in(
+        &self,
+        request: Request<v1::FinishPasskeySignInRequest>,
+    ) -> Result<Response<v1::FinishPasskeySignInResponse>, Status> {
+        self.finish_by_passkey(request).await
+    }
 }
 
 /// Returns an answer with the cookie that goes with it.
-fn with_cookie<T>(mut answer: Response<T>, cookie: Option<String>) -> Result<Response<T>, Status> {
+pub(super) fn with_cookie<T>(mut answer: Response<T>, cookie: Option<String>) -> Result<Response<T>, Status> {
     if let Some(cookie) = cookie {
         let value = cookie.parse().map_err(|_| status(&Error::internal("a cookie is no header value")))?;
         answer.metadata_mut().append("set-cookie", value);
@@ -374,6 +503,15 @@ fn of_now(password: &str) -> Result<&str> {
     violations.into_result(password)
 }
 
+/// Reads a password that may be left out.
+pub(super) fn perhaps(password: &str) -> Result<&str> {
+    if password.chars().count() > MAX_PASSWORD_CHARACTERS {
+        let most = format!("must have at most {MAX_PASSWORD_CHARACTERS} characters");
+        return Err(Error::invalid_field("password", most));
+    }
+    Ok(password)
+}
+
 /// Returns the signed-in person, also one whose password must change: these calls are how it is changed.
 fn signed_in(caller: &Caller) -> Result<(UserId, SessionId)> {
     match caller {
@@ -383,7 +521,7 @@ fn signed_in(caller: &Caller) -> Result<(UserId, SessionId)> {
 }
 
 /// Returns the signed-in person, whose password is their own.
-fn settled(caller: &Caller) -> Result<(UserId, SessionId)> {
+pub(super) fn settled(caller: &Caller) -> Result<(UserId, SessionId)> {
     person(caller)?;
     signed_in(caller)
 }
@@ -400,7 +538,7 @@ fn told_session(session: Session, current: SessionId) -> v1::Session {
     }
 }
 
-fn bounded(field: &str, text: &str, most: usize, violations: &mut Violations) {
+pub(super) fn bounded(field: &str, text: &str, most: usize, violations: &mut Violations) {
     if text.is_empty() || text.chars().count() > most {
         violations.add(field, format!("must have 1 to {most} characters"));
     }
@@ -423,7 +561,7 @@ impl From<Challenge> for v1::SignInChallenge {
     }
 }
 
-fn told(user: User, second_factor_enrolled: bool) -> v1::User {
+pub(super) fn told(user: User, second_factor_enrolled: bool) -> v1::User {
     // The hash stays here.
     let User {
         id,

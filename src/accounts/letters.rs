@@ -15,7 +15,7 @@ use crate::{
 pub const NOTICE_LIFE: TimeDelta = TimeDelta::days(3);
 
 /// What happened to an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// The password is another one.
     PasswordChanged,
@@ -29,6 +29,26 @@ pub enum News {
     RecoveryCodeUsed {
         /// How many are left.
         left: u64,
+    },
+    /// The person can sign in by an identity provider from now on.
+    IdentityLinked {
+        /// What people know it by.
+        provider: String,
+    },
+    /// The person can sign in by a passkey from now on.
+    PasskeyAdded {
+        /// What they call it.
+        name: String,
+    },
+    /// They cannot any more.
+    PasskeyDeleted {
+        /// What they called it.
+        name: String,
+    },
+    /// They cannot any more.
+    IdentityUnlinked {
+        /// What it calls itself.
+        provider: String,
     },
 }
 
@@ -84,6 +104,22 @@ pub fn notice(config: &Config, to: &str, news: News, client: &Client, now: Momen
         News::RecoveryCodeUsed { left } => (
             "A recovery code of your linkforty account was used",
             format!("Somebody signed in with one of your recovery codes. {left} are left."),
+        ),
+        News::IdentityLinked { provider } => (
+            "Your linkforty account has another way to sign in",
+            format!("From now on you can sign in by your identity at {provider}."),
+        ),
+        News::PasskeyAdded { name } => (
+            "Your linkforty account has a new passkey",
+            format!("From now on you can sign in by the passkey “{name}”."),
+        ),
+        News::PasskeyDeleted { name } => (
+            "Your linkforty account has a passkey less",
+            format!("Nobody can sign in by the passkey “{name}” any more."),
+        ),
+        News::IdentityUnlinked { provider } => (
+            "Your linkforty account has a way to sign in less",
+            format!("Nobody can sign in to it by the identity at {provider} any more."),
         ),
     };
     let mut parts = vec![Part::Text(what), Part::Text(format!("Time: {} UTC", now.format("%Y-%m-%d %H:%M")))];

@@ -9,6 +9,9 @@
 //! - [`people`]   what the operator does at the command line, and the first start
 //! - [`recovery`] ways back in by mail; `account_tokens` the tokens for them, `letters` what people are written
 //! - [`second_factor`] codes of apps, and recovery codes
+//! - [`oidc`]     signing in by an identity provider
+//! - [`passkeys`] signing in by a passkey
+//! - `handles`    what a sign-in that takes two calls remembers between them
 //! - [`cookie`]   where browsers keep the refresh token
 //! - `client`     where a call comes from
 //! - `store`      queries of `users` and `sessions`
@@ -26,8 +29,11 @@ mod client;
 mod common;
 pub mod cookie;
 pub mod grpc;
+mod handles;
 mod letters;
 mod noted;
+pub mod oidc;
+pub mod passkeys;
 pub mod password;
 pub mod people;
 pub mod recovery;

@@ -8,6 +8,7 @@ use super::{
     Client, User, account_tokens,
     letters::{self, NOTICE_LIFE, News},
     noted::note,
+    passkeys,
     password::{self, Person},
     second_factor,
     sessions::retract,
@@ -18,6 +19,7 @@ use crate::{
     email,
     env::Env,
     error::{Error, Reason, Result, Violations},
+    hashing,
     ids::UserId,
     mail,
     page::{Cursor, Page, PageRequest},
@@ -132,14 +134,15 @@ pub async fn disable(env: &Env, email: &str) -> Result<User> {
     Ok(user)
 }
 
-/// Takes away the second factor of a person who lost it, and ends all their sessions. Their password must be changed at the next
+/// Takes away the second factor and the passkeys of a person who lost them, and ends all their sessions. Their password must be changed at the next
 /// sign-in: it may be one that is too short to stand alone. They are told by mail.
 pub async fn reset_second_factor(env: &Env, email: &str) -> Result<User> {
     let now = env.now();
     let user = find(env, email).await?;
     let tx = env.db.begin().await?;
     store::lock_user(&tx, user.id).await?.ok_or_else(|| Error::not_found("person"))?;
-    if !second_factor::remove(&tx, user.id).await? {
+    let passkeys = passkeys::remove_all(&tx, user.id).await?;
+    if !second_factor::remove(&tx, user.id).await? && passkeys == 0 {
         return Err(Error::not_found("second factor of this person"));
     }
     store::require_password_change(&tx, user.id, now).await?;
@@ -226,6 +229,22 @@ async fn newcomer(env: &Env, email: String, account: v1::NewAccount) -> Result<U
         disable_time: None,
         email_verify_time: None,
     })
+}
+
+/// Makes the account of somebody whom the identity provider vouches for, to be stored with the identity. It has no password: whoever
+/// wants one asks for a link by mail. What the provider calls them is taken as far as a name can be that.
+pub(super) fn vouched_for(env: &Env, email: String, display_name: &str, now: Moment) -> User {
+    User {
+        id: UserId::mint(&env.ids, now),
+        email,
+        display_name: name(display_name).unwrap_or_default(),
+        password_hash: hashing::of_no_password(),
+        password_change_required: false,
+        create_time: now,
+        update_time: now,
+        disable_time: None,
+        email_verify_time: Some(now),
+    }
 }
 
 /// How `workspaces`, which knows nothing of passwords, makes accounts for those who were invited.

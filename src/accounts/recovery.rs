@@ -50,12 +50,14 @@ async fn send_link(env: &Env, purpose: Purpose, user: Option<&User>, client: &Cl
     let token = account_tokens::make(&tx, &env.ids, purpose, user, now).await?;
     let letter = match purpose {
         Purpose::EmailVerification => letters::email_verification(&env.config, to, &token),
-        Purpose::PasswordReset | Purpose::SignIn => letters::password_reset(&env.config, to, &token),
+        Purpose::PasswordReset | Purpose::SignIn | Purpose::OidcSignIn => {
+            letters::password_reset(&env.config, to, &token)
+        }
     };
     mail::post(env, &tx, &letter, purpose.life(), now).await?;
     let action = match purpose {
         Purpose::EmailVerification => Action::EmailVerificationRequested,
-        Purpose::PasswordReset | Purpose::SignIn => Action::PasswordResetRequested,
+        Purpose::PasswordReset | Purpose::SignIn | Purpose::OidcSignIn => Action::PasswordResetRequested,
     };
     let what = (action, user.map(|user| user.id), Changes::none());
     note(env, &tx, client.actor(Who::Anybody), what, now).await?;

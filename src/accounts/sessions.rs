@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::{
-    Client, Session, User, account_tokens, attempts,
+    Client, Session, User, account_tokens, attempts, handles,
     noted::note,
     refresh::{self, Lives, Verdict},
     store::{self, Replacement},
@@ -58,6 +58,14 @@ pub enum How {
     PasswordAndCode,
     /// By their password and a recovery code.
     PasswordAndRecoveryCode,
+    /// By the identity provider.
+    Identity,
+    /// By the identity provider and a code of their app.
+    IdentityAndCode,
+    /// By the identity provider and a recovery code.
+    IdentityAndRecoveryCode,
+    /// By a passkey, whose authenticator asked for something besides: two factors.
+    Passkey,
 }
 
 impl How {
@@ -67,6 +75,10 @@ impl How {
             Self::Password => "password",
             Self::PasswordAndCode => "password and code",
             Self::PasswordAndRecoveryCode => "password and recovery code",
+            Self::Identity => "identity",
+            Self::IdentityAndCode => "identity and code",
+            Self::IdentityAndRecoveryCode => "identity and recovery code",
+            Self::Passkey => "passkey",
         }
     }
 }
@@ -116,6 +128,7 @@ pub async fn open_session(
     let actor = client.actor(Who::Person(user.id, Some(id)));
     let what = (Action::SessionOpened, Some(user.id), Changes::none().with("how", how.name()));
     note(env, tx, actor, what, now).await?;
+    metrics::counter!("linkforty_sign_ins_total", "how" => how.name()).increment(1);
     tracing::info!(user.id = %user.id, session.id = %id, how = ?how, "a person signed in");
     Ok(Opened { session, token })
 }
@@ -267,6 +280,7 @@ pub async fn sweep(env: &Env) -> Result<u64, DbErr> {
     let sessions = store::delete_sessions(&env.db.api, now).await?;
     attempts::sweep(&env.db.api, now).await?;
     account_tokens::sweep(&env.db.api, now).await?;
+    handles::sweep(&env.db.api, now).await?;
     Ok(sessions)
 }
 

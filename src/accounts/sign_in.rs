@@ -1,5 +1,7 @@
 //! Signing in, and changing the password one signs in with.
 
+use chrono::TimeDelta;
+
 use super::{
     Client, How, Session, Tokens, User, account_tokens,
     attempts::{self, Attempt},
@@ -22,7 +24,10 @@ use crate::{
     trail::{Action, Changes, Who},
 };
 
-/// What a right password leads to.
+/// How long a sign-in stands for the password where that may be left out.
+const RECENT: TimeDelta = TimeDelta::minutes(10);
+
+/// What a first proof that is right leads to.
 #[derive(Debug)]
 pub enum SignedIn {
     /// A session.
@@ -31,7 +36,7 @@ pub enum SignedIn {
     Challenge(Challenge),
 }
 
-/// Stands between a right password and a session, for whoever has a second factor.
+/// Stands between a first proof that is right and a session, for whoever has a second factor.
 pub struct Challenge {
     /// What to go on with: good once, for nothing else, and for five minutes.
     pub token: String,
@@ -146,6 +151,29 @@ pub(super) async fn verify_password(
     }
 }
 
+/// Lets somebody go on who is signed in and proves again who they are: by their password, or by having signed in a moment ago, since not
+/// everybody has a password. The try, if there was one, is the caller's to take back.
+pub(super) async fn prove_again(
+    env: &Env,
+    (user, session): (&User, SessionId),
+    password: &str,
+    client: &Client,
+    now: Moment,
+) -> Result<Option<Attempt>> {
+    if !password.is_empty() {
+        return verify_password(env, user, password, client, now).await.map(Some);
+    }
+    let session = store::find_session(&env.db.api, session).await?.ok_or_else(Error::credentials_invalid)?;
+    if now < session.create_time + RECENT {
+        Ok(None)
+    } else {
+        Err(Error::new(
+            Reason::SignInFailed,
+            "the session is older than ten minutes: give the current password, or sign in again",
+        ))
+    }
+}
+
 /// Notes that a proof was wrong.
 pub(super) async fn refused(
     env: &Env,
@@ -154,6 +182,7 @@ pub(super) async fn refused(
     client: &Client,
     now: Moment,
 ) -> Result<()> {
+    metrics::counter!("linkforty_sign_ins_refused_total", "wrong" => what.to_owned()).increment(1);
     let changes = Changes::none().with("wrong", what);
     let what = (Action::SessionRefused, user, changes);
     Ok(note(env, &env.db.api, client.actor(Who::Anybody), what, now).await?)

@@ -42,7 +42,7 @@ pub(super) enum Command {
         /// What they sign in with
         email: String,
     },
-    /// Takes away the second factor of a person who lost it and ends all their sessions; the next sign-in asks for a new password
+    /// Takes away the second factor and the passkeys of a person who lost them and ends all their sessions; the next sign-in asks for a new password
     ResetSecondFactor {
         /// What they sign in with
         email: String,

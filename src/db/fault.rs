@@ -2,7 +2,7 @@
 
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 /// What to do about a database error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +56,25 @@ fn by_code(code: &str) -> Fault {
     }
 }
 
+/// Says whether a text holds U+0000, which Postgres keeps in none (SQLSTATE 22021, in JSON 22P05). What is saved is checked at the door; this
+/// is what somebody looked for, and SQLite merely does not find it.
+fn is_unspeakable(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "22021" | "22P05"))
+}
+
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match fault(&error) {
             Fault::Away => Self::store_unavailable(error),
+            Fault::Refused if is_unspeakable(&error) => Self::new(
+                Reason::InvalidFields,
+                "a text holds U+0000, a character that no text here can hold",
+            ),
             Fault::Refused | Fault::Defect => Self::internal(error),
         }
     }

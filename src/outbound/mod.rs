@@ -40,6 +40,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, uri
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::{
     net::TcpStream,
@@ -192,6 +193,12 @@ impl Outbound {
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
         })
+    }
+
+    /// Returns the same client for hosts that the operator names: these networks and ports may be called besides.
+    #[must_use]
+    pub fn and_to(&self, networks: &[IpNet], ports: &[u16]) -> Self {
+        Self { policy: Arc::new(self.policy.and(networks, ports)), ..self.clone() }
     }
 
     /// Checks a URL that a stranger gave, before it is saved.

@@ -65,6 +65,14 @@ impl Policy {
         }
     }
 
+    /// Returns the policy with these networks and ports besides.
+    pub(super) fn and(&self, networks: &[IpNet], ports: &[u16]) -> Self {
+        let mut more = self.clone();
+        more.allow.extend_from_slice(networks);
+        more.ports.extend_from_slice(ports);
+        more
+    }
+
     /// Judges an address that is to be connected to.
     pub(super) fn judge(&self, address: IpAddr) -> Verdict {
         verdict(address, &self.allow)

@@ -82,7 +82,7 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
     let env = || env.clone();
     let fetch = Fetch { outbound: outbound.clone(), limits: shares.clone() };
     Services { routes: Routes::default(), names: Vec::new() }
-        .with(bounded!(AuthServiceServer::new(AuthApi::new(env()))))
+        .with(bounded!(AuthServiceServer::new(AuthApi::new(env(), outbound))))
         .with(bounded!(WorkspaceServiceServer::new(WorkspaceApi {
             env: env(),
             newcomers: people::NEWCOMERS

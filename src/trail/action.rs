@@ -134,7 +134,7 @@ actions! {
     UserEnabled = "user.enabled",
     /// A person signed in.
     SessionOpened = "session.opened",
-    /// A password or a code was wrong.
+    /// A proof of who somebody is was wrong: a password, a code, an identity of another server, a passkey.
     SessionRefused = "session.refused",
     /// A person signed out, or ended another session of theirs.
     SessionEnded = "session.ended",
@@ -156,10 +156,20 @@ actions! {
     SecondFactorEnrolled = "second_factor.enrolled",
     /// A person took their second factor away.
     SecondFactorDisabled = "second_factor.disabled",
-    /// The operator took a person's second factor away; their sessions ended.
+    /// The operator took a person's second factor and passkeys away; their sessions ended.
     SecondFactorReset = "second_factor.reset",
     /// A person replaced their recovery codes.
     RecoveryCodesReplaced = "second_factor.recovery_codes_replaced",
+    /// A person can sign in by an identity of another server from now on.
+    IdentityLinked = "identity.linked",
+    /// A person took an identity of another server away.
+    IdentityUnlinked = "identity.unlinked",
+    /// A person added a passkey.
+    PasskeyAdded = "passkey.added",
+    /// A person gave a passkey another name.
+    PasskeyRenamed = "passkey.renamed",
+    /// A person took a passkey away.
+    PasskeyDeleted = "passkey.deleted",
 }
 
 #[cfg(test)]

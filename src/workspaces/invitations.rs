@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::Duration;
 use futures::future::BoxFuture;
 use ring::digest;
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
 use super::{Membership, Role, Tenant, members, membership, quotas, role, store};
@@ -262,6 +262,11 @@ pub async fn accept(
     tx.commit().await?;
     tracing::info!(workspace.id = %id, user.id = %user, invitation.id = %invitation.id, "an invitation was accepted");
     Ok(joined)
+}
+
+/// Says whether somebody is invited under an e-mail, by whatever workspace, and can still accept.
+pub async fn is_invited(db: &impl ConnectionTrait, email: &str, now: Moment) -> Result<bool, DbErr> {
+    store::has_invitation(db, email, now).await
 }
 
 /// Returns under whose name the request ids of a token are kept, whoever holds it.

@@ -346,6 +346,14 @@ pub async fn find_invitation_for(
         .await
 }
 
+/// Says whether an e-mail is invited anywhere, by an invitation that is good.
+pub async fn has_invitation(db: &impl ConnectionTrait, email: &str, now: Moment) -> Result<bool, DbErr> {
+    let found = invitation::Entity::find()
+        .filter(invitation::Column::Email.eq(email))
+        .filter(invitation::Column::ExpireTime.gt(now));
+    Ok(found.limit(1).count(db).await? > 0)
+}
+
 /// Returns the invitation with this hash of its token. Without a tenant: the token says which.
 pub async fn find_invitation_by_hash(
     db: &impl ConnectionTrait,

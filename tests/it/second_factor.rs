@@ -20,13 +20,18 @@ use crate::{
 const OWNER: &str = "owner@localhost";
 
 /// An app with the secret it was told.
-struct Phone(Vec<u8>);
+pub struct Phone(Vec<u8>);
 
 impl Phone {
     /// Shows the code of now.
     fn code(&self, app: &App) -> String {
         totp::code(&self.0, app.clock.now().timestamp() / 30)
     }
+}
+
+/// Shows what an app shows now.
+pub fn by_code(phone: &Phone, app: &App) -> Proof {
+    Proof::Code(phone.code(app))
 }
 
 async fn enroll(app: &App, token: &str, password: &str) -> Result<v1::EnrollTotpResponse, Status> {
@@ -43,7 +48,11 @@ async fn disable(app: &App, token: &str, password: &str) -> Result<(), Status> {
     auth(app, token).await.disable_totp(v1::DisableTotpRequest { password: password.into() }).await.map(drop)
 }
 
-async fn complete(app: &App, challenge: &str, proof: Proof) -> Result<v1::CompleteSignInResponse, Status> {
+pub async fn complete(
+    app: &App,
+    challenge: &str,
+    proof: Proof,
+) -> Result<v1::CompleteSignInResponse, Status> {
     let request =
         v1::CompleteSignInRequest { challenge: challenge.into(), proof: Some(proof), cookie: false };
     nobody(app).await.complete_sign_in(request).await.map(tonic::Response::into_inner)
@@ -57,7 +66,7 @@ async fn challenge(app: &App, password: &str) -> String {
 }
 
 /// The first owner with an app: their access token, the app, the recovery codes.
-async fn enrolled(app: &App) -> (String, Phone, Vec<String>) {
+pub async fn enrolled(app: &App) -> (String, Phone, Vec<String>) {
     let (owner, _) = settled_owner(app).await;
     let told = enroll(app, &owner, PASSWORD).await.expect("enrolls");
     let phone = Phone(BASE32_NOPAD.decode(told.secret.as_bytes()).expect("base32"));

@@ -117,8 +117,20 @@ export function bySession(
 }
 
 function needsNoSession(method: { parent: { typeName: string }; name: string }): boolean {
-  const { signIn, completeSignIn, refreshSession, requestPasswordReset, resetPassword, verifyEmail } = AuthService.method;
-  const open = [signIn, completeSignIn, refreshSession, requestPasswordReset, resetPassword, verifyEmail];
+  const auth = AuthService.method;
+  const open = [
+    auth.signIn,
+    auth.completeSignIn,
+    auth.getSignInMethods,
+    auth.beginOidcSignIn,
+    auth.completeOidcSignIn,
+    auth.beginPasskeySignIn,
+    auth.finishPasskeySignIn,
+    auth.refreshSession,
+    auth.requestPasswordReset,
+    auth.resetPassword,
+    auth.verifyEmail,
+  ];
   return method.parent.typeName === AuthService.typeName && open.some(({ name }) => name === method.name);
 }
 

@@ -158,7 +158,7 @@ async fn noted(
     note(env, tx, client.actor(Who::Person(user, None)), (action, Some(user), Changes::none()), now).await
 }
 
-/// Goes on with a sign-in whose password was right, and opens the session.
+/// Goes on with a sign-in whose first proof was right, and opens the session.
 pub async fn complete_sign_in(
     env: &Env,
     challenge: &str,
@@ -166,8 +166,7 @@ pub async fn complete_sign_in(
     client: &Client,
 ) -> Result<(sessions::Tokens, User)> {
     let now = env.now();
-    let found = account_tokens::find(&env.db.api, account_tokens::Purpose::SignIn, challenge, now).await?;
-    let (id, email) = found.ok_or_else(account_tokens::invalid)?;
+    let (first, (id, email)) = challenged(env, challenge, now).await?.ok_or_else(account_tokens::invalid)?;
     let account = (email.as_str(), Some(id));
     let attempt = attempts::begin(env, throttle::Purpose::Code, account, client, now).await?;
 
@@ -183,7 +182,10 @@ pub async fn complete_sign_in(
                 refused(env, Some(id), "code", client, now).await?;
                 return Err(failed());
             }
-            How::PasswordAndCode
+            match first {
+                First::Password => How::PasswordAndCode,
+                First::Identity => How::IdentityAndCode,
+            }
         }
         Proof::RecoveryCode(code) => {
             let Some(left) = store::use_code(&tx, id, recovery_codes::hash(id, code)).await? else {
@@ -192,7 +194,10 @@ pub async fn complete_sign_in(
                 return Err(failed());
             };
             tell(env, &tx, &user, News::RecoveryCodeUsed { left }, client, now).await?;
-            How::PasswordAndRecoveryCode
+            match first {
+                First::Password => How::PasswordAndRecoveryCode,
+                First::Identity => How::IdentityAndRecoveryCode,
+            }
         }
     };
     // The challenge goes when it is used, and with the password that it stands for.
@@ -204,6 +209,30 @@ pub async fn complete_sign_in(
     attempts::remember(&tx, id, client.network(), now).await?;
     tx.commit().await?;
     Ok((opened.tokens(env, now)?, user))
+}
+
+/// What somebody proved before they are asked for the second factor.
+#[derive(Debug, Clone, Copy)]
+enum First {
+    /// By their password.
+    Password,
+    /// By the identity provider.
+    Identity,
+}
+
+/// Returns who was challenged, and after which proof.
+async fn challenged(
+    env: &Env,
+    challenge: &str,
+    now: Moment,
+) -> Result<Option<(First, (UserId, String))>, DbErr> {
+    use account_tokens::Purpose;
+    for (first, purpose) in [(First::Password, Purpose::SignIn), (First::Identity, Purpose::OidcSignIn)] {
+        if let Some(found) = account_tokens::find(&env.db.api, purpose, challenge, now).await? {
+            return Ok(Some((first, found)));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes a person's second factor away without asking them; the operator's way. Says whether there was one.

@@ -4,6 +4,7 @@
 
 mod cases;
 mod floods;
+mod texts;
 mod wire;
 
 use std::collections::BTreeSet;

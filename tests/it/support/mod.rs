@@ -4,11 +4,13 @@
 //! and `LINKFORTY_TEST_REDIS_URL` say where they are (`make test` does). `LINKFORTY_TEST_REQUIRE_STORES=1` makes their absence a failure.
 
 mod app;
+mod authenticator;
 mod authority;
 pub mod canary;
 mod countries;
 mod dns;
 mod folders;
+mod identity_provider;
 mod phone;
 mod plain;
 mod post_office;
@@ -19,10 +21,12 @@ mod tenant;
 mod web;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
+pub use self::authenticator::Authenticator;
 pub use self::authority::{Authority, EXTERNAL, Place, Troubles};
 pub use self::countries::{City, Shape, cities, countries};
 pub use self::dns::Zone;
 pub use self::folders::Folders;
+pub use self::identity_provider::{Browser, IdentityProvider, Signer};
 pub use self::phone::{ELSEWHERE, HERE, behind_a_proxy, first_open, iphone, pixel, report, try_report};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::post_office::PostOffice;

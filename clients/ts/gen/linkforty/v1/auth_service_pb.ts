@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/auth_service.proto.
  */
 export const file_linkforty_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9saW5rZm9ydHkvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEiwgEKBFVzZXISCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEiAKGHBhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgEIAEoCBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOZW1haWxfdmVyaWZpZWQYBiABKAgSHgoWc2Vjb25kX2ZhY3Rvcl9lbnJvbGxlZBgHIAEoCCLDAQoNU2Vzc2lvblRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARI8ChhhY2Nlc3NfdG9rZW5fZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARI9ChlyZWZyZXNoX3Rva2VuX2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcCgpNZW1iZXJzaGlwEhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIWCg53b3Jrc3BhY2VfbmFtZRgCIAEoCRIgCgRyb2xlGAMgASgOMhIubGlua2ZvcnR5LnYxLlJvbGUiRQoNU2lnbkluUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEg4KBmNvb2tpZRgDIAEoCCKRAQoOU2lnbkluUmVzcG9uc2USKwoGdG9rZW5zGAEgASgLMhsubGlua2ZvcnR5LnYxLlNlc3Npb25Ub2tlbnMSIAoEdXNlchgCIAEoCzISLmxpbmtmb3J0eS52MS5Vc2VyEjAKCWNoYWxsZW5nZRgDIAEoCzIdLmxpbmtmb3J0eS52MS5TaWduSW5DaGFsbGVuZ2UiVgoPU2lnbkluQ2hhbGxlbmdlEhIKBXRva2VuGAEgASgJQgOAAQESLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInsKFUNvbXBsZXRlU2lnbkluUmVxdWVzdBIWCgljaGFsbGVuZ2UYASABKAlCA4ABARITCgRjb2RlGAIgASgJQgOAAQFIABIcCg1yZWNvdmVyeV9jb2RlGAMgASgJQgOAAQFIABIOCgZjb29raWUYBCABKAhCBwoFcHJvb2YiZwoWQ29tcGxldGVTaWduSW5SZXNwb25zZRIrCgZ0b2tlbnMYASABKAsyGy5saW5rZm9ydHkudjEuU2Vzc2lvblRva2VucxIgCgR1c2VyGAIgASgLMhIubGlua2ZvcnR5LnYxLlVzZXIiMwoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABASJFChZSZWZyZXNoU2Vzc2lvblJlc3BvbnNlEisKBnRva2VucxgBIAEoCzIbLmxpbmtmb3J0eS52MS5TZXNzaW9uVG9rZW5zIhAKDlNpZ25PdXRSZXF1ZXN0IhEKD1NpZ25PdXRSZXNwb25zZSJRChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBEhkKDG5ld19wYXNzd29yZBgCIAEoCUIDgAEBIkUKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USKwoGdG9rZW5zGAEgASgLMhsubGlua2ZvcnR5LnYxLlNlc3Npb25Ub2tlbnMiDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmxpbmtmb3J0eS52MS5Vc2VyEi0KC21lbWJlcnNoaXBzGAIgAygLMhgubGlua2ZvcnR5LnYxLk1lbWJlcnNoaXAi3wEKB1Nlc3Npb24SCgoCaWQYASABKAkSEgoKdXNlcl9hZ2VudBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZWZyZXNoX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GAcgASgIIjwKE0xpc3RTZXNzaW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiWAoUTGlzdFNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS5saW5rZm9ydHkudjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoUUmV2b2tlU2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoCSIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiHAoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QiNAobUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlEhUKDXJldm9rZWRfY291bnQYASABKAUiLAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiRQoUUmVzZXRQYXNzd29yZFJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABARIZCgxuZXdfcGFzc3dvcmQYAiABKAlCA4ABASIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdCIiCiBSZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIoChJWZXJpZnlFbWFpbFJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIioKEUVucm9sbFRvdHBSZXF1ZXN0EhUKCHBhc3N3b3JkGAEgASgJQgOAAQEiOwoSRW5yb2xsVG90cFJlc3BvbnNlEhMKBnNlY3JldBgBIAEoCUIDgAEBEhAKA3VyaRgCIAEoCUIDgAEBIicKEkNvbmZpcm1Ub3RwUmVxdWVzdBIRCgRjb2RlGAEgASgJQgOAAQEiMgoTQ29uZmlybVRvdHBSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBIisKEkRpc2FibGVUb3RwUmVxdWVzdBIVCghwYXNzd29yZBgBIAEoCUIDgAEBIhUKE0Rpc2FibGVUb3RwUmVzcG9uc2UiNwoeUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0EhUKCHBhc3N3b3JkGAEgASgJQgOAAQEiPgofUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBKl4KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfVklFV0VSEAESDwoLUk9MRV9NRU1CRVIQAhIOCgpST0xFX0FETUlOEAMSDgoKUk9MRV9PV05FUhAEMpkMCgtBdXRoU2VydmljZRJDCgZTaWduSW4SGy5saW5rZm9ydHkudjEuU2lnbkluUmVxdWVzdBocLmxpbmtmb3J0eS52MS5TaWduSW5SZXNwb25zZRJbCg5Db21wbGV0ZVNpZ25JbhIjLmxpbmtmb3J0eS52MS5Db21wbGV0ZVNpZ25JblJlcXVlc3QaJC5saW5rZm9ydHkudjEuQ29tcGxldGVTaWduSW5SZXNwb25zZRJbCg5SZWZyZXNoU2Vzc2lvbhIjLmxpbmtmb3J0eS52MS5SZWZyZXNoU2Vzc2lvblJlcXVlc3QaJC5saW5rZm9ydHkudjEuUmVmcmVzaFNlc3Npb25SZXNwb25zZRJGCgdTaWduT3V0EhwubGlua2ZvcnR5LnYxLlNpZ25PdXRSZXF1ZXN0Gh0ubGlua2ZvcnR5LnYxLlNpZ25PdXRSZXNwb25zZRJbCg5DaGFuZ2VQYXNzd29yZBIjLmxpbmtmb3J0eS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaJC5saW5rZm9ydHkudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRJACgVHZXRNZRIaLmxpbmtmb3J0eS52MS5HZXRNZVJlcXVlc3QaGy5saW5rZm9ydHkudjEuR2V0TWVSZXNwb25zZRJVCgxMaXN0U2Vzc2lvbnMSIS5saW5rZm9ydHkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJYCg1SZXZva2VTZXNzaW9uEiIubGlua2ZvcnR5LnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GiMubGlua2ZvcnR5LnYxLlJldm9rZVNlc3Npb25SZXNwb25zZRJqChNSZXZva2VPdGhlclNlc3Npb25zEigubGlua2ZvcnR5LnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GikubGlua2ZvcnR5LnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZRJtChRSZXF1ZXN0UGFzc3dvcmRSZXNldBIpLmxpbmtmb3J0eS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKi5saW5rZm9ydHkudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZRJYCg1SZXNldFBhc3N3b3JkEiIubGlua2ZvcnR5LnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiMubGlua2ZvcnR5LnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZRJ5ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SLS5saW5rZm9ydHkudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBouLmxpbmtmb3J0eS52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZRJSCgtWZXJpZnlFbWFpbBIgLmxpbmtmb3J0eS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaIS5saW5rZm9ydHkudjEuVmVyaWZ5RW1haWxSZXNwb25zZRJPCgpFbnJvbGxUb3RwEh8ubGlua2ZvcnR5LnYxLkVucm9sbFRvdHBSZXF1ZXN0GiAubGlua2ZvcnR5LnYxLkVucm9sbFRvdHBSZXNwb25zZRJSCgtDb25maXJtVG90cBIgLmxpbmtmb3J0eS52MS5Db25maXJtVG90cFJlcXVlc3QaIS5saW5rZm9ydHkudjEuQ29uZmlybVRvdHBSZXNwb25zZRJSCgtEaXNhYmxlVG90cBIgLmxpbmtmb3J0eS52MS5EaXNhYmxlVG90cFJlcXVlc3QaIS5saW5rZm9ydHkudjEuRGlzYWJsZVRvdHBSZXNwb25zZRJ2ChdSZWdlbmVyYXRlUmVjb3ZlcnlDb2RlcxIsLmxpbmtmb3J0eS52MS5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QaLS5saW5rZm9ydHkudjEuUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch9saW5rZm9ydHkvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxsaW5rZm9ydHkudjEiwgEKBFVzZXISCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEiAKGHBhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgEIAEoCBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOZW1haWxfdmVyaWZpZWQYBiABKAgSHgoWc2Vjb25kX2ZhY3Rvcl9lbnJvbGxlZBgHIAEoCCLDAQoNU2Vzc2lvblRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARI8ChhhY2Nlc3NfdG9rZW5fZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARI9ChlyZWZyZXNoX3Rva2VuX2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcCgpNZW1iZXJzaGlwEhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIWCg53b3Jrc3BhY2VfbmFtZRgCIAEoCRIgCgRyb2xlGAMgASgOMhIubGlua2ZvcnR5LnYxLlJvbGUiRQoNU2lnbkluUmVxdWVzdBINCgVlbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEg4KBmNvb2tpZRgDIAEoCCKRAQoOU2lnbkluUmVzcG9uc2USKwoGdG9rZW5zGAEgASgLMhsubGlua2ZvcnR5LnYxLlNlc3Npb25Ub2tlbnMSIAoEdXNlchgCIAEoCzISLmxpbmtmb3J0eS52MS5Vc2VyEjAKCWNoYWxsZW5nZRgDIAEoCzIdLmxpbmtmb3J0eS52MS5TaWduSW5DaGFsbGVuZ2UiVgoPU2lnbkluQ2hhbGxlbmdlEhIKBXRva2VuGAEgASgJQgOAAQESLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInsKFUNvbXBsZXRlU2lnbkluUmVxdWVzdBIWCgljaGFsbGVuZ2UYASABKAlCA4ABARITCgRjb2RlGAIgASgJQgOAAQFIABIcCg1yZWNvdmVyeV9jb2RlGAMgASgJQgOAAQFIABIOCgZjb29raWUYBCABKAhCBwoFcHJvb2YiZwoWQ29tcGxldGVTaWduSW5SZXNwb25zZRIrCgZ0b2tlbnMYASABKAsyGy5saW5rZm9ydHkudjEuU2Vzc2lvblRva2VucxIgCgR1c2VyGAIgASgLMhIubGlua2ZvcnR5LnYxLlVzZXIiMwoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABASJFChZSZWZyZXNoU2Vzc2lvblJlc3BvbnNlEisKBnRva2VucxgBIAEoCzIbLmxpbmtmb3J0eS52MS5TZXNzaW9uVG9rZW5zIhAKDlNpZ25PdXRSZXF1ZXN0IhEKD1NpZ25PdXRSZXNwb25zZSJRChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSHQoQY3VycmVudF9wYXNzd29yZBgBIAEoCUIDgAEBEhkKDG5ld19wYXNzd29yZBgCIAEoCUIDgAEBIkUKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USKwoGdG9rZW5zGAEgASgLMhsubGlua2ZvcnR5LnYxLlNlc3Npb25Ub2tlbnMiDgoMR2V0TWVSZXF1ZXN0ImAKDUdldE1lUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLmxpbmtmb3J0eS52MS5Vc2VyEi0KC21lbWJlcnNoaXBzGAIgAygLMhgubGlua2ZvcnR5LnYxLk1lbWJlcnNoaXAi3wEKB1Nlc3Npb24SCgoCaWQYASABKAkSEgoKdXNlcl9hZ2VudBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZWZyZXNoX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdjdXJyZW50GAcgASgIIjwKE0xpc3RTZXNzaW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiWAoUTGlzdFNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS5saW5rZm9ydHkudjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoUUmV2b2tlU2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoCSIXChVSZXZva2VTZXNzaW9uUmVzcG9uc2UiHAoaUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QiNAobUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlEhUKDXJldm9rZWRfY291bnQYASABKAUiLAobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIh4KHFJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiRQoUUmVzZXRQYXNzd29yZFJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABARIZCgxuZXdfcGFzc3dvcmQYAiABKAlCA4ABASIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UiIQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdCIiCiBSZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIoChJWZXJpZnlFbWFpbFJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABASIVChNWZXJpZnlFbWFpbFJlc3BvbnNlIioKEUVucm9sbFRvdHBSZXF1ZXN0EhUKCHBhc3N3b3JkGAEgASgJQgOAAQEiOwoSRW5yb2xsVG90cFJlc3BvbnNlEhMKBnNlY3JldBgBIAEoCUIDgAEBEhAKA3VyaRgCIAEoCUIDgAEBIicKEkNvbmZpcm1Ub3RwUmVxdWVzdBIRCgRjb2RlGAEgASgJQgOAAQEiMgoTQ29uZmlybVRvdHBSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBIisKEkRpc2FibGVUb3RwUmVxdWVzdBIVCghwYXNzd29yZBgBIAEoCUIDgAEBIhUKE0Rpc2FibGVUb3RwUmVzcG9uc2UiNwoeUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0EhUKCHBhc3N3b3JkGAEgASgJQgOAAQEiPgofUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBIhkKF0dldFNpZ25Jbk1ldGhvZHNSZXF1ZXN0ImsKGEdldFNpZ25Jbk1ldGhvZHNSZXNwb25zZRIQCghwYXNzd29yZBgBIAEoCBIsCgRvaWRjGAIgASgLMh4ubGlua2ZvcnR5LnYxLk9pZGNTaWduSW5NZXRob2QSDwoHcGFzc2tleRgDIAEoCCIoChBPaWRjU2lnbkluTWV0aG9kEhQKDGRpc3BsYXlfbmFtZRgBIAEoCSJ5ChFPaWRjQXV0aG9yaXphdGlvbhIeChFhdXRob3JpemF0aW9uX3VybBgBIAEoCUIDgAEBEhMKBmhhbmRsZRgCIAEoCUIDgAEBEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJXCgxPaWRjQ2FsbGJhY2sSEwoGaGFuZGxlGAEgASgJQgOAAQESEgoFc3RhdGUYAiABKAlCA4ABARIRCgRjb2RlGAMgASgJQgOAAQESCwoDaXNzGAQgASgJIhgKFkJlZ2luT2lkY1NpZ25JblJlcXVlc3QiUQoXQmVnaW5PaWRjU2lnbkluUmVzcG9uc2USNgoNYXV0aG9yaXphdGlvbhgBIAEoCzIfLmxpbmtmb3J0eS52MS5PaWRjQXV0aG9yaXphdGlvbiJZChlDb21wbGV0ZU9pZGNTaWduSW5SZXF1ZXN0EiwKCGNhbGxiYWNrGAEgASgLMhoubGlua2ZvcnR5LnYxLk9pZGNDYWxsYmFjaxIOCgZjb29raWUYAiABKAginQEKGkNvbXBsZXRlT2lkY1NpZ25JblJlc3BvbnNlEisKBnRva2VucxgBIAEoCzIbLmxpbmtmb3J0eS52MS5TZXNzaW9uVG9rZW5zEiAKBHVzZXIYAiABKAsyEi5saW5rZm9ydHkudjEuVXNlchIwCgljaGFsbGVuZ2UYAyABKAsyHS5saW5rZm9ydHkudjEuU2lnbkluQ2hhbGxlbmdlIjEKGEJlZ2luSWRlbnRpdHlMaW5rUmVxdWVzdBIVCghwYXNzd29yZBgBIAEoCUIDgAEBIlMKGUJlZ2luSWRlbnRpdHlMaW5rUmVzcG9uc2USNgoNYXV0aG9yaXphdGlvbhgBIAEoCzIfLmxpbmtmb3J0eS52MS5PaWRjQXV0aG9yaXphdGlvbiJDChNMaW5rSWRlbnRpdHlSZXF1ZXN0EiwKCGNhbGxiYWNrGAEgASgLMhoubGlua2ZvcnR5LnYxLk9pZGNDYWxsYmFjayJAChRMaW5rSWRlbnRpdHlSZXNwb25zZRIoCghpZGVudGl0eRgBIAEoCzIWLmxpbmtmb3J0eS52MS5JZGVudGl0eSKqAQoISWRlbnRpdHkSCgoCaWQYASABKAkSDgoGaXNzdWVyGAIgASgJEg8KB3N1YmplY3QYAyABKAkSDQoFZW1haWwYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhcKFUxpc3RJZGVudGl0aWVzUmVxdWVzdCJEChZMaXN0SWRlbnRpdGllc1Jlc3BvbnNlEioKCmlkZW50aXRpZXMYASADKAsyFi5saW5rZm9ydHkudjEuSWRlbnRpdHkiQwoVVW5saW5rSWRlbnRpdHlSZXF1ZXN0EhMKC2lkZW50aXR5X2lkGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQEiGAoWVW5saW5rSWRlbnRpdHlSZXNwb25zZSKHAQoHUGFzc2tleRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg1sYXN0X3VzZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI4Ch9CZWdpblBhc3NrZXlSZWdpc3RyYXRpb25SZXF1ZXN0EhUKCHBhc3N3b3JkGAEgASgJQgOAAQEifgogQmVnaW5QYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2USFAoMb3B0aW9uc19qc29uGAEgASgJEhMKBmhhbmRsZRgCIAEoCUIDgAEBEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeCiBGaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVxdWVzdBITCgZoYW5kbGUYASABKAlCA4ABARIXCg9jcmVkZW50aWFsX2pzb24YAiABKAkSDAoEbmFtZRgDIAEoCSJLCiFGaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2USJgoHcGFzc2tleRgBIAEoCzIVLmxpbmtmb3J0eS52MS5QYXNza2V5IhUKE0xpc3RQYXNza2V5c1JlcXVlc3QiPwoUTGlzdFBhc3NrZXlzUmVzcG9uc2USJwoIcGFzc2tleXMYASADKAsyFS5saW5rZm9ydHkudjEuUGFzc2tleSI4ChRSZW5hbWVQYXNza2V5UmVxdWVzdBISCgpwYXNza2V5X2lkGAEgASgJEgwKBG5hbWUYAiABKAkiPwoVUmVuYW1lUGFzc2tleVJlc3BvbnNlEiYKB3Bhc3NrZXkYASABKAsyFS5saW5rZm9ydHkudjEuUGFzc2tleSJBChREZWxldGVQYXNza2V5UmVxdWVzdBISCgpwYXNza2V5X2lkGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQEiFwoVRGVsZXRlUGFzc2tleVJlc3BvbnNlIhsKGUJlZ2luUGFzc2tleVNpZ25JblJlcXVlc3QieAoaQmVnaW5QYXNza2V5U2lnbkluUmVzcG9uc2USFAoMb3B0aW9uc19qc29uGAEgASgJEhMKBmhhbmRsZRgCIAEoCUIDgAEBEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJfChpGaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBITCgZoYW5kbGUYASABKAlCA4ABARIcCg9jcmVkZW50aWFsX2pzb24YAiABKAlCA4ABARIOCgZjb29raWUYAyABKAgibAobRmluaXNoUGFzc2tleVNpZ25JblJlc3BvbnNlEisKBnRva2VucxgBIAEoCzIbLmxpbmtmb3J0eS52MS5TZXNzaW9uVG9rZW5zEiAKBHVzZXIYAiABKAsyEi5saW5rZm9ydHkudjEuVXNlcipeCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1ZJRVdFUhABEg8KC1JPTEVfTUVNQkVSEAISDgoKUk9MRV9BRE1JThADEg4KClJPTEVfT1dORVIQBDKVFwoLQXV0aFNlcnZpY2USQwoGU2lnbkluEhsubGlua2ZvcnR5LnYxLlNpZ25JblJlcXVlc3QaHC5saW5rZm9ydHkudjEuU2lnbkluUmVzcG9uc2USWwoOQ29tcGxldGVTaWduSW4SIy5saW5rZm9ydHkudjEuQ29tcGxldGVTaWduSW5SZXF1ZXN0GiQubGlua2ZvcnR5LnYxLkNvbXBsZXRlU2lnbkluUmVzcG9uc2USWwoOUmVmcmVzaFNlc3Npb24SIy5saW5rZm9ydHkudjEuUmVmcmVzaFNlc3Npb25SZXF1ZXN0GiQubGlua2ZvcnR5LnYxLlJlZnJlc2hTZXNzaW9uUmVzcG9uc2USRgoHU2lnbk91dBIcLmxpbmtmb3J0eS52MS5TaWduT3V0UmVxdWVzdBodLmxpbmtmb3J0eS52MS5TaWduT3V0UmVzcG9uc2USWwoOQ2hhbmdlUGFzc3dvcmQSIy5saW5rZm9ydHkudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiQubGlua2ZvcnR5LnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USQAoFR2V0TWUSGi5saW5rZm9ydHkudjEuR2V0TWVSZXF1ZXN0GhsubGlua2ZvcnR5LnYxLkdldE1lUmVzcG9uc2USVQoMTGlzdFNlc3Npb25zEiEubGlua2ZvcnR5LnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaIi5saW5rZm9ydHkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2USWAoNUmV2b2tlU2Vzc2lvbhIiLmxpbmtmb3J0eS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBojLmxpbmtmb3J0eS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2USagoTUmV2b2tlT3RoZXJTZXNzaW9ucxIoLmxpbmtmb3J0eS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBopLmxpbmtmb3J0eS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USbQoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSKS5saW5rZm9ydHkudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GioubGlua2ZvcnR5LnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2USWAoNUmVzZXRQYXNzd29yZBIiLmxpbmtmb3J0eS52MS5SZXNldFBhc3N3b3JkUmVxdWVzdBojLmxpbmtmb3J0eS52MS5SZXNldFBhc3N3b3JkUmVzcG9uc2USeQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEi0ubGlua2ZvcnR5LnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaLi5saW5rZm9ydHkudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2USUgoLVmVyaWZ5RW1haWwSIC5saW5rZm9ydHkudjEuVmVyaWZ5RW1haWxSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLlZlcmlmeUVtYWlsUmVzcG9uc2USTwoKRW5yb2xsVG90cBIfLmxpbmtmb3J0eS52MS5FbnJvbGxUb3RwUmVxdWVzdBogLmxpbmtmb3J0eS52MS5FbnJvbGxUb3RwUmVzcG9uc2USUgoLQ29uZmlybVRvdHASIC5saW5rZm9ydHkudjEuQ29uZmlybVRvdHBSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkNvbmZpcm1Ub3RwUmVzcG9uc2USUgoLRGlzYWJsZVRvdHASIC5saW5rZm9ydHkudjEuRGlzYWJsZVRvdHBSZXF1ZXN0GiEubGlua2ZvcnR5LnYxLkRpc2FibGVUb3RwUmVzcG9uc2USdgoXUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXMSLC5saW5rZm9ydHkudjEuUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0Gi0ubGlua2ZvcnR5LnYxLlJlZ2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVzcG9uc2USYQoQR2V0U2lnbkluTWV0aG9kcxIlLmxpbmtmb3J0eS52MS5HZXRTaWduSW5NZXRob2RzUmVxdWVzdBomLmxpbmtmb3J0eS52MS5HZXRTaWduSW5NZXRob2RzUmVzcG9uc2USXgoPQmVnaW5PaWRjU2lnbkluEiQubGlua2ZvcnR5LnYxLkJlZ2luT2lkY1NpZ25JblJlcXVlc3QaJS5saW5rZm9ydHkudjEuQmVnaW5PaWRjU2lnbkluUmVzcG9uc2USZwoSQ29tcGxldGVPaWRjU2lnbkluEicubGlua2ZvcnR5LnYxLkNvbXBsZXRlT2lkY1NpZ25JblJlcXVlc3QaKC5saW5rZm9ydHkudjEuQ29tcGxldGVPaWRjU2lnbkluUmVzcG9uc2USZAoRQmVnaW5JZGVudGl0eUxpbmsSJi5saW5rZm9ydHkudjEuQmVnaW5JZGVudGl0eUxpbmtSZXF1ZXN0GicubGlua2ZvcnR5LnYxLkJlZ2luSWRlbnRpdHlMaW5rUmVzcG9uc2USVQoMTGlua0lkZW50aXR5EiEubGlua2ZvcnR5LnYxLkxpbmtJZGVudGl0eVJlcXVlc3QaIi5saW5rZm9ydHkudjEuTGlua0lkZW50aXR5UmVzcG9uc2USWwoOTGlzdElkZW50aXRpZXMSIy5saW5rZm9ydHkudjEuTGlzdElkZW50aXRpZXNSZXF1ZXN0GiQubGlua2ZvcnR5LnYxLkxpc3RJZGVudGl0aWVzUmVzcG9uc2USWwoOVW5saW5rSWRlbnRpdHkSIy5saW5rZm9ydHkudjEuVW5saW5rSWRlbnRpdHlSZXF1ZXN0GiQubGlua2ZvcnR5LnYxLlVubGlua0lkZW50aXR5UmVzcG9uc2USeQoYQmVnaW5QYXNza2V5UmVnaXN0cmF0aW9uEi0ubGlua2ZvcnR5LnYxLkJlZ2luUGFzc2tleVJlZ2lzdHJhdGlvblJlcXVlc3QaLi5saW5rZm9ydHkudjEuQmVnaW5QYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2USfAoZRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvbhIuLmxpbmtmb3J0eS52MS5GaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVxdWVzdBovLmxpbmtmb3J0eS52MS5GaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2USVQoMTGlzdFBhc3NrZXlzEiEubGlua2ZvcnR5LnYxLkxpc3RQYXNza2V5c1JlcXVlc3QaIi5saW5rZm9ydHkudjEuTGlzdFBhc3NrZXlzUmVzcG9uc2USWAoNUmVuYW1lUGFzc2tleRIiLmxpbmtmb3J0eS52MS5SZW5hbWVQYXNza2V5UmVxdWVzdBojLmxpbmtmb3J0eS52MS5SZW5hbWVQYXNza2V5UmVzcG9uc2USWAoNRGVsZXRlUGFzc2tleRIiLmxpbmtmb3J0eS52MS5EZWxldGVQYXNza2V5UmVxdWVzdBojLmxpbmtmb3J0eS52MS5EZWxldGVQYXNza2V5UmVzcG9uc2USZwoSQmVnaW5QYXNza2V5U2lnbkluEicubGlua2ZvcnR5LnYxLkJlZ2luUGFzc2tleVNpZ25JblJlcXVlc3QaKC5saW5rZm9ydHkudjEuQmVnaW5QYXNza2V5U2lnbkluUmVzcG9uc2USagoTRmluaXNoUGFzc2tleVNpZ25JbhIoLmxpbmtmb3J0eS52MS5GaW5pc2hQYXNza2V5U2lnbkluUmVxdWVzdBopLmxpbmtmb3J0eS52MS5GaW5pc2hQYXNza2V5U2lnbkluUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * A person with a sign-in.
@@ -1005,6 +1005,867 @@ export const RegenerateRecoveryCodesResponseSchema: GenMessage<RegenerateRecover
   messageDesc(file_linkforty_v1_auth_service, 38);
 
 /**
+ * Request of GetSignInMethods.
+ *
+ * @generated from message linkforty.v1.GetSignInMethodsRequest
+ */
+export type GetSignInMethodsRequest = Message<"linkforty.v1.GetSignInMethodsRequest"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.GetSignInMethodsRequest.
+ * Use `create(GetSignInMethodsRequestSchema)` to create a new message.
+ */
+export const GetSignInMethodsRequestSchema: GenMessage<GetSignInMethodsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 39);
+
+/**
+ * Response of GetSignInMethods.
+ *
+ * @generated from message linkforty.v1.GetSignInMethodsResponse
+ */
+export type GetSignInMethodsResponse = Message<"linkforty.v1.GetSignInMethodsResponse"> & {
+  /**
+   * Whether people sign in by e-mail and password (SignIn). Always true.
+   *
+   * @generated from field: bool password = 1;
+   */
+  password: boolean;
+
+  /**
+   * The identity provider; not set when none is set up.
+   *
+   * @generated from field: linkforty.v1.OidcSignInMethod oidc = 2;
+   */
+  oidc?: OidcSignInMethod | undefined;
+
+  /**
+   * Whether people can sign in by passkeys (BeginPasskeySignIn): where the dashboard has a name.
+   *
+   * @generated from field: bool passkey = 3;
+   */
+  passkey: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.GetSignInMethodsResponse.
+ * Use `create(GetSignInMethodsResponseSchema)` to create a new message.
+ */
+export const GetSignInMethodsResponseSchema: GenMessage<GetSignInMethodsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 40);
+
+/**
+ * An identity provider that people sign in by.
+ *
+ * @generated from message linkforty.v1.OidcSignInMethod
+ */
+export type OidcSignInMethod = Message<"linkforty.v1.OidcSignInMethod"> & {
+  /**
+   * What a button says: the setting `OIDC_DISPLAY_NAME`.
+   *
+   * @generated from field: string display_name = 1;
+   */
+  displayName: string;
+};
+
+/**
+ * Describes the message linkforty.v1.OidcSignInMethod.
+ * Use `create(OidcSignInMethodSchema)` to create a new message.
+ */
+export const OidcSignInMethodSchema: GenMessage<OidcSignInMethod> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 41);
+
+/**
+ * A way to the identity provider and back.
+ *
+ * @generated from message linkforty.v1.OidcAuthorization
+ */
+export type OidcAuthorization = Message<"linkforty.v1.OidcAuthorization"> & {
+  /**
+   * Where to send the browser.
+   *
+   * @generated from field: string authorization_url = 1;
+   */
+  authorizationUrl: string;
+
+  /**
+   * What to go on with once the browser is back. It proves that the browser that comes back is the one that was sent: keep it out of URLs.
+   *
+   * @generated from field: string handle = 2;
+   */
+  handle: string;
+
+  /**
+   * When the handle ends: 10 minutes after it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.OidcAuthorization.
+ * Use `create(OidcAuthorizationSchema)` to create a new message.
+ */
+export const OidcAuthorizationSchema: GenMessage<OidcAuthorization> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 42);
+
+/**
+ * What the identity provider sent the browser back with.
+ *
+ * @generated from message linkforty.v1.OidcCallback
+ */
+export type OidcCallback = Message<"linkforty.v1.OidcCallback"> & {
+  /**
+   * The handle that the way began with; 1 to 2,000 characters.
+   *
+   * @generated from field: string handle = 1;
+   */
+  handle: string;
+
+  /**
+   * The parameter `state`; 1 to 200 characters.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * The parameter `code`; 1 to 4,000 characters.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
+
+  /**
+   * The parameter `iss` (RFC 9207); empty when there was none. At most 2,000 characters.
+   *
+   * @generated from field: string iss = 4;
+   */
+  iss: string;
+};
+
+/**
+ * Describes the message linkforty.v1.OidcCallback.
+ * Use `create(OidcCallbackSchema)` to create a new message.
+ */
+export const OidcCallbackSchema: GenMessage<OidcCallback> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 43);
+
+/**
+ * Request of BeginOidcSignIn.
+ *
+ * @generated from message linkforty.v1.BeginOidcSignInRequest
+ */
+export type BeginOidcSignInRequest = Message<"linkforty.v1.BeginOidcSignInRequest"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.BeginOidcSignInRequest.
+ * Use `create(BeginOidcSignInRequestSchema)` to create a new message.
+ */
+export const BeginOidcSignInRequestSchema: GenMessage<BeginOidcSignInRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 44);
+
+/**
+ * Response of BeginOidcSignIn.
+ *
+ * @generated from message linkforty.v1.BeginOidcSignInResponse
+ */
+export type BeginOidcSignInResponse = Message<"linkforty.v1.BeginOidcSignInResponse"> & {
+  /**
+   * The way there and back.
+   *
+   * @generated from field: linkforty.v1.OidcAuthorization authorization = 1;
+   */
+  authorization?: OidcAuthorization | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.BeginOidcSignInResponse.
+ * Use `create(BeginOidcSignInResponseSchema)` to create a new message.
+ */
+export const BeginOidcSignInResponseSchema: GenMessage<BeginOidcSignInResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 45);
+
+/**
+ * Request of CompleteOidcSignIn.
+ *
+ * @generated from message linkforty.v1.CompleteOidcSignInRequest
+ */
+export type CompleteOidcSignInRequest = Message<"linkforty.v1.CompleteOidcSignInRequest"> & {
+  /**
+   * What the browser came back with.
+   *
+   * @generated from field: linkforty.v1.OidcCallback callback = 1;
+   */
+  callback?: OidcCallback | undefined;
+
+  /**
+   * As in SignIn.
+   *
+   * @generated from field: bool cookie = 2;
+   */
+  cookie: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.CompleteOidcSignInRequest.
+ * Use `create(CompleteOidcSignInRequestSchema)` to create a new message.
+ */
+export const CompleteOidcSignInRequestSchema: GenMessage<CompleteOidcSignInRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 46);
+
+/**
+ * Response of CompleteOidcSignIn.
+ *
+ * @generated from message linkforty.v1.CompleteOidcSignInResponse
+ */
+export type CompleteOidcSignInResponse = Message<"linkforty.v1.CompleteOidcSignInResponse"> & {
+  /**
+   * The tokens of the new session; not set when there is a challenge.
+   *
+   * @generated from field: linkforty.v1.SessionTokens tokens = 1;
+   */
+  tokens?: SessionTokens | undefined;
+
+  /**
+   * The person who signed in; not set when there is a challenge.
+   *
+   * @generated from field: linkforty.v1.User user = 2;
+   */
+  user?: User | undefined;
+
+  /**
+   * Set when the person has a second factor here, which is asked for besides.
+   *
+   * @generated from field: linkforty.v1.SignInChallenge challenge = 3;
+   */
+  challenge?: SignInChallenge | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.CompleteOidcSignInResponse.
+ * Use `create(CompleteOidcSignInResponseSchema)` to create a new message.
+ */
+export const CompleteOidcSignInResponseSchema: GenMessage<CompleteOidcSignInResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 47);
+
+/**
+ * Request of BeginIdentityLink.
+ *
+ * @generated from message linkforty.v1.BeginIdentityLinkRequest
+ */
+export type BeginIdentityLinkRequest = Message<"linkforty.v1.BeginIdentityLinkRequest"> & {
+  /**
+   * The person's password; may be empty when the session is not older than 10 minutes. At most 512 characters.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message linkforty.v1.BeginIdentityLinkRequest.
+ * Use `create(BeginIdentityLinkRequestSchema)` to create a new message.
+ */
+export const BeginIdentityLinkRequestSchema: GenMessage<BeginIdentityLinkRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 48);
+
+/**
+ * Response of BeginIdentityLink.
+ *
+ * @generated from message linkforty.v1.BeginIdentityLinkResponse
+ */
+export type BeginIdentityLinkResponse = Message<"linkforty.v1.BeginIdentityLinkResponse"> & {
+  /**
+   * The way there and back.
+   *
+   * @generated from field: linkforty.v1.OidcAuthorization authorization = 1;
+   */
+  authorization?: OidcAuthorization | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.BeginIdentityLinkResponse.
+ * Use `create(BeginIdentityLinkResponseSchema)` to create a new message.
+ */
+export const BeginIdentityLinkResponseSchema: GenMessage<BeginIdentityLinkResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 49);
+
+/**
+ * Request of LinkIdentity.
+ *
+ * @generated from message linkforty.v1.LinkIdentityRequest
+ */
+export type LinkIdentityRequest = Message<"linkforty.v1.LinkIdentityRequest"> & {
+  /**
+   * What the browser came back with.
+   *
+   * @generated from field: linkforty.v1.OidcCallback callback = 1;
+   */
+  callback?: OidcCallback | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.LinkIdentityRequest.
+ * Use `create(LinkIdentityRequestSchema)` to create a new message.
+ */
+export const LinkIdentityRequestSchema: GenMessage<LinkIdentityRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 50);
+
+/**
+ * Response of LinkIdentity.
+ *
+ * @generated from message linkforty.v1.LinkIdentityResponse
+ */
+export type LinkIdentityResponse = Message<"linkforty.v1.LinkIdentityResponse"> & {
+  /**
+   * The identity.
+   *
+   * @generated from field: linkforty.v1.Identity identity = 1;
+   */
+  identity?: Identity | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.LinkIdentityResponse.
+ * Use `create(LinkIdentityResponseSchema)` to create a new message.
+ */
+export const LinkIdentityResponseSchema: GenMessage<LinkIdentityResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 51);
+
+/**
+ * What another server calls a person.
+ *
+ * @generated from message linkforty.v1.Identity
+ */
+export type Identity = Message<"linkforty.v1.Identity"> & {
+  /**
+   * UUIDv7.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The server, as it calls itself, for example `https://id.example.com`.
+   *
+   * @generated from field: string issuer = 2;
+   */
+  issuer: string;
+
+  /**
+   * What the server calls the person; at most 255 characters.
+   *
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+
+  /**
+   * The e-mail that the server said when the identity was linked; empty when it said none.
+   *
+   * @generated from field: string email = 4;
+   */
+  email: string;
+
+  /**
+   * When it was linked.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 5;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the person last signed in by it; not set when they never did.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 6;
+   */
+  lastUseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.Identity.
+ * Use `create(IdentitySchema)` to create a new message.
+ */
+export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 52);
+
+/**
+ * Request of ListIdentities.
+ *
+ * @generated from message linkforty.v1.ListIdentitiesRequest
+ */
+export type ListIdentitiesRequest = Message<"linkforty.v1.ListIdentitiesRequest"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.ListIdentitiesRequest.
+ * Use `create(ListIdentitiesRequestSchema)` to create a new message.
+ */
+export const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 53);
+
+/**
+ * Response of ListIdentities.
+ *
+ * @generated from message linkforty.v1.ListIdentitiesResponse
+ */
+export type ListIdentitiesResponse = Message<"linkforty.v1.ListIdentitiesResponse"> & {
+  /**
+   * All of them.
+   *
+   * @generated from field: repeated linkforty.v1.Identity identities = 1;
+   */
+  identities: Identity[];
+};
+
+/**
+ * Describes the message linkforty.v1.ListIdentitiesResponse.
+ * Use `create(ListIdentitiesResponseSchema)` to create a new message.
+ */
+export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 54);
+
+/**
+ * Request of UnlinkIdentity.
+ *
+ * @generated from message linkforty.v1.UnlinkIdentityRequest
+ */
+export type UnlinkIdentityRequest = Message<"linkforty.v1.UnlinkIdentityRequest"> & {
+  /**
+   * UUIDv7 of the identity.
+   *
+   * @generated from field: string identity_id = 1;
+   */
+  identityId: string;
+
+  /**
+   * As in BeginIdentityLink.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message linkforty.v1.UnlinkIdentityRequest.
+ * Use `create(UnlinkIdentityRequestSchema)` to create a new message.
+ */
+export const UnlinkIdentityRequestSchema: GenMessage<UnlinkIdentityRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 55);
+
+/**
+ * Response of UnlinkIdentity.
+ *
+ * @generated from message linkforty.v1.UnlinkIdentityResponse
+ */
+export type UnlinkIdentityResponse = Message<"linkforty.v1.UnlinkIdentityResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.UnlinkIdentityResponse.
+ * Use `create(UnlinkIdentityResponseSchema)` to create a new message.
+ */
+export const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 56);
+
+/**
+ * A passkey of a person.
+ *
+ * @generated from message linkforty.v1.Passkey
+ */
+export type Passkey = Message<"linkforty.v1.Passkey"> & {
+  /**
+   * UUIDv7.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What the person calls it.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * When it was added.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 3;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the person last signed in by it; not set when they never did.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 4;
+   */
+  lastUseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.Passkey.
+ * Use `create(PasskeySchema)` to create a new message.
+ */
+export const PasskeySchema: GenMessage<Passkey> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 57);
+
+/**
+ * Request of BeginPasskeyRegistration.
+ *
+ * @generated from message linkforty.v1.BeginPasskeyRegistrationRequest
+ */
+export type BeginPasskeyRegistrationRequest = Message<"linkforty.v1.BeginPasskeyRegistrationRequest"> & {
+  /**
+   * As in BeginIdentityLink.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message linkforty.v1.BeginPasskeyRegistrationRequest.
+ * Use `create(BeginPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const BeginPasskeyRegistrationRequestSchema: GenMessage<BeginPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 58);
+
+/**
+ * Response of BeginPasskeyRegistration.
+ *
+ * @generated from message linkforty.v1.BeginPasskeyRegistrationResponse
+ */
+export type BeginPasskeyRegistrationResponse = Message<"linkforty.v1.BeginPasskeyRegistrationResponse"> & {
+  /**
+   * `PublicKeyCredentialCreationOptionsJSON` of Web Authentication Level 3.
+   *
+   * @generated from field: string options_json = 1;
+   */
+  optionsJson: string;
+
+  /**
+   * What to go on with.
+   *
+   * @generated from field: string handle = 2;
+   */
+  handle: string;
+
+  /**
+   * When the handle ends: 5 minutes after it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.BeginPasskeyRegistrationResponse.
+ * Use `create(BeginPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const BeginPasskeyRegistrationResponseSchema: GenMessage<BeginPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 59);
+
+/**
+ * Request of FinishPasskeyRegistration.
+ *
+ * @generated from message linkforty.v1.FinishPasskeyRegistrationRequest
+ */
+export type FinishPasskeyRegistrationRequest = Message<"linkforty.v1.FinishPasskeyRegistrationRequest"> & {
+  /**
+   * The handle of BeginPasskeyRegistration; 1 to 2,000 characters.
+   *
+   * @generated from field: string handle = 1;
+   */
+  handle: string;
+
+  /**
+   * What `toJSON` of the credential says, `RegistrationResponseJSON` of Web Authentication Level 3: 1 to 20,000 characters.
+   *
+   * @generated from field: string credential_json = 2;
+   */
+  credentialJson: string;
+
+  /**
+   * What the person calls it: 1 to 100 characters, none of them a control character.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message linkforty.v1.FinishPasskeyRegistrationRequest.
+ * Use `create(FinishPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationRequestSchema: GenMessage<FinishPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 60);
+
+/**
+ * Response of FinishPasskeyRegistration.
+ *
+ * @generated from message linkforty.v1.FinishPasskeyRegistrationResponse
+ */
+export type FinishPasskeyRegistrationResponse = Message<"linkforty.v1.FinishPasskeyRegistrationResponse"> & {
+  /**
+   * The passkey.
+   *
+   * @generated from field: linkforty.v1.Passkey passkey = 1;
+   */
+  passkey?: Passkey | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.FinishPasskeyRegistrationResponse.
+ * Use `create(FinishPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationResponseSchema: GenMessage<FinishPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 61);
+
+/**
+ * Request of ListPasskeys.
+ *
+ * @generated from message linkforty.v1.ListPasskeysRequest
+ */
+export type ListPasskeysRequest = Message<"linkforty.v1.ListPasskeysRequest"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.ListPasskeysRequest.
+ * Use `create(ListPasskeysRequestSchema)` to create a new message.
+ */
+export const ListPasskeysRequestSchema: GenMessage<ListPasskeysRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 62);
+
+/**
+ * Response of ListPasskeys.
+ *
+ * @generated from message linkforty.v1.ListPasskeysResponse
+ */
+export type ListPasskeysResponse = Message<"linkforty.v1.ListPasskeysResponse"> & {
+  /**
+   * All of them.
+   *
+   * @generated from field: repeated linkforty.v1.Passkey passkeys = 1;
+   */
+  passkeys: Passkey[];
+};
+
+/**
+ * Describes the message linkforty.v1.ListPasskeysResponse.
+ * Use `create(ListPasskeysResponseSchema)` to create a new message.
+ */
+export const ListPasskeysResponseSchema: GenMessage<ListPasskeysResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 63);
+
+/**
+ * Request of RenamePasskey.
+ *
+ * @generated from message linkforty.v1.RenamePasskeyRequest
+ */
+export type RenamePasskeyRequest = Message<"linkforty.v1.RenamePasskeyRequest"> & {
+  /**
+   * UUIDv7 of the passkey.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+
+  /**
+   * The new name; as in FinishPasskeyRegistration.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message linkforty.v1.RenamePasskeyRequest.
+ * Use `create(RenamePasskeyRequestSchema)` to create a new message.
+ */
+export const RenamePasskeyRequestSchema: GenMessage<RenamePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 64);
+
+/**
+ * Response of RenamePasskey.
+ *
+ * @generated from message linkforty.v1.RenamePasskeyResponse
+ */
+export type RenamePasskeyResponse = Message<"linkforty.v1.RenamePasskeyResponse"> & {
+  /**
+   * The passkey.
+   *
+   * @generated from field: linkforty.v1.Passkey passkey = 1;
+   */
+  passkey?: Passkey | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.RenamePasskeyResponse.
+ * Use `create(RenamePasskeyResponseSchema)` to create a new message.
+ */
+export const RenamePasskeyResponseSchema: GenMessage<RenamePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 65);
+
+/**
+ * Request of DeletePasskey.
+ *
+ * @generated from message linkforty.v1.DeletePasskeyRequest
+ */
+export type DeletePasskeyRequest = Message<"linkforty.v1.DeletePasskeyRequest"> & {
+  /**
+   * UUIDv7 of the passkey.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+
+  /**
+   * As in BeginIdentityLink.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message linkforty.v1.DeletePasskeyRequest.
+ * Use `create(DeletePasskeyRequestSchema)` to create a new message.
+ */
+export const DeletePasskeyRequestSchema: GenMessage<DeletePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 66);
+
+/**
+ * Response of DeletePasskey.
+ *
+ * @generated from message linkforty.v1.DeletePasskeyResponse
+ */
+export type DeletePasskeyResponse = Message<"linkforty.v1.DeletePasskeyResponse"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.DeletePasskeyResponse.
+ * Use `create(DeletePasskeyResponseSchema)` to create a new message.
+ */
+export const DeletePasskeyResponseSchema: GenMessage<DeletePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 67);
+
+/**
+ * Request of BeginPasskeySignIn.
+ *
+ * @generated from message linkforty.v1.BeginPasskeySignInRequest
+ */
+export type BeginPasskeySignInRequest = Message<"linkforty.v1.BeginPasskeySignInRequest"> & {
+};
+
+/**
+ * Describes the message linkforty.v1.BeginPasskeySignInRequest.
+ * Use `create(BeginPasskeySignInRequestSchema)` to create a new message.
+ */
+export const BeginPasskeySignInRequestSchema: GenMessage<BeginPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 68);
+
+/**
+ * Response of BeginPasskeySignIn.
+ *
+ * @generated from message linkforty.v1.BeginPasskeySignInResponse
+ */
+export type BeginPasskeySignInResponse = Message<"linkforty.v1.BeginPasskeySignInResponse"> & {
+  /**
+   * `PublicKeyCredentialRequestOptionsJSON` of Web Authentication Level 3.
+   *
+   * @generated from field: string options_json = 1;
+   */
+  optionsJson: string;
+
+  /**
+   * What to go on with.
+   *
+   * @generated from field: string handle = 2;
+   */
+  handle: string;
+
+  /**
+   * When the handle ends: 5 minutes after it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.BeginPasskeySignInResponse.
+ * Use `create(BeginPasskeySignInResponseSchema)` to create a new message.
+ */
+export const BeginPasskeySignInResponseSchema: GenMessage<BeginPasskeySignInResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 69);
+
+/**
+ * Request of FinishPasskeySignIn.
+ *
+ * @generated from message linkforty.v1.FinishPasskeySignInRequest
+ */
+export type FinishPasskeySignInRequest = Message<"linkforty.v1.FinishPasskeySignInRequest"> & {
+  /**
+   * The handle of BeginPasskeySignIn; 1 to 2,000 characters.
+   *
+   * @generated from field: string handle = 1;
+   */
+  handle: string;
+
+  /**
+   * What `toJSON` of the credential says, `AuthenticationResponseJSON` of Web Authentication Level 3: 1 to 20,000 characters.
+   *
+   * @generated from field: string credential_json = 2;
+   */
+  credentialJson: string;
+
+  /**
+   * As in SignIn.
+   *
+   * @generated from field: bool cookie = 3;
+   */
+  cookie: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.FinishPasskeySignInRequest.
+ * Use `create(FinishPasskeySignInRequestSchema)` to create a new message.
+ */
+export const FinishPasskeySignInRequestSchema: GenMessage<FinishPasskeySignInRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 70);
+
+/**
+ * Response of FinishPasskeySignIn.
+ *
+ * @generated from message linkforty.v1.FinishPasskeySignInResponse
+ */
+export type FinishPasskeySignInResponse = Message<"linkforty.v1.FinishPasskeySignInResponse"> & {
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: linkforty.v1.SessionTokens tokens = 1;
+   */
+  tokens?: SessionTokens | undefined;
+
+  /**
+   * The person who signed in.
+   *
+   * @generated from field: linkforty.v1.User user = 2;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.FinishPasskeySignInResponse.
+ * Use `create(FinishPasskeySignInResponseSchema)` to create a new message.
+ */
+export const FinishPasskeySignInResponseSchema: GenMessage<FinishPasskeySignInResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_auth_service, 71);
+
+/**
  * What one person may do in one workspace. A row lists what the role adds to the one before it.
  *
  * @generated from enum linkforty.v1.Role
@@ -1279,6 +2140,200 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof RegenerateRecoveryCodesRequestSchema;
     output: typeof RegenerateRecoveryCodesResponseSchema;
+  },
+  /**
+   * Says which ways of signing in this server has, for the page on which people choose one. Needs no credentials. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AuthService.GetSignInMethods
+   */
+  getSignInMethods: {
+    methodKind: "unary";
+    input: typeof GetSignInMethodsRequestSchema;
+    output: typeof GetSignInMethodsResponseSchema;
+  },
+  /**
+   * Begins a sign-in by the identity provider that the operator set up (OpenID Connect, authorization code with PKCE): send the browser to
+   * `authorization_url` and keep `handle` where only this browser has it, for example in `sessionStorage`. The provider sends the browser
+   * back to the path `/sign-in/oidc` of the dashboard with `state`, `code` and perhaps `iss` in the query, or with `error`: that page
+   * calls CompleteOidcSignIn. Needs no credentials. Stores nothing; each call begins another sign-in.
+   *
+   * Fails with SIGN_IN_METHOD_DISABLED when no provider is set up, and with IDENTITY_PROVIDER_FAILED when it does not answer as it should.
+   *
+   * @generated from rpc linkforty.v1.AuthService.BeginOidcSignIn
+   */
+  beginOidcSignIn: {
+    methodKind: "unary";
+    input: typeof BeginOidcSignInRequestSchema;
+    output: typeof BeginOidcSignInResponseSchema;
+  },
+  /**
+   * Goes on with a sign-in that came back from the identity provider. Opens a session, or, for a person with a second factor here,
+   * answers with a challenge for CompleteSignIn: what the provider asked for does not replace it. Needs no credentials but the handle,
+   * which is good once and for 10 minutes. Not idempotent.
+   *
+   * Who may come in: a person whom the identity was linked to; a person of the same e-mail, if both this server and the provider say
+   * that it is proved, whom the identity is linked to then; somebody who was invited by that e-mail; and with the setting
+   * `OIDC_CREATE_ACCOUNTS` everybody whom the provider vouches for. The last two get an account without a password, and without a
+   * workspace until they accept an invitation or create one.
+   *
+   * Fails with TOKEN_INVALID for a handle that is not good any more, was never, or does not belong to `state`, with
+   * SIGN_IN_METHOD_DISABLED, with IDENTITY_PROVIDER_FAILED when the provider does not answer as it should, with IDENTITY_REFUSED when
+   * what it says cannot be believed, and with IDENTITY_UNKNOWN for whoever may not come in, people whom the operator disabled too.
+   *
+   * @generated from rpc linkforty.v1.AuthService.CompleteOidcSignIn
+   */
+  completeOidcSignIn: {
+    methodKind: "unary";
+    input: typeof CompleteOidcSignInRequestSchema;
+    output: typeof CompleteOidcSignInResponseSchema;
+  },
+  /**
+   * Begins to link an identity of the identity provider to the signed-in person, as BeginOidcSignIn begins a sign-in; LinkIdentity goes on.
+   * Needs a person, and their password or a session that is not older than 10 minutes.
+   *
+   * Fails with SIGN_IN_FAILED when the password is wrong or is needed, with RATE_LIMITED after several failures, and as BeginOidcSignIn.
+   *
+   * @generated from rpc linkforty.v1.AuthService.BeginIdentityLink
+   */
+  beginIdentityLink: {
+    methodKind: "unary";
+    input: typeof BeginIdentityLinkRequestSchema;
+    output: typeof BeginIdentityLinkResponseSchema;
+  },
+  /**
+   * Links the identity that came back from the provider to the signed-in person, who can sign in by it from then on. The person is told by
+   * mail. Needs the session that began it. Not idempotent: the handle is good once and for 10 minutes.
+   *
+   * Fails with TOKEN_INVALID, SIGN_IN_METHOD_DISABLED, IDENTITY_PROVIDER_FAILED and IDENTITY_REFUSED as CompleteOidcSignIn, and with
+   * ALREADY_EXISTS when the identity is somebody's, or the person has another one of this provider.
+   *
+   * @generated from rpc linkforty.v1.AuthService.LinkIdentity
+   */
+  linkIdentity: {
+    methodKind: "unary";
+    input: typeof LinkIdentityRequestSchema;
+    output: typeof LinkIdentityResponseSchema;
+  },
+  /**
+   * Lists the identities of other servers by which the signed-in person can sign in, the newest first: one of each provider that was ever
+   * set up, at the most. Needs a person. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AuthService.ListIdentities
+   */
+  listIdentities: {
+    methodKind: "unary";
+    input: typeof ListIdentitiesRequestSchema;
+    output: typeof ListIdentitiesResponseSchema;
+  },
+  /**
+   * Takes an identity from the signed-in person, who cannot sign in by it any more; sessions go on. The person is told by mail. Whoever has
+   * no password sets one with RequestPasswordReset first. Needs a person, and their password or a session that is not older than 10
+   * minutes. A repeat fails with NOT_FOUND and changes nothing.
+   *
+   * Fails with SIGN_IN_FAILED when the password is wrong or is needed, with RATE_LIMITED after several failures, and with NOT_FOUND for an
+   * identity that does not exist and for one of somebody else.
+   *
+   * @generated from rpc linkforty.v1.AuthService.UnlinkIdentity
+   */
+  unlinkIdentity: {
+    methodKind: "unary";
+    input: typeof UnlinkIdentityRequestSchema;
+    output: typeof UnlinkIdentityResponseSchema;
+  },
+  /**
+   * Begins to add a passkey of the signed-in person (WebAuthn): a page of `FRONTEND_URL` hands `options_json` to
+   * `PublicKeyCredential.parseCreationOptionsFromJSON` and the result to `navigator.credentials.create`; FinishPasskeyRegistration goes on.
+   * Needs a person, and their password or a session that is not older than 10 minutes. Stores nothing.
+   *
+   * Fails with SIGN_IN_FAILED when the password is wrong or is needed, with RATE_LIMITED after several failures, with TOO_MANY_PASSKEYS, and
+   * with SIGN_IN_METHOD_DISABLED where the dashboard has no name but an address, for which there are no passkeys.
+   *
+   * @generated from rpc linkforty.v1.AuthService.BeginPasskeyRegistration
+   */
+  beginPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof BeginPasskeyRegistrationRequestSchema;
+    output: typeof BeginPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * Adds the passkey that an authenticator made; the person can sign in by it from then on, and is told so by mail. It must have been
+   * made for this dashboard, and its authenticator must have made sure who uses it (a PIN, a finger, a face). What the authenticator says
+   * of its maker is not asked for. A password goes on having 15 characters: it gets the person in by itself as before. Needs the session that
+   * began it. Not idempotent: the handle is good once and for 5 minutes.
+   *
+   * Fails with TOKEN_INVALID for a handle that is not good any more or is somebody else's, with PASSKEY_REFUSED, TOO_MANY_PASSKEYS and
+   * SIGN_IN_METHOD_DISABLED, and with ALREADY_EXISTS for a passkey that was added before.
+   *
+   * @generated from rpc linkforty.v1.AuthService.FinishPasskeyRegistration
+   */
+  finishPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof FinishPasskeyRegistrationRequestSchema;
+    output: typeof FinishPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * Lists the passkeys of the signed-in person, the newest first, 20 at the most. Needs a person. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AuthService.ListPasskeys
+   */
+  listPasskeys: {
+    methodKind: "unary";
+    input: typeof ListPasskeysRequestSchema;
+    output: typeof ListPasskeysResponseSchema;
+  },
+  /**
+   * Gives a passkey of the signed-in person another name. Needs a person. Idempotent.
+   *
+   * Fails with INVALID_FIELDS, and with NOT_FOUND for a passkey that does not exist and for one of somebody else.
+   *
+   * @generated from rpc linkforty.v1.AuthService.RenamePasskey
+   */
+  renamePasskey: {
+    methodKind: "unary";
+    input: typeof RenamePasskeyRequestSchema;
+    output: typeof RenamePasskeyResponseSchema;
+  },
+  /**
+   * Takes a passkey from the signed-in person, who cannot sign in by it any more; sessions go on. The person is told by mail. Needs a
+   * person, and their password or a session that is not older than 10 minutes. A repeat fails with NOT_FOUND and changes nothing.
+   *
+   * Fails with SIGN_IN_FAILED when the password is wrong or is needed, with RATE_LIMITED after several failures, and with NOT_FOUND for a
+   * passkey that does not exist and for one of somebody else.
+   *
+   * @generated from rpc linkforty.v1.AuthService.DeletePasskey
+   */
+  deletePasskey: {
+    methodKind: "unary";
+    input: typeof DeletePasskeyRequestSchema;
+    output: typeof DeletePasskeyResponseSchema;
+  },
+  /**
+   * Begins a sign-in by a passkey: a page of `FRONTEND_URL` hands `options_json` to `PublicKeyCredential.parseRequestOptionsFromJSON` and the
+   * result to `navigator.credentials.get`. Whoever signs in is asked for no e-mail, so nothing is told of who has an account. Needs no
+   * credentials. Stores nothing.
+   *
+   * Fails with SIGN_IN_METHOD_DISABLED as BeginPasskeyRegistration.
+   *
+   * @generated from rpc linkforty.v1.AuthService.BeginPasskeySignIn
+   */
+  beginPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof BeginPasskeySignInRequestSchema;
+    output: typeof BeginPasskeySignInResponseSchema;
+  },
+  /**
+   * Opens a session for whoever has the passkey. Its authenticator has made sure who uses it, so it stands for two factors and no code
+   * is asked for. Needs no credentials but the handle, which is good once and for 5 minutes, whatever comes of it. Not idempotent.
+   *
+   * Fails with TOKEN_INVALID for a handle that is not good any more, and with PASSKEY_REFUSED, alike for a passkey that nobody has, one of
+   * a person whom the operator disabled, one whose signature counter went back, of which there may be a copy, and one that proves nothing.
+   *
+   * @generated from rpc linkforty.v1.AuthService.FinishPasskeySignIn
+   */
+  finishPasskeySignIn: {
+    methodKind: "unary";
+    input: typeof FinishPasskeySignInRequestSchema;
+    output: typeof FinishPasskeySignInResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_auth_service, 0);
