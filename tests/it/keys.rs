@@ -48,7 +48,8 @@ async fn create(app: &App, token: &str, workspace: &str, scopes: &[Scope]) -> (v
     (made.api_key.expect("always there"), made.secret)
 }
 
-async fn get_workspace(app: &App, token: &str, id: &str) -> Result<v1::Workspace, Status> {
+/// Asks for a workspace with a token or a key.
+pub async fn get_workspace(app: &App, token: &str, id: &str) -> Result<v1::Workspace, Status> {
     let mut client = WorkspaceServiceClient::with_interceptor(app.channel().await, Bearer(token.to_owned()));
     let asked = v1::GetWorkspaceRequest { workspace_id: id.into() };
     Ok(client.get_workspace(asked).await?.into_inner().workspace.expect("always there"))

@@ -3,13 +3,20 @@
 use chrono::Duration;
 use linkforty::{
     accounts::people,
+    page::PageRequest,
     pb::v1::{self, auth_service_client::AuthServiceClient},
+    rpc::Permission,
+    workspaces::{
+        enter_as_operator,
+        keys::{self as api_keys, Which},
+    },
 };
 use tonic::{Request, Status};
 
 use crate::{
     accounts::{PASSWORD, auth, me, refresh, settled_owner, sign_in},
-    support::{App, ELSEWHERE, HERE, Store, on_every_store, reason, request_id, stores},
+    keys::get_workspace,
+    support::{App, ELSEWHERE, HERE, Store, get, json, on_every_store, reason, request_id, stores, within},
     workspaces::person,
 };
 
@@ -153,10 +160,51 @@ async fn another_node_refuses_an_ended_session_at_once() {
     me(&beside, &other).await.expect("is known there");
     revoke(&app, &owner, &id).await.expect("ends it");
     // As fast as messages travel; the clock of the servers stands, so no belief ends by itself.
-    crate::support::within(std::time::Duration::from_secs(1), "the other node heard", async || {
+    within(std::time::Duration::from_secs(1), "the other node heard", async || {
         me(&beside, &other).await.is_err()
     })
     .await;
+    beside.stop().await;
+    app.stop().await;
+}
+
+/// Redis is never the only one to know: what ended, ended in the database, and nodes tell each other by it too.
+#[tokio::test]
+async fn what_ended_stays_ended_while_redis_is_away() {
+    if !stores().contains(&Store::Production) {
+        return;
+    }
+    // Nobody answers there.
+    let away = [("REDIS_URL", "redis://127.0.0.1:9/0")];
+    let app = App::start_with(Store::Production, &away).await;
+    let (owner, workspace) = settled_owner(&app).await;
+    let beside = app.start_beside(&away).await;
+    let other = sign_in(&beside, "owner@localhost", PASSWORD).await.expect("signs in").tokens;
+    let other = other.expect("always there").access_token;
+    let id =
+        sessions(&beside, &other).await.into_iter().find(|session| session.current).expect("is there").id;
+    let key = app.key(&workspace, &[Permission::WorkspacesRead]).await;
+    get_workspace(&beside, &key, "").await.expect("is good there");
+
+    revoke(&app, &owner, &id).await.expect("ends it");
+    within(std::time::Duration::from_secs(2), "the other node heard", async || {
+        me(&beside, &other).await.is_err()
+    })
+    .await;
+    assert!(me(&app, &other).await.is_err() && me(&app, &owner).await.is_ok());
+    let operator = enter_as_operator(app.env(), Some(&workspace)).await.expect("is there");
+    let page = PageRequest { size: 1, after: None };
+    let newest = api_keys::list(app.env(), &operator, Which::All, &page).await.expect("lists").items.remove(0);
+    api_keys::revoke(app.env(), &operator, newest.id).await.expect("revokes");
+    // Whatever was believed ends by itself, should no message come at all.
+    app.clock.advance(Duration::seconds(11));
+    assert!(get_workspace(&beside, &key, "").await.is_err());
+
+    // And operators see that Redis is away.
+    let health = json(&get(app.ops(), "/health", &[]).await);
+    assert_eq!(health["redis"]["state"], "down", "{health}");
+    let metrics = get(app.ops(), "/metrics", &[]).await.text();
+    assert!(metrics.contains("linkforty_store_up{store=\"redis\"}"), "{metrics}");
     beside.stop().await;
     app.stop().await;
 }
