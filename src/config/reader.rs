@@ -45,8 +45,6 @@ impl Reader<'_> {
         })
     }
 
-
-
     pub(super) fn optional<T: FromStr>(&mut self, name: &'static str, form: &str) -> Option<T> {
         let value = self.text(name, "");
         if value.is_empty() {
@@ -144,12 +142,6 @@ impl Reader<'_> {
         urls
     }
 
-
-
-
-
-
-
     /// Reads a length of time such as `30m`, `12h` or `14d`.
     pub(super) fn span(&mut self, name: &'static str, default: &str) -> Duration {
         let value = self.text(name, default);
@@ -160,13 +152,6 @@ impl Reader<'_> {
             span(default).unwrap_or_else(|| unreachable!("the default of {name} has the right form"))
         })
     }
-
-
-
-
-
-
-
 }
 
 /// Reads a length of time in seconds, minutes, hours or days.

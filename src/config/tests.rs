@@ -55,11 +55,7 @@ fn production_refuses_weak_secrets_and_names_each() {
         ("FRONTEND_URL", "*", "FRONTEND_URL holds"),
         ("DATABASE_URL", "mysql://x/y", "not a postgres:// URL"),
         ("DATABASE_URL", "postgres://app:pw@db/x", "the password in DATABASE_URL is shorter than 12"),
-        (
-            "DATABASE_URL",
-            "postgres://app:q1J8mWv0Zr5T@db/x?sslmode=disable",
-            "ACCEPTED_RISKS=database_tls",
-        ),
+        ("DATABASE_URL", "postgres://app:q1J8mWv0Zr5T@db/x?sslmode=disable", "ACCEPTED_RISKS=database_tls"),
         ("REDIS_URL", "redis://cache", "ACCEPTED_RISKS=redis_password"),
         ("LINKS_URL", "", "LINKS_URL is not set"),
         ("LINKS_URL", "http://go.example.com", "LINKS_URL holds http://go.example.com"),
@@ -112,8 +108,7 @@ fn a_mail_server_is_reached_encrypted_unless_somebody_insists() {
     let reach = |url: &'static str| {
         production(&[("MAIL_DRIVER", "smtp"), ("SMTP_URL", url)]).map(|config| {
             let smtp = config.mail.smtp.expect("it is set");
-            let user =
-                smtp.credentials.map(|(user, password)| (user, password.expose_secret().to_owned()));
+            let user = smtp.credentials.map(|(user, password)| (user, password.expose_secret().to_owned()));
             (smtp.host, smtp.port, smtp.security, user)
         })
     };

@@ -49,7 +49,7 @@ async fn who_knows_the_password_goes_on_and_that_is_the_click() {
 
         // Neither another form of content nor a longer one comes as far as the password.
         for (kind, body, status) in
-            [("application/json", "{}", 404), ("", right, 404), (FORM, &"x".repeat(5000), 413)]
+            [("application/json", "{}", 405), ("", right, 405), (FORM, &"x".repeat(5000), 413)]
         {
             let answer = try_form(app, "/vault", kind, body).await;
             assert_eq!((answer.status.as_u16(), answer.header("location")), (status, ""), "{kind}");

@@ -194,7 +194,8 @@ async fn what_ended_stays_ended_while_redis_is_away() {
     assert!(me(&app, &other).await.is_err() && me(&app, &owner).await.is_ok());
     let operator = enter_as_operator(app.env(), Some(&workspace)).await.expect("is there");
     let page = PageRequest { size: 1, after: None };
-    let newest = api_keys::list(app.env(), &operator, Which::All, &page).await.expect("lists").items.remove(0);
+    let newest =
+        api_keys::list(app.env(), &operator, Which::All, &page).await.expect("lists").items.remove(0);
     api_keys::revoke(app.env(), &operator, newest.id).await.expect("revokes");
     // Whatever was believed ends by itself, should no message come at all.
     app.clock.advance(Duration::seconds(11));
