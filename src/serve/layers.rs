@@ -17,6 +17,7 @@ mod gate;
 mod identify;
 mod limits;
 mod measure;
+mod reading;
 
 use std::sync::Arc;
 
@@ -89,6 +90,7 @@ pub(super) fn app_calls(
     );
     grpc.merge(json).layer(
         ServiceBuilder::new()
+            .layer(from_fn(reading::to_the_end))
             .layer(with(bounds::Room::for_calls(APPS_AT_THE_DOOR, life, &ids), bounds::shed))
             .layer(from_fn(bounds::deadline))
             .option_layer(limits.map(Limiters::by_address))
@@ -109,6 +111,8 @@ pub(super) fn calls(
 ) -> Router {
     router.layer(
         ServiceBuilder::new()
+            // Whoever is refused below is not cut off for having sent a message.
+            .layer(from_fn(reading::to_the_end))
             // Cheapest first, and before credentials are looked at: no browser page of others may use them.
             .layer(with(env.clone(), gate::content_type_and_origin))
             // Before anything costs: a full house says so at once.

@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use http::Method;
-use linkforty::{clock::Clock as _, ids};
+use linkforty::{
+    clock::Clock as _,
+    ids,
+    pb::v1::{ListLinksRequest, link_service_client::LinkServiceClient},
+};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient};
 
@@ -104,6 +108,19 @@ async fn request_ids_tell_the_time_of_the_servers_clock() {
     let answer = app.visit("/health").await;
     let id = ids::parse(answer.header("x-request-id")).expect("a UUID");
     assert_eq!(ids::time_of(id), app.clock.now());
+    app.stop().await;
+}
+
+/// Refused before its message has come, a call must not count against its connection.
+#[tokio::test]
+async fn a_thousand_refusals_end_no_connection() {
+    let app = App::start(Store::Embedded).await;
+    let mut client = LinkServiceClient::with_interceptor(app.channel().await, Bearer("lf_wrong".to_owned()));
+    for n in 0..1500 {
+        let asked = ListLinksRequest { search: "x".repeat(200), ..ListLinksRequest::default() };
+        let refused = client.list_links(asked).await.expect_err("wrong credentials");
+        assert_eq!(refused.code(), Code::Unauthenticated, "after {n}: {refused:?}");
+    }
     app.stop().await;
 }
 
