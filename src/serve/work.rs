@@ -403,11 +403,11 @@ async fn forget_sessions(env: Env) {
 }
 
 async fn forget_what_happened(env: Env) {
-    forgotten("what happened a week ago", outbox::sweep(&env.db.api, env.now()).await.map_err(Error::from));
+    forgotten("what happened a week ago", outbox::sweep(&env.db.drain, env.now()).await.map_err(Error::from));
 }
 
 async fn forget_request_ids(env: Env) {
-    forgotten("old request ids", idempotency::sweep(&env.db.api, env.now()).await.map_err(Error::from));
+    forgotten("old request ids", idempotency::sweep(&env.db.drain, env.now()).await.map_err(Error::from));
 }
 
 async fn forget_imports(env: Env) {
