@@ -72,6 +72,12 @@ impl Env {
         Self { db: self.db.for_bulk(), ..self.clone() }
     }
 
+    /// Returns the handles for work that nobody waits for, so that no call waits for it.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        Self { db: self.db.for_background(), ..self.clone() }
+    }
+
     /// Returns the present moment.
     pub fn now(&self) -> Moment {
         self.clock.now()

@@ -277,10 +277,10 @@ pub async fn authenticate(env: &Env, bearer: &str) -> Result<Caller> {
 /// Forgets sessions and tokens that are over for good, and tries that are forgiven. Says how many sessions those were.
 pub async fn sweep(env: &Env) -> Result<u64, DbErr> {
     let now = env.now();
-    let sessions = store::delete_sessions(&env.db.drain, now).await?;
-    attempts::sweep(&env.db.drain, now).await?;
-    account_tokens::sweep(&env.db.drain, now).await?;
-    handles::sweep(&env.db.drain, now).await?;
+    let sessions = store::delete_sessions(&env.db.api, now).await?;
+    attempts::sweep(&env.db.api, now).await?;
+    account_tokens::sweep(&env.db.api, now).await?;
+    handles::sweep(&env.db.api, now).await?;
     Ok(sessions)
 }
 

@@ -30,7 +30,7 @@ pub struct Db {
     pub bulk: DatabaseConnection,
     /// For redirect look-ups that no cache could answer.
     pub lookup: DatabaseConnection,
-    /// For the spool's drain.
+    /// For the spool's drain, and all else that nobody waits for.
     pub drain: DatabaseConnection,
 }
 
@@ -98,6 +98,12 @@ impl Db {
     #[must_use]
     pub fn for_bulk(&self) -> Self {
         Self { api: self.bulk.clone(), ..self.clone() }
+    }
+
+    /// Returns the same with the drain's connections where those of calls were.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        Self { api: self.drain.clone(), ..self.clone() }
     }
 
     /// Says which database this is.

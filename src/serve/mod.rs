@@ -216,7 +216,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         privileges_known,
         certificates: certificates.into_iter().chain(for_callers).collect(),
         keyring,
-        authority: Authority::of(&env, &outbound),
+        authority: Authority::of(&env.for_background(), &outbound),
         tasks,
         resolver,
         refreshes,

@@ -127,6 +127,8 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         mailer,
         drain,
     } = works;
+    // What runs here leaves the connections of callers to callers.
+    let env = &env.for_background();
     let mut work = Work { token: CancellationToken::new(), tasks: Vec::new() };
 
     for task in tasks {
@@ -403,11 +405,11 @@ async fn forget_sessions(env: Env) {
 }
 
 async fn forget_what_happened(env: Env) {
-    forgotten("what happened a week ago", outbox::sweep(&env.db.drain, env.now()).await.map_err(Error::from));
+    forgotten("what happened a week ago", outbox::sweep(&env.db.api, env.now()).await.map_err(Error::from));
 }
 
 async fn forget_request_ids(env: Env) {
-    forgotten("old request ids", idempotency::sweep(&env.db.drain, env.now()).await.map_err(Error::from));
+    forgotten("old request ids", idempotency::sweep(&env.db.api, env.now()).await.map_err(Error::from));
 }
 
 async fn forget_imports(env: Env) {

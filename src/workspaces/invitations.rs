@@ -285,7 +285,7 @@ pub fn accept_url(env: &Env, token: &str) -> Option<String> {
 
 /// Forgets invitations that have been over for long.
 pub async fn sweep(env: &Env) -> Result<u64, DbErr> {
-    store::delete_invitations(&env.db.drain, env.now() - KEPT).await
+    store::delete_invitations(&env.db.api, env.now() - KEPT).await
 }
 
 /// Writes to somebody that they are invited. Who sees the answer of the call can tell them too, so nothing depends on it.

@@ -21,7 +21,7 @@ const USES_KEPT_DAYS: i32 = 400;
 pub async fn sweep(env: &Env) -> Result<u64> {
     let now = env.now();
     let mut noted = 0;
-    for key in store::ending(&env.db.drain, now, STEPS, MOST).await? {
+    for key in store::ending(&env.db.api, now, STEPS, MOST).await? {
         let Some(step) = due(&key, now) else { continue };
         let tx = env.db.begin().await?;
         // Whoever writes the step down speaks of it.
@@ -31,7 +31,7 @@ pub async fn sweep(env: &Env) -> Result<u64> {
             noted += 1;
         }
     }
-    store::forget_uses(&env.db.drain, uses::day_of(now) - USES_KEPT_DAYS).await?;
+    store::forget_uses(&env.db.api, uses::day_of(now) - USES_KEPT_DAYS).await?;
     Ok(noted)
 }
 
