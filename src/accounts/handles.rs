@@ -19,6 +19,7 @@ use crate::{
     clock::{Moment, from_micros},
     entity::used_handle::{self, Entity as Used},
     env::Env,
+    ids::{SessionId, UserId},
     sealing::Seal,
 };
 
@@ -131,4 +132,9 @@ fn key(env: &Env) -> Seal {
     let secret = || env.secrets.session.expose_secret().as_bytes();
     let seal: Arc<HandleSeal> = env.memory.of(|| HandleSeal(Seal::derive(secret(), "sign-in handles")));
     seal.0.clone()
+}
+
+/// Returns whom a handle is made for that only one session of a person goes on with.
+pub fn of_session(user: UserId, session: SessionId) -> Vec<u8> {
+    [user.0.as_bytes().as_slice(), session.0.as_bytes()].concat()
 }

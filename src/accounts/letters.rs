@@ -3,16 +3,19 @@
 //! A token stands behind the `#` of a link: browsers keep that part to themselves, so no server, proxy or log sees it.
 
 use chrono::TimeDelta;
+use sea_orm::ConnectionTrait;
 
 use super::Client;
 use crate::{
     clock::Moment,
     config::Config,
-    mail::{Letter, Part},
+    env::Env,
+    error::Result,
+    mail::{self, Letter, Part},
 };
 
 /// How long it is tried to tell people what happened.
-pub const NOTICE_LIFE: TimeDelta = TimeDelta::days(3);
+const NOTICE_LIFE: TimeDelta = TimeDelta::days(3);
 
 /// What happened to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +85,20 @@ pub fn email_verification(config: &Config, to: &str, token: &str) -> Letter {
     }
 }
 
+/// Tells a person what happened to their account: with the transaction that made it happen, and by mail after it.
+pub async fn tell(
+    env: &Env,
+    tx: &impl ConnectionTrait,
+    email: &str,
+    news: News,
+    client: &Client,
+    now: Moment,
+) -> Result<()> {
+    mail::post(env, tx, &notice(&env.config, email, news, client, now), NOTICE_LIFE, now).await
+}
+
 /// Tells somebody what happened to their account, when, and from where.
-pub fn notice(config: &Config, to: &str, news: News, client: &Client, now: Moment) -> Letter {
+fn notice(config: &Config, to: &str, news: News, client: &Client, now: Moment) -> Letter {
     let (subject, what) = match news {
         News::PasswordChanged => (
             "Your linkforty password was changed",

@@ -63,6 +63,10 @@ use crate::{
 
 /// Returns a person and where they belong.
 pub async fn me(env: &Env, user: UserId) -> Result<(User, Vec<Membership>)> {
-    let known = store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)?;
-    Ok((known, workspaces::memberships_of(env, user).await?))
+    Ok((known(env, user).await?, workspaces::memberships_of(env, user).await?))
+}
+
+/// Returns whoever is signed in. Somebody who is not there has no session either.
+async fn known(env: &Env, user: UserId) -> Result<User> {
+    store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)
 }

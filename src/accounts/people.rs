@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     Client, User, account_tokens,
-    letters::{self, NOTICE_LIFE, News},
+    letters::{self, News},
     noted::note,
     passkeys,
     password::{self, Person},
@@ -21,7 +21,6 @@ use crate::{
     error::{Error, Reason, Result, Violations},
     hashing,
     ids::UserId,
-    mail,
     page::{Cursor, Page, PageRequest},
     pb::v1,
     trail::{Action, Actor, Changes, Who},
@@ -150,8 +149,7 @@ pub async fn reset_second_factor(env: &Env, email: &str) -> Result<User> {
     account_tokens::end_all(&tx, user.id).await?;
     let ended = store::end_sessions(&tx, user.id, None, now).await?;
     let news = News::SecondFactorDisabled;
-    let letter = letters::notice(&env.config, &user.email, news, &Client::default(), now);
-    mail::post(env, &tx, &letter, NOTICE_LIFE, now).await?;
+    letters::tell(env, &tx, &user.email, news, &Client::default(), now).await?;
     tx.commit().await?;
     retract(env, &ended).await;
     tracing::info!(user.id = %user.id, sessions = ended.len(), "a person's second factor was reset");

@@ -3,8 +3,8 @@
 use super::{
     Client, User,
     account_tokens::{self, Purpose},
-    attempts,
-    letters::{self, NOTICE_LIFE, News},
+    attempts, known,
+    letters::{self, News},
     noted::note,
     password::{self, Person},
     second_factor,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     email,
     env::Env,
-    error::{Error, Result, Violations},
+    error::{Result, Violations},
     ids::UserId,
     mail,
     trail::{Action, Changes, Who},
@@ -34,7 +34,7 @@ pub async fn request_password_reset(env: &Env, email: &str, client: &Client) -> 
 
 /// Sends a signed-in person a link to prove their e-mail with; nothing to one who has.
 pub async fn request_email_verification(env: &Env, user: UserId, client: &Client) -> Result<()> {
-    let known = store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)?;
+    let known = known(env, user).await?;
     if known.email_verify_time.is_some() {
         return Ok(());
     }
@@ -95,8 +95,7 @@ pub async fn reset_password(env: &Env, token: &str, new: &str, client: &Client) 
     let ended = store::end_sessions(&tx, id, None, now).await?;
     // They were just told from here that the account is theirs: strangers who guess cannot keep them out.
     attempts::remember(&tx, id, client.network(), now).await?;
-    let letter = letters::notice(&env.config, &email, News::PasswordChanged, client, now);
-    mail::post(env, &tx, &letter, NOTICE_LIFE, now).await?;
+    letters::tell(env, &tx, &email, News::PasswordChanged, client, now).await?;
     tx.commit().await?;
     retract(env, &ended).await;
     tracing::info!(user.id = %id, sessions = ended.len(), "a person set a new password by mail");

@@ -5,7 +5,8 @@ use chrono::TimeDelta;
 use super::{
     Client, How, Session, Tokens, User, account_tokens,
     attempts::{self, Attempt},
-    letters::{self, NOTICE_LIFE, News},
+    known,
+    letters::{self, News},
     noted::note,
     password::{self, Person},
     refresh, second_factor,
@@ -20,7 +21,6 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result, Violations},
     ids::{SessionId, UserId},
-    mail,
     trail::{Action, Changes, Who},
 };
 
@@ -93,7 +93,7 @@ pub async fn change_password(
     client: &Client,
 ) -> Result<Tokens> {
     let now = env.now();
-    let known = store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)?;
+    let known = known(env, user).await?;
     let mut violations = Violations::default();
     let second_factor = second_factor::is_enrolled(&env.db.api, user).await?;
     for fault in password::faults(new, Person { second_factor, ..Person::of(&known) }, Some(current)) {
@@ -115,8 +115,7 @@ pub async fn change_password(
     let actor = client.actor(Who::Person(user, Some(session)));
     note(env, &tx, actor, (Action::PasswordChanged, Some(user), Changes::none()), now).await?;
     account_tokens::end_all(&tx, user).await?;
-    let letter = letters::notice(&env.config, &known.email, News::PasswordChanged, client, now);
-    mail::post(env, &tx, &letter, NOTICE_LIFE, now).await?;
+    letters::tell(env, &tx, &known.email, News::PasswordChanged, client, now).await?;
     let mut changed = store::end_sessions(&tx, user, Some(session), now).await?;
     let stored = store::find_session(&tx, session).await?.ok_or_else(Error::credentials_invalid)?;
     let end = refresh::refresh_end(stored.expire_time, lives(env), now);

@@ -50,13 +50,16 @@ const APPLE: &str = "/.well-known/apple-app-site-association";
 const GOOGLE: &str = "/.well-known/assetlinks.json";
 
 /// Who signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: rcgen::Certificate,
+pub struct Authority {
+    /// What signs.
+    pub issuer: Issuer<'static, KeyPair>,
+    /// What is believed.
+    pub certificate: rcgen::Certificate,
 }
 
 impl Authority {
-    fn root(name: &str) -> Self {
+    /// Makes one that nobody vouches for.
+    pub fn root(name: &str) -> Self {
         let (params, key) = (ca(name), KeyPair::generate().expect("a key"));
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { issuer: Issuer::new(params, key), certificate }

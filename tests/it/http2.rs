@@ -1,6 +1,6 @@
 //! What tonic's own server would leave open (`reliability.md` 0.4), seen in the frames themselves.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -44,8 +44,9 @@ pub async fn await_frame(stream: &mut TcpStream, kind: u8) -> Option<Vec<u8>> {
     }
 }
 
-async fn connect(app: &App) -> TcpStream {
-    let mut stream = TcpStream::connect(app.api()).await.expect("accepts");
+/// Opens a connection and begins to speak HTTP/2.
+pub async fn connect(to: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(to).await.expect("accepts");
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.expect("writes");
     stream
 }
@@ -53,7 +54,7 @@ async fn connect(app: &App) -> TcpStream {
 #[tokio::test]
 async fn the_limits_are_announced() {
     let app = App::start(Store::Embedded).await;
-    let mut stream = connect(&app).await;
+    let mut stream = connect(app.api()).await;
     let settings = await_frame(&mut stream, SETTINGS).await.expect("settings");
     let of = |id: u16| {
         settings
@@ -71,7 +72,7 @@ async fn the_limits_are_announced() {
 #[tokio::test]
 async fn rapid_resets_end_the_connection() {
     let app = App::start(Store::Embedded).await;
-    let mut stream = connect(&app).await;
+    let mut stream = connect(app.api()).await;
     // HPACK, all of it from the static table but the authority: POST, http, /, x.
     let head = [0x83, 0x86, 0x84, 0x41, 0x01, b'x'];
     let mut flood = Vec::new();

@@ -15,47 +15,33 @@ use linkforty::{
         },
     },
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{CertificateParams, KeyPair, SanType};
 use tempfile::TempDir;
 use tonic::{
     Code, Request, Status,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use crate::support::{App, Store, link, reason, stores};
+use crate::{
+    domain_check::Authority,
+    support::{App, Store, link, reason, stores},
+};
 
 const BILLING: &str = "spiffe://example.com/billing";
 
-/// Who vouches for certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: rcgen::Certificate,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("names");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        Self { issuer: Issuer::new(params, key), certificate }
-    }
-
-    /// Signs a certificate with these names, and returns it and its key.
-    fn sign(&self, names: &[&str]) -> (String, String) {
-        let mut params = CertificateParams::new(Vec::new()).expect("names");
-        params.subject_alt_names = names
-            .iter()
-            .map(|name| match name.contains("://") {
-                true => SanType::URI((*name).try_into().expect("ASCII")),
-                false => SanType::DnsName((*name).try_into().expect("ASCII")),
-            })
-            .collect();
-        let key = KeyPair::generate().expect("a key");
-        let signed = params.signed_by(&key, &self.issuer).expect("a certificate");
-        (signed.pem(), key.serialize_pem())
-    }
+/// Signs a certificate with these names, and returns it and its key.
+fn sign(authority: &Authority, names: &[&str]) -> (String, String) {
+    let mut params = CertificateParams::new(Vec::new()).expect("names");
+    params.subject_alt_names = names
+        .iter()
+        .map(|name| match name.contains("://") {
+            true => SanType::URI((*name).try_into().expect("ASCII")),
+            false => SanType::DnsName((*name).try_into().expect("ASCII")),
+        })
+        .collect();
+    let key = KeyPair::generate().expect("a key");
+    let signed = params.signed_by(&key, &authority.issuer).expect("a certificate");
+    (signed.pem(), key.serialize_pem())
 }
 
 /// A server that believes an authority, and the services that call it.
@@ -68,14 +54,14 @@ struct House {
 
 impl House {
     async fn open(store: Store, certificate: &str) -> Self {
-        let (inside, outside) = (Authority::new("inside"), Authority::new("outside"));
+        let (inside, outside) = (Authority::root("inside"), Authority::root("outside"));
         let files = tempfile::tempdir().expect("a temporary directory");
         let lay = |name: &str, text: &str| -> String {
             let path = files.path().join(name);
             fs::write(&path, text).expect("writes");
             path.display().to_string()
         };
-        let (own, key) = inside.sign(&["localhost"]);
+        let (own, key) = sign(&inside, &["localhost"]);
         let (own, key, ca) =
             (lay("own.pem", &own), lay("own.key", &key), lay("ca.pem", &inside.certificate.pem()));
         let settings = [
@@ -110,7 +96,7 @@ impl House {
         let ca = Certificate::from_pem(self.inside.certificate.pem());
         let mut tls = ClientTlsConfig::new().ca_certificate(ca).domain_name("localhost");
         if let Some((authority, names)) = shown {
-            let (certificate, key) = authority.sign(names);
+            let (certificate, key) = sign(authority, names);
             tls = tls.identity(Identity::from_pem(certificate, key));
         }
         let endpoint = Endpoint::from_shared(format!("https://{}", self.app.api())).expect("an address");

@@ -22,7 +22,7 @@ mod store;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest;
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use url::Url;
@@ -36,7 +36,8 @@ use self::{
 use super::{
     Challenge, Client, How, SignedIn, User, account_tokens, attempts,
     handles::{self, Purpose},
-    letters::{self, NOTICE_LIFE, News},
+    known,
+    letters::{self, News},
     noted::note,
     people, second_factor, sessions,
     sign_in::{prove_again, refused},
@@ -48,7 +49,6 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     ids::{IdentityId, SessionId, UserId},
-    mail,
     trail::{Action, Changes, Who},
     workspaces::invitations,
 };
@@ -101,11 +101,11 @@ pub async fn begin_link(
     client: &Client,
 ) -> Result<Way> {
     let now = env.now();
-    let known = people_store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)?;
+    let known = known(env, user).await?;
     if let Some(attempt) = prove_again(env, (&known, session), password, client, now).await? {
         attempts::succeeded(&env.db.api, &attempt).await?;
     }
-    begin(env, provider, (Purpose::IdentityLink, &whose(user, session)), origin).await
+    begin(env, provider, (Purpose::IdentityLink, &handles::of_session(user, session)), origin).await
 }
 
 async fn begin(env: &Env, provider: &Provider, what: (Purpose, &[u8]), origin: Option<&str>) -> Result<Way> {
@@ -185,10 +185,10 @@ pub async fn complete_sign_in(
             link_to(env, &tx, user, (issuer, &vouched), client, now)
                 .await?
                 .ok_or_else(account_tokens::invalid)?;
-            tell(
+            letters::tell(
                 env,
                 &tx,
-                user,
+                &user.email,
                 News::IdentityLinked { provider: settings.display_name.clone() },
                 client,
                 now,
@@ -242,7 +242,9 @@ pub async fn link(
     client: &Client,
 ) -> Result<Identity> {
     let now = env.now();
-    let back = come_back(env, provider, (Purpose::IdentityLink, &whose(user, session)), callback).await?;
+    let back =
+        come_back(env, provider, (Purpose::IdentityLink, &handles::of_session(user, session)), callback)
+            .await?;
     let vouched = match back.vouched {
         Ok(vouched) => vouched,
         Err(trouble) => return Err(turn_away(env, Some(user), trouble, client, now).await?),
@@ -261,8 +263,15 @@ pub async fn link(
         )
         .with("field", "identity")
     })?;
-    tell(env, &tx, &known, News::IdentityLinked { provider: settings.display_name.clone() }, client, now)
-        .await?;
+    letters::tell(
+        env,
+        &tx,
+        &known.email,
+        News::IdentityLinked { provider: settings.display_name.clone() },
+        client,
+        now,
+    )
+    .await?;
     tx.commit().await?;
     tracing::info!(user.id = %user, "a person linked an identity");
     Ok(identity)
@@ -281,7 +290,7 @@ pub async fn unlink(
     client: &Client,
 ) -> Result<()> {
     let now = env.now();
-    let known = people_store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)?;
+    let known = known(env, user).await?;
     let attempt = prove_again(env, (&known, session), password, client, now).await?;
     let tx = env.db.begin().await?;
     if let Some(attempt) = attempt {
@@ -294,7 +303,8 @@ pub async fn unlink(
     let changes = Changes::none().without("issuer", gone.issuer.clone()).without("subject", gone.subject);
     let actor = client.actor(Who::Person(user, Some(session)));
     note(env, &tx, actor, (Action::IdentityUnlinked, Some(user), changes), now).await?;
-    tell(env, &tx, &known, News::IdentityUnlinked { provider: gone.issuer }, client, now).await?;
+    letters::tell(env, &tx, &known.email, News::IdentityUnlinked { provider: gone.issuer }, client, now)
+        .await?;
     tx.commit().await?;
     tracing::info!(user.id = %user, "a person unlinked an identity");
     Ok(())
@@ -406,26 +416,10 @@ async fn link_to(
     Ok(Some(identity))
 }
 
-async fn tell(
-    env: &Env,
-    tx: &impl ConnectionTrait,
-    user: &User,
-    news: News,
-    client: &Client,
-    now: Moment,
-) -> Result<()> {
-    let letter = letters::notice(&env.config, &user.email, news, client, now);
-    mail::post(env, tx, &letter, NOTICE_LIFE, now).await
-}
-
 /// Returns where browsers come back to: to the dashboard that asked, if it is one of the settings, or else the first.
 fn redirect_uri(env: &Env, origin: Option<&str>) -> String {
     let urls = &env.config.frontend_urls;
     let asked = |url: &&Url| Some(&*url.origin().ascii_serialization()) == origin;
     let frontend = urls.iter().find(asked).or(urls.first()).unwrap_or(&env.config.links_url);
     format!("{}{CALLBACK}", frontend.as_str().trim_end_matches('/'))
-}
-
-fn whose(user: UserId, session: SessionId) -> Vec<u8> {
-    [user.0.as_bytes().as_slice(), session.0.as_bytes()].concat()
 }

@@ -20,7 +20,8 @@ use self::ceremony::{Party, Shown};
 use super::{
     Client, How, Tokens, User, account_tokens, attempts,
     handles::{self, Purpose},
-    letters::{self, NOTICE_LIFE, News},
+    known,
+    letters::{self, News},
     noted::note,
     second_factor, sessions,
     sign_in::{prove_again, refused},
@@ -32,7 +33,6 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     ids::{PasskeyId, SessionId, UserId},
-    mail,
     trail::{Action, Changes, Who},
 };
 
@@ -79,7 +79,7 @@ pub async fn begin_registration(
     require_room(&passkeys)?;
     let begun = party.begin_registration(&user, &passkeys);
     let begun = begun.ok_or_else(|| Error::internal("no options for a passkey of this person"))?;
-    let what = (Purpose::PasskeyRegistration, &*whose(user.id, session));
+    let what = (Purpose::PasskeyRegistration, &*handles::of_session(user.id, session));
     let (handle, expire_time) = handles::seal(env, what, begun.state, now);
     Ok(Begun { options: begun.options, handle, expire_time })
 }
@@ -93,7 +93,7 @@ pub async fn finish_registration(
     client: &Client,
 ) -> Result<Passkey> {
     let now = env.now();
-    let what = (Purpose::PasskeyRegistration, &*whose(user, session));
+    let what = (Purpose::PasskeyRegistration, &*handles::of_session(user, session));
     let state = take(env, what, handle, now).await?;
     let made = match party.finish_registration(&state, credential) {
         Ok(made) => made,
@@ -126,7 +126,8 @@ pub async fn finish_registration(
     }
     let changes = Changes::none().with("passkey", passkey.id.to_string()).with("name", passkey.name.clone());
     noted(env, &tx, (Action::PasskeyAdded, changes), (user.id, session), client, now).await?;
-    tell(env, &tx, &user, News::PasskeyAdded { name: passkey.name.clone() }, client, now).await?;
+    letters::tell(env, &tx, &user.email, News::PasskeyAdded { name: passkey.name.clone() }, client, now)
+        .await?;
     tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person added a passkey");
     Ok(passkey)
@@ -177,7 +178,7 @@ pub async fn delete(
     store::delete(&tx, id).await?;
     let changes = Changes::none().without("passkey", id.to_string()).without("name", gone.name.clone());
     noted(env, &tx, (Action::PasskeyDeleted, changes), who, client, now).await?;
-    tell(env, &tx, &user, News::PasskeyDeleted { name: gone.name }, client, now).await?;
+    letters::tell(env, &tx, &user.email, News::PasskeyDeleted { name: gone.name }, client, now).await?;
     tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person deleted a passkey");
     Ok(())
@@ -270,10 +271,6 @@ fn require_room(passkeys: &[Passkey]) -> Result<()> {
         .with("limit", MOST.to_string()))
 }
 
-async fn known(env: &Env, user: UserId) -> Result<User> {
-    people_store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)
-}
-
 async fn noted(
     env: &Env,
     tx: &impl ConnectionTrait,
@@ -283,20 +280,4 @@ async fn noted(
     now: Moment,
 ) -> Result<(), DbErr> {
     note(env, tx, client.actor(Who::Person(user, Some(session))), (action, Some(user), changes), now).await
-}
-
-async fn tell(
-    env: &Env,
-    tx: &impl ConnectionTrait,
-    user: &User,
-    news: News,
-    client: &Client,
-    now: Moment,
-) -> Result<()> {
-    let letter = letters::notice(&env.config, &user.email, news, client, now);
-    mail::post(env, tx, &letter, NOTICE_LIFE, now).await
-}
-
-fn whose(user: UserId, session: SessionId) -> Vec<u8> {
-    [user.0.as_bytes().as_slice(), session.0.as_bytes()].concat()
 }

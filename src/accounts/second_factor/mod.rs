@@ -17,8 +17,8 @@ use sea_orm::{ConnectionTrait, DbErr};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    Client, How, User, account_tokens, attempts,
-    letters::{self, NOTICE_LIFE, News},
+    Client, How, User, account_tokens, attempts, known,
+    letters::{self, News},
     noted::note,
     password, sessions,
     sign_in::{password_wrong, refused, verify_password},
@@ -30,7 +30,6 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     ids::UserId,
-    mail,
     sealing::Seal,
     trail::{Action, Changes, Who},
 };
@@ -93,7 +92,7 @@ pub async fn confirm(env: &Env, user: UserId, code: &str, client: &Client) -> Re
     noted(env, &tx, Action::SecondFactorEnrolled, user.id, client, now).await?;
     let codes = new_codes(env, &tx, user.id).await?;
     attempts::succeeded(&tx, &attempt).await?;
-    tell(env, &tx, &user, News::SecondFactorEnrolled, client, now).await?;
+    letters::tell(env, &tx, &user.email, News::SecondFactorEnrolled, client, now).await?;
     tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person enrolled a second factor");
     Ok(codes)
@@ -118,7 +117,7 @@ pub async fn disable(env: &Env, user: UserId, password: &str, client: &Client) -
     store::delete(&tx, user.id).await?;
     noted(env, &tx, Action::SecondFactorDisabled, user.id, client, now).await?;
     attempts::succeeded(&tx, &attempt).await?;
-    tell(env, &tx, &user, News::SecondFactorDisabled, client, now).await?;
+    letters::tell(env, &tx, &user.email, News::SecondFactorDisabled, client, now).await?;
     tx.commit().await?;
     tracing::info!(user.id = %user.id, "a person disabled their second factor");
     Ok(())
@@ -142,7 +141,7 @@ pub async fn regenerate_codes(
     let codes = new_codes(env, &tx, user.id).await?;
     noted(env, &tx, Action::RecoveryCodesReplaced, user.id, client, now).await?;
     attempts::succeeded(&tx, &attempt).await?;
-    tell(env, &tx, &user, News::RecoveryCodesReplaced, client, now).await?;
+    letters::tell(env, &tx, &user.email, News::RecoveryCodesReplaced, client, now).await?;
     tx.commit().await?;
     Ok(codes)
 }
@@ -193,7 +192,7 @@ pub async fn complete_sign_in(
                 refused(env, Some(id), "recovery code", client, now).await?;
                 return Err(failed());
             };
-            tell(env, &tx, &user, News::RecoveryCodeUsed { left }, client, now).await?;
+            letters::tell(env, &tx, &user.email, News::RecoveryCodeUsed { left }, client, now).await?;
             match first {
                 First::Password => How::PasswordAndRecoveryCode,
                 First::Identity => How::IdentityAndRecoveryCode,
@@ -266,22 +265,6 @@ async fn new_codes(env: &Env, tx: &impl ConnectionTrait, user: UserId) -> Result
     let hashes = codes.iter().map(|code| recovery_codes::hash(user, code)).collect();
     store::replace_codes(tx, user, hashes).await?;
     Ok(codes)
-}
-
-async fn tell(
-    env: &Env,
-    tx: &impl ConnectionTrait,
-    user: &User,
-    news: News,
-    client: &Client,
-    now: Moment,
-) -> Result<()> {
-    let letter = letters::notice(&env.config, &user.email, news, client, now);
-    mail::post(env, tx, &letter, NOTICE_LIFE, now).await
-}
-
-async fn known(env: &Env, user: UserId) -> Result<User> {
-    people_store::find_user(&env.db.api, user).await?.ok_or_else(Error::credentials_invalid)
 }
 
 /// Locks a person, whose password may have been changed since it was proved.
