@@ -1,5 +1,7 @@
 //! Signing in, and changing the password one signs in with.
 
+use sea_orm::DatabaseTransaction;
+
 use chrono::TimeDelta;
 
 use super::{
@@ -73,13 +75,24 @@ pub async fn sign_in(env: &Env, email: &str, password: &str, client: &Client) ->
     let same = |locked: &User| locked.password_hash == user.password_hash && locked.disable_time.is_none();
     let user = locked.filter(same).ok_or_else(sign_in_failed)?;
     attempts::succeeded(&tx, &attempt).await?;
+    conclude(env, tx, user, (How::Password, account_tokens::Purpose::SignIn), client, now).await
+}
+
+/// Opens a session for whoever has proved who they are, or asks for the second factor; `challenge` says what the answer to that goes on with.
+pub(super) async fn conclude(
+    env: &Env,
+    tx: DatabaseTransaction,
+    user: User,
+    (how, challenge): (How, account_tokens::Purpose),
+    client: &Client,
+    now: Moment,
+) -> Result<SignedIn> {
     if second_factor::is_enrolled(&tx, user.id).await? {
-        let purpose = account_tokens::Purpose::SignIn;
-        let token = account_tokens::make(&tx, &env.ids, purpose, Some(&user), now).await?;
+        let token = account_tokens::make(&tx, &env.ids, challenge, Some(&user), now).await?;
         tx.commit().await?;
-        return Ok(SignedIn::Challenge(Challenge { token, expire_time: now + purpose.life() }));
+        return Ok(SignedIn::Challenge(Challenge { token, expire_time: now + challenge.life() }));
     }
-    let opened = open_session(env, &tx, &user, How::Password, client, now).await?;
+    let opened = open_session(env, &tx, &user, how, client, now).await?;
     attempts::remember(&tx, user.id, client.network(), now).await?;
     tx.commit().await?;
     Ok(SignedIn::Session(opened.tokens(env, now)?, Box::new(user)))

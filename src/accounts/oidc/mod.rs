@@ -34,13 +34,13 @@ use self::{
     provider::{Exchange, Provider},
 };
 use super::{
-    Challenge, Client, How, SignedIn, User, account_tokens, attempts,
+    Client, How, SignedIn, User, account_tokens, attempts,
     handles::{self, Purpose},
     known,
     letters::{self, News},
     noted::note,
-    people, second_factor, sessions,
-    sign_in::{prove_again, refused},
+    people,
+    sign_in::{conclude, prove_again, refused},
     store as people_store,
 };
 pub use crate::entity::identity::Model as Identity;
@@ -221,16 +221,7 @@ pub async fn complete_sign_in(
     if let Some(identity) = store::find(&tx, issuer, &vouched.subject).await? {
         store::used(&tx, identity.id, now).await?;
     }
-    if second_factor::is_enrolled(&tx, user.id).await? {
-        let purpose = account_tokens::Purpose::OidcSignIn;
-        let token = account_tokens::make(&tx, &env.ids, purpose, Some(&user), now).await?;
-        tx.commit().await?;
-        return Ok(SignedIn::Challenge(Challenge { token, expire_time: now + purpose.life() }));
-    }
-    let opened = sessions::open_session(env, &tx, &user, How::Identity, client, now).await?;
-    attempts::remember(&tx, user.id, client.network(), now).await?;
-    tx.commit().await?;
-    Ok(SignedIn::Session(opened.tokens(env, now)?, Box::new(user)))
+    conclude(env, tx, user, (How::Identity, account_tokens::Purpose::OidcSignIn), client, now).await
 }
 
 /// Links what came back to the person who began it.
