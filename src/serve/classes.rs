@@ -38,7 +38,13 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.sdk.v1.SdkService/ReportOpen", APPS),
     ("linkforty.sdk.v1.SdkService/ResolveLink", APPS),
     ("linkforty.sdk.v1.SdkService/SetConsent", APPS),
+    ("linkforty.v1.AnalyticsService/GetCampaigns", PERSON),
+    // These two read installs and events one by one, up to a million of each.
+    ("linkforty.v1.AnalyticsService/GetFunnel", BULK),
     ("linkforty.v1.AnalyticsService/GetOverview", PERSON),
+    ("linkforty.v1.AnalyticsService/GetRetention", BULK),
+    ("linkforty.v1.AnalyticsService/QueryBreakdown", PERSON),
+    ("linkforty.v1.AnalyticsService/QueryTimeSeries", PERSON),
     ("linkforty.v1.AnalyticsService/WatchEvents", PERSON),
     ("linkforty.v1.ApiKeyService/CreateApiKey", PERSON),
     ("linkforty.v1.ApiKeyService/GetApiKeyUsage", PERSON),
