@@ -131,6 +131,17 @@ pub struct Listen {
 pub struct Database {
     /// `postgres://user:password@host/database`.
     pub url: SecretString,
+    /// A standby of it that reports are read from.
+    pub standby: Option<Standby>,
+}
+
+/// Where a standby of Postgres is.
+#[derive(Debug, Clone)]
+pub struct Standby {
+    /// `postgres://user:password@host/database`.
+    pub url: SecretString,
+    /// How far behind it may be to be read from.
+    pub max_lag: Duration,
 }
 
 /// Pool sizes and timeouts.
@@ -289,6 +300,8 @@ impl Config {
         let mut read = Reader { lookup, entries: Vec::new(), problems: Vec::new(), refusals: Vec::new() };
 
         let database = read.secret("DATABASE_URL");
+        let standby = read.secret("DATABASE_READ_URL");
+        let standby_lag = read.seconds("DATABASE_READ_MAX_LAG_SECONDS", "30");
         let default_stage = if database.is_some() { "production" } else { "development" };
         let stage_name =
             lookup("APP_ENV").or_else(|| lookup("NODE_ENV")).unwrap_or_else(|| default_stage.into());
@@ -428,7 +441,15 @@ impl Config {
                 read.problem("FRONTEND_URL is not set: name the origins that the dashboard is served from, such as https://dash.example.com");
             }
         }
-        let database = database.and_then(|url| read.database(url, secrets.as_ref(), production));
+        if standby.is_some() && database.is_none() {
+            read.problem("DATABASE_READ_URL is set, but DATABASE_URL is not: a standby stands by a Postgres");
+        }
+        let standby = standby
+            .and_then(|url| read.postgres("DATABASE_READ_URL", url, secrets.as_ref(), production))
+            .map(|url| Standby { url, max_lag: standby_lag });
+        let database =
+            database.and_then(|url| read.postgres("DATABASE_URL", url, secrets.as_ref(), production));
+        let database = database.map(|url| Database { url, standby });
         for url in iter::once(&links_url).chain(&frontend_urls).filter(|_| production) {
             let name = if *url == links_url { "LINKS_URL" } else { "FRONTEND_URL" };
             read.problems.extend(refusals::of_origin(name, url));

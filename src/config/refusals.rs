@@ -85,37 +85,43 @@ pub(super) fn weakness(secret: &str, shortest: usize) -> Option<String> {
     None
 }
 
-/// What is wrong with the address of a database, each with the risk that names it if there is one. `secrets` are those that its
+/// What is wrong with the address of a database that `name` holds, each with the risk that names it if there is one. `secrets` are those that its
 /// password must not repeat.
-pub(super) fn of_database(url: &Url, secrets: &[&str]) -> Vec<(Option<Risk>, String)> {
+pub(super) fn of_database(name: &str, url: &Url, secrets: &[&str]) -> Vec<(Option<Risk>, String)> {
     let mut found = Vec::new();
     let local = is_here(url);
     if url.username() == FIRST_ROLE {
-        let says = "DATABASE_URL signs in as postgres, who may do anything: make a role with deploy/postgres-roles.sql";
-        found.push((Some(Risk::DatabaseSuperuser), says.into()));
+        let says = format!(
+            "{name} signs in as postgres, who may do anything: make a role with deploy/postgres-roles.sql"
+        );
+        found.push((Some(Risk::DatabaseSuperuser), says));
     }
     match password(url) {
         Some(password) => {
             if let Some(weakness) = weakness(&password, SHORTEST_PASSWORD) {
-                found.push((None, format!("the password in DATABASE_URL {weakness}: {MAKE_ONE}")));
+                found.push((None, format!("the password in {name} {weakness}: {MAKE_ONE}")));
             }
             if secrets.contains(&&*password) {
                 let says =
-                    format!("the password in DATABASE_URL repeats JWT_SECRET or SESSION_SECRET: {MAKE_ONE}");
+                    format!("the password in {name} repeats JWT_SECRET or SESSION_SECRET: {MAKE_ONE}");
                 found.push((None, says));
             }
         }
         // On this machine the system may say who one is, and elsewhere a certificate.
         None if local || parameter(url, "sslcert").is_some() => {}
         None => {
-            let says = "DATABASE_URL has no password: write postgres://role:password@host/database, or name the file that holds it in DATABASE_URL_FILE";
-            found.push((None, says.into()));
+            let says = format!(
+                "{name} has no password: write postgres://role:password@host/database, or name the file that holds it in {name}_FILE"
+            );
+            found.push((None, says));
         }
     }
     let mode = parameter(url, "sslmode").or_else(|| parameter(url, "ssl-mode"));
     if !local && !mode.is_none_or(|mode| matches!(&*mode, "verify-full" | "verify-ca")) {
-        let says = "DATABASE_URL leads to another machine and does not check its certificate: leave sslmode out or set verify-full, and name a private authority in sslrootcert";
-        found.push((Some(Risk::DatabaseTls), says.into()));
+        let says = format!(
+            "{name} leads to another machine and does not check its certificate: leave sslmode out or set verify-full, and name a private authority in sslrootcert"
+        );
+        found.push((Some(Risk::DatabaseTls), says));
     }
     found
 }
@@ -223,7 +229,7 @@ mod tests {
                 &["as postgres", "shorter", "does not check"],
             ),
         ] {
-            let found = of_database(&url(&text.replace("{}", GOOD)), &["session of people"]);
+            let found = of_database("DATABASE_URL", &url(&text.replace("{}", GOOD)), &["session of people"]);
             let told: Vec<&str> = found.iter().map(|(_, says)| &**says).collect();
             assert_eq!(told.len(), expected.len(), "{text}: {told:?}");
             for (says, part) in told.iter().zip(expected) {

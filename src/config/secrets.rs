@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
-    Database, Entry, Reader, Risk,
+    Entry, Reader, Risk,
     refusals::{self, MAKE_ONE, SHORTEST_SECRET, weakness},
 };
 
@@ -98,24 +98,26 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn database(
+    /// Reads the address of a Postgres out of the variable `name`.
+    pub(super) fn postgres(
         &mut self,
+        name: &str,
         url: SecretString,
         secrets: Option<&Secrets>,
         production: bool,
-    ) -> Option<Database> {
+    ) -> Option<SecretString> {
         let Some(read) = Url::parse(url.expose_secret())
             .ok()
             .filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))
         else {
-            self.problem("DATABASE_URL is not a postgres:// URL; leave it unset for embedded mode on SQLite");
+            let otherwise = if name == "DATABASE_URL" { "for embedded mode on SQLite" } else { "for none" };
+            self.problem(format!("{name} is not a postgres:// URL; leave it unset {otherwise}"));
             return None;
         };
         let secrets = secrets.into_iter().flat_map(|known| [&known.jwt, &known.session]);
         let secrets: Vec<&str> = secrets.map(|secret| secret.expose_secret()).collect();
-        self.refusals.extend(refusals::of_database(&read, &secrets));
-        let url = if production { SecretString::from(refusals::verified(&read).as_str()) } else { url };
-        Some(Database { url })
+        self.refusals.extend(refusals::of_database(name, &read, &secrets));
+        Some(if production { SecretString::from(refusals::verified(&read).as_str()) } else { url })
     }
 
     pub(super) fn secrets(&mut self, production: bool) -> Option<Secrets> {

@@ -7,6 +7,7 @@
 mod fault;
 mod migrate;
 mod role;
+mod standby;
 
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use sea_orm::{
     AccessMode, ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait as _,
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::fault::{Fault, fault};
 pub use self::migrate::{Migration, migrate, status, verify};
 pub use self::role::Role;
+use self::standby::Standby;
 use crate::config::Config;
 
 /// The pools.
@@ -32,6 +34,8 @@ pub struct Db {
     pub lookup: DatabaseConnection,
     /// For the spool's drain, and all else that nobody waits for.
     pub drain: DatabaseConnection,
+    /// Where reports are read, if there is one.
+    standby: Option<Standby>,
 }
 
 /// Which database this is, for the few statements that differ.
@@ -86,11 +90,23 @@ impl Db {
                 statement: DRAIN_STATEMENT,
             },
         );
+        let url = config.database.as_ref().map(|database| &database.url);
+        let standby = match config.database.as_ref().and_then(|database| database.standby.as_ref()) {
+            None => None,
+            Some(standby) => {
+                // One that is away costs a report no more than it is worth.
+                let acquire = pools.acquire_timeout;
+                let pool = Pool { min: 0, max: pools.max, acquire, statement: pools.statement_timeout };
+                let pool = connect(config, Some(&standby.url), "reports", pool).await?;
+                Some(Standby::new(pool, standby.max_lag))
+            }
+        };
         Ok(Self {
-            api: connect(config, "api", api).await?,
-            bulk: connect(config, "bulk", bulk).await?,
-            lookup: connect(config, "lookup", lookup).await?,
-            drain: connect(config, "drain", drain).await?,
+            api: connect(config, url, "api", api).await?,
+            bulk: connect(config, url, "bulk", bulk).await?,
+            lookup: connect(config, url, "lookup", lookup).await?,
+            drain: connect(config, url, "drain", drain).await?,
+            standby,
         })
     }
 
@@ -104,6 +120,15 @@ impl Db {
     #[must_use]
     pub fn for_background(&self) -> Self {
         Self { api: self.drain.clone(), ..self.clone() }
+    }
+
+    /// Returns the connections that reports are read with: those of the standby while there is a good one, else those of calls. Whatever
+    /// is read there may be some seconds old, and is never the ground for a write.
+    pub async fn for_reports(&self) -> DatabaseConnection {
+        match &self.standby {
+            Some(standby) => standby.or(&self.api).await,
+            None => self.api.clone(),
+        }
     }
 
     /// Says which database this is.
@@ -150,13 +175,18 @@ struct Pool {
     statement: Duration,
 }
 
-async fn connect(config: &Config, name: &str, mut pool: Pool) -> Result<DatabaseConnection, DbErr> {
-    if config.database.is_none() {
+async fn connect(
+    config: &Config,
+    url: Option<&SecretString>,
+    name: &str,
+    mut pool: Pool,
+) -> Result<DatabaseConnection, DbErr> {
+    if url.is_none() {
         // A connection here is a file to open: what takes long is the disk, and no other one would be faster.
         pool.acquire = pool.acquire.max(SQLITE_OPEN);
     }
-    let mut options = if let Some(database) = &config.database {
-        let mut options = ConnectOptions::new(database.url.expose_secret());
+    let mut options = if let Some(url) = url {
+        let mut options = ConnectOptions::new(url.expose_secret());
         options
             .set_application_name(format!("linkforty-{name}"))
             .statement_timeout(pool.statement)
