@@ -7,6 +7,7 @@
 //! | `rollup/` | what was counted, and reading it |
 //! | `span.rs` `calendar.rs` | which time a report is about, and its days, weeks and months; pure |
 //! | `reports/` | what each report answers |
+//! | `raw/` | single clicks: listed, and counted by combinations of dimensions |
 //! | `store.rs` | names of what is shown, and the single rows that some reports look at |
 //! | `watch.rs` | the stream of clicks as they are recorded, and the filter of it |
 //! | `grpc.rs` | `linkforty.v1.AnalyticsService` |
@@ -17,6 +18,7 @@
 mod calendar;
 pub mod dims;
 mod grpc;
+pub mod raw;
 pub mod reports;
 pub mod rollup;
 mod span;
