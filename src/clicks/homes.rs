@@ -12,6 +12,7 @@ use sea_orm::{
     QuerySelect as _, Statement,
 };
 
+use super::store::BETWEEN;
 use crate::{
     db::{Dialect, dialect},
     domains,
@@ -35,6 +36,14 @@ pub struct Home {
     pub project: String,
     /// Both, as the dictionary has them; empty when the link was deleted.
     pub text: String,
+}
+
+impl Home {
+    /// Reads one as the dictionary has it.
+    pub fn read(text: &str) -> Self {
+        let (domain, project) = text.split_once(BETWEEN).unwrap_or((text, ""));
+        Self { domain: domain.to_owned(), project: project.to_owned(), text: text.to_owned() }
+    }
 }
 
 /// Remembers where links are, for two seconds.
@@ -97,7 +106,7 @@ impl Homes {
     fn home(&self, row: &Row) -> Home {
         let domain = domains::host_of(&row.domain).map_or_else(|| self.own.clone(), str::to_owned);
         let project = row.project_id.map(|project| project.to_string()).unwrap_or_default();
-        let text = format!("{domain}{}{project}", super::store::BETWEEN);
+        let text = format!("{domain}{BETWEEN}{project}");
         Home { domain, project, text }
     }
 }
@@ -145,6 +154,7 @@ mod tests {
             let (id, workspace_id) = (LinkId(Uuid::nil()), WorkspaceId(Uuid::nil()));
             let home = homes.home(&Row { id, workspace_id, domain: domain.to_owned(), project_id });
             assert_eq!((&*home.domain, &*home.text), (host, &*text), "{domain}");
+            assert_eq!(Home::read(&text), home);
         }
     }
 }

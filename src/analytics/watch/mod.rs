@@ -16,7 +16,7 @@ mod filter;
 mod reading;
 mod wire;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -32,6 +32,7 @@ use crate::{
     env::Env,
     error::Result,
     feed::tail,
+    ids::WorkspaceId,
     pb::v1::{Heartbeat, WatchEventsResponse, watch_events_response::Event},
     rpc::{self, Permission, Vigil},
     workspaces::{self, Tenant},
@@ -63,7 +64,7 @@ pub async fn open(
     let reading = Reading::new(env, tenant.id, watch, filter, begin);
     let watching = Watching {
         env: env.clone(),
-        tenant: tenant.clone(),
+        id: tenant.id,
         workspace: tenant.id.to_string(),
         seal,
         reading,
@@ -83,9 +84,9 @@ pub async fn open(
 
 struct Watching {
     env: Env,
-    tenant: Tenant,
+    id: WorkspaceId,
     workspace: String,
-    seal: std::sync::Arc<CursorSeal>,
+    seal: Arc<CursorSeal>,
     reading: Reading,
     vigil: Vigil,
     sent: Option<Moment>,
@@ -96,7 +97,7 @@ impl Watching {
     async fn next(&mut self) -> Result<WatchEventsResponse> {
         let event = self.wait().await?;
         self.sent = Some(self.env.now());
-        let resume_cursor = self.seal.seal(self.tenant.id, self.reading.cursor());
+        let resume_cursor = self.seal.seal(self.id, self.reading.cursor());
         Ok(WatchEventsResponse { event: Some(event), resume_cursor })
     }
 

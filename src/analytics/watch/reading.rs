@@ -131,6 +131,10 @@ impl Reading {
     /// Reads what the database alone knows.
     pub async fn read(&mut self, end: Position) -> Result<(), DbErr> {
         let span = (self.position, end);
+        if self.time < self.env.now() - feed::LIFE {
+            // What was here may have been forgotten.
+            self.missed = Some(None);
+        }
         let rows = feed::read_between(&self.env.db.api, Some(&[self.workspace]), span, ROWS_AT_ONCE).await?;
         if rows.is_empty() {
             self.reached(end);
