@@ -16,6 +16,7 @@ const FILES: &[&str] = &[
     "linkforty/v1/project_service.proto",
     "linkforty/v1/template_service.proto",
     "linkforty/v1/utm_preset_service.proto",
+    "linkforty/v1/recorded_click.proto",
     "linkforty/v1/analytics_service.proto",
     "linkforty/v1/app_service.proto",
     "linkforty/v1/attribution_service.proto",
@@ -25,7 +26,6 @@ const FILES: &[&str] = &[
     "linkforty/internal/v1/click_record.proto",
     "linkforty/internal/v1/event_record.proto",
     "linkforty/internal/v1/feed.proto",
-    "linkforty/internal/v1/live_clicks.proto",
     "linkforty/internal/v1/import_reading.proto",
     "linkforty/internal/v1/install_record.proto",
 ];
