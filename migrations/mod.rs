@@ -33,6 +33,7 @@ mod m20261127_000061_service_certificates;
 mod m20261127_000070_identities;
 mod m20261127_000071_passkeys;
 mod m20261127_000090_certificates;
+mod m20261127_000100_feed;
 mod sql;
 
 /// Knows every migration.
@@ -73,6 +74,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000070_identities::Migration),
             Box::new(m20261127_000071_passkeys::Migration),
             Box::new(m20261127_000090_certificates::Migration),
+            Box::new(m20261127_000100_feed::Migration),
         ]
     }
 }

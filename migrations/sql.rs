@@ -18,6 +18,7 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("{int}", "integer", "INTEGER"),
     ("{big}", "bigint", "INTEGER"),
     ("{serial}", "integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+    ("{bigserial}", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT"),
 ];
 
 /// Runs `sql`, statement by statement as the database sees them.

@@ -143,7 +143,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         Reason::NotFound => Kind::NotFound,
         Reason::ShortCodeTaken | Reason::AlreadyExists => Kind::AlreadyExists,
         Reason::EtagMismatch | Reason::ImportOffsetMismatch => Kind::Aborted,
-        Reason::RateLimited | Reason::QuotaExceeded => Kind::Exhausted,
+        Reason::RateLimited | Reason::QuotaExceeded | Reason::ReportTooLarge => Kind::Exhausted,
         Reason::ServerOverloaded
         | Reason::StoreUnavailable
         | Reason::ShuttingDown

@@ -31,6 +31,7 @@ pub mod entity;
 pub mod env;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
+pub mod feed;
 pub mod geo;
 pub mod hashing;
 pub mod idempotency;

@@ -112,9 +112,11 @@ fn response(overview: Overview, span: Span) -> GetOverviewResponse {
                 short_code: top.short_code.unwrap_or_default(),
                 title: top.title.unwrap_or_default(),
                 clicks: top.clicks,
+                unique_visitors: 0,
             })
             .collect(),
         start_time: Some(timestamp(span.start_time())),
         end_time: Some(timestamp(span.end_time())),
+        ..GetOverviewResponse::default()
     }
 }

@@ -101,6 +101,7 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::event_transaction::Entity>(db, "event_transactions").await);
         wrong.extend(readable::<entity::event_property::Entity>(db, "event_properties").await);
         wrong.extend(readable::<entity::exchange_rate::Entity>(db, "exchange_rates").await);
+        wrong.extend(readable::<entity::feed::Entity>(db, "feed").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);
         wrong.extend(readable::<entity::spool_progress::Entity>(db, "spool_progress").await);
         wrong.extend(readable::<entity::dead_letter::Entity>(db, "dead_letters").await);

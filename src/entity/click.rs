@@ -40,6 +40,10 @@ pub struct Model {
     pub campaign_id: Option<i32>,
     /// Keyed hash of the address, where there is a network.
     pub address: Option<i32>,
+    /// In the dictionary: `CC`, part of the country and city with NUL between them, as far as they were known.
+    pub place_id: Option<i32>,
+    /// In the dictionary: the host of the link and its project with NUL between them, as they were when the click was drained.
+    pub home_id: Option<i32>,
 }
 
 /// None: queries join by hand.

@@ -23,6 +23,7 @@ pub mod event;
 pub mod event_property;
 pub mod event_transaction;
 pub mod exchange_rate;
+pub mod feed;
 pub mod idempotency_key;
 pub mod identity;
 pub mod install;

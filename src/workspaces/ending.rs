@@ -58,6 +58,7 @@ const TABLES: &[&str] = &[
     "domains",
     "certificate_orders",
     "outbox",
+    "feed",
     "idempotency_keys",
 ];
 /// Tables whose rows go with a row of those.

@@ -34,6 +34,7 @@ const TOOLS: &[&str] = &[
     "jobs",
     "events",
     "failpoints",
+    "feed",
     "hashing",
     "idempotency",
     "mail",
