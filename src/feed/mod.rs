@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use self::{
     content::{Click, Credit, Entry, Event, Install, Items, Money, clicks, events, installs, utm},
-    store::{append, append_to_postgres, append_to_sqlite, forget, read_after, settled},
+    store::{all_after, append, append_to_postgres, append_to_sqlite, forget, read_after, settled},
 };
 use crate::{clock::Moment, ids::WorkspaceId};
 
