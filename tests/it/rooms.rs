@@ -70,6 +70,7 @@ const DOORS: &[&str] = &["serve", "cli"];
 const BETWEEN_ROOMS: &[(&str, &[&str])] = &[
     ("redirect", &["links", "clicks", "domains", "apps"]),
     ("attribution", &["links", "clicks", "apps", "domains", "redirect"]),
+    ("clicks", &["domains"]),
     ("analytics", &["links", "clicks", "attribution", "redirect"]),
     ("links", &["domains"]),
     ("apps", &["domains"]),

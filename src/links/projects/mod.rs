@@ -64,6 +64,11 @@ pub async fn get(env: &Env, tenant: &Tenant, id: ProjectId) -> Result<Project> {
     store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)
 }
 
+/// Fails unless it is a project of the workspace.
+pub async fn expect(env: &Env, tenant: &Tenant, id: ProjectId) -> Result<()> {
+    get(env, tenant, id).await.map(drop)
+}
+
 /// Lists projects, oldest first.
 pub async fn list(env: &Env, tenant: &Tenant, page: &PageRequest) -> Result<Page<Project>> {
     let after = page.after.as_ref().and_then(|cursor| parse(&cursor.id));
