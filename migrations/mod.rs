@@ -34,6 +34,7 @@ mod m20261127_000070_identities;
 mod m20261127_000071_passkeys;
 mod m20261127_000090_certificates;
 mod m20261127_000100_feed;
+mod m20261127_000110_rollups;
 mod sql;
 
 /// Knows every migration.
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000071_passkeys::Migration),
             Box::new(m20261127_000090_certificates::Migration),
             Box::new(m20261127_000100_feed::Migration),
+            Box::new(m20261127_000110_rollups::Migration),
         ]
     }
 }
