@@ -60,6 +60,7 @@ mod recovery;
 mod redirect;
 mod refusals;
 mod returning;
+mod reports;
 mod roles;
 mod rooms;
 mod routing_tests;

@@ -11,7 +11,7 @@ mod countries;
 mod dns;
 mod folders;
 mod identity_provider;
-mod phone;
+pub mod phone;
 mod plain;
 mod post_office;
 mod postgres;
@@ -19,6 +19,7 @@ mod statements;
 mod strangers;
 mod tenant;
 mod web;
+pub mod year;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
 pub use self::authenticator::Authenticator;
