@@ -292,10 +292,10 @@ struct Places {
 }
 
 impl Places {
-    fn of(rows: &[Row<'_>]) -> Self {
+    fn of<'a>(rows: &'a [Row<'a>]) -> Self {
         let mut distinct = Vec::new();
         let mut known: HashMap<(Country, &str, &str), usize, DefaultHashBuilder> = HashMap::default();
-        let place = |row: &Row<'_>| {
+        let place = |row: &'a Row<'a>| {
             let country = row.country?;
             let at = *known.entry((country, row.region, row.city)).or_insert_with(|| {
                 distinct.push(format!("{}{BETWEEN}{}{BETWEEN}{}", country.as_str(), row.region, row.city));
@@ -323,7 +323,7 @@ struct Named {
 }
 
 impl<'a> Texts<'a> {
-    fn of(rows: &'a [Row<'_>], campaigns: &'a [String], wheres: &'a Places, homes: &'a [Arc<Home>]) -> Self {
+    fn of(rows: &'a [Row<'a>], campaigns: &'a [String], wheres: &'a Places, homes: &'a [Arc<Home>]) -> Self {
         let mut distinct = Vec::new();
         let mut known: HashMap<(Kind, &str), usize, DefaultHashBuilder> = HashMap::default();
         let mut place = |kind, text: &'a str| {
