@@ -15,6 +15,7 @@
 
 pub mod dims;
 mod grpc;
+pub mod raw;
 pub mod rollup;
 mod span;
 mod store;

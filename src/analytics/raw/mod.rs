@@ -1,0 +1,3 @@
+//! Raw clicks, where rollups do not reach.
+
+pub mod read;
