@@ -24,6 +24,7 @@ CREATE TABLE rollups (
     part {int} NOT NULL,
     period {int} NOT NULL,
     version {big} NOT NULL,
+    clicks {big} NOT NULL,
     scope {small} NOT NULL,
     bundle {small} NOT NULL,
     level {small} NOT NULL,

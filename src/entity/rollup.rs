@@ -28,6 +28,8 @@ pub struct Model {
     pub period: i32,
     /// In which round it was written last. No two writings have the same.
     pub version: i64,
+    /// Clicks of people, where all together are in it; else 0.
+    pub clicks: i64,
     /// `analytics::rollup::content`.
     pub content: Vec<u8>,
 }

@@ -13,7 +13,7 @@
 mod breakdown;
 mod filter;
 mod list;
-mod read;
+pub mod read;
 
 pub use self::{
     breakdown::breakdown,

@@ -31,7 +31,6 @@ mod store;
 
 pub use self::{
     read::{Currency, Measures, Part, Scope, Slots},
-    rebuild::{Difference, Outcome, Wanted, days, rebuild, verify},
+    rebuild::{Difference, Outcome, Wanted, days, dimension_name, rebuild, verify},
     roller::{Round, counted, roll, run, take_over},
-    store::first_day,
 };

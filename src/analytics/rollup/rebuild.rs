@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::Duration;
 use sea_orm::{
-    AccessMode, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
+    AccessMode, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
     IsolationLevel, QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
 };
 
@@ -388,7 +388,7 @@ async fn count_installs(
             .filter(Column::InstallTime.gte(after.map_or(start, |(time, _)| time)))
             .filter(Column::InstallTime.lt(end));
         if let Some((time, id)) = after {
-            query = query.filter(Column::InstallTime.gt(time).or(Column::Id.gt(id)));
+            query = query.filter(Condition::any().add(Column::InstallTime.gt(time)).add(Column::Id.gt(id)));
         }
         let rows = query
             .order_by_asc(Column::InstallTime)

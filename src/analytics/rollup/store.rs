@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
     Statement,
 Value, sea_query::OnConflict,
 };
@@ -91,10 +91,10 @@ pub async fn add(tx: &impl ConnectionTrait, rows: BTreeMap<Key, Content>, round:
                 None => Content::default(),
             };
             sum.merge(content);
-            written.push((key, sum.encode(), sum.is_empty()));
+            written.push(Written { key, content: sum.encode(), clicks: sum.clicks(), is_empty: sum.is_empty() });
         }
         put(tx, &written, round).await?;
-        let gone: Vec<Key> = written.iter().filter(|(.., empty)| *empty).map(|(key, ..)| *key).collect();
+        let gone: Vec<Key> = written.iter().filter(|row| row.is_empty).map(|row| row.key).collect();
         remove(tx, &gone).await?;
     }
     Ok(())
@@ -117,7 +117,7 @@ async fn contents(tx: &impl ConnectionTrait, rows: &[(Key, Content)]) -> Result<
                  AND rollups.period = wanted.value ->> 't'"
         }
     };
-    let keys = keys(rows.iter().map(|(key, _)| (key, 0, 0)));
+    let keys = keys(rows.iter().map(|(key, _)| (key, 0, 0, 0)));
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [keys.into()]);
     let mut found = vec![None; rows.len()];
     for row in tx.query_all_raw(statement).await? {
@@ -129,12 +129,20 @@ async fn contents(tx: &impl ConnectionTrait, rows: &[(Key, Content)]) -> Result<
     Ok(found)
 }
 
+/// A row as it is to be.
+struct Written {
+    key: Key,
+    content: Vec<u8>,
+    clicks: i64,
+    is_empty: bool,
+}
+
 /// Writes rows.
-async fn put(tx: &impl ConnectionTrait, rows: &[(Key, Vec<u8>, bool)], round: i64) -> Result<(), DbErr> {
-    let mut bytes = Vec::with_capacity(rows.iter().map(|(_, content, _)| content.len()).sum());
+async fn put(tx: &impl ConnectionTrait, rows: &[Written], round: i64) -> Result<(), DbErr> {
+    let mut bytes = Vec::with_capacity(rows.iter().map(|row| row.content.len()).sum());
     let mut places = Vec::with_capacity(rows.len());
-    for (key, content, _) in rows.iter().filter(|(.., empty)| !empty) {
-        places.push((key, bytes.len() + 1, content.len()));
+    for Written { key, content, clicks, .. } in rows.iter().filter(|row| !row.is_empty) {
+        places.push((key, bytes.len() + 1, content.len(), *clicks));
         bytes.extend_from_slice(content);
     }
     if places.is_empty() {
@@ -142,18 +150,19 @@ async fn put(tx: &impl ConnectionTrait, rows: &[(Key, Vec<u8>, bool)], round: i6
     }
     let sql = match dialect(tx.get_database_backend()) {
         Dialect::Postgres => {
-            "INSERT INTO rollups (workspace_id, scope, part, bundle, level, period, version, content)
-             SELECT w, s, p, b, l, t, $2, substring($3 FROM o FOR n) FROM json_to_recordset($1::json)
-                 AS new (w uuid, s smallint, p integer, b smallint, l smallint, t integer, o integer, n integer)
+            "INSERT INTO rollups (workspace_id, scope, part, bundle, level, period, clicks, version, content)
+             SELECT w, s, p, b, l, t, c, $2, substring($3 FROM o FOR n) FROM json_to_recordset($1::json)
+                 AS new (w uuid, s smallint, p integer, b smallint, l smallint, t integer, o integer, n integer, c bigint)
              ON CONFLICT (workspace_id, scope, part, bundle, level, period)
-             DO UPDATE SET version = excluded.version, content = excluded.content"
+             DO UPDATE SET version = excluded.version, clicks = excluded.clicks, content = excluded.content"
         }
         Dialect::Sqlite => {
-            "INSERT INTO rollups (workspace_id, scope, part, bundle, level, period, version, content)
-             SELECT unhex(value ->> 'w'), value ->> 's', value ->> 'p', value ->> 'b', value ->> 'l', value ->> 't', $2,
+            "INSERT INTO rollups (workspace_id, scope, part, bundle, level, period, clicks, version, content)
+             SELECT unhex(value ->> 'w'), value ->> 's', value ->> 'p', value ->> 'b', value ->> 'l', value ->> 't',
+                 value ->> 'c', $2,
                  substr($3, value ->> 'o', value ->> 'n') FROM json_each($1) WHERE true
              ON CONFLICT (workspace_id, scope, part, bundle, level, period)
-             DO UPDATE SET version = excluded.version, content = excluded.content"
+             DO UPDATE SET version = excluded.version, clicks = excluded.clicks, content = excluded.content"
         }
     };
     let values = [Value::from(keys(places.into_iter())), round.into(), bytes.into()];
@@ -179,17 +188,17 @@ async fn remove(tx: &impl ConnectionTrait, gone: &[Key]) -> Result<(), DbErr> {
     Ok(())
 }
 
-fn keys<'a>(rows: impl Iterator<Item = (&'a Key, usize, usize)>) -> String {
+fn keys<'a>(rows: impl Iterator<Item = (&'a Key, usize, usize, i64)>) -> String {
     use std::fmt::Write as _;
     let mut json = String::from("[");
-    for (at, (key, offset, length)) in rows.enumerate() {
+    for (at, (key, offset, length, clicks)) in rows.enumerate() {
         let Key { workspace, scope, part, bundle, level, period } = *key;
         let (scope, bundle, level) = (scope as i16, bundle as i16, level as i16);
         let workspace = workspace.0.simple();
         let comma = if at == 0 { "" } else { "," };
         let _ = write!(
             json,
-            "{comma}{{\"at\":{at},\"w\":\"{workspace}\",\"s\":{scope},\"p\":{},\"b\":{bundle},\"l\":{level},\"t\":{period},\"o\":{offset},\"n\":{length}}}",
+            "{comma}{{\"at\":{at},\"w\":\"{workspace}\",\"s\":{scope},\"p\":{},\"b\":{bundle},\"l\":{level},\"t\":{period},\"o\":{offset},\"n\":{length},\"c\":{clicks}}}",
             part.cast_signed(),
         );
     }
@@ -289,13 +298,13 @@ pub async fn of_day(
     let rows = rollup::Entity::find()
         .filter(rollup::Column::WorkspaceId.eq(workspace))
         .filter(
-            sea_orm::Condition::any()
-                .add(rollup::Column::Level.eq(1_i16).and(rollup::Column::Period.eq(day)))
+            Condition::any()
+                .add(Condition::all().add(rollup::Column::Level.eq(1_i16)).add(rollup::Column::Period.eq(day)))
                 .add(
-                    rollup::Column::Level
-                        .eq(0_i16)
-                        .and(rollup::Column::Period.gte(first))
-                        .and(rollup::Column::Period.lt(end)),
+                    Condition::all()
+                        .add(rollup::Column::Level.eq(0_i16))
+                        .add(rollup::Column::Period.gte(first))
+                        .add(rollup::Column::Period.lt(end)),
                 ),
         )
         .all(db)
