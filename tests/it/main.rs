@@ -61,6 +61,7 @@ mod redirect;
 mod refusals;
 mod returning;
 mod roles;
+mod rollups;
 mod rooms;
 mod routing_tests;
 mod schema;
