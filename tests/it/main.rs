@@ -31,6 +31,7 @@ mod ephemeral;
 mod events;
 mod explanations;
 mod faults;
+mod feed;
 mod folders;
 mod geo;
 mod health;

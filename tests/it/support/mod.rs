@@ -27,7 +27,7 @@ pub use self::countries::{City, Shape, cities, countries};
 pub use self::dns::Zone;
 pub use self::folders::Folders;
 pub use self::identity_provider::{Browser, IdentityProvider, Signer};
-pub use self::phone::{ELSEWHERE, HERE, behind_a_proxy, first_open, iphone, pixel, report, try_report};
+pub use self::phone::{ELSEWHERE, HERE, Sdk, behind_a_proxy, first_open, iphone, pixel, report, try_report};
 pub use self::plain::{Answer, get, get_many, json, send, send_h2};
 pub use self::post_office::PostOffice;
 pub use self::postgres::TestDatabase;
