@@ -63,6 +63,7 @@ mod refusals;
 mod returning;
 mod reports;
 mod roles;
+mod rollups;
 mod rooms;
 mod routing_tests;
 mod schema;
