@@ -227,7 +227,7 @@ pub async fn decide(
             }
         })
         .collect();
-    let origins = origins(db, homes, workspace, touches.iter().flatten().copied()).await?;
+    let origins = origins(db, homes, workspace, touches.iter().flatten().copied().collect()).await?;
     let counted = |(event, touch): (Happened, Option<(LinkId, Option<ClickId>)>)| {
         let known = installs.get(&event.install);
         let counts = known.is_none_or(|known| !known.test);
@@ -289,9 +289,8 @@ pub async fn origins(
     db: &impl ConnectionTrait,
     homes: &Homes,
     workspace: WorkspaceId,
-    touches: impl Iterator<Item = (LinkId, Option<ClickId>)>,
+    touches: HashSet<(LinkId, Option<ClickId>)>,
 ) -> Result<HashMap<(LinkId, Option<ClickId>), Origin>, DbErr> {
-    let touches: HashSet<(LinkId, Option<ClickId>)> = touches.collect();
     let clicks: Vec<ClickId> = touches.iter().filter_map(|(_, click)| *click).collect();
     let mut said: HashMap<(LinkId, ClickId), (Option<String>, Option<String>)> = HashMap::new();
     for some in clicks.chunks(CLICKS_A_STATEMENT) {
@@ -317,8 +316,9 @@ pub async fn origins(
         .filter(|touch| of_click(touch).is_none_or(|(_, home)| home.is_none()))
         .map(|(link, _)| *link)
         .collect();
+    let links: Vec<(WorkspaceId, LinkId)> = silent.iter().map(|link| (workspace, *link)).collect();
     let now: HashMap<LinkId, (String, String)> = homes
-        .of(db, silent.iter().map(|link| (workspace, *link)))
+        .of(db, links.iter().copied())
         .await?
         .iter()
         .zip(&silent)

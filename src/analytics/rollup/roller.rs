@@ -4,6 +4,7 @@
 //! On SQLite, where whoever writes keeps everybody else from writing, all is read and added up before the transaction begins; it starts over
 //! if somebody else came first.
 
+use futures::FutureExt as _;
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -70,8 +71,8 @@ pub async fn run(env: Env, stop: CancellationToken) {
     loop {
         let round = tokio::select! {
             () = stop.cancelled() => return,
-            _ = old_rows.tick() => take_over(&env).await,
-            round = roll(&env) => round,
+            _ = old_rows.tick() => take_over(&env).boxed().await,
+            round = roll(&env).boxed() => round,
         };
         match round {
             Ok(Round::Counted(_)) => {
@@ -243,7 +244,7 @@ async fn fold_installs(
 ) -> Result<(), DbErr> {
     let touch = |credit: &feed::Credit| credit.link.map(|link| (link, credit.click));
     let touches = installs.iter().flat_map(|install| [Some(&install.now), install.before.as_ref()]).flatten();
-    let origins = credits::origins(db, homes, workspace, touches.filter_map(touch)).await?;
+    let origins = credits::origins(db, homes, workspace, touches.filter_map(touch).collect()).await?;
     let origin = |credit: &feed::Credit| -> Option<&Origin> { origins.get(&touch(credit)?) };
     for install in installs {
         let as_of = |credit: &feed::Credit| Installed {

@@ -108,6 +108,8 @@ pub struct Installed {
     pub click_time: Option<Moment>,
     pub link: Option<String>,
     pub app: String,
+    /// What the click was that it is credited to.
+    pub click: HashMap<i32, String>,
     /// Name, time, and what it earned.
     pub events: Vec<(String, Moment, Option<(String, i128)>)>,
 }
@@ -231,7 +233,7 @@ pub async fn live_through(app: &App, seed: u64, clicks: usize) -> Year {
                 }
             }
             Plan::Install(of, by) => {
-                for (name, happens, told) in telling.install(app, time, of, by).await {
+                for (name, happens, told) in telling.install(time, of, by).await {
                     if told < end {
                         plan(&mut plans, told, Plan::Event(telling.installs.len() - 1, name, happens));
                     }
@@ -261,7 +263,8 @@ struct Telling {
     installs: Vec<Installed>,
     currency: &'static str,
     told: usize,
-    transactions: Vec<String>,
+    /// One of each app that may be told again.
+    transactions: HashMap<String, String>,
 }
 
 impl Telling {
@@ -311,7 +314,7 @@ impl Telling {
             installs: Vec::new(),
             currency: "",
             told: 0,
-            transactions: Vec::new(),
+            transactions: HashMap::new(),
         };
         telling.count_in(app, "CHF").await;
         telling
@@ -404,7 +407,6 @@ impl Telling {
     /// Somebody opens an app for the first time. Returns what they do there: the name, when, and when it is told.
     async fn install(
         &mut self,
-        app: &App,
         time: Moment,
         of: Option<(String, Moment, HashMap<i32, String>)>,
         by: usize,
@@ -440,17 +442,17 @@ impl Telling {
             id: answer.install_id,
             time,
             click_time: of.as_ref().map(|(_, time, _)| *time),
-            link: of.map(|(_, _, click)| click[&LINK].clone()),
+            link: of.as_ref().map(|(_, _, click)| click[&LINK].clone()),
             app: app_id,
+            click: of.map(|(_, _, click)| click).unwrap_or_default(),
             events: Vec::new(),
         });
-        let _ = app;
         let mut plans = Vec::new();
         let mut happens = time;
         for _ in 0..self.below(5) {
             let name = ["open", "signup", "purchase", "purchase"][self.below(4) as usize];
             let minutes = if self.below(2) == 0 { self.below(60) } else { self.below(20 * 24 * 60) };
-            happens += Duration::minutes(minutes.into()) + Duration::seconds(self.below(60).into());
+            happens += Duration::minutes(minutes.into()) + Duration::seconds(1 + i64::from(self.below(60)));
             // Some are told days later: the phone was away.
             let late = if self.below(4) == 0 { self.below(5 * 86_400) } else { 0 };
             plans.push((name, happens, happens + Duration::seconds(late.into())));
@@ -467,16 +469,13 @@ impl Telling {
             let cents = if units < 0 { -cents } else { cents };
             (units, cents * 10_000_000)
         });
-        // Now and then a purchase is told twice under two ids.
-        let again = revenue.is_some_and(|(units, _)| units > 0) && self.below(6) == 0;
-        let transaction = if again && !self.transactions.is_empty() {
-            self.transactions[0].clone()
-        } else {
-            format!("t{}", self.told)
-        };
-        let duplicate = self.transactions.contains(&transaction);
-        if revenue.is_some_and(|(units, _)| units > 0) && !duplicate && self.transactions.is_empty() {
-            self.transactions.push(transaction.clone());
+        // Now and then a purchase is told again under another id.
+        let earns = revenue.is_some_and(|(units, _)| units > 0);
+        let known = self.transactions.get(&of.app).filter(|_| earns && self.below(6) == 0).cloned();
+        let duplicate = known.is_some();
+        let transaction = known.unwrap_or_else(|| format!("t{}", self.told));
+        if earns {
+            self.transactions.entry(of.app.clone()).or_insert_with(|| transaction.clone());
         }
         let money =
             revenue.map(|(units, nanos)| Money { currency: self.currency.to_owned(), units, nanos });
@@ -498,13 +497,8 @@ impl Telling {
         let mut values: HashMap<i32, String> =
             [(APP, of.app.clone()), (EVENT, name.to_owned())].into();
         // The link that brought the install has it for seven days after the click.
-        if let (Some(click), Some(link)) = (of.click_time, &of.link)
-            && happened - click <= Duration::days(7)
-        {
-            let click = self.facts.iter().find(|fact| {
-                fact.time == click && fact.value(LINK) == link && fact.value(PLATFORM) == "android"
-            });
-            values.extend(credit(&click.expect("it was told").values));
+        if of.click_time.is_some_and(|click| happened - click <= Duration::days(7)) {
+            values.extend(credit(&of.click));
         }
         let revenue = earned.iter().filter(|(_, nanos)| *nanos != 0).cloned().collect();
         self.facts.push(Fact {
