@@ -407,7 +407,7 @@ async fn count_installs(
             })
             .collect();
         let touches = counted.iter().filter_map(|(_, touch, _)| *touch);
-        let origins = credits::origins(db, homes, wanted.workspace, touches).await?;
+        let origins = credits::origins(db, homes, wanted.workspace, touches.collect()).await?;
         for (method, touch, row) in &counted {
             let installed = Installed {
                 app: row.app_id,
