@@ -110,6 +110,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::SecondFactorFailed
         | Reason::IdentityRefused
         | Reason::IdentityUnknown
+        | Reason::ReportShareLocked
         | Reason::PasskeyRefused => Kind::Unauthenticated,
         Reason::PasswordChangeRequired
         | Reason::TokenInvalid
@@ -130,6 +131,8 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::ApiKeyOver
         | Reason::SignInMethodDisabled
         | Reason::TooManyPasskeys
+        | Reason::TooManyReports
+        | Reason::TooManyReportShares
         | Reason::ImportDone
         | Reason::FetchRefused
         | Reason::FetchFailed

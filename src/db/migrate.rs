@@ -97,6 +97,8 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::link_import_draft::Entity>(db, "link_import_drafts").await);
         wrong.extend(readable::<entity::click_rollup::Entity>(db, "click_rollups").await);
         wrong.extend(readable::<entity::click::Entity>(db, "clicks").await);
+        wrong.extend(readable::<entity::saved_report::Entity>(db, "reports").await);
+        wrong.extend(readable::<entity::report_share::Entity>(db, "report_shares").await);
         wrong.extend(readable::<entity::event::Entity>(db, "events").await);
         wrong.extend(readable::<entity::event_transaction::Entity>(db, "event_transactions").await);
         wrong.extend(readable::<entity::event_property::Entity>(db, "event_properties").await);

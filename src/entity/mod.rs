@@ -43,6 +43,8 @@ pub mod outbox;
 pub mod passkey;
 pub mod project;
 pub mod recovery_code;
+pub mod report_share;
+pub mod saved_report;
 pub mod second_factor;
 pub mod session;
 pub mod sign_in_attempt;

@@ -52,6 +52,8 @@ const TABLES: &[&str] = &[
     "installs",
     "apps",
     "links",
+    "report_shares",
+    "reports",
     "utm_presets",
     "templates",
     "projects",
