@@ -3,6 +3,8 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `dims.rs` | what clicks, installs and events are told apart by; pure |
+//! | `rollup/` | what was counted, and reading it |
 //! | `span.rs` | which hours and days are counted; pure |
 //! | `store.rs` | queries of `click_rollups`, which the drain writes |
 //! | `watch.rs` | the stream of clicks as they are recorded, and the filter of it |
@@ -11,7 +13,9 @@
 //! Guarantees: totals are the sum of the days, whatever is recorded while they are read; a link of somebody else
 //! answers as an unknown one; clicks of deleted links go on counting in their workspace.
 
+pub mod dims;
 mod grpc;
+pub mod rollup;
 mod span;
 mod store;
 mod watch;

@@ -1,69 +1,126 @@
-//! Which hours are counted. Pure.
+//! Which time a report is about: whole quarter-hours, since no time zone of today is off by less, and whose days they fall into. Pure.
 
-use chrono::Duration;
+use chrono::{DateTime, Duration};
+use chrono_tz::Tz;
+use prost_types::Timestamp;
 
+use super::{calendar, rollup::read::Slots};
 use crate::{
     clock::{Moment, from_micros},
     error::{Result, Violations},
+    pb::v1::ReportSpan,
+    rpc::{moment, timestamp},
 };
 
-const HOUR_MICROS: i64 = 3_600_000_000;
-const HOURS_A_DAY: i32 = 24;
-const DEFAULT_LENGTH: Duration = Duration::days(30);
-const MAX_LENGTH: Duration = Duration::days(366);
+const SLOT_MICROS: i64 = 900_000_000;
+/// Quarter-hours of a day of UTC.
+pub const SLOTS_A_DAY: i32 = 96;
+const DEFAULT_DAYS: i64 = 30;
+const NOT_A_ZONE: &str = "must be a name of the IANA time zone database, such as Europe/Zurich";
 
-/// A span of whole hours, each the number of hours since 1970.
+/// A span of time and the zone whose days, weeks and months are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The first hour counted.
-    pub first: i32,
-    /// The first hour not counted any more.
-    pub end: i32,
+    /// Which quarter-hours.
+    pub slots: Slots,
+    /// Whose days.
+    pub zone: Tz,
 }
+
+/// What a report does with the span it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// To how many quarter-hours it is rounded.
+    pub unit: i64,
+    /// How many days it may have.
+    pub most_days: i64,
+    /// The same in words.
+    pub most: &'static str,
+}
+
+/// Of reports that are read from rollups.
+pub const YEARS: Limits = Limits { unit: 1, most_days: 3653, most: "10 years" };
+/// Of reports that are read from single rows.
+pub const YEAR: Limits = Limits { unit: 1, most_days: 366, most: "366 days" };
+/// Of the overview, which counted hours once.
+pub const YEAR_OF_HOURS: Limits = Limits { unit: 4, ..YEAR };
 
 impl Span {
-    /// Reads a span: its start is cut to the hour, its end raised to one.
-    pub fn new(start: Option<Moment>, end: Option<Moment>, now: Moment) -> Result<Self> {
+    /// Reads a span: its start is cut, its end raised. `path` is where the request has it, with its dot.
+    pub fn read(path: &str, asked: &ReportSpan, limits: Limits, now: Moment) -> Result<Self> {
+        let mut wrong = Violations::default();
+        let mut time = |field: &str, given: &Option<Timestamp>, wrong: &mut Violations| {
+            given.as_ref().map(|given| wrong.take(&format!("{path}{field}"), moment(given)))
+        };
+        let start = time("start_time", &asked.start_time, &mut wrong);
+        let end = time("end_time", &asked.end_time, &mut wrong);
+        let zone = wrong.take(&format!("{path}time_zone"), zone(&asked.time_zone));
+        let (Some(zone), false) = (zone, matches!((start, end), (Some(None), _) | (_, Some(None)))) else {
+            return Err(crate::error::Error::invalid(wrong.into_inner()));
+        };
+        let (start, end) = (start.flatten(), end.flatten());
         // What happens now counts, also on the stroke of the hour.
         let until = end.unwrap_or(now + Duration::microseconds(1));
-        let from = start.unwrap_or_else(|| until - DEFAULT_LENGTH);
-        let mut wrong = Violations::default();
+        let from = start.unwrap_or_else(|| calendar::days_before(until, DEFAULT_DAYS, zone));
+        let field = format!("{path}end_time");
         if from >= until {
             let later = if end.is_some() { "start_time" } else { "start_time, and that before now" };
-            wrong.add("end_time", format!("must be after {later}"));
-        } else if until - from > MAX_LENGTH {
-            wrong.add("end_time", "must be at most 366 days after start_time");
+            wrong.add(field, format!("must be after {later}"));
+        } else if until - from > Duration::days(limits.most_days) {
+            wrong.add(field, format!("must be at most {} after start_time", limits.most));
         }
-        wrong.into_result(Self {
-            first: hours(from.timestamp_micros()),
-            end: hours(until.timestamp_micros().saturating_add(HOUR_MICROS - 1)),
-        })
+        let unit = limits.unit * SLOT_MICROS;
+        let slot = |units: i64| i32::try_from(units * limits.unit).unwrap_or(i32::MAX);
+        let first = slot(from.timestamp_micros().div_euclid(unit));
+        let end = slot(until.timestamp_micros().saturating_add(unit - 1).div_euclid(unit));
+        wrong.into_result(Self { slots: Slots { first, end }, zone })
     }
 
-    /// Returns the days the span touches, each the number of days since 1970, oldest first.
-    pub fn days(self) -> impl Iterator<Item = i32> {
-        self.first.div_euclid(HOURS_A_DAY)..=(self.end - 1).div_euclid(HOURS_A_DAY)
+    /// Returns the span as the contract has it.
+    pub fn shown(self) -> ReportSpan {
+        ReportSpan {
+            start_time: Some(timestamp(self.start())),
+            end_time: Some(timestamp(self.end())),
+            time_zone: self.zone.name().to_owned(),
+        }
     }
 
-    /// Returns the moment the span begins.
-    pub fn start_time(self) -> Moment {
-        from_micros(i64::from(self.first) * HOUR_MICROS)
+    /// Returns the moment it begins.
+    pub fn start(self) -> Moment {
+        moment_of(self.slots.first)
     }
 
-    /// Returns the moment the span ends.
-    pub fn end_time(self) -> Moment {
-        from_micros(i64::from(self.end) * HOUR_MICROS)
+    /// Returns the moment it ends.
+    pub fn end(self) -> Moment {
+        moment_of(self.slots.end)
     }
 }
 
-/// The years 1 to 9999 hold few enough hours for 32 bits.
-fn hours(micros: i64) -> i32 {
-    i32::try_from(micros.div_euclid(HOUR_MICROS)).unwrap_or(i32::MAX)
+/// Reads the name of a time zone; without one it is UTC.
+pub fn zone(name: &str) -> Result<Tz, &'static str> {
+    if name.is_empty() { Ok(Tz::UTC) } else { name.parse().map_err(|_| NOT_A_ZONE) }
 }
 
-/// Returns a day as `YYYY-MM-DD`.
-pub fn date(day: i32) -> String {
-    from_micros(i64::from(day) * i64::from(HOURS_A_DAY) * HOUR_MICROS).format("%Y-%m-%d").to_string()
+/// Returns the moment that a quarter-hour begins.
+pub fn moment_of(slot: i32) -> Moment {
+    from_micros(i64::from(slot) * SLOT_MICROS)
+}
+
+/// Returns the quarter-hour that a moment is in.
+pub fn slot_of<Z: chrono::TimeZone>(moment: &DateTime<Z>) -> i32 {
+    // The years 1 to 9999 hold few enough of them for 32 bits.
+    i32::try_from(moment.timestamp_micros().div_euclid(SLOT_MICROS)).unwrap_or(i32::MAX)
+}
+
+/// Returns the days of UTC that quarter-hours touch, as days since 1970.
+pub fn utc_days(slots: Slots) -> std::ops::Range<i32> {
+    let first = slots.first.div_euclid(SLOTS_A_DAY);
+    first..(slots.end + SLOTS_A_DAY - 1).div_euclid(SLOTS_A_DAY).max(first)
+}
+
+/// Says whether quarter-hours begin and end at midnight UTC.
+pub fn is_of_utc_days(slots: Slots) -> bool {
+    slots.first.rem_euclid(SLOTS_A_DAY) == 0 && slots.end.rem_euclid(SLOTS_A_DAY) == 0
 }
 
 #[cfg(test)]
@@ -74,59 +131,83 @@ mod tests {
         text.parse().expect("the test's own moment")
     }
 
+    fn asked(start: Option<&str>, end: Option<&str>, zone: &str) -> ReportSpan {
+        let time = |text: Option<&str>| text.map(|text| timestamp(at(text)));
+        ReportSpan { start_time: time(start), end_time: time(end), time_zone: zone.to_owned() }
+    }
+
     #[test]
     fn spans_are_rounded_outwards() {
         let now = "2026-11-22T10:20:30Z";
-        for (start, end, first, last, days) in [
+        for (limits, start, end, first, last) in [
             (
+                YEAR_OF_HOURS,
                 Some("2026-11-20T08:59:59Z"),
                 Some("2026-11-21T09:00:00Z"),
                 "2026-11-20T08:00:00Z",
                 "2026-11-21T09:00:00Z",
-                2,
             ),
             (
+                YEARS,
+                Some("2026-11-20T08:59:59Z"),
+                Some("2026-11-21T09:00:00Z"),
+                "2026-11-20T08:45:00Z",
+                "2026-11-21T09:00:00Z",
+            ),
+            (
+                YEAR_OF_HOURS,
                 Some("2026-11-20T08:00:00Z"),
                 Some("2026-11-20T08:00:00.000001Z"),
                 "2026-11-20T08:00:00Z",
                 "2026-11-20T09:00:00Z",
-                1,
             ),
             (
-                Some("2026-11-20T00:00:00Z"),
-                Some("2026-11-21T00:00:00Z"),
-                "2026-11-20T00:00:00Z",
-                "2026-11-21T00:00:00Z",
-                1,
+                YEAR,
+                Some("2026-11-20T08:00:00Z"),
+                Some("2026-11-20T08:00:00.000001Z"),
+                "2026-11-20T08:00:00Z",
+                "2026-11-20T08:15:00Z",
             ),
             (
-                Some("2026-11-20T23:30:00Z"),
-                Some("2026-11-21T00:30:00Z"),
-                "2026-11-20T23:00:00Z",
-                "2026-11-21T01:00:00Z",
-                2,
+                YEAR_OF_HOURS,
+                Some("2026-11-22T00:00:00Z"),
+                None,
+                "2026-11-22T00:00:00Z",
+                "2026-11-22T11:00:00Z",
             ),
-            (Some("2026-11-22T00:00:00Z"), None, "2026-11-22T00:00:00Z", "2026-11-22T11:00:00Z", 1),
-            (None, Some("2026-11-01T00:00:00Z"), "2026-10-02T00:00:00Z", "2026-11-01T00:00:00Z", 30),
-            (None, None, "2026-10-23T10:00:00Z", "2026-11-22T11:00:00Z", 31),
+            (YEARS, None, None, "2026-10-23T10:15:00Z", "2026-11-22T10:30:00Z"),
+            (YEAR_OF_HOURS, None, Some("2026-11-01T00:00:00Z"), "2026-10-02T00:00:00Z", "2026-11-01T00:00:00Z"),
             (
+                YEAR_OF_HOURS,
                 Some("2025-11-21T00:00:00Z"),
                 Some("2026-11-22T00:00:00Z"),
                 "2025-11-21T00:00:00Z",
                 "2026-11-22T00:00:00Z",
-                366,
             ),
             (
-                Some("1969-12-31T23:30:00Z"),
-                Some("1970-01-01T00:30:00Z"),
-                "1969-12-31T23:00:00Z",
-                "1970-01-01T01:00:00Z",
-                2,
+                YEARS,
+                Some("1969-12-31T23:50:00Z"),
+                Some("1970-01-01T00:10:00Z"),
+                "1969-12-31T23:45:00Z",
+                "1970-01-01T00:15:00Z",
+            ),
+            (
+                YEARS,
+                Some("0001-01-01T00:00:00Z"),
+                Some("0001-01-02T00:00:00Z"),
+                "0001-01-01T00:00:00Z",
+                "0001-01-02T00:00:00Z",
+            ),
+            (
+                YEARS,
+                Some("9999-12-31T00:00:00Z"),
+                Some("9999-12-31T23:59:59Z"),
+                "9999-12-31T00:00:00Z",
+                "+10000-01-01T00:00:00Z",
             ),
         ] {
-            let span = Span::new(start.map(at), end.map(at), at(now)).expect("a good span");
-            assert_eq!((span.start_time(), span.end_time()), (at(first), at(last)), "{start:?} to {end:?}");
-            assert_eq!(span.days().count(), days, "{start:?} to {end:?}");
+            let span = Span::read("", &asked(start, end, ""), limits, at(now)).expect("a good span");
+            assert_eq!((span.start(), span.end()), (at(first), at(last)), "{start:?} to {end:?}");
         }
     }
 
@@ -134,31 +215,59 @@ mod tests {
     fn the_present_moment_counts_on_the_stroke_of_the_hour_too() {
         for (now, last) in [
             ("2026-11-22T09:59:59.999999Z", "2026-11-22T10:00:00Z"),
-            ("2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"),
+            ("2026-11-22T10:00:00Z", "2026-11-22T10:15:00Z"),
         ] {
-            let span = Span::new(None, None, at(now)).expect("a good span");
-            assert_eq!(span.end_time(), at(last), "{now}");
+            let span = Span::read("", &ReportSpan::default(), YEARS, at(now)).expect("a good span");
+            assert_eq!(span.end(), at(last), "{now}");
         }
     }
 
     #[test]
-    fn bad_spans_are_refused() {
+    fn thirty_days_are_days_of_the_zone() {
+        let now = at("2026-11-10T11:00:00Z");
+        // Noon in Zurich, before and after clocks were put back.
+        let span = Span::read("", &asked(None, None, "Europe/Zurich"), YEARS, now).expect("a good span");
+        assert_eq!(span.start(), at("2026-10-11T10:00:00Z"));
+    }
+
+    #[test]
+    fn bad_spans_are_refused_and_every_field_is_named() {
         let now = "2026-11-22T10:20:30Z";
-        for (start, end) in [
-            (Some("2026-11-22T00:00:00Z"), Some("2026-11-21T00:00:00Z")),
-            (Some("2026-11-22T00:00:00Z"), Some("2026-11-22T00:00:00Z")),
-            (Some("2026-11-23T00:00:00Z"), None),
-            (Some("2025-11-21T00:00:00Z"), Some("2026-11-22T00:00:00.000001Z")),
-            (Some("0001-01-01T00:00:00Z"), Some("9999-12-31T23:59:59Z")),
+        let bad = Timestamp { seconds: 0, nanos: -1 };
+        for (limits, asked, fields) in [
+            (YEARS, asked(Some("2026-11-22T00:00:00Z"), Some("2026-11-21T00:00:00Z"), ""), &["s.end_time"][..]),
+            (YEARS, asked(Some("2026-11-22T00:00:00Z"), Some("2026-11-22T00:00:00Z"), ""), &["s.end_time"]),
+            (YEARS, asked(Some("2026-11-23T00:00:00Z"), None, ""), &["s.end_time"]),
+            (YEAR, asked(Some("2025-11-21T00:00:00Z"), Some("2026-11-22T00:00:00.000001Z"), ""), &["s.end_time"]),
+            (YEARS, asked(Some("2016-11-20T00:00:00Z"), Some("2026-11-22T00:00:00Z"), ""), &["s.end_time"]),
+            (YEARS, asked(Some("0001-01-01T00:00:00Z"), Some("9999-12-31T23:59:59Z"), ""), &["s.end_time"]),
+            (YEARS, asked(None, None, "CEST"), &["s.time_zone"]),
+            (YEARS, asked(None, None, "europe/zurich"), &["s.time_zone"]),
+            (YEARS, asked(None, None, "+01:00"), &["s.time_zone"]),
+            (
+                YEARS,
+                ReportSpan { start_time: Some(bad), end_time: Some(bad), time_zone: "Mars/Base".into() },
+                &["s.start_time", "s.end_time", "s.time_zone"],
+            ),
         ] {
-            assert!(Span::new(start.map(at), end.map(at), at(now)).is_err(), "{start:?} to {end:?}");
+            let error = Span::read("s.", &asked, limits, at(now)).expect_err("a bad span");
+            let named: Vec<_> = error.violations().iter().map(|wrong| &*wrong.field).collect();
+            assert_eq!(named, fields, "{asked:?}");
         }
     }
 
     #[test]
-    fn days_have_names() {
-        for (day, name) in [(0, "1970-01-01"), (-1, "1969-12-31"), (20_779, "2026-11-22")] {
-            assert_eq!(date(day), name);
+    fn days_of_utc_are_those_that_are_touched() {
+        for (first, end, days, whole) in [
+            (0, 96, 0..1, true),
+            (0, 95, 0..1, false),
+            (1, 97, 0..2, false),
+            (-1, 96, -1..1, false),
+            (-96, 0, -1..0, true),
+            (5, 5, 0..1, false),
+        ] {
+            let slots = Slots { first, end };
+            assert_eq!((utc_days(slots), is_of_utc_days(slots)), (days, whole), "{first} to {end}");
         }
     }
 }

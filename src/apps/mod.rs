@@ -143,6 +143,11 @@ pub(crate) async fn get(env: &Env, tenant: &Tenant, id: AppId) -> Result<Shown> 
     with_token(&env.db.api, &find_place(env, &env.db.api, tenant).await?, app).await
 }
 
+/// Fails unless it is an app of the workspace.
+pub async fn expect(env: &Env, tenant: &Tenant, id: AppId) -> Result<()> {
+    store::find(&env.db.api, tenant.id, id).await?.map(drop).ok_or_else(unknown)
+}
+
 /// Returns the apps of a workspace, and after which pause a new session begins in each, in seconds.
 pub async fn session_gaps(env: &Env, tenant: &Tenant) -> Result<HashMap<AppId, i64>> {
     let gap = |app: &Model| {

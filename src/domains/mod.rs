@@ -380,6 +380,16 @@ pub async fn is_host_of(
     Ok(hosts.iter().any(|(known, answers)| *answers && known == host))
 }
 
+/// Returns a host of the workspace as it is stored; empty for the server's own. NOT_FOUND for any other.
+pub async fn expect_host(env: &Env, tenant: &Tenant, host: &str) -> Result<String> {
+    if host.is_empty() || host::is_ours(host, &env.config) {
+        return Ok(String::new());
+    }
+    let host = host::parse(host).map_err(|_| unknown())?;
+    let hosts = store::hosts(&env.db.api, tenant.id).await?;
+    if hosts.iter().any(|(known, _)| *known == host) { Ok(host) } else { Err(unknown()) }
+}
+
 /// Returns the host of a namespace; `None` for the server's own.
 pub fn host_of(namespace: &str) -> Option<&str> {
     if namespace == OWN { None } else { namespace.split('/').next() }
