@@ -5,6 +5,9 @@
 //! |---|---|
 //! | `dims.rs` | what clicks, installs and events are told apart by; pure |
 //! | `rollup/` | what was counted, and reading it |
+//! | `raw/` | single clicks: listed, and counted where no rollup is |
+//! | `export/` | reports as files |
+//! | `saved/` | reports under names, and links to them |
 //! | `span.rs` | which hours and days are counted; pure |
 //! | `store.rs` | queries of `click_rollups`, which the drain writes |
 //! | `watch.rs` | the stream of clicks as they are recorded, and the filter of it |
@@ -13,14 +16,19 @@
 //! Guarantees: totals are the sum of the days, whatever is recorded while they are read; a link of somebody else
 //! answers as an unknown one; clicks of deleted links go on counting in their workspace.
 
+mod calendar;
 pub mod dims;
+mod export;
 mod grpc;
+mod raw;
+mod reports;
 pub mod rollup;
+mod saved;
 mod span;
 mod store;
 mod watch;
 
-pub use self::{grpc::AnalyticsApi, span::Span, store::TopLink};
+pub use self::{grpc::AnalyticsApi, saved::ReportApi, span::Span, store::TopLink};
 use crate::{env::Env, error::Result, ids::LinkId, links, workspaces::Tenant};
 
 /// How many of the most clicked links are shown.

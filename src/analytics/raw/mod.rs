@@ -13,10 +13,9 @@
 mod breakdown;
 mod filter;
 mod list;
-mod read;
+pub mod read;
 
 pub use self::{
     breakdown::breakdown,
-    filter::{Filter, filters},
-    list::{ClickQuery, Listed, list},
+    list::{Networks, clicks},
 };
