@@ -78,6 +78,8 @@ pub struct Config {
     pub shared_networks_file: Option<PathBuf>,
     /// How long an app waits for the answer to its install before it is told to ask again.
     pub install_budget: Duration,
+    /// How many installs, and how many events, one report looks at where no rollup has the answer.
+    pub report_max_rows: usize,
     /// Calls to URLs that strangers gave.
     pub outbound: Outbound,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
@@ -357,6 +359,7 @@ impl Config {
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
         let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
         let install_budget = read.millis("INSTALL_BUDGET_MS", "300");
+        let report_max_rows = read.parse("REPORT_MAX_ROWS", "1000000", "a number");
         let shared_networks_file =
             Some(read.text("SHARED_NETWORKS_FILE", "")).filter(|file| !file.is_empty());
         let shared_networks_file = shared_networks_file.map(PathBuf::from);
@@ -484,6 +487,7 @@ impl Config {
             geoip_file,
             shared_networks_file,
             install_budget,
+            report_max_rows,
             outbound,
             tls,
             acme,

@@ -1,26 +1,22 @@
 //! `linkforty.v1.AnalyticsService`: who calls, may they, what do they want, do it, answer.
 
 use futures::stream::BoxStream;
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Overview, Span, export,
+    export,
     raw::{self, Networks},
-    span::date,
+    reports,
     watch::{self, Filter},
 };
 use crate::{
-    analytics,
-    clock::Moment,
     env::Env,
-    error::{Error, Result},
-    ids::LinkId,
-    links::{NOT_A_UUID, both, moment, timestamp},
+    error::Result,
     pb::v1::{
-        self, ExportReportRequest, ExportReportResponse, GetOverviewRequest, GetOverviewResponse,
-        ListClicksRequest, ListClicksResponse, WatchEventsRequest, WatchEventsResponse,
-        analytics_service_server::AnalyticsService,
+        ExportReportRequest, ExportReportResponse, GetCampaignsRequest, GetCampaignsResponse, GetFunnelRequest, GetFunnelResponse, GetOverviewRequest,
+        GetOverviewResponse, GetRetentionRequest, GetRetentionResponse, ListClicksRequest, ListClicksResponse, QueryBreakdownRequest,
+        QueryBreakdownResponse, QueryTimeSeriesRequest, QueryTimeSeriesResponse, ReportScope,
+        WatchEventsRequest, WatchEventsResponse, analytics_service_server::AnalyticsService,
     },
     rpc::{self, Permission, Vigil},
     workspaces,
@@ -35,18 +31,62 @@ pub struct AnalyticsApi {
 
 #[tonic::async_trait]
 impl AnalyticsService for AnalyticsApi {
-    async fn get_overview(
-        &self,
-        request: Request<GetOverviewRequest>,
-    ) -> Result<Response<GetOverviewResponse>, Status> {
+    async fn get_overview(&self, request: Request<GetOverviewRequest>) -> Result<Response<GetOverviewResponse>, Status> {
         rpc::answer(async {
             let env = &self.env;
-            let (caller, request) = rpc::open(request)?;
-            let tenant =
-                workspaces::enter(env, &caller, &request.workspace_id, Permission::AnalyticsRead).await?;
-            let (link, span) = read(&request, env.now())?;
-            let overview = analytics::overview(env, &tenant, link, span).await?;
-            Ok(response(overview, span))
+            let (caller, asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+            reports::overview(env, &tenant, &asked).await
+        })
+        .await
+    }
+
+    async fn query_time_series(&self, request: Request<QueryTimeSeriesRequest>) -> Result<Response<QueryTimeSeriesResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            reports::time_series(env, &tenant, &asked).await
+        })
+        .await
+    }
+
+    async fn query_breakdown(&self, request: Request<QueryBreakdownRequest>) -> Result<Response<QueryBreakdownResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            reports::breakdown(env, &tenant, &asked).await
+        })
+        .await
+    }
+
+    async fn get_campaigns(&self, request: Request<GetCampaignsRequest>) -> Result<Response<GetCampaignsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            reports::campaigns(env, &tenant, &asked).await
+        })
+        .await
+    }
+
+    async fn get_funnel(&self, request: Request<GetFunnelRequest>) -> Result<Response<GetFunnelResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            reports::funnel(env, &tenant, &asked).await
+        })
+        .await
+    }
+
+    async fn get_retention(&self, request: Request<GetRetentionRequest>) -> Result<Response<GetRetentionResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            reports::retention(env, &tenant, &asked).await
         })
         .await
     }
@@ -110,50 +150,7 @@ impl AnalyticsService for AnalyticsApi {
     }
 }
 
-fn read(request: &GetOverviewRequest, now: Moment) -> Result<(Option<LinkId>, Span)> {
-    let start = read_time("start_time", request.start_time.as_ref());
-    let end = read_time("end_time", request.end_time.as_ref());
-    let span = both(start, end).and_then(|(start, end)| Span::new(start, end, now));
-    both(read_link(&request.link_id), span)
-}
-
-fn read_link(id: &str) -> Result<Option<LinkId>> {
-    if id.is_empty() {
-        return Ok(None);
-    }
-    LinkId::parse(id).map(Some).ok_or_else(|| Error::invalid_field("link_id", NOT_A_UUID))
-}
-
-fn read_time(field: &str, given: Option<&Timestamp>) -> Result<Option<Moment>> {
-    given.map(moment).transpose().map_err(|description| Error::invalid_field(field, description))
-}
-
-fn response(overview: Overview, span: Span) -> GetOverviewResponse {
-    GetOverviewResponse {
-        clicks: overview.total.people,
-        bot_clicks: overview.total.bots,
-        by_day: overview
-            .by_day
-            .into_iter()
-            .map(|(day, clicks)| v1::DayClicks {
-                date: date(day),
-                clicks: clicks.people,
-                bot_clicks: clicks.bots,
-            })
-            .collect(),
-        top_links: overview
-            .top_links
-            .into_iter()
-            .map(|top| v1::TopLink {
-                link_id: top.link_id.to_string(),
-                short_code: top.short_code.unwrap_or_default(),
-                title: top.title.unwrap_or_default(),
-                clicks: top.clicks,
-                unique_visitors: 0,
-            })
-            .collect(),
-        start_time: Some(timestamp(span.start_time())),
-        end_time: Some(timestamp(span.end_time())),
-        ..GetOverviewResponse::default()
-    }
+/// Returns the workspace that a report is asked for of; an API key may leave it empty.
+fn workspace(scope: &Option<ReportScope>) -> &str {
+    scope.as_ref().map_or("", |scope| &scope.workspace_id)
 }

@@ -12,7 +12,7 @@ mod standby;
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    AccessMode, ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait as _,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -155,6 +155,17 @@ pub async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
         ..TransactionOptions::default()
     })
     .await
+}
+
+/// Begins a transaction that only reads, and sees the database as it is at its first statement.
+pub async fn begin_snapshot(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    match dialect(pool.get_database_backend()) {
+        Dialect::Postgres => {
+            pool.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await
+        }
+        // Every transaction of SQLite is one.
+        Dialect::Sqlite => pool.begin().await,
+    }
 }
 
 struct Pool {

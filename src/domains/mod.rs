@@ -380,10 +380,11 @@ pub async fn is_host_of(
     Ok(hosts.iter().any(|(known, answers)| *answers && known == host))
 }
 
-/// Returns a host of the workspace as it is stored; empty for the server's own. NOT_FOUND for any other.
+/// Returns a host of the workspace as its links show it; without one, the server's own. NOT_FOUND for any other.
 pub async fn expect_host(env: &Env, tenant: &Tenant, host: &str) -> Result<String> {
-    if host.is_empty() || host::is_ours(host, &env.config) {
-        return Ok(String::new());
+    let own = env.config.links_host();
+    if host.is_empty() || host == own || host::is_ours(host, &env.config) {
+        return Ok(own);
     }
     let host = host::parse(host).map_err(|_| unknown())?;
     let hosts = store::hosts(&env.db.api, tenant.id).await?;

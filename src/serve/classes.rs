@@ -39,9 +39,15 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.sdk.v1.SdkService/ResolveLink", APPS),
     ("linkforty.sdk.v1.SdkService/SetConsent", APPS),
     ("linkforty.v1.AnalyticsService/ExportReport", FILE),
+    ("linkforty.v1.AnalyticsService/GetCampaigns", PERSON),
+    // These two read installs and events one by one, up to a million of each.
+    ("linkforty.v1.AnalyticsService/GetFunnel", BULK),
     ("linkforty.v1.AnalyticsService/GetOverview", PERSON),
+    ("linkforty.v1.AnalyticsService/GetRetention", BULK),
     // It looks at clicks one by one, up to 20,000.
     ("linkforty.v1.AnalyticsService/ListClicks", BULK),
+    ("linkforty.v1.AnalyticsService/QueryBreakdown", PERSON),
+    ("linkforty.v1.AnalyticsService/QueryTimeSeries", PERSON),
     ("linkforty.v1.AnalyticsService/WatchEvents", PERSON),
     ("linkforty.v1.ApiKeyService/CreateApiKey", PERSON),
     ("linkforty.v1.ApiKeyService/GetApiKeyUsage", PERSON),

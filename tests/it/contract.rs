@@ -24,7 +24,7 @@ use linkforty::{
 };
 use prost::Message as _;
 use prost_types::{
-    DescriptorProto, FileDescriptorSet, MethodDescriptorProto,
+    DescriptorProto, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
     field_descriptor_proto::{Label, Type},
 };
 use sea_orm::{
@@ -72,7 +72,12 @@ use Permission::{
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
 pub const METHODS: &[(&str, Who, Names)] = &[
+    ("linkforty.v1.AnalyticsService/GetCampaigns", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AnalyticsService/GetFunnel", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AnalyticsService/GetOverview", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AnalyticsService/GetRetention", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AnalyticsService/QueryBreakdown", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.AnalyticsService/QueryTimeSeries", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AnalyticsService/WatchEvents", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.ApiKeyService/CreateApiKey", Who::With(&[ApiKeysWrite]), Names::Nothing),
     ("linkforty.v1.ApiKeyService/ListApiKeys", Who::With(&[ApiKeysRead]), Names::Nothing),
@@ -238,7 +243,10 @@ impl Contract {
     /// Says whether the request has a field for its workspace.
     fn takes_workspace(&self, method: &str) -> bool {
         let message = &self.messages[self.methods[method].input_type()];
-        message.field.iter().any(|field| field.name() == "workspace_id")
+        let has = |field: &FieldDescriptorProto| {
+            field.name() == "workspace_id" || field.type_name() == ".linkforty.v1.ReportScope"
+        };
+        message.field.iter().any(has)
     }
 
     /// Makes a request in which every field has a value that is right as far as that can be told from its name.
@@ -339,6 +347,8 @@ impl Fill<'_> {
             // Of what a link names, and lists are about, nothing.
             "project_id" | "template_id" if message == ".linkforty.v1.Link" => return None,
             "utm_preset_id" if message == ".linkforty.v1.CreateLinkRequest" => return None,
+            // It looks at one thing alone.
+            "project_id" | "app_id" if message == ".linkforty.v1.GetOverviewRequest" => return None,
             "project_id" => self.project,
             "template_id" => self.template,
             "utm_preset_id" => self.preset,
@@ -375,7 +385,7 @@ impl Fill<'_> {
                 return Some(format!("contract {}", self.preset));
             }
             "source" if message == ".linkforty.v1.Utm" => "contract",
-            "title" | "name" | "refresh_token" | "challenge" | "code" | "recovery_code" | "handle"
+            "title" | "name" | "event_names" | "refresh_token" | "challenge" | "code" | "recovery_code" | "handle"
             | "state" | "credential_json" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
@@ -392,7 +402,7 @@ impl Fill<'_> {
             | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
             | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency"
             | "app_token" | "display_name" | "inviter_id" | "project_ids" | "domain_ids" | "iss"
-            | "certificate_name" | "issuer" | "failure_detail" | "advice" => {
+            | "time_zone" | "order_by" | "certificate_name" | "issuer" | "failure_detail" | "advice" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),

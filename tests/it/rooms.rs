@@ -70,7 +70,7 @@ const DOORS: &[&str] = &["serve", "cli"];
 const BETWEEN_ROOMS: &[(&str, &[&str])] = &[
     ("redirect", &["links", "clicks", "domains", "apps"]),
     ("attribution", &["links", "clicks", "apps", "domains", "redirect"]),
-    ("analytics", &["links", "clicks", "attribution", "redirect"]),
+    ("analytics", &["links", "clicks", "attribution", "redirect", "apps", "domains"]),
     ("links", &["domains"]),
     ("apps", &["domains"]),
 ];

@@ -20,6 +20,7 @@ use crate::{
         span::moment_of,
     },
     clicks::class::Class,
+    db,
     env::Env,
     error::{Error, Reason, Result},
     ids::WorkspaceId,
@@ -45,7 +46,8 @@ pub async fn breakdown(
 ) -> Result<HashMap<String, Measures>> {
     let Some(mut all) = of_part(&scope.part) else { return Ok(HashMap::new()) };
     let _turn = Turn::take(env.memory.of(Turns::default), scope.workspace)?;
-    let db = env.db.for_bulk().for_reports().await;
+    // It takes a while, and is in nobody's way; all of it is of one moment.
+    let db = db::begin_snapshot(&env.for_bulk().db.for_reports().await).await?;
     let link = only_link(&scope.part, filters);
     all.extend_from_slice(filters);
     let mut walk = Walk::new(scope.workspace, link, moment_of(slots.first), moment_of(slots.end));
@@ -59,6 +61,7 @@ pub async fn breakdown(
             return Err(too_large(MOST));
         }
         if seen_now < PIECE as usize {
+            db.commit().await?;
             return Ok(counted);
         }
         // Whoever else has something to do on this thread does it now.

@@ -17,5 +17,6 @@ pub mod read;
 
 pub use self::{
     breakdown::breakdown,
+    filter::filters,
     list::{Networks, clicks},
 };

@@ -18,12 +18,10 @@ use crate::{
         span::{Span, YEARS},
     },
     env::Env,
-    error::{Result, Violations, both},
+    error::{Error, Result, Violations, both},
     pb::v1::{BreakdownRow, QueryBreakdownRequest, QueryBreakdownResponse, ReportScope, ReportSource},
     workspaces::Tenant,
 };
-
-const MOST_FILTERS: usize = 5;
 
 /// Returns one page of values.
 pub async fn breakdown(
@@ -74,25 +72,44 @@ async fn numbers(
     env: &Env,
     scope: &Scope,
     span: Span,
-    (dimension, filters): (Dimension, &[Filter]),
+    (dimension, filters): (Dimension, &Filters),
 ) -> Result<(HashMap<String, Measures>, ReportSource)> {
-    let from_rollups = match filters {
-        [] => true,
-        [only] => only.dimension == dimension,
-        _ => false,
-    };
-    if !from_rollups {
-        let found = raw::breakdown(env, scope, span.slots, dimension, filters).await?;
-        return Ok((found, ReportSource::RawClicks));
+    match filters {
+        Filters::Rollups(filter) => {
+            let db = snapshot(env).await?;
+            let mut all = read::breakdown(&db, scope, span.slots, dimension).await?;
+            db.commit().await?;
+            if let Some(filter) = filter {
+                // What is counted together has lost its value.
+                all.retain(|value, _| value != OTHER && filter.values.binary_search(value).is_ok());
+            }
+            Ok((all, ReportSource::Rollups))
+        }
+        Filters::Clicks(filters) => {
+            let all = raw::breakdown(env, scope, span.slots, dimension, filters).await?;
+            Ok((all, ReportSource::RawClicks))
+        }
     }
-    let db = snapshot(env).await?;
-    let mut all = read::breakdown(&db, scope, span.slots, dimension).await?;
-    db.commit().await?;
-    if let [only] = filters {
-        // What is counted together has lost its value.
-        all.retain(|value, _| value != OTHER && only.values.binary_search(value).is_ok());
+}
+
+/// What is counted at all, and so where that is to be found.
+enum Filters {
+    /// All, or some values of the dimension itself.
+    Rollups(Option<Filter>),
+    /// What fits other dimensions too.
+    Clicks(Vec<Filter>),
+}
+
+impl Filters {
+    fn read(asked: &QueryBreakdownRequest) -> Result<Self> {
+        match asked.filters.as_slice() {
+            [] => Ok(Self::Rollups(None)),
+            [only] if only.dimension == asked.dimension => {
+                filter::read("filters[0].", only).map(|filter| Self::Rollups(Some(filter)))
+            }
+            many => raw::filters("filters", many).map(Self::Clicks),
+        }
     }
-    Ok((all, ReportSource::Rollups))
 }
 
 /// What is asked.
@@ -100,7 +117,7 @@ struct Asked {
     part: Part,
     span: Span,
     dimension: Dimension,
-    filters: Vec<Filter>,
+    filters: Filters,
     order: Order,
 }
 
@@ -108,36 +125,23 @@ impl Asked {
     fn read(asked: &QueryBreakdownRequest, env: &Env) -> Result<Self> {
         let part = scope::read("scope.", &asked.scope.clone().unwrap_or_default());
         let span = Span::read("span.", &asked.span.clone().unwrap_or_default(), YEARS, env.now());
+        let filters = Filters::read(asked);
         let mut wrong = Violations::default();
-        let dimension = wrong.take("dimension", dimension(asked.dimension).ok_or(NO_DIMENSION));
+        let dimension = dimension(asked.dimension).ok_or(NO_DIMENSION);
+        let dimension = dimension.and_then(|dimension| match dimension {
+            Dimension::Method | Dimension::Event | Dimension::App
+                if matches!(filters, Ok(Filters::Clicks(_))) =>
+            {
+                Err("is none that clicks have, which is what these filters are about")
+            }
+            _ => Ok(dimension),
+        });
+        let dimension = wrong.take("dimension", dimension);
         let order = wrong.take("order_by", Order::read(&asked.order_by));
         let own = wrong.into_result(dimension.zip(order));
-        let filters = read_filters(&asked.filters);
         let ((part, span), (own, filters)) = both(both(part, span), both(own, filters))?;
         // Without one of the two something was wrong.
-        let (dimension, order) = own.ok_or_else(|| crate::error::Error::invalid_field("dimension", NO_DIMENSION))?;
+        let (dimension, order) = own.ok_or_else(|| Error::invalid_field("dimension", NO_DIMENSION))?;
         Ok(Self { part, span, dimension, filters, order })
     }
-}
-
-fn read_filters(asked: &[crate::pb::v1::DimensionFilter]) -> Result<Vec<Filter>> {
-    let mut wrong = Violations::default();
-    if asked.len() > MOST_FILTERS {
-        wrong.add("filters", "must be at most 5");
-    }
-    let mut filters: Vec<Filter> = Vec::new();
-    for (place, filter) in asked.iter().enumerate().take(MOST_FILTERS) {
-        match filter::read(&format!("filters[{place}]."), filter) {
-            Ok(filter) if filters.iter().any(|before| before.dimension == filter.dimension) => {
-                wrong.add(format!("filters[{place}].dimension"), "must not be that of another filter");
-            }
-            Ok(filter) => filters.push(filter),
-            Err(error) => {
-                for violation in error.violations() {
-                    wrong.add(violation.field.clone(), violation.description.clone());
-                }
-            }
-        }
-    }
-    wrong.into_result(filters)
 }

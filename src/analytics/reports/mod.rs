@@ -54,7 +54,7 @@ use crate::{
 
 /// Begins to read what one answer shows.
 async fn snapshot(env: &Env) -> Result<DatabaseTransaction, DbErr> {
-    db::begin_snapshot(&env.db.api).await
+    db::begin_snapshot(&env.db.for_reports().await).await
 }
 
 /// Returns the numbers of a time, which may be empty.

@@ -33,6 +33,11 @@ impl Amount {
         (self.0 % NANOS) as i32
     }
 
+    /// Returns billionths of a unit, all of them.
+    pub fn in_nanos(self) -> i128 {
+        self.0
+    }
+
     /// Says whether money went back.
     pub fn is_refund(self) -> bool {
         self.0 < 0
