@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".linkforty.v1.ExportLinksResponse.data")
         .bytes(".linkforty.v1.ExportImportErrorsResponse.data")
         .bytes(".linkforty.v1.ExportAuditEventsResponse.data")
-        .bytes(".linkforty.v1.ExportReportResponse.part.data")
+        .bytes(".linkforty.v1.ExportReportResponse.data")
         .bytes(".linkforty.v1.QrStyle.logo")
         .bytes(".linkforty.v1.GetQrCodeResponse.image")
         // Ordered, so that one message has one encoding: request ids compare encodings.

@@ -2,7 +2,6 @@
 
 use std::{mem::take, sync::Arc};
 
-use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -13,7 +12,7 @@ use crate::{
     clock::Moment,
     env::Env,
     error::{Error, Result, Violations, both},
-    ids::{ReportShareId, SavedReportId},
+    ids::{ReportShareId, SavedReportId, WorkspaceId},
     limits::Limits,
     links::{NOT_A_UUID, Run, named, once},
     pb::v1::{
@@ -54,8 +53,9 @@ impl ReportService for ReportApi {
             let tenant = enter(env, &caller, &asked.workspace_id, Permission::ReportsWrite).await?;
             let request_id = take(&mut asked.request_id);
             let once = once(env, &tenant, "CreateReport", &request_id, &asked, Run::Store);
-            let (new, once) = both(read(asked.report.as_ref(), &FIELDS), once)?;
-            if let Some(query) = asked.report.as_ref().and_then(|report| report.query.as_ref()) {
+            let read = read(asked.report.as_ref(), &FIELDS, tenant.id);
+            let (new, once) = both(read, once)?;
+            if let Some(query) = &new.query {
                 query::attempt(env, &tenant, "report.query", query).await?;
             }
             let made = super::create(env, &tenant, new, once.as_ref()).await?;
@@ -114,11 +114,10 @@ impl ReportService for ReportApi {
                 _ => report.is_some_and(|report| report.query.is_some()),
             };
             let fields = named(asked.update_mask.as_ref(), &FIELDS, &OUTPUT_ONLY, set);
-            let change = fields.and_then(|fields| read(report, &fields));
+            let change = fields.and_then(|fields| read(report, &fields, tenant.id));
             let (id, (change, once)) = both(id, both(change, once))?;
             super::get(env, &tenant, id).await?;
-            if let Some(query) = report.and_then(|report| report.query.as_ref()).filter(|_| change.query.is_some())
-            {
+            if let Some(query) = &change.query {
                 query::attempt(env, &tenant, "report.query", query).await?;
             }
             let etag = report.map_or("", |report| &*report.etag);
@@ -246,21 +245,17 @@ fn report_id(path: &str, text: &str) -> Result<SavedReportId> {
     SavedReportId::parse(text).ok_or_else(|| Error::invalid_field(path, NOT_A_UUID))
 }
 
-fn read(report: Option<&Report>, fields: &[&str]) -> Result<ReportChange> {
+fn read(report: Option<&Report>, fields: &[&str], workspace: WorkspaceId) -> Result<ReportChange> {
     let report = report.ok_or_else(|| Error::invalid_field("report", "is required"))?;
     let mut wrong = Violations::default();
     let mut change = ReportChange::default();
     if fields.contains(&"name") {
         change.name = wrong.take("report.name", workspaces::name(&report.name));
     }
-    let query = if fields.contains(&"query") {
-        change.query = report.query.as_ref().map(|query| query.encode_to_vec());
-        query::read("report.query", report.query.as_ref())
-    } else {
-        Ok(())
-    };
-    both(wrong.into_result(()), query)?;
-    Ok(change)
+    let query = fields.contains(&"query");
+    let query = query.then(|| query::read("report.query", report.query.as_ref(), workspace)).transpose();
+    let ((), query) = both(wrong.into_result(()), query)?;
+    Ok(ReportChange { query, ..change })
 }
 
 fn read_share(asked: &CreateReportShareRequest, now: Moment) -> Result<NewShare> {
@@ -298,6 +293,7 @@ mod tests {
 
     #[test]
     fn everything_wrong_with_a_report_is_told() {
+        let own = WorkspaceId(uuid::Uuid::nil());
         let breakdown = QueryBreakdownRequest {
             scope: Some(ReportScope { workspace_id: "x".into(), part: None }),
             span: Some(ReportSpan::default()),
@@ -307,7 +303,7 @@ mod tests {
         let query =
             ReportQuery { query: Some(Query::Breakdown(breakdown)), relative_span: Some(RelativeSpan::default()) };
         let report = Report { name: "\n".into(), query: Some(query), ..Report::default() };
-        let error = read(Some(&report), &FIELDS).expect_err("is wrong");
+        let error = read(Some(&report), &FIELDS, own).expect_err("is wrong");
         let fields: Vec<_> = error.violations().iter().map(|violation| &*violation.field).collect();
         assert_eq!(
             fields,
@@ -321,9 +317,9 @@ mod tests {
             ]
         );
         let nothing = Report { name: "x".into(), ..Report::default() };
-        assert_eq!(read(Some(&nothing), &FIELDS).expect_err("asks nothing").violations()[0].field, "report.query");
-        assert_eq!(read(Some(&nothing), &["name"]).expect("good").name.as_deref(), Some("x"));
-        assert!(read(None, &FIELDS).is_err());
+        assert_eq!(read(Some(&nothing), &FIELDS, own).expect_err("asks nothing").violations()[0].field, "report.query");
+        assert_eq!(read(Some(&nothing), &["name"], own).expect("good").name.as_deref(), Some("x"));
+        assert!(read(None, &FIELDS, own).is_err());
     }
 
     #[test]

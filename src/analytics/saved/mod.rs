@@ -21,6 +21,8 @@ mod store;
 mod veil;
 mod wire;
 
+use prost::Message as _;
+
 pub use self::grpc::ReportApi;
 use crate::{
     entity::saved_report::Model,
@@ -29,7 +31,7 @@ use crate::{
     idempotency::{self, Claim, Request},
     ids::{SavedReportId, parse},
     page::{Cursor, Page, PageRequest},
-    pb::v1::{Report, ReportResult},
+    pb::v1::{Report, ReportQuery, ReportResult},
     trail::{self, Action, Changes},
     workspaces::{self, Tenant},
 };
@@ -44,8 +46,8 @@ const PAGE_BYTES: usize = 2 << 20;
 pub struct ReportChange {
     /// What people call it.
     pub name: Option<String>,
-    /// What it asks, as it is stored.
-    pub query: Option<Vec<u8>>,
+    /// What it asks.
+    pub query: Option<ReportQuery>,
 }
 
 /// Keeps a report.
@@ -74,7 +76,7 @@ pub async fn create(
         id: SavedReportId::mint(&env.ids, now),
         workspace_id: tenant.id,
         name: new.name.unwrap_or_default(),
-        query: new.query.unwrap_or_default(),
+        query: new.query.unwrap_or_default().encode_to_vec(),
         version: 1,
         create_time: now,
         update_time: now,
@@ -128,7 +130,7 @@ pub async fn update(
     }
     let mut changed = stored.clone();
     changed.name = change.name.unwrap_or(changed.name);
-    changed.query = change.query.unwrap_or(changed.query);
+    changed.query = change.query.map_or(changed.query, |query| query.encode_to_vec());
     if changed != stored {
         changed.version += 1;
         changed.update_time = now;

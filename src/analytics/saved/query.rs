@@ -7,7 +7,8 @@ use crate::{
     analytics::reports,
     entity::saved_report::Model,
     env::Env,
-    error::{Error, Reason, Result, Violation, Violations},
+    error::{Error, Reason, Result, Violation, Violations, both},
+    ids::WorkspaceId,
     pb::v1::{
         ReportQuery, ReportResult, ReportScope, ReportSpan,
         report_query::Query,
@@ -19,16 +20,17 @@ use crate::{
 /// How many bytes a question has at the most.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// Reads a question that stands at `path`, as far as it can be judged without asking it.
-pub fn read(path: &str, given: Option<&ReportQuery>) -> Result<()> {
+/// Reads a question of a workspace that stands at `path`, as far as it can be judged without asking it.
+pub fn read(path: &str, given: Option<&ReportQuery>, workspace: WorkspaceId) -> Result<ReportQuery> {
     let mut wrong = Violations::default();
     let Some((given, query)) = given.and_then(|given| Some((given, given.query.as_ref()?))) else {
         return Err(Error::invalid_field(path, "is required"));
     };
     let parts = Parts::of(query);
     let at = |field: &str| format!("{path}.{}.{field}", parts.name);
-    if parts.scope.is_some_and(|scope| !scope.workspace_id.is_empty()) {
-        wrong.add(at("scope.workspace_id"), "must be empty: the report says which");
+    let named = parts.scope.map_or("", |scope| &scope.workspace_id);
+    if !named.is_empty() && WorkspaceId::parse(named) != Some(workspace) {
+        wrong.add(at("scope.workspace_id"), "must be empty, or that of the report");
     }
     if !parts.page_token.is_empty() {
         wrong.add(at("page_token"), "must be empty");
@@ -41,7 +43,21 @@ pub fn read(path: &str, given: Option<&ReportQuery>) -> Result<()> {
     }
     let relative = given.relative_span.as_ref();
     let relative = relative.map(|span| Relative::read(&format!("{path}.relative_span"), span)).transpose();
-    crate::error::both(wrong.into_result(()), relative).map(drop)
+    both(wrong.into_result(()), relative)?;
+    let mut query = given.clone();
+    if let Some(scope) = query.query.as_mut().and_then(scope_of) {
+        // The report says which.
+        scope.workspace_id.clear();
+    }
+    Ok(query)
+}
+
+fn scope_of(query: &mut Query) -> Option<&mut ReportScope> {
+    match query {
+        Query::TimeSeries(asked) => asked.scope.as_mut(),
+        Query::Breakdown(asked) => asked.scope.as_mut(),
+        Query::Campaigns(asked) => asked.scope.as_mut(),
+    }
 }
 
 /// What all questions have.
