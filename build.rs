@@ -28,7 +28,6 @@ const FILES: &[&str] = &[
     "linkforty/internal/v1/click_record.proto",
     "linkforty/internal/v1/event_record.proto",
     "linkforty/internal/v1/feed.proto",
-    "linkforty/internal/v1/live_clicks.proto",
     "linkforty/internal/v1/import_reading.proto",
     "linkforty/internal/v1/install_record.proto",
 ];

@@ -54,6 +54,8 @@ pub enum Kind {
     Exhausted,
     /// Our load or a store of ours.
     Unavailable,
+    /// What is asked for is kept no longer.
+    Expired,
     /// Too late.
     Deadline,
     /// No such method.
@@ -74,6 +76,7 @@ impl Kind {
             Self::Exhausted => 8,
             Self::Precondition => 9,
             Self::Aborted => 10,
+            Self::Expired => 11,
             Self::Unimplemented => 12,
             Self::Internal => 13,
             Self::Unavailable => 14,
@@ -89,6 +92,7 @@ impl Kind {
             Self::Denied => 403,
             Self::NotFound | Self::Unimplemented => 404,
             Self::AlreadyExists | Self::Aborted => 409,
+            Self::Expired => 410,
             Self::Precondition => 412,
             Self::Exhausted => 429,
             Self::Unavailable => 503,
@@ -151,6 +155,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::StoreUnavailable
         | Reason::ShuttingDown
         | Reason::IdentityProviderFailed => Kind::Unavailable,
+        Reason::ResumeCursorExpired => Kind::Expired,
         Reason::DeadlineExceeded => Kind::Deadline,
         Reason::UnknownMethod => Kind::Unimplemented,
         Reason::Internal | Reason::Unspecified => Kind::Internal,

@@ -67,10 +67,18 @@ impl Region {
     }
 }
 
+impl Region {
+    /// Returns the country and the code inside it.
+    pub fn parts(&self) -> (&str, &str) {
+        let code = str::from_utf8(&self.code).unwrap_or_default().trim_end_matches('\0');
+        (self.country.as_str(), code)
+    }
+}
+
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = str::from_utf8(&self.code).unwrap_or_default().trim_end_matches('\0');
-        write!(f, "{}-{code}", self.country.as_str())
+        let (country, code) = self.parts();
+        write!(f, "{country}-{code}")
     }
 }
 
@@ -82,6 +90,17 @@ impl fmt::Debug for Region {
 
 /// The parts of a country that an address is in: a large one and, in some countries, a smaller one inside it.
 pub type Regions = [Option<Region>; 2];
+
+/// What a file says of an address, all at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The country.
+    pub country: Option<Country>,
+    /// The part of it; of two the larger one.
+    pub region: Option<Region>,
+    /// The English name of the city; empty where nobody knows.
+    pub city: &'a str,
+}
 
 /// Says whether an address says anything about where somebody is: not loopback, private, link-local, shared (RFC 6598) and
 /// the like.
@@ -216,6 +235,25 @@ impl Geo {
         })
     }
 
+    /// Hands what the file says of an address to `then`, as one look-up and without copying. A file of countries is asked for no more than
+    /// those.
+    pub fn place<T>(&self, address: Option<IpAddr>, then: impl FnOnce(Place<'_>) -> T) -> T {
+        let reader = self.0.reader.load();
+        let known = address.filter(|address| reader.is_some() && is_somewhere(*address));
+        let (Some(known), Some(reader)) = (known, reader.as_ref()) else { return then(Place::default()) };
+        let Some(found) = reader.lookup(known.to_canonical()).ok().filter(LookupResult::has_data) else {
+            return then(Place::default());
+        };
+        let Some(country) = country(&found) else { return then(Place::default()) };
+        let place = Place { country: Some(country), ..Place::default() };
+        if knows_countries_alone(&reader.metadata().database_type) {
+            return then(place);
+        }
+        let region = PARTS.iter().find_map(|place| Region::of(country, text(&found, place)?));
+        let city = CITIES.iter().find_map(|place| text(&found, place)).unwrap_or_default();
+        then(Place { region, city, ..place })
+    }
+
     fn find<T>(&self, address: IpAddr, read: impl FnOnce(&Found<'_>) -> Option<T>) -> Option<T> {
         let reader = self.0.reader.load();
         let reader = reader.as_ref()?;
@@ -229,6 +267,14 @@ impl Geo {
 
 /// What the file says of an address.
 type Found<'a> = LookupResult<'a, Vec<u8>>;
+
+/// Says whether a file has no more than countries in it, by what its maker calls it.
+fn knows_countries_alone(kind: &str) -> bool {
+    let says = |word: &str| {
+        kind.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    says("country") && !says("city")
+}
 
 fn text<'a>(found: &Found<'a>, place: &[PathElement<'_>]) -> Option<&'a str> {
     found.decode_path::<&str>(place).ok().flatten()
@@ -265,6 +311,21 @@ mod tests {
             ("xx", None),
         ] {
             assert_eq!(Country::parse(text).as_ref().map(Country::as_str), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn makers_say_what_is_in_their_files() {
+        for (kind, alone) in [
+            ("GeoLite2-Country", true),
+            ("DBIP-Country-Lite", true),
+            ("GeoLite2-City", false),
+            ("ipinfo country_asn", true),
+            ("dbip-city-ipv4", false),
+            ("country-city", false),
+            ("", false),
+        ] {
+            assert_eq!(knows_countries_alone(kind), alone, "{kind}");
         }
     }
 

@@ -19,7 +19,7 @@ pub mod sdk {
     }
 }
 
-/// What linkforty says to itself: page tokens, spool records and live clicks. Never served.
+/// What linkforty says to itself: page tokens, spool records and rows of the feed. Never served.
 pub mod internal {
     /// Version 1.
     pub mod v1 {

@@ -105,7 +105,7 @@ impl AnalyticsService for AnalyticsApi {
             let tenant =
                 workspaces::enter(env, &caller, &request.workspace_id, Permission::AnalyticsRead).await?;
             let filter = Filter::read(&request)?;
-            watch::open(env, &tenant, filter, vigil).await
+            watch::open(env, &tenant, filter, &request.resume_cursor, vigil).await
         };
         let events = opened.await.map_err(|error| rpc::status(&error))?;
         let mut response = Response::new(Box::pin(events) as Self::WatchEventsStream);

@@ -10,7 +10,7 @@ use super::{Away, Fanout, ProcessFanout, Redis, Signal, Topic, notify::Notifier}
 ///
 /// A message goes out by Redis; by Postgres while Redis is away or where there is none; and where neither carries it, the
 /// subscribers of this node still hear it. [`Topic::Live`] never goes by Postgres: a commit that notifies waits for every
-/// other commit that does, and clicks are too many for that.
+/// other commit that does, and batches are too many for that.
 #[derive(Debug)]
 pub struct Paths {
     hub: ProcessFanout,

@@ -65,7 +65,7 @@ pub enum Topic {
     Links,
     /// Sessions and API keys that ended or changed: [`Beliefs`] drop them.
     Credentials,
-    /// Clicks as they are recorded: live feeds show them. A loss is no harm: without Redis they stay in the process.
+    /// That the feed has grown: whoever shows it looks. A loss is no harm: they look all the time, and without Redis it stays in the process.
     Live,
     /// Visitors who followed a link that treats those differently who come again. A loss is no harm.
     Visitors,

@@ -2,13 +2,16 @@
 //!
 //! A batch may be written any number of times: rows that are there change nothing. Progress is noted in the same
 //! transaction, then in the spool's own checkpoint; a crash between the two costs a repeated batch. What was really written
-//! goes on to whoever watches ([`live`]).
+//! stands in the feed, and whoever reads that is woken.
 //!
 //! Records that are no clicks are somebody else's to write ([`Carry`]): behind the clicks of their batch, which they may ask for,
 //! and before the batch is noted as drained.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    live,
+    Homes,
     meters::Meters,
     record::decode,
     store::{self, Dictionary, Progress, Row},
@@ -26,6 +29,7 @@ use super::{
 use crate::{
     db::{Fault, fault},
     env::Env,
+    feed::tail,
     spool::{Batch, Position, Reader, Record, RecordKind, Spool},
 };
 
@@ -55,7 +59,8 @@ pub async fn run(
     meters: Meters,
     stop: CancellationToken,
 ) {
-    let drain = Drain { env, carry, dictionary: Dictionary::default(), spool, meters };
+    let homes = Homes::here(&env);
+    let drain = Drain { env, carry, dictionary: Dictionary::default(), homes, spool, meters };
     tokio::select! {
         () = stop.cancelled() => {}
         () = drain.forever(reader) => {}
@@ -68,6 +73,7 @@ pub async fn once((env, carry): (&Env, Carry), spool: &Spool, reader: &mut Reade
         env: env.clone(),
         carry,
         dictionary: Dictionary::default(),
+        homes: Homes::here(env),
         spool: spool.clone(),
         meters: Meters::new(),
     };
@@ -100,6 +106,7 @@ struct Drain {
     env: Env,
     carry: Carry,
     dictionary: Dictionary,
+    homes: Arc<Homes>,
     spool: Spool,
     meters: Meters,
 }
@@ -189,7 +196,7 @@ impl Drain {
             }
         }
         let progress = Progress { spool: self.spool.id(), position: end, now: self.env.now() };
-        match store::write(db, &self.dictionary, &rows, progress).await {
+        match store::write(db, (&self.dictionary, &self.homes), &rows, progress).await {
             Err(error) if fault(&error) == Fault::Refused => match records {
                 [] => Err(error),
                 [record] => self.bury(record, &error.to_string()).await,
@@ -201,8 +208,10 @@ impl Drain {
                 }
             },
             Ok(inserted) => {
-                self.meters.stored(rows.len(), inserted.iter().map(|one| one.class));
-                live::publish(&self.env, &inserted).await;
+                if !inserted.is_empty() {
+                    tail::wake(&self.env);
+                }
+                self.meters.stored(rows.len(), inserted.into_iter());
                 Ok(())
             }
             Err(error) => Err(error),

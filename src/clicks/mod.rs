@@ -1,7 +1,7 @@
 //! Visits: captured before the answer leaves, counted exactly once.
 //!
 //! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
-//! and keeps the totals; [`live`] shows them to whoever watches; [`class`] tells people from programs; [`query`]
+//! and into the feed, and keeps the totals; [`Homes`] knows where their links are; [`class`] tells people from programs; [`query`]
 //! reads what the query of a short URL says; `record` is a click as the
 //! spool holds it; [`VisitorHash`] tells visitors apart; [`ClickTokens`] carry a click through a store; `store` the SQL of both
 //! databases.
@@ -12,7 +12,7 @@
 
 pub mod class;
 pub mod drain;
-pub mod live;
+mod homes;
 mod meters;
 mod network;
 pub mod query;
@@ -25,6 +25,7 @@ use metrics::{Counter, counter};
 
 use self::class::Class;
 pub use self::{
+    homes::{Home, Homes},
     meters::Meters,
     network::{Network, network_of},
     token::{ClickTokens, Named, TOKEN_LENGTH, named},
@@ -34,7 +35,7 @@ use crate::{
     db::Dialect,
     env::Env,
     error::Result,
-    geo::Geo,
+    geo::{Geo, Place},
     ids::{ClickId, LeaseId, LinkId, WorkspaceId},
     spool::{RecordKind, Refused, Spool},
 };
@@ -46,6 +47,7 @@ const MAX_USER_AGENT: usize = 512;
 const MAX_LANGUAGE: usize = 35;
 const MAX_REFERRER_HOST: usize = 253;
 const MAX_QUERY: usize = 1024;
+const MAX_CITY: usize = 100;
 
 /// One visit to a short link, as the redirect saw it.
 #[derive(Debug, Clone)]
@@ -115,6 +117,11 @@ impl Recorder {
     }
 
     fn encode(&self, click: &Click<'_>, record: &mut Vec<u8>) {
+        // Looked up now, because the address is not kept.
+        self.geo.place(click.client, |place| self.encode_at(click, place, record));
+    }
+
+    fn encode_at(&self, click: &Click<'_>, place: Place<'_>, record: &mut Vec<u8>) {
         let network = click.client.map(network_of).unwrap_or_default();
         let fields = record::Fields {
             workspace: click.workspace.0.as_bytes(),
@@ -129,8 +136,9 @@ impl Recorder {
             language: cut(first_language(click.languages), MAX_LANGUAGE),
             query: cut(click.query, MAX_QUERY),
             parameters: click.parameters,
-            // Looked up now, because the address is not kept.
-            country: click.client.and_then(|client| self.geo.country(client)),
+            country: place.country,
+            region: place.region,
+            city: cut(place.city, MAX_CITY),
             lease: click.lease.as_ref().map_or(&[], |lease| lease.0.as_bytes()),
             address: click.client.map_or(0, |client| self.visitor_hash.address(click.workspace, client)),
         };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{class::Class, query::CAMPAIGN, store::Row};
 use crate::{
-    geo::Country,
+    geo::{Country, Region},
     ids::{ClickId, LeaseId, LinkId, WorkspaceId},
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Fields<'a> {
     pub country: Option<Country>,
     pub lease: &'a [u8],
     pub address: u32,
+    pub region: Option<Region>,
+    pub city: &'a str,
 }
 
 /// Writes a record behind what is there.
@@ -52,6 +54,8 @@ pub(super) fn encode(fields: &Fields<'_>, record: &mut Vec<u8>) {
         country,
         lease,
         address,
+        region,
+        city,
     } = fields;
     bytes(record, 1, workspace);
     bytes(record, 2, link);
@@ -78,6 +82,15 @@ pub(super) fn encode(fields: &Fields<'_>, record: &mut Vec<u8>) {
         encode_key(15, WireType::ThirtyTwoBit, record);
         record.extend_from_slice(&address.to_le_bytes());
     }
+    if let Some(region) = region {
+        let (country, code) = region.parts();
+        encode_key(16, WireType::LengthDelimited, record);
+        encode_varint((country.len() + 1 + code.len()) as u64, record);
+        record.extend_from_slice(country.as_bytes());
+        record.push(b'-');
+        record.extend_from_slice(code.as_bytes());
+    }
+    bytes(record, 17, city.as_bytes());
 }
 
 fn bytes(record: &mut Vec<u8>, field: u32, value: &[u8]) {
@@ -117,6 +130,8 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row<'_>> {
         country: None,
         lease: None,
         address: None,
+        region: "",
+        city: "",
     };
     let (mut named, mut rest) = ((false, false), payload);
     while !rest.is_empty() {
@@ -147,7 +162,9 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row<'_>> {
                 let (number, after) = rest.split_first_chunk()?;
                 (row.address, rest) = (Some(i32::from_le_bytes(*number)), after);
             }
-            (1..=15, _) => return None,
+            (16, WireType::LengthDelimited) => row.region = text(&mut rest)?,
+            (17, WireType::LengthDelimited) => row.city = text(&mut rest)?,
+            (1..=17, _) => return None,
             _ => skip_field(kind, field, &mut rest, DecodeContext::default()).ok()?,
         }
     }
@@ -181,10 +198,10 @@ mod tests {
             [("utm_source", "mail"), ("id", "7"), ("utm_term", ""), ("utm_id", "1"), ("utm_content", &long)]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let campaign = ["utm_source=mail".to_owned(), "utm_term=".to_owned(), format!("utm_content={long}")];
-        for (user_agent, number, network, country, parameters, campaign, lease, address) in [
-            ("", 0, &[][..], "", &[][..], &[][..], &[][..], 0),
-            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[], &[9; 16], u32::MAX),
-            (&long, 6, &[1; 6], "NZ", &parameters, &campaign, &[], 7),
+        for (user_agent, number, network, country, parameters, campaign, lease, address, region, city) in [
+            ("", 0, &[][..], "", &[][..], &[][..], &[][..], 0, "", ""),
+            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[], &[9; 16], u32::MAX, "CH-ZH", "Zürich"),
+            (&long, 6, &[1; 6], "NZ", &parameters, &campaign, &[], 7, "", "Auckland"),
         ] {
             let fields = Fields {
                 workspace: &[7; 16],
@@ -202,6 +219,8 @@ mod tests {
                 country: Country::parse(country),
                 lease,
                 address,
+                region: Region::parse(region),
+                city,
             };
             let message = ClickRecord {
                 workspace_id: vec![7; 16].into(),
@@ -219,6 +238,8 @@ mod tests {
                 link_campaign: campaign.to_vec(),
                 lease_id: lease.to_vec().into(),
                 address,
+                region: region.to_owned(),
+                city: city.to_owned(),
             };
             let mut record = b"before".to_vec();
             encode(&fields, &mut record);
@@ -228,6 +249,7 @@ mod tests {
             assert_eq!((row.user_agent, row.visitor), (user_agent, -1));
             assert_eq!((row.network, row.platform.unsigned_abs(), row.query), (network, number, "a=b"));
             assert_eq!(row.country, Country::parse(country));
+            assert_eq!((row.region, row.city), (region, city));
             assert_eq!(row.link_campaign, campaign);
             assert_eq!(row.lease.is_some(), !lease.is_empty());
             assert_eq!(row.address.map_or(0, i32::cast_unsigned), address);

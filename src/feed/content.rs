@@ -134,6 +134,10 @@ pub struct Event {
     pub click: Option<ClickId>,
     /// When it did.
     pub link_open_time: Option<Moment>,
+    /// The host of that link when the event was stored; empty without one.
+    pub domain: String,
+    /// Its project, as text.
+    pub project: String,
     /// True: the event was told before, without `reporting`, which is all that is new.
     pub priced_later: bool,
 }
@@ -350,8 +354,22 @@ fn write_credit(Credit { state, method, link, click, domain, project, campaign }
 }
 
 fn write_event(event: Event) -> FeedEvent {
-    let Event { id, install, app, name, time, revenue, reporting, duplicate_revenue, .. } = event;
-    let Event { link, click, link_open_time, priced_later, .. } = event;
+    let Event {
+        id,
+        install,
+        app,
+        name,
+        time,
+        revenue,
+        reporting,
+        duplicate_revenue,
+        link,
+        click,
+        link_open_time,
+        domain,
+        project: project_id,
+        priced_later,
+    } = event;
     let money = |Money { currency, units, nanos }| FeedMoney { currency, units, nanos };
     FeedEvent {
         id: bytes(id.0),
@@ -366,6 +384,8 @@ fn write_event(event: Event) -> FeedEvent {
         click_id: maybe(click.map(|click| click.0)),
         link_open_time_micros: link_open_time.map_or(0, |time| time.timestamp_micros()),
         priced_later,
+        domain,
+        project_id,
     }
 }
 
@@ -459,6 +479,8 @@ fn read_event(event: FeedEvent) -> Option<Event> {
         link: read_maybe(&event.link_id)?.map(LinkId),
         click: read_maybe(&event.click_id)?.map(ClickId),
         link_open_time: (opened != 0).then(|| from_micros(opened)),
+        domain: event.domain,
+        project: event.project_id,
         priced_later: event.priced_later,
     })
 }
@@ -605,6 +627,8 @@ mod tests {
             link: None,
             click: Some(ClickId(id(2))),
             link_open_time: Some(from_micros(7)),
+            domain: "go.example.com".to_owned(),
+            project: String::new(),
             priced_later: false,
         };
         let many = (0..2500).map(|_| (WorkspaceId(id(1)), event.clone()));

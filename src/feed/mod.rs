@@ -17,11 +17,13 @@ pub mod tail;
 
 use std::sync::Arc;
 
+use sea_orm::DbErr;
+
 pub use self::{
     content::{Click, Credit, Entry, Event, Install, Items, Money, clicks, events, installs, utm},
-    store::{append, append_to_postgres, append_to_sqlite, forget, read_after, settled},
+    store::{append, append_to_postgres, append_to_sqlite, forget, read_after, read_between, settled},
 };
-use crate::{clock::Moment, ids::WorkspaceId};
+use crate::{clock::Moment, env::Env, ids::WorkspaceId};
 
 /// How long a row is kept at least: a day, which is promised, and an hour for clocks that differ.
 pub const LIFE: chrono::Duration = chrono::Duration::hours(25);
@@ -40,6 +42,18 @@ pub enum Kind {
     Installs = 2,
     /// Events of apps.
     Events = 3,
+}
+
+/// Forgets rows that are older than [`LIFE`], batch by batch. Returns how many.
+pub async fn sweep(env: &Env) -> Result<u64, DbErr> {
+    let mut gone = 0;
+    loop {
+        let rows = store::forget(&env.db.drain, Position(i64::MAX), env.now()).await?;
+        gone += rows;
+        if rows == 0 {
+            return Ok(gone);
+        }
+    }
 }
 
 /// One row: what one transaction stored of one workspace, or a part of it.

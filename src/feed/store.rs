@@ -111,7 +111,7 @@ pub async fn read_after(
 }
 
 /// Returns the rows behind one position and not behind another, which was settled before this was asked: of some workspaces, or of all.
-pub(super) async fn read_between(
+pub async fn read_between(
     db: &impl ConnectionTrait,
     workspaces: Option<&[WorkspaceId]>,
     (after, end): (Position, Position),

@@ -93,7 +93,7 @@ pub use self::{
     import::sweep as sweep_imports,
     list::{Archived, Kin, LinkOrder, LinkQuery, list_statements},
     presets::UtmPresetApi,
-    projects::{ProjectApi, named},
+    projects::{ProjectApi, expect as expect_project, named},
     qr::{read_query as read_qr_query, undrawable},
     reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
@@ -249,6 +249,18 @@ pub async fn get(env: &Env, tenant: &Tenant, id: LinkId) -> Result<CountedLink> 
 pub async fn expect_all(env: &Env, tenant: &Tenant, ids: &HashSet<LinkId>) -> Result<()> {
     let found = store::find_many(&env.db.api, tenant.id, ids.iter().copied()).await?;
     if found.len() == ids.len() { Ok(()) } else { Err(unknown()) }
+}
+
+/// Returns a host as [`v1::Link::domain`] says it. Fails unless links of the workspace can live there.
+pub async fn expect_domain(env: &Env, tenant: &Tenant, host: &str) -> Result<String> {
+    let unknown = || Error::not_found("domain");
+    match wire::place(env, host).map_err(|_| unknown())? {
+        Place::Anywhere | Place::Own => Ok(env.config.links_host()),
+        Place::Host(host) => {
+            let homes = domains::homes(&env.db.api, tenant, [host.as_str()]).await?;
+            homes.named(&host).map(|home| home.host.clone()).ok_or_else(unknown)
+        }
+    }
 }
 
 /// Returns one page of links.

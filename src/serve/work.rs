@@ -41,6 +41,7 @@ use crate::{
     },
     env::Env,
     error::{Error, Result},
+    feed::{self, tail},
     geo::Geo,
     idempotency,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
@@ -63,6 +64,7 @@ const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// How often the database is asked what our role may do, until it says.
 const PRIVILEGES_EVERY: Duration = Duration::from_secs(30);
 const PARTITIONS_EVERY: Duration = Duration::from_mins(10);
+const FEED_EVERY: Duration = Duration::from_mins(1);
 const ERASE_EVERY: Duration = Duration::from_mins(1);
 const KEY_USES_EVERY: Duration = Duration::from_secs(15);
 const MAIL_EVERY: Duration = Duration::from_secs(1);
@@ -141,8 +143,15 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let meters = meters.clone();
         async move { drain::run((env, attribution::carry), spool, &mut *reader.lock().await, meters, token).await }
     });
-    let live = env.clone();
-    work.begin("live clicks", move |token| clicks::live::listen(live.clone(), token));
+    let tailing = env.clone();
+    work.begin("feed", move |token| tail::run(tailing.clone(), token));
+    let telling = env.clone();
+    work.begin("words about the feed", move |token| tail::tell(telling.clone(), token));
+    let sweeping = env.clone();
+    work.begin("old rows of the feed", move |token| {
+        let env = sweeping.clone();
+        every(FEED_EVERY, token, move || forget_feed(env.clone()))
+    });
     let (refreshing, refreshes) = (resolver.clone(), Arc::new(Mutex::new(refreshes)));
     work.begin("link refreshes", move |token| {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());
@@ -406,6 +415,10 @@ async fn forget_sessions(env: Env) {
 
 async fn forget_what_happened(env: Env) {
     forgotten("what happened a week ago", outbox::sweep(&env.db.api, env.now()).await.map_err(Error::from));
+}
+
+async fn forget_feed(env: Env) {
+    forgotten("what streams are not shown any more", feed::sweep(&env).await.map_err(Error::from));
 }
 
 async fn forget_request_ids(env: Env) {

@@ -71,6 +71,7 @@ const BETWEEN_ROOMS: &[(&str, &[&str])] = &[
     ("redirect", &["links", "clicks", "domains", "apps"]),
     ("attribution", &["links", "clicks", "apps", "domains", "redirect"]),
     ("analytics", &["links", "clicks", "attribution", "redirect", "apps", "domains"]),
+    ("clicks", &["domains"]),
     ("links", &["domains"]),
     ("apps", &["domains"]),
 ];

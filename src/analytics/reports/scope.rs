@@ -8,7 +8,7 @@ use crate::{
     env::Env,
     error::{Error, Result},
     ids::{AppId, LinkId, ProjectId},
-    links::{self, NOT_A_UUID, projects},
+    links::{self, NOT_A_UUID},
     pb::v1::{ReportScope, report_scope},
     workspaces::Tenant,
 };
@@ -34,7 +34,10 @@ pub fn read(path: &str, asked: &ReportScope) -> Result<Part> {
 pub async fn find(env: &Env, tenant: &Tenant, part: Part) -> Result<Scope> {
     let part = match part {
         Part::All => Part::All,
-        Part::Project(id) => Part::Project(projects::get(env, tenant, id).await?.id),
+        Part::Project(id) => {
+            links::expect_project(env, tenant, id).await?;
+            Part::Project(id)
+        }
         Part::Link(id) => {
             links::expect_all(env, tenant, &HashSet::from([id])).await?;
             Part::Link(id)

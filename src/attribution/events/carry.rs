@@ -1,7 +1,10 @@
 //! Carries events from the spool into the database. May be done any number of times: rows that are there change nothing, and what is counted
 //! is what was really inserted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use sea_orm::DbErr;
 
@@ -12,9 +15,10 @@ use super::{
     store::{self, Priced},
 };
 use crate::{
-    clicks::drain::Unreadable,
+    clicks::{Homes, drain::Unreadable},
     env::Env,
-    ids::{EventId, WorkspaceId},
+    feed::tail,
+    ids::{EventId, LinkId, WorkspaceId},
     spool::Record,
 };
 
@@ -34,7 +38,10 @@ pub async fn carry(env: &Env, records: &[(usize, &Record)]) -> Result<Vec<Unread
     let meters = meters::of(env);
     let dropped = names::keep_known(env, &mut rows).await?;
     let priced = price(env, &rows).await?;
-    let written = store::write(&env.db.drain, &priced).await?;
+    let written = store::write(&env.db.drain, &priced, env.now()).await?;
+    if !written.inserted.is_empty() {
+        tail::wake(env);
+    }
     meters.names_dropped.increment(dropped);
     meters.stored.increment(written.inserted.len() as u64);
     meters.duplicate_revenue.increment(written.duplicate_revenue);
@@ -77,14 +84,22 @@ async fn price<'a>(env: &Env, rows: &'a [Row]) -> Result<Vec<Priced<'a>>, DbErr>
             .collect();
         book = Book::of(&env.db.drain, &wanted).await?;
     }
+    // An event without a link is nowhere.
+    let none = LinkId(uuid::Uuid::nil());
+    let links = rows.iter().map(|row| (row.source.workspace, row.link.unwrap_or(none)));
+    let homes = match rows.iter().any(|row| row.link.is_some()) {
+        true => Homes::here(env).of(&env.db.drain, links).await?,
+        false => vec![Arc::default(); rows.len()],
+    };
     Ok(rows
         .iter()
-        .map(|row| {
+        .zip(homes)
+        .map(|(row, home)| {
             let reporting = row.revenue.as_ref().and_then(|revenue| {
                 let to = currencies.get(&row.source.workspace)?;
                 book.convert(revenue.amount, &revenue.currency, to, day_of(row.time))
             });
-            Priced { row, reporting }
+            Priced { row, reporting, home }
         })
         .collect())
 }

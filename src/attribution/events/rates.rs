@@ -20,10 +20,12 @@ use super::{
     store,
 };
 use crate::{
+    clicks::Homes,
     clock::{Moment, from_micros},
     currency,
     entity::exchange_rate::{ActiveModel, Column, Entity, Model},
     env::Env,
+    ids::LinkId,
     trail::{self, Action, Actor, Changes, Who},
 };
 
@@ -251,15 +253,20 @@ async fn convert_waiting(env: &Env) -> anyhow::Result<u64> {
                 .filter_map(|event| Some((day_of(event.event_time), event.currency.as_deref()?, &*to)))
                 .collect();
             let book = Book::of(&env.db.api, &wanted).await?;
+            let none = LinkId(uuid::Uuid::nil());
+            let links = waiting.iter().map(|event| (workspace, event.link_id.unwrap_or(none)));
+            let homes = Homes::here(env).of(&env.db.api, links).await?;
             let now: Vec<_> = waiting
-                .iter()
-                .filter_map(|event| {
+                .into_iter()
+                .zip(homes)
+                .filter_map(|(event, home)| {
                     let amount = Amount::new(event.units?, event.nanos.unwrap_or_default());
                     let day = day_of(event.event_time);
-                    Some((event.id, book.convert(amount, event.currency.as_deref()?, &to, day)?))
+                    let reporting = book.convert(amount, event.currency.as_deref()?, &to, day)?;
+                    Some((event, reporting, home))
                 })
                 .collect();
-            converted += store::set_reporting(&env.db, &now).await?;
+            converted += store::set_reporting(&env.db, now, env.now()).await?;
         }
     }
     Ok(converted)

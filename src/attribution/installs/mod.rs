@@ -5,6 +5,7 @@
 //! | `report.rs` | what apps may say of an install, and what it is known by; pure |
 //! | `gather.rs` | the clicks it could be credited to |
 //! | `settle.rs` | from report and clicks to the row; pure |
+//! | `told.rs` | what the feed is told of it |
 //! | `flags.rs` | what is odd about an install; pure |
 //! | `list.rs` `store.rs` | queries |
 //!
@@ -16,7 +17,10 @@ mod gather;
 mod list;
 pub mod report;
 pub mod settle;
+mod told;
 pub(super) mod store;
+
+use std::collections::HashMap;
 
 use prost::Message as _;
 use sea_orm::{DatabaseTransaction, DbErr};
@@ -33,6 +37,7 @@ use crate::{
     entity::install::Model,
     env::Env,
     error::{Error, Kind, Result},
+    feed::tail,
     ids::{AppId, InstallId, WorkspaceId},
     outbox::{self, Kind as Happened},
     page::{Page, PageRequest},
@@ -107,8 +112,9 @@ async fn store_and_decide(sdk: &Sdk, report: &InstallRecord) -> Result<Option<An
         tx.commit().await?;
         return Ok(Some(answer(row)));
     }
-    let row = decided(env, &tx, (id, report), store::insert).await?;
+    let row = decided(env, &tx, (id, report), None, store::insert).await?;
     tx.commit().await?;
+    tail::wake(env);
     count(&row);
     Ok(Some(answer(row)))
 }
@@ -194,11 +200,13 @@ fn row_is_of(row: &Model, report: &InstallRecord) -> bool {
         && InstallRecord::decode(&row.report[..]).is_ok_and(|stored| stored.keys == report.keys)
 }
 
-/// Decides an install and writes it down by `write`, which says whether its click was still free.
+/// Decides an install and writes it down by `write`, which says whether its click was still free. `before`: what it was until now, if it
+/// was.
 async fn decided<'a, W>(
     env: &Env,
     tx: &'a DatabaseTransaction,
     (id, report): (InstallId, &InstallRecord),
+    before: Option<&Model>,
     write: W,
 ) -> Result<Model>
 where
@@ -213,6 +221,7 @@ where
             let kind =
                 if row.click_id.is_some() { Happened::InstallAttributed } else { Happened::InstallOrganic };
             outbox::note(tx, &env.ids, (workspace, kind, row.id.0), env.now()).await?;
+            told::note(env, tx, &row, before, &gathered.told).await?;
             return Ok(row);
         }
     }
@@ -240,9 +249,13 @@ async fn keep(
     let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
     if known.is_none() {
         let row = settle::pending((id, workspace, app), report, Some(env.now() + GRACE));
-        store::insert(&tx, &row).await?;
+        if store::insert(&tx, &row).await? {
+            told::note(env, &tx, &row, None, &HashMap::new()).await?;
+        }
     }
-    tx.commit().await
+    tx.commit().await?;
+    tail::wake(env);
+    Ok(())
 }
 
 /// Decides installs that are pending and whose time has come. Returns how many.
@@ -268,8 +281,9 @@ pub async fn decide_pending(env: &Env) -> Result<usize> {
 
 async fn decide_one(env: &Env, tx: DatabaseTransaction, row: &Model) -> Result<Model> {
     let report = InstallRecord::decode(&row.report[..]).map_err(Error::internal)?;
-    let row = decided(env, &tx, (row.id, &report), store::settle).await?;
+    let row = decided(env, &tx, (row.id, &report), Some(row), store::settle).await?;
     tx.commit().await?;
+    tail::wake(env);
     Ok(row)
 }
 
@@ -330,11 +344,12 @@ pub async fn consent(env: &Env, workspace: WorkspaceId, id: InstallId, consent: 
     if undone {
         // The click is free again, for this install too if there is other evidence for it.
         store::save(&tx, &settle::open_again(row.clone())).await?;
-        decided(env, &tx, (row.id, &report), store::settle).await?;
+        decided(env, &tx, (row.id, &report), Some(&row), store::settle).await?;
     } else {
         store::save(&tx, &Model { report: report.encode_to_vec(), ..row }).await?;
     }
     tx.commit().await?;
+    tail::wake(env);
     Ok(())
 }
 

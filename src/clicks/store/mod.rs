@@ -17,11 +17,13 @@ use uuid::Uuid;
 
 use super::{
     class::{self, Class},
+    homes::{Home, Homes},
     query,
 };
 use crate::{
     clock::Moment,
     db::{Dialect, dialect},
+    feed,
     geo::Country,
     ids::{ClickId, LeaseId, LinkId, WorkspaceId, time_of},
     spool::Position,
@@ -47,6 +49,8 @@ pub struct Row<'a> {
     pub country: Option<Country>,
     pub lease: Option<LeaseId>,
     pub address: Option<i32>,
+    pub region: &'a str,
+    pub city: &'a str,
 }
 
 /// The sorts of text in the dictionary. The numbers are stored.
@@ -57,7 +61,14 @@ pub enum Kind {
     Referrer = 2,
     Language = 3,
     Campaign = 4,
+    /// Country, part of it and city, with [`BETWEEN`] between them.
+    Place = 5,
+    /// The host of a link and its project, with [`BETWEEN`] between them.
+    Home = 6,
 }
+
+/// What stands between the parts of a text: Postgres holds no NUL.
+pub const BETWEEN: char = '\u{1f}';
 
 /// How far a spool has been drained, and when that was.
 #[derive(Debug, Clone, Copy)]
@@ -76,14 +87,14 @@ struct Coded<'a> {
     referrer: i32,
     language: i32,
     campaign: Option<i32>,
+    place: Option<i32>,
+    home: Option<i32>,
+    campaign_text: &'a str,
+    home_text: &'a Home,
 }
 
-/// A row that was really inserted, and who made the click now that its user agent is read.
-#[derive(Debug, Clone, Copy)]
-pub struct Inserted<'a> {
-    pub row: &'a Row<'a>,
-    pub class: Class,
-}
+/// Rows that were really inserted.
+type Inserted<'a> = Vec<&'a Coded<'a>>;
 
 /// What the drain has to count: clicks by people and others, by workspace, link and hour. Sorted, so that two nodes lock the same rows in the
 /// same order.
@@ -116,28 +127,35 @@ impl Dictionary {
 }
 
 /// Writes a batch and what follows from it, and notes how far the spool has been drained: all in one transaction. Rows that
-/// are there already change nothing; the others are returned.
-pub async fn write<'a>(
+/// are there already change nothing; who made the others is returned.
+pub async fn write(
     db: &DatabaseConnection,
-    dictionary: &Dictionary,
-    rows: &'a [Row<'a>],
+    (dictionary, homes): (&Dictionary, &Homes),
+    rows: &[Row<'_>],
     progress: Progress,
-) -> Result<Vec<Inserted<'a>>, DbErr> {
+) -> Result<Vec<Class>, DbErr> {
     let campaigns: Vec<String> =
         rows.iter().map(|row| query::campaign(row.query, &row.link_campaign)).collect();
-    let texts = Texts::of(rows, &campaigns);
+    let homes = homes.of(db, rows.iter().map(|row| (row.workspace, row.link))).await?;
+    let places = Places::of(rows);
+    let texts = Texts::of(rows, &campaigns, &places, &homes);
     let numbers = numbers(db, dictionary, &texts.distinct).await?;
     let classes = texts.classes(dictionary);
     let coded: Vec<Coded<'_>> = rows
         .iter()
         .zip(&texts.places)
-        .map(|(row, ([user_agent, referrer, language], campaign))| Coded {
+        .zip(campaigns.iter().zip(&homes))
+        .map(|((row, Named { always: [user_agent, referrer, language], campaign, place, home }), of)| Coded {
             row,
             class: if row.class == Class::Human { classes[*user_agent] } else { row.class },
             user_agent: numbers[*user_agent],
             referrer: numbers[*referrer],
             language: numbers[*language],
             campaign: campaign.map(|campaign| numbers[campaign]),
+            place: place.map(|place| numbers[place]),
+            home: home.map(|home| numbers[home]),
+            campaign_text: of.0,
+            home_text: of.1,
         })
         .collect();
     match dialect(db.get_database_backend()) {
@@ -198,20 +216,43 @@ enum Made {
 }
 
 /// Returns the rows that were really inserted, each once even when the batch held it twice.
-fn fresh<'a>(rows: &[Coded<'a>], made: Made) -> Vec<Inserted<'a>> {
-    let inserted = |coded: &Coded<'a>| Inserted { row: coded.row, class: coded.class };
+fn fresh<'a>(rows: &'a [Coded<'a>], made: Made) -> Inserted<'a> {
     match made {
-        Made::All => rows.iter().map(inserted).collect(),
-        Made::Some(mut ids) => {
-            rows.iter().filter(|coded| ids.remove(&coded.row.id.0)).map(inserted).collect()
-        }
+        Made::All => rows.iter().collect(),
+        Made::Some(mut ids) => rows.iter().filter(|coded| ids.remove(&coded.row.id.0)).collect(),
     }
 }
 
+/// Puts the rows that were inserted into those of the feed.
+fn feed_of(inserted: &[&Coded<'_>]) -> Vec<feed::Entry> {
+    feed::clicks(inserted.iter().map(|coded| {
+        let Coded { row, class, campaign_text, home_text, .. } = coded;
+        let click = feed::Click {
+            id: row.id,
+            link: row.link,
+            domain: &*home_text.domain,
+            project: &*home_text.project,
+            platform: row.platform,
+            class: class.number(),
+            step: row.step,
+            visitor: row.visitor,
+            user_agent: row.user_agent,
+            referrer_host: row.referrer_host,
+            language: row.language,
+            query: row.query,
+            country: row.country.as_ref().map_or("", Country::as_str),
+            region: row.region,
+            city: row.city,
+            campaign: campaign_text,
+        };
+        (row.workspace, click)
+    }))
+}
+
 /// Counts the rows that were inserted.
-fn counts(inserted: &[Inserted<'_>]) -> Counts {
+fn counts(inserted: &[&Coded<'_>]) -> Counts {
     let mut counts: HashMap<_, (i64, i64), DefaultHashBuilder> = HashMap::default();
-    for Inserted { row, class } in inserted {
+    for Coded { row, class, .. } in inserted {
         let (people, others) = counts.entry((row.workspace, row.link, hour_of(row.id))).or_default();
         if *class == Class::Human { *people += 1 } else { *others += 1 }
     }
@@ -221,7 +262,7 @@ fn counts(inserted: &[Inserted<'_>]) -> Counts {
 }
 
 /// Counts the rows that used a part of a lease, by lease.
-fn by_lease(inserted: &[Inserted<'_>]) -> BTreeMap<LeaseId, i64> {
+fn by_lease(inserted: &[&Coded<'_>]) -> BTreeMap<LeaseId, i64> {
     let mut used = BTreeMap::new();
     for lease in inserted.iter().filter_map(|one| one.row.lease) {
         *used.entry(lease).or_default() += 1;
@@ -244,15 +285,45 @@ fn hour_of(id: ClickId) -> i32 {
     i32::try_from(time_of(id.0).timestamp() / 3600).unwrap_or(i32::MAX)
 }
 
-/// The texts of a batch, each once, and which of them each row has: user agent, referrer, language, and its campaign if
-/// it has one.
+/// Where the visitors of a batch are: each place once as it is stored, and which of them each row has.
+struct Places {
+    distinct: Vec<String>,
+    of: Vec<Option<usize>>,
+}
+
+impl Places {
+    fn of(rows: &[Row<'_>]) -> Self {
+        let mut distinct = Vec::new();
+        let mut known: HashMap<(Country, &str, &str), usize, DefaultHashBuilder> = HashMap::default();
+        let place = |row: &Row<'_>| {
+            let country = row.country?;
+            let at = *known.entry((country, row.region, row.city)).or_insert_with(|| {
+                distinct.push(format!("{}{BETWEEN}{}{BETWEEN}{}", country.as_str(), row.region, row.city));
+                distinct.len() - 1
+            });
+            Some(at)
+        };
+        let of = rows.iter().map(place).collect();
+        Self { distinct, of }
+    }
+}
+
+/// The texts of a batch, each once, and which of them each row has.
 struct Texts<'a> {
     distinct: Vec<(Kind, &'a str)>,
-    places: Vec<([usize; 3], Option<usize>)>,
+    places: Vec<Named>,
+}
+
+/// Which texts a row has: user agent, referrer, language, and what else there is.
+struct Named {
+    always: [usize; 3],
+    campaign: Option<usize>,
+    place: Option<usize>,
+    home: Option<usize>,
 }
 
 impl<'a> Texts<'a> {
-    fn of(rows: &'a [Row<'a>], campaigns: &'a [String]) -> Self {
+    fn of(rows: &'a [Row<'_>], campaigns: &'a [String], wheres: &'a Places, homes: &'a [Arc<Home>]) -> Self {
         let mut distinct = Vec::new();
         let mut known: HashMap<(Kind, &str), usize, DefaultHashBuilder> = HashMap::default();
         let mut place = |kind, text: &'a str| {
@@ -264,13 +335,16 @@ impl<'a> Texts<'a> {
         let places = rows
             .iter()
             .zip(campaigns)
-            .map(|(row, campaign)| {
-                let always = [
+            .zip(wheres.of.iter().zip(homes))
+            .map(|((row, campaign), (at, home))| Named {
+                always: [
                     place(Kind::UserAgent, row.user_agent),
                     place(Kind::Referrer, row.referrer_host),
                     place(Kind::Language, row.language),
-                ];
-                (always, (!campaign.is_empty()).then(|| place(Kind::Campaign, campaign)))
+                ],
+                campaign: (!campaign.is_empty()).then(|| place(Kind::Campaign, campaign)),
+                place: at.map(|at| place(Kind::Place, &wheres.distinct[at])),
+                home: (!home.text.is_empty()).then(|| place(Kind::Home, &home.text)),
             })
             .collect();
         Self { distinct, places }
@@ -351,7 +425,10 @@ mod tests {
             country: None,
             lease: (class == Class::Human).then_some(LeaseId(Uuid::nil())),
             address: None,
+            region: "",
+            city: "",
         };
+        let home = Home::default();
         let preview = Class::Preview;
         let rows = [row(Class::Human), row(preview), row(Class::Human)];
         let mut coded: Vec<Coded<'_>> = rows
@@ -363,6 +440,10 @@ mod tests {
                 referrer: 1,
                 language: 1,
                 campaign: None,
+                place: None,
+                home: None,
+                campaign_text: "",
+                home_text: &home,
             })
             .collect();
         coded.push(Coded { class: Class::Human, ..coded[0] });

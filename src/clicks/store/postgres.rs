@@ -6,8 +6,10 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Inserted, Kind, Made, Progress, by_lease, by_link, counts, fresh};
+use super::{Coded, Counts, Kind, Made, Progress, by_lease, by_link, counts, feed_of, fresh};
 use crate::{
+    clicks::class::Class,
+    feed,
     geo::Country,
     ids::{LeaseId, time_of},
 };
@@ -15,11 +17,11 @@ use crate::{
 /// What Postgres says when no partition fits.
 const CHECK_VIOLATION: &str = "23514";
 
-pub(super) async fn write<'a>(
+pub(super) async fn write(
     pool: &PgPool,
-    rows: &[Coded<'a>],
+    rows: &[Coded<'_>],
     progress: Progress,
-) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
+) -> Result<Vec<Class>, sqlx::Error> {
     match try_write(pool, rows, progress).await {
         Err(error) if code(&error).as_deref() == Some(CHECK_VIOLATION) => {
             for day in days(rows) {
@@ -31,11 +33,11 @@ pub(super) async fn write<'a>(
     }
 }
 
-async fn try_write<'a>(
+async fn try_write(
     pool: &PgPool,
-    rows: &[Coded<'a>],
+    rows: &[Coded<'_>],
     progress: Progress,
-) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
+) -> Result<Vec<Class>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let inserted = fresh(rows, insert(&mut tx, rows).await?);
     add_counts(&mut tx, &counts(&inserted)).await?;
@@ -51,8 +53,9 @@ async fn try_write<'a>(
     .bind(progress.now)
     .execute(&mut *tx)
     .await?;
+    feed::append_to_postgres(&mut tx, &feed_of(&inserted), progress.now).await?;
     tx.commit().await?;
-    Ok(inserted)
+    Ok(inserted.iter().map(|coded| coded.class).collect())
 }
 
 async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<Made, sqlx::Error> {
@@ -64,10 +67,10 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<Made, sqlx:
     let found: Option<Vec<Uuid>> = sqlx::query_scalar(
         "WITH inserted AS (
          INSERT INTO clicks (id, workspace_id, link_id, visitor, user_agent_id, referrer_id, language_id,
-                             platform, bot, step, network, query, country, campaign_id, address)
+                             platform, bot, step, network, query, country, campaign_id, address, place_id, home_id)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[],
                               $7::integer[], $8::smallint[], $9::smallint[], $10::smallint[], $11::bytea[], $12::text[],
-                              $13::char(2)[], $14::integer[], $15::integer[])
+                              $13::char(2)[], $14::integer[], $15::integer[], $17::integer[], $18::integer[])
          ON CONFLICT (id) DO NOTHING
          RETURNING id)
          SELECT CASE WHEN count(*) < $16 THEN coalesce(array_agg(id), '{}') END FROM inserted",
@@ -88,6 +91,8 @@ async fn insert(tx: &mut PgConnection, rows: &[Coded<'_>]) -> Result<Made, sqlx:
     .bind(column(rows, |row| row.campaign))
     .bind(column(rows, |row| row.row.address))
     .bind(rows.len() as i64)
+    .bind(column(rows, |row| row.place))
+    .bind(column(rows, |row| row.home))
     .fetch_one(&mut *tx)
     .await?;
     Ok(found.map_or(Made::All, |ids| Made::Some(ids.into_iter().collect())))

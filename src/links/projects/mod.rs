@@ -18,7 +18,8 @@ use crate::{
 };
 
 pub use self::grpc::ProjectApi;
-pub(super) use self::grpc::{check_description, named};
+pub use self::grpc::named;
+pub(super) use self::grpc::check_description;
 pub use crate::entity::project::Model as Project;
 
 /// What somebody decides about a project; `None` in a change: it stays.
@@ -62,6 +63,11 @@ pub async fn create(
 /// Returns a project.
 pub async fn get(env: &Env, tenant: &Tenant, id: ProjectId) -> Result<Project> {
     store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)
+}
+
+/// Fails unless it is a project of the workspace.
+pub async fn expect(env: &Env, tenant: &Tenant, id: ProjectId) -> Result<()> {
+    get(env, tenant, id).await.map(drop)
 }
 
 /// Lists projects, oldest first.

@@ -3,7 +3,10 @@
 mod postgres;
 mod sqlite;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::NaiveDate;
 use prost::Message as _;
@@ -13,13 +16,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{rates::Reporting, record::Row};
+use super::{money::Amount, rates::Reporting, record::Row};
 use crate::{
+    clicks::Home,
+    clock::Moment,
     db::{self, Db, Dialect, dialect},
     entity::{
         event::{self, Entity as Events, Model as Event},
         event_property, workspace,
     },
+    feed,
     ids::{EventId, WorkspaceId},
     pb::v1,
 };
@@ -29,6 +35,8 @@ use crate::{
 pub struct Priced<'a> {
     pub row: &'a Row,
     pub reporting: Option<Reporting>,
+    /// Where the link is that opened the app last.
+    pub home: Arc<Home>,
 }
 
 /// What a batch came to.
@@ -43,11 +51,12 @@ pub struct Written {
 /// One revenue that may count: of what scope and transaction, and which event has it.
 type Revenue<'a> = (Uuid, bool, &'a str, EventId);
 
-/// Writes a batch, and claims its transactions, in one transaction of the database. Rows that are there already change nothing.
-pub async fn write(db: &DatabaseConnection, rows: &[Priced<'_>]) -> Result<Written, DbErr> {
+/// Writes a batch, claims its transactions and tells the feed, in one transaction of the database. Rows that are there already change
+/// nothing.
+pub async fn write(db: &DatabaseConnection, rows: &[Priced<'_>], now: Moment) -> Result<Written, DbErr> {
     match dialect(db.get_database_backend()) {
-        Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), rows).await,
-        Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), rows).await,
+        Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), rows, now).await,
+        Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), rows, now).await,
     }
     .map_err(sql)
 }
@@ -152,29 +161,87 @@ pub async fn waiting(
     query.order_by_asc(Column::Id).limit(most).all(db).await
 }
 
-/// Notes what the revenue of events came to, where nothing is noted yet. Returns for how many.
-pub async fn set_reporting(db: &Db, of: &[(EventId, Reporting)]) -> Result<u64, DbErr> {
+/// Notes what the revenue of events came to, where nothing is noted yet, and tells the feed. Returns for how many.
+pub async fn set_reporting(
+    db: &Db,
+    of: Vec<(Event, Reporting, Arc<Home>)>,
+    now: Moment,
+) -> Result<u64, DbErr> {
     use event::Column;
     use sea_orm::sea_query::Expr;
     if of.is_empty() {
         return Ok(0);
     }
     let tx = db.begin().await?;
-    let mut changed = 0;
-    for (id, Reporting { currency, amount, day }) in of {
+    let mut changed = Vec::new();
+    for (event, reporting, home) in of {
+        let Reporting { currency, amount, day } = &reporting;
         let done = Events::update_many()
             .col_expr(Column::ReportingUnits, Expr::value(amount.units()))
             .col_expr(Column::ReportingNanos, Expr::value(amount.nanos()))
             .col_expr(Column::ReportingCurrency, Expr::value(currency.clone()))
             .col_expr(Column::RateDay, Expr::value(*day))
-            .filter(Column::Id.eq(*id))
+            .filter(Column::Id.eq(event.id))
             .filter(Column::ReportingUnits.is_null())
             .exec(&tx)
             .await?;
-        changed += done.rows_affected;
+        if done.rows_affected > 0 {
+            changed.push((event.workspace_id, priced_later(event, &reporting, &home)));
+        }
     }
+    let count = changed.len() as u64;
+    feed::append(&tx, feed::events(changed), now).await?;
     tx.commit().await?;
-    Ok(changed)
+    Ok(count)
+}
+
+fn priced_later(event: Event, reporting: &Reporting, home: &Home) -> feed::Event {
+    let (units, nanos) = (event.units.unwrap_or_default(), event.nanos.unwrap_or_default());
+    feed::Event {
+        id: event.id,
+        install: event.install_id,
+        app: event.app_id,
+        name: event.name,
+        time: event.event_time,
+        revenue: event.currency.map(|currency| feed::Money { currency, units, nanos }),
+        reporting: Some(money(&reporting.currency, reporting.amount)),
+        duplicate_revenue: event.duplicate_revenue,
+        link: event.link_id,
+        click: event.click_id,
+        link_open_time: event.link_open_time,
+        domain: home.domain.clone(),
+        project: home.project.clone(),
+        priced_later: true,
+    }
+}
+
+/// Puts the events that were inserted into rows of the feed; `losers` earned what another has already.
+fn feed_of(rows: &[Priced<'_>], inserted: &HashSet<EventId>, losers: &[Uuid]) -> Vec<feed::Entry> {
+    let mut seen = HashSet::new();
+    let fresh = rows.iter().filter(|priced| inserted.contains(&priced.row.id) && seen.insert(priced.row.id));
+    feed::events(fresh.map(|Priced { row, reporting, home }| {
+        let event = feed::Event {
+            id: row.id,
+            install: row.install,
+            app: row.source.app,
+            name: row.name.clone(),
+            time: row.time,
+            revenue: row.revenue.as_ref().map(|revenue| money(&revenue.currency, revenue.amount)),
+            reporting: reporting.as_ref().map(|reporting| money(&reporting.currency, reporting.amount)),
+            duplicate_revenue: losers.contains(&row.id.0),
+            link: row.link,
+            click: row.click,
+            link_open_time: row.link_open_time,
+            domain: home.domain.clone(),
+            project: home.project.clone(),
+            priced_later: false,
+        };
+        (row.source.workspace, event)
+    }))
+}
+
+fn money(currency: &str, amount: Amount) -> feed::Money {
+    feed::Money { currency: currency.to_owned(), units: amount.units(), nanos: amount.nanos() }
 }
 
 /// What of a batch counts as revenue if nothing else of its transaction did before: by transaction, in one order on every node, so that

@@ -6,30 +6,32 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Priced, Revenue, Written, revenues};
+use super::{Priced, Revenue, Written, feed_of, revenues};
 use crate::{
     attribution::events::properties,
+    clock::Moment,
+    feed,
     ids::{EventId, time_of},
 };
 
 /// What Postgres says when no partition fits.
 const CHECK_VIOLATION: &str = "23514";
 
-pub(super) async fn write(pool: &PgPool, rows: &[Priced<'_>]) -> Result<Written, sqlx::Error> {
-    match try_write(pool, rows).await {
+pub(super) async fn write(pool: &PgPool, rows: &[Priced<'_>], now: Moment) -> Result<Written, sqlx::Error> {
+    match try_write(pool, rows, now).await {
         Err(error) if is_missing_partition(&error) => {
             let days: HashSet<NaiveDate> =
                 rows.iter().map(|priced| time_of(priced.row.id.0).date_naive()).collect();
             for day in days {
                 make_partitions(pool, day, day).await?;
             }
-            try_write(pool, rows).await
+            try_write(pool, rows, now).await
         }
         done => done,
     }
 }
 
-async fn try_write(pool: &PgPool, rows: &[Priced<'_>]) -> Result<Written, sqlx::Error> {
+async fn try_write(pool: &PgPool, rows: &[Priced<'_>], now: Moment) -> Result<Written, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let inserted = insert(&mut tx, rows).await?;
     let losers = claim(&mut tx, &revenues(rows, &inserted)).await?;
@@ -39,6 +41,7 @@ async fn try_write(pool: &PgPool, rows: &[Priced<'_>]) -> Result<Written, sqlx::
             .execute(&mut *tx)
             .await?;
     }
+    feed::append_to_postgres(&mut tx, &feed_of(rows, &inserted, &losers), now).await?;
     tx.commit().await?;
     Ok(Written { inserted, duplicate_revenue: losers.len() as u64 })
 }

@@ -5,13 +5,17 @@ use std::collections::HashSet;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::{Priced, Revenue, Written, revenues};
-use crate::{attribution::events::properties, ids::EventId};
+use super::{Priced, Revenue, Written, feed_of, revenues};
+use crate::{attribution::events::properties, clock::Moment, feed, ids::EventId};
 
 /// SQLite takes 32,766 values in a statement; twenty-three to an event.
 const ROWS_A_STATEMENT: usize = 1000;
 
-pub(super) async fn write(pool: &SqlitePool, rows: &[Priced<'_>]) -> Result<Written, sqlx::Error> {
+pub(super) async fn write(
+    pool: &SqlitePool,
+    rows: &[Priced<'_>],
+    now: Moment,
+) -> Result<Written, sqlx::Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let mut inserted = HashSet::with_capacity(rows.len());
     for chunk in rows.chunks(ROWS_A_STATEMENT) {
@@ -24,6 +28,7 @@ pub(super) async fn write(pool: &SqlitePool, rows: &[Priced<'_>]) -> Result<Writ
             .execute(&mut *tx)
             .await?;
     }
+    feed::append_to_sqlite(&mut tx, &feed_of(rows, &inserted, &losers), now).await?;
     tx.commit().await?;
     Ok(Written { inserted, duplicate_revenue: losers.len() as u64 })
 }
@@ -38,7 +43,7 @@ async fn insert(
                              content_hash, units, reporting_units, nanos, reporting_nanos, rate_day, duplicate_revenue,
                              event_key, name, session, currency, reporting_currency, transaction_id, properties) ",
     );
-    insert.push_values(rows, |mut values, Priced { row, reporting }| {
+    insert.push_values(rows, |mut values, Priced { row, reporting, home: _ }| {
         let (revenue, reporting) = (row.revenue.as_ref(), reporting.as_ref());
         values
             .push_bind(row.id.0)
