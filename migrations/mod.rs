@@ -34,6 +34,7 @@ mod m20261127_000070_identities;
 mod m20261127_000071_passkeys;
 mod m20261127_000090_certificates;
 mod m20261127_000100_feed;
+mod m20261127_000110_rollups;
 mod m20261127_000120_saved_reports;
 mod m20261127_000121_clicks_of_links;
 mod sql;
@@ -77,6 +78,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000071_passkeys::Migration),
             Box::new(m20261127_000090_certificates::Migration),
             Box::new(m20261127_000100_feed::Migration),
+            Box::new(m20261127_000110_rollups::Migration),
             Box::new(m20261127_000120_saved_reports::Migration),
             Box::new(m20261127_000121_clicks_of_links::Migration),
         ]

@@ -49,7 +49,7 @@ impl Span {
     /// Reads a span: its start is cut, its end raised. `path` is where the request has it, with its dot.
     pub fn read(path: &str, asked: &ReportSpan, limits: Limits, now: Moment) -> Result<Self> {
         let mut wrong = Violations::default();
-        let mut time = |field: &str, given: &Option<Timestamp>, wrong: &mut Violations| {
+        let time = |field: &str, given: &Option<Timestamp>, wrong: &mut Violations| {
             given.as_ref().map(|given| wrong.take(&format!("{path}{field}"), moment(given)))
         };
         let start = time("start_time", &asked.start_time, &mut wrong);

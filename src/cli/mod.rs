@@ -12,6 +12,7 @@ mod key;
 mod migrate;
 mod operator;
 mod rates;
+mod rollup;
 mod secret;
 mod serve;
 mod simulate;
@@ -83,6 +84,9 @@ enum Command {
     /// Exchange rates for the revenue of events: import, list
     #[command(subcommand)]
     Rates(rates::Command),
+    /// What reports are made from: make days of it anew from what was recorded, or compare them with it
+    #[command(subcommand)]
+    Rollup(rollup::Command),
     /// Checks a running deployment from outside: create, click, counted, deleted
     Smoke(smoke::Smoke),
     /// Imports a file of links into a running deployment: CSV, Bitly, Dub, Shlink, Kutt, YOURLS, linkforty
@@ -136,6 +140,7 @@ pub fn run(cli: Cli) -> ExitCode {
             block_on(certificates::run(config, command)).map(|()| ExitCode::SUCCESS)
         }
         Command::Rates(command) => block_on(rates::run(config, command)).map(|()| ExitCode::SUCCESS),
+        Command::Rollup(command) => block_on(rollup::run(config, command)),
         Command::Smoke(_)
         | Command::Import(_)
         | Command::Export(_)

@@ -96,6 +96,9 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::link_import_error::Entity>(db, "link_import_errors").await);
         wrong.extend(readable::<entity::link_import_draft::Entity>(db, "link_import_drafts").await);
         wrong.extend(readable::<entity::click_rollup::Entity>(db, "click_rollups").await);
+        wrong.extend(readable::<entity::rollup::Entity>(db, "rollups").await);
+        wrong.extend(readable::<entity::roll_progress::Entity>(db, "roll_progress").await);
+        wrong.extend(readable::<entity::undecided_event::Entity>(db, "undecided_events").await);
         wrong.extend(readable::<entity::click::Entity>(db, "clicks").await);
         wrong.extend(readable::<entity::saved_report::Entity>(db, "reports").await);
         wrong.extend(readable::<entity::report_share::Entity>(db, "report_shares").await);

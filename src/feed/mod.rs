@@ -21,7 +21,9 @@ use sea_orm::DbErr;
 
 pub use self::{
     content::{Click, Credit, Entry, Event, Install, Items, Money, clicks, events, installs, utm},
-    store::{append, append_to_postgres, append_to_sqlite, forget, read_after, read_between, settled},
+    store::{
+        all_after, append, append_to_postgres, append_to_sqlite, forget, read_after, read_between, settled,
+    },
 };
 use crate::{clock::Moment, env::Env, ids::WorkspaceId};
 

@@ -128,6 +128,17 @@ pub async fn read_between(
     rows.into_iter().map(row).collect()
 }
 
+/// Returns all rows of a workspace behind a position that can be seen, settled or not. For whoever looks at one moment, a snapshot.
+pub async fn all_after(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    position: Position,
+) -> Result<Vec<Row>, DbErr> {
+    let query = Entity::find().filter(Column::Seq.gt(position.0)).filter(Column::WorkspaceId.eq(workspace));
+    let rows = query.order_by_asc(Column::Seq).all(db).await?;
+    rows.into_iter().map(row).collect()
+}
+
 fn row(Model { seq, workspace_id, time, kind, payload }: Model) -> Result<Row, DbErr> {
     let items = content::read(kind, &payload)
         .ok_or_else(|| DbErr::Custom(format!("row {seq} of the feed is of no release that is known here")))?;

@@ -30,6 +30,7 @@ use super::{
 use crate::{
     accounts,
     admission::{Admission, memory},
+    analytics,
     apps::Associations,
     attribution, audit,
     cache::{self, Topic},
@@ -152,6 +153,8 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let env = sweeping.clone();
         every(FEED_EVERY, token, move || forget_feed(env.clone()))
     });
+    let rolling = env.clone();
+    work.begin_apart("rollups", move |token| analytics::rollup::run(rolling.clone(), token));
     let (refreshing, refreshes) = (resolver.clone(), Arc::new(Mutex::new(refreshes)));
     work.begin("link refreshes", move |token| {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());

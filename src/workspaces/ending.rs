@@ -48,6 +48,8 @@ const TABLES: &[&str] = &[
     "click_budgets",
     "click_identities",
     "link_totals",
+    "click_rollups",
+    "undecided_events",
     "install_keys",
     "installs",
     "apps",
@@ -66,7 +68,9 @@ const TABLES: &[&str] = &[
 /// Tables whose rows go with a row of those.
 const WITH_THEM: &[&str] = &["app_tokens", "link_reports", "link_revisions", "link_tags"];
 /// Tables whose rows are found in their order, which is that of time.
-const BY_TIME: &[&str] = &["clicks", "click_rollups", "events"];
+const BY_TIME: &[&str] = &["clicks", "events"];
+/// Tables whose rows are found day by day.
+const BY_DAY: &[&str] = &["rollups"];
 /// Tables whose rows are of an app, or of a workspace whose apps do not say which they are.
 const BY_SCOPE: &[&str] = &["event_transactions", "event_properties"];
 
@@ -75,7 +79,7 @@ pub const KEPT: &[&str] = &["audit_events"];
 
 /// Returns every table that says whose its rows are and is erased.
 pub fn tables() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().chain(WITH_THEM).chain(BY_TIME).copied()
+    TABLES.iter().chain(WITH_THEM).chain(BY_TIME).chain(BY_DAY).copied()
 }
 
 /// Deletes the workspace. `confirmation` must be its name. Nothing brings it back.
@@ -197,21 +201,21 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// Erases clicks hour by hour: where they are is known from their counts, so nobody else's are read through.
+    /// Erases clicks day by day: where they are is known from their counts, so nobody else's are read through.
     async fn clicks(&mut self) -> Result<bool> {
-        while let Some(hour) = store::first_hour(&self.env.db.api, self.workspace).await? {
-            let at = |hour: i32| floor(from_micros(i64::from(hour) * 3_600_000_000));
-            let values = vec![self.workspace.into(), at(hour).into(), at(hour + 1).into()];
+        while let Some(day) = store::first_day(&self.env.db.api, self.workspace).await? {
+            let at = |day: i32| floor(from_micros(i64::from(day) * 86_400_000_000));
+            let values = vec![self.workspace.into(), at(day).into(), at(day + 1).into()];
             let of = "workspace_id = $1 AND id >= $2 AND id < $3";
             if !self.table("clicks", of, values).await? {
                 return Ok(false);
             }
-            let of = "workspace_id = $1 AND hour = $2";
-            if !self.table("click_rollups", of, vec![self.workspace.into(), hour.into()]).await? {
+            let of = "workspace_id = $1 AND level = 1 AND period = $2";
+            if !self.table("rollups", of, vec![self.workspace.into(), day.into()]).await? {
                 return Ok(false);
             }
         }
-        Ok(true)
+        self.table("rollups", "workspace_id = $1", vec![self.workspace.into()]).await
     }
 
     /// Erases the rows of a table that are meant, batch by batch. Says whether none is left.
@@ -219,7 +223,7 @@ impl Work<'_> {
         let db = &self.env.db.api;
         // A place in a table is one only in its own partition; what is partitioned has an id.
         let (place, any) = match self.env.db.dialect() {
-            _ if BY_TIME.contains(&table) && table != "click_rollups" => ("id", "IN"),
+            _ if BY_TIME.contains(&table) => ("id", "IN"),
             Dialect::Postgres => ("ctid", "= ANY"),
             Dialect::Sqlite => ("rowid", "IN"),
         };

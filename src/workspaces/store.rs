@@ -15,7 +15,7 @@ use super::{Invitation, Role, Workspace};
 use crate::{
     clock::Moment,
     entity::{
-        api_key, app, click_rollup, domain,
+        api_key, app, rollup, domain,
         invitation::{self, Entity as Invitations},
         link,
         member::{self, Entity as Members, Model as Member},
@@ -445,11 +445,16 @@ pub async fn count(
             app::Entity::find().filter(app::Column::WorkspaceId.eq(workspace)).limit(most).count(db).await
         }
         Quota::ClicksPerMonth => {
-            let clicks = click_rollup::Entity::find()
+            // The days of the workspace as a whole, as `analytics::rollup::key` numbers them.
+            let clicks = rollup::Entity::find()
                 .select_only()
-                .expr_as(click_rollup::Column::Clicks.sum().cast_as("bigint"), "clicks")
-                .filter(click_rollup::Column::WorkspaceId.eq(workspace))
-                .filter(click_rollup::Column::Hour.gte(first_hour_of_month(now)))
+                .expr_as(rollup::Column::Clicks.sum().cast_as("bigint"), "clicks")
+                .filter(rollup::Column::WorkspaceId.eq(workspace))
+                .filter(rollup::Column::Scope.eq(0_i16))
+                .filter(rollup::Column::Part.eq(0))
+                .filter(rollup::Column::Bundle.eq(0_i16))
+                .filter(rollup::Column::Level.eq(1_i16))
+                .filter(rollup::Column::Period.gte(first_day_of_month(now)))
                 .into_tuple::<Option<i64>>()
                 .one(db)
                 .await?;
@@ -458,24 +463,24 @@ pub async fn count(
     }
 }
 
-/// Returns the first hour in which links of the workspace were clicked, in whole hours since 1970.
-pub async fn first_hour(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<Option<i32>, DbErr> {
-    click_rollup::Entity::find()
+/// Returns the first day of which anything is counted of the workspace, in days since 1970.
+pub async fn first_day(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<Option<i32>, DbErr> {
+    rollup::Entity::find()
         .select_only()
-        .column(click_rollup::Column::Hour)
-        .filter(click_rollup::Column::WorkspaceId.eq(workspace))
-        .order_by_asc(click_rollup::Column::Hour)
+        .column(rollup::Column::Period)
+        .filter(rollup::Column::WorkspaceId.eq(workspace))
+        .filter(rollup::Column::Level.eq(1_i16))
+        .order_by_asc(rollup::Column::Period)
         .limit(1)
         .into_tuple()
         .one(db)
         .await
 }
 
-/// Returns the first hour of the calendar month, in whole hours since 1970.
-fn first_hour_of_month(now: Moment) -> i32 {
+/// Returns the first day of the calendar month, in days since 1970.
+fn first_day_of_month(now: Moment) -> i32 {
     let days = i64::from(now.day0());
-    let midnight = now.timestamp().div_euclid(86_400) - days;
-    i32::try_from(midnight * 24).unwrap_or(i32::MAX)
+    i32::try_from(now.timestamp().div_euclid(86_400) - days).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]
@@ -484,15 +489,15 @@ mod tests {
     use crate::clock::from_micros;
 
     #[test]
-    fn a_month_begins_with_its_first_hour() {
-        for (seconds, hour) in [
+    fn a_month_begins_with_its_first_day() {
+        for (seconds, day) in [
             (0, 0),
             (31 * 86_400 - 1, 0),
-            (31 * 86_400, 31 * 24),
+            (31 * 86_400, 31),
             // 2026-11-26 12:00 and 2026-11-01 00:00.
-            (1_795_694_400, 1_793_491_200 / 3_600),
+            (1_795_694_400, 1_793_491_200 / 86_400),
         ] {
-            assert_eq!(i64::from(first_hour_of_month(from_micros(seconds * 1_000_000))), hour, "{seconds}");
+            assert_eq!(i64::from(first_day_of_month(from_micros(seconds * 1_000_000))), day, "{seconds}");
         }
     }
 }

@@ -10,7 +10,8 @@ use linkforty::{
         query::{Hints, hints, parameters},
     },
     db::Dialect,
-    entity::{click, click_rollup, dictionary, link_total},
+    analytics::rollup::{self, Part, Scope, Slots},
+    entity::{click, dictionary, link_total},
     pb::v1::{
         DayClicks, Link, QueryCondition, RoutingCondition, RoutingRule, Utm, routing_condition::Condition,
         routing_rule::Action,
@@ -300,14 +301,21 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-async fn totals(app: &App) -> (usize, Vec<(i64, i64)>, Vec<(i32, i64, i64)>) {
+async fn totals(app: &App) -> (usize, Vec<(i64, i64)>, Vec<(i64, i64)>) {
     let db = &app.env().db.api;
     let totals = link_total::Entity::find().all(db).await.expect("totals can be read");
-    let hours = click_rollup::Entity::find().all(db).await.expect("hours can be read");
+    app.rolled().await;
+    let slots = Slots { first: 0, end: i32::MAX };
+    let scope = |workspace| Scope { workspace, part: Part::All };
+    let mut counted = Vec::new();
+    for total in &totals {
+        let all = rollup::read::totals(db, &scope(total.workspace_id), slots).await.expect("rollups can be read");
+        counted.push((all.clicks, all.bot_clicks));
+    }
     (
         clicks(app).await.len(),
         totals.iter().map(|total| (total.clicks, total.bot_clicks)).collect(),
-        hours.iter().map(|hour| (hour.hour, hour.clicks, hour.bot_clicks)).collect(),
+        counted,
     )
 }
 

@@ -6,7 +6,9 @@ import { after, before, describe, test } from "node:test";
 import {
   Code,
   createLinkforty,
+  Dimension,
   ErrorReason,
+  Granularity,
   type Linkforty,
   LinkfortyError,
   type LinkfortyOptions,
@@ -90,6 +92,33 @@ describe("against the server", { skip: skipped() }, () => {
       [{ linkId: link.id, clicks: 1n }],
     );
     assert.equal(overview.byDay.reduce((sum, day) => sum + day.clicks, 0n), overview.clicks);
+  });
+
+  test("reports say where a click came from and when", async () => {
+    const link = await linkTo("https://example.com/report", { title: "Reported" });
+    const answer = await fetch(link.shortUrl, { redirect: "manual", headers: BROWSER });
+    await answer.body?.cancel();
+    const scope = { workspaceId, part: { case: "linkId" as const, value: link.id } };
+    await eventually("the click is counted", async () => {
+      const { total } = await client.analytics.queryTimeSeries({ scope });
+      return total?.clicks === 1n;
+    });
+    const span = { timeZone: "Asia/Kathmandu" };
+    const series = await client.analytics.queryTimeSeries({ scope, span, granularity: Granularity.WEEK, comparePrevious: true });
+    assert.equal(series.buckets.reduce((sum, { measures }) => sum + measures!.clicks, 0n), 1n);
+    assert.equal(series.previousTotal?.clicks, 0n);
+    assert.equal(series.span?.timeZone, "Asia/Kathmandu");
+    const request = { scope: { workspaceId }, dimension: Dimension.LINK, pageSize: 1 };
+    const labels = [];
+    for await (const row of pages(client.analytics.queryBreakdown, request, (page) => page.rows)) {
+      labels.push(row.label);
+    }
+    assert.ok(labels.includes("Reported"));
+    const { rows } = await client.analytics.queryBreakdown({ scope, dimension: Dimension.BROWSER });
+    assert.deepEqual(rows.map(({ value, measures }) => [value, measures?.clicks]), [["firefox", 1n]]);
+    await assert.rejects(client.analytics.queryTimeSeries({ scope, span: { timeZone: "Nepal/Everest" } }), {
+      reason: "INVALID_FIELDS",
+    });
   });
 
   test("a change keeps to its mask and to its etag", async () => {

@@ -121,6 +121,12 @@ impl Content {
         self.visitors.as_ref()
     }
 
+    /// Returns how many clicks of people all together are.
+    pub fn clicks(&self) -> i64 {
+        let all = self.cells.iter().take_while(|(place, _)| place.dimension == ALL);
+        all.map(|(_, measures)| measures.clicks).sum()
+    }
+
     /// Moves what is beyond the bounds to the code of the rest.
     fn apply_bounds(&mut self) {
         let mut beyond = Vec::new();

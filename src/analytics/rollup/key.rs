@@ -149,3 +149,27 @@ pub struct Key {
     /// Which hour or day since 1970.
     pub period: i32,
 }
+
+impl Key {
+    /// Returns the key of a row; `None` where it says something that is not known here.
+    pub fn stored(row: &crate::entity::rollup::Model) -> Option<Self> {
+        let scope = [Scoped::Workspace, Scoped::Project, Scoped::Link, Scoped::App, Scoped::Domain];
+        let bundle = [
+            Bundle::Totals,
+            Bundle::Places,
+            Bundle::Devices,
+            Bundle::Origins,
+            Bundle::Links,
+            Bundle::Visitors,
+            Bundle::Whole,
+        ];
+        Some(Self {
+            workspace: row.workspace_id,
+            scope: scope.into_iter().find(|one| *one as i16 == row.scope)?,
+            part: row.part.cast_unsigned(),
+            bundle: bundle.into_iter().find(|one| *one as i16 == row.bundle)?,
+            level: [Level::Hour, Level::Day].into_iter().find(|one| *one as i16 == row.level)?,
+            period: row.period,
+        })
+    }
+}

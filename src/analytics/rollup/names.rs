@@ -25,6 +25,10 @@ const TEXTS_A_STATEMENT: usize = 5000;
 #[derive(Debug)]
 pub struct Names(Cache<Arc<str>, u32>);
 
+/// Codes that were looked up or made.
+#[derive(Debug)]
+pub struct New(HashMap<String, u32>);
+
 const REMEMBERED: usize = 200_000;
 
 impl Default for Names {
@@ -34,9 +38,13 @@ impl Default for Names {
 }
 
 impl Names {
-    /// Returns the codes of texts, in their order, and makes those that are missing. Not part of a transaction: a number that nobody
-    /// uses harms nobody.
-    pub async fn codes(&self, db: &impl ConnectionTrait, texts: &[Arc<str>]) -> Result<Vec<u32>, DbErr> {
+    /// Returns the codes of texts, in their order, and makes those that are missing. Those are to be remembered once the transaction has
+    /// ended well.
+    pub async fn codes(
+        &self,
+        db: &impl ConnectionTrait,
+        texts: &[Arc<str>],
+    ) -> Result<(Vec<u32>, New), DbErr> {
         let known = |text: &Arc<str>| fixed(text).or_else(|| self.0.get(text));
         let mut missing: Vec<&str> = texts.iter().filter(|text| known(text).is_none()).map(|text| &**text).collect();
         missing.sort_unstable();
@@ -63,16 +71,21 @@ impl Names {
             .await?;
             found.extend(find(db, json).await?);
         }
-        for (text, code) in &found {
-            self.0.insert(Arc::from(text.as_str()), *code);
-        }
-        texts
+        let codes: Result<Vec<u32>, DbErr> = texts
             .iter()
             .map(|text| {
                 let code = found.get(&**text).copied().or_else(|| known(text));
                 code.ok_or_else(|| DbErr::Custom("a value got no number".to_owned()))
             })
-            .collect()
+            .collect();
+        Ok((codes?, New(found)))
+    }
+
+    /// Remembers codes.
+    pub fn remember(&self, New(found): New) {
+        for (text, code) in found {
+            self.0.insert(Arc::from(text), code);
+        }
     }
 }
 

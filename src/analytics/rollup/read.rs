@@ -16,7 +16,7 @@ pub use super::{
 };
 use super::{
     content::{self, NOTHING, each_of},
-    key::{Bundle, HOURS_A_DAY, Level, SLOTS_A_DAY, SLOTS_AN_HOUR, Scoped},
+    key::{Bundle, Level, SLOTS_A_DAY, SLOTS_AN_HOUR, Scoped},
     names,
     sketch::Sketch,
 };

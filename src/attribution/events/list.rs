@@ -218,7 +218,7 @@ pub async fn tests(
 
 /// Returns how long after a link was opened events count for it, in seconds: what the link says, its template, and then the same of
 /// installs.
-async fn windows(
+pub async fn windows(
     db: &impl ConnectionTrait,
     workspace: WorkspaceId,
     links: &HashSet<LinkId>,

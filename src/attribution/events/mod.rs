@@ -22,7 +22,7 @@
 //! where that is known, and otherwise the first that is stored stays. Amounts are integers.
 
 mod carry;
-mod credit;
+pub mod credit;
 mod fields;
 mod flow;
 mod heard;
@@ -49,7 +49,7 @@ pub use self::{
     heard::ByEvent,
     intake::{MOST_EVENTS, record},
     key::id_of,
-    list::{EventQuery, Listed, expect, list},
+    list::{EventQuery, Listed, expect, list, windows},
     properties::shown as shown_properties,
     rates::{Imported, Span, date_of, import as import_rates, list as list_rates},
 };

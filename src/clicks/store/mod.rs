@@ -25,7 +25,7 @@ use crate::{
     db::{Dialect, dialect},
     feed,
     geo::Country,
-    ids::{ClickId, LeaseId, LinkId, WorkspaceId, time_of},
+    ids::{ClickId, LeaseId, LinkId, WorkspaceId},
     spool::Position,
 };
 
@@ -96,9 +96,9 @@ struct Coded<'a> {
 /// Rows that were really inserted.
 type Inserted<'a> = Vec<&'a Coded<'a>>;
 
-/// What the drain has to count: clicks by people and others, by workspace, link and hour. Sorted, so that two nodes lock the same rows in the
-/// same order.
-type Counts = Vec<((WorkspaceId, LinkId, i32), (i64, i64))>;
+/// What the drain has to count: clicks by people and others, by workspace and link. Sorted, so that two nodes lock the same rows in the same
+/// order.
+type Counts = Vec<((WorkspaceId, LinkId), (i64, i64))>;
 
 /// Texts whose numbers are known, and what their user agents say.
 #[derive(Debug)]
@@ -253,7 +253,7 @@ fn feed_of(inserted: &[&Coded<'_>]) -> Vec<feed::Entry> {
 fn counts(inserted: &[&Coded<'_>]) -> Counts {
     let mut counts: HashMap<_, (i64, i64), DefaultHashBuilder> = HashMap::default();
     for Coded { row, class, .. } in inserted {
-        let (people, others) = counts.entry((row.workspace, row.link, hour_of(row.id))).or_default();
+        let (people, others) = counts.entry((row.workspace, row.link)).or_default();
         if *class == Class::Human { *people += 1 } else { *others += 1 }
     }
     let mut counts = Counts::from_iter(counts);
@@ -270,21 +270,6 @@ fn by_lease(inserted: &[&Coded<'_>]) -> BTreeMap<LeaseId, i64> {
     used
 }
 
-/// Adds the hours up: what the totals of a link grow by. In the same order.
-fn by_link(counts: &Counts) -> Vec<((WorkspaceId, LinkId), (i64, i64))> {
-    let link = |((workspace, link, _), _): &((WorkspaceId, LinkId, i32), _)| (*workspace, *link);
-    let hours = counts.chunk_by(|one, next| link(one) == link(next));
-    let sum = |of: fn(&(i64, i64)) -> i64, hours: &[((WorkspaceId, LinkId, i32), (i64, i64))]| {
-        hours.iter().map(|(_, count)| of(count)).sum()
-    };
-    hours.map(|hours| (link(&hours[0]), (sum(|count| count.0, hours), sum(|count| count.1, hours)))).collect()
-}
-
-/// Returns the hour of a click: whole hours since 1970.
-fn hour_of(id: ClickId) -> i32 {
-    i32::try_from(time_of(id.0).timestamp() / 3600).unwrap_or(i32::MAX)
-}
-
 /// Where the visitors of a batch are: each place once as it is stored, and which of them each row has.
 struct Places {
     distinct: Vec<String>,
@@ -292,10 +277,10 @@ struct Places {
 }
 
 impl Places {
-    fn of(rows: &[Row<'_>]) -> Self {
+    fn of<'a>(rows: &'a [Row<'a>]) -> Self {
         let mut distinct = Vec::new();
         let mut known: HashMap<(Country, &str, &str), usize, DefaultHashBuilder> = HashMap::default();
-        let place = |row: &Row<'_>| {
+        let place = |row: &'a Row<'a>| {
             let country = row.country?;
             let at = *known.entry((country, row.region, row.city)).or_insert_with(|| {
                 distinct.push(format!("{}{BETWEEN}{}{BETWEEN}{}", country.as_str(), row.region, row.city));
@@ -323,7 +308,7 @@ struct Named {
 }
 
 impl<'a> Texts<'a> {
-    fn of(rows: &'a [Row<'_>], campaigns: &'a [String], wheres: &'a Places, homes: &'a [Arc<Home>]) -> Self {
+    fn of(rows: &'a [Row<'a>], campaigns: &'a [String], wheres: &'a Places, homes: &'a [Arc<Home>]) -> Self {
         let mut distinct = Vec::new();
         let mut known: HashMap<(Kind, &str), usize, DefaultHashBuilder> = HashMap::default();
         let mut place = |kind, text: &'a str| {
@@ -455,13 +440,7 @@ mod tests {
         );
         assert_eq!(by_lease(&fresh), BTreeMap::from([(LeaseId(Uuid::nil()), 1)]));
         let link = (rows[0].workspace, rows[0].link);
-        assert_eq!(counts(&fresh), [((link.0, link.1, 2), (1, 1))]);
-        let hours = vec![
-            ((link.0, link.1, 2), (1, 1)),
-            ((link.0, link.1, 3), (5, 0)),
-            ((link.0, LinkId(Uuid::max()), 3), (0, 7)),
-        ];
-        assert_eq!(by_link(&hours), [(link, (6, 1)), ((link.0, LinkId(Uuid::max())), (0, 7))]);
+        assert_eq!(counts(&fresh), [(link, (1, 1))]);
         assert_eq!(super::fresh(&coded[..3], Made::All).len(), 3);
     }
 }

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Kind, Made, Progress, by_lease, by_link, counts, feed_of, fresh};
+use super::{Coded, Counts, Kind, Made, Progress, by_lease, counts, feed_of, fresh};
 use crate::{
     clicks::class::Class,
     feed,
@@ -103,29 +103,15 @@ async fn add_counts(tx: &mut PgConnection, counts: &Counts) -> Result<(), sqlx::
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO click_rollups (workspace_id, link_id, hour, clicks, bot_clicks)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bigint[])
-         ON CONFLICT (workspace_id, link_id, hour) DO UPDATE
-         SET clicks = click_rollups.clicks + excluded.clicks, bot_clicks = click_rollups.bot_clicks + excluded.bot_clicks",
-    )
-    .bind(counts.iter().map(|count| count.0.0.0).collect::<Vec<_>>())
-    .bind(counts.iter().map(|count| count.0.1.0).collect::<Vec<_>>())
-    .bind(counts.iter().map(|count| count.0.2).collect::<Vec<_>>())
-    .bind(counts.iter().map(|count| count.1.0).collect::<Vec<_>>())
-    .bind(counts.iter().map(|count| count.1.1).collect::<Vec<_>>())
-    .execute(&mut *tx)
-    .await?;
-    let totals = by_link(counts);
-    sqlx::query(
         "INSERT INTO link_totals (workspace_id, link_id, clicks, bot_clicks)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
          ON CONFLICT (workspace_id, link_id) DO UPDATE
          SET clicks = link_totals.clicks + excluded.clicks, bot_clicks = link_totals.bot_clicks + excluded.bot_clicks",
     )
-    .bind(totals.iter().map(|total| total.0.0.0).collect::<Vec<_>>())
-    .bind(totals.iter().map(|total| total.0.1.0).collect::<Vec<_>>())
-    .bind(totals.iter().map(|total| total.1.0).collect::<Vec<_>>())
-    .bind(totals.iter().map(|total| total.1.1).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.0.0.0).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.0.1.0).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.1.0).collect::<Vec<_>>())
+    .bind(counts.iter().map(|count| count.1.1).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await
     .map(drop)

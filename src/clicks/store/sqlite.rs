@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::{Coded, Counts, Kind, Made, Progress, by_lease, by_link, counts, feed_of, fresh};
+use super::{Coded, Counts, Kind, Made, Progress, by_lease, counts, feed_of, fresh};
 use crate::{clicks::class::Class, feed, ids::LeaseId};
 
 /// SQLite takes 32,766 values in a statement; seventeen to a click.
@@ -80,21 +80,7 @@ async fn insert(
 }
 
 async fn add_counts(tx: &mut SqliteConnection, counts: &Counts) -> Result<(), sqlx::Error> {
-    for ((workspace, link, hour), (people, others)) in counts {
-        sqlx::query(
-            "INSERT INTO click_rollups (workspace_id, link_id, hour, clicks, bot_clicks) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (workspace_id, link_id, hour) DO UPDATE
-             SET clicks = clicks + excluded.clicks, bot_clicks = bot_clicks + excluded.bot_clicks",
-        )
-        .bind(workspace.0)
-        .bind(link.0)
-        .bind(hour)
-        .bind(people)
-        .bind(others)
-        .execute(&mut *tx)
-        .await?;
-    }
-    for ((workspace, link), (people, others)) in by_link(counts) {
+    for ((workspace, link), (people, others)) in counts {
         sqlx::query(
             "INSERT INTO link_totals (workspace_id, link_id, clicks, bot_clicks) VALUES (?, ?, ?, ?)
              ON CONFLICT (workspace_id, link_id) DO UPDATE

@@ -57,6 +57,27 @@ async fn a_node_that_dies_at_a_named_place_loses_no_click_and_counts_none_twice(
     .await;
 }
 
+/// On either side of its commit: what was counted is noted with it, or neither is.
+#[tokio::test]
+async fn a_roller_that_dies_around_its_commit_counts_everything_once() {
+    on_every_store(&[], async |world| {
+        world.forget_clicks().await;
+        world.node.kill();
+        let mut book = super::support::Book::default();
+        for place in ["roller.commit.before:3", "roller.commit.after:3", "roller.commit.before:4"] {
+            world.node.start_with(&[("FAILPOINT_ABORT", place)]).await;
+            let ledger = world.load(Load::CLOSED).await;
+            world.node.wait_for_abort().await;
+            let visits = ledger.close().await;
+            eprintln!("{place}: {visits}");
+            book.add(visits);
+        }
+        world.node.start().await;
+        world.assert_balanced(&book).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_node_that_dies_while_it_recovers_recovers_the_next_time() {
     on_every_store(&[("SPOOL_SEGMENT_BYTES", "65536")], async |world| {

@@ -17,3 +17,4 @@ mod spool;
 mod stopping;
 pub mod support;
 mod survival;
+mod watching;

@@ -13,9 +13,11 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http::Method;
 use linkforty::{
+    analytics::rollup,
     clock::{SettableClock, from_micros},
     config::Config,
     env::Env,
+    feed,
     ids::Ids,
     serve::{self, Ground, Running},
 };
@@ -203,10 +205,21 @@ impl App {
         plain::send(self.links(), method, path, headers, Bytes::new()).await
     }
 
-    /// Waits until every click that was acknowledged is in the database.
+    /// Waits until every click that was acknowledged is in the database and counted.
     pub async fn settled(&self) {
         let spool = &self.running.spool;
         eventually("the spool is drained", async || spool.status().lag_records == 0).await;
+        self.rolled().await;
+    }
+
+    /// Waits until all that is stored is counted.
+    pub async fn rolled(&self) {
+        let db = &self.env().db.api;
+        let end = feed::settled(db).await.expect("the feed has an end");
+        eventually("everything is counted", async || {
+            rollup::counted(db).await.expect("the roller tells how far it is") >= end
+        })
+        .await;
     }
 
     /// Returns a connection of whoever owns the tables, for what the server's own role may not do.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use linkforty::analytics::rollup::content;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use uuid::Uuid;
 
@@ -21,14 +22,16 @@ pub struct Books {
     pub letters: Vec<(Uuid, String)>,
     /// Counted from the rows, by link and hour.
     raw: BTreeMap<(Uuid, i64), Count>,
-    /// The same as the drain kept it.
+    /// The same as the roller kept it.
     rollups: BTreeMap<(Uuid, i64), Count>,
     /// By link, as the drain kept it.
     totals: BTreeMap<Uuid, Count>,
 }
 
 const CLICKS: &str = "SELECT id, link_id, CAST(bot AS bigint) FROM clicks";
-const ROLLUPS: &str = "SELECT link_id, CAST(hour AS bigint), CAST(clicks AS bigint), CAST(bot_clicks AS bigint) FROM click_rollups";
+/// Rows of links: the number of a link's text and one, and everything together by quarter-hours of a day.
+const ROLLUPS: &str = "SELECT dictionary.value, CAST(rollups.period AS bigint), rollups.content FROM rollups
+    JOIN dictionary ON dictionary.id = rollups.part - 1 WHERE rollups.scope = 2";
 const TOTALS: &str = "SELECT link_id, CAST(clicks AS bigint), CAST(bot_clicks AS bigint) FROM link_totals";
 const LETTERS: &str = "SELECT id, error FROM dead_letters";
 
@@ -40,7 +43,7 @@ macro_rules! read {
             books.add_click(row.get(0), row.get(1), row.get(2));
         }
         for row in sqlx::query(ROLLUPS).fetch_all(&mut $connection).await.expect("rollups can be read") {
-            books.rollups.insert((row.get(0), row.get(1)), (row.get(2), row.get(3)));
+            books.add_rollup(row.get(0), row.get(1), row.get(2));
         }
         for row in sqlx::query(TOTALS).fetch_all(&mut $connection).await.expect("totals can be read") {
             books.totals.insert(row.get(0), (row.get(1), row.get(2)));
@@ -98,6 +101,16 @@ impl Books {
             total.1 += bots;
         }
         assert_eq!(self.totals, raw, "the totals (left) are not what the rows say (right)");
+    }
+
+    fn add_rollup(&mut self, link: String, day: i64, content: Vec<u8>) {
+        let link = Uuid::parse_str(&link).expect("a link");
+        let read = content::each_of(&content, content::ALL, |_, slot, measures| {
+            let count = self.rollups.entry((link, day * 24 + i64::from(slot) / 4)).or_default();
+            count.0 += measures.clicks;
+            count.1 += measures.bot_clicks;
+        });
+        read.expect("a rollup");
     }
 
     fn add_click(&mut self, id: Uuid, link: Uuid, bot: i64) {

@@ -137,8 +137,15 @@ impl World {
     /// Waits until everything acknowledged should be stored, then checks it against the ledger.
     pub async fn assert_balanced(&self, book: &Book) {
         eprintln!("{}: {book}", self.store);
-        self.node.drained().await;
+        self.rolled().await;
         self.books().await.assert_balanced(book);
+    }
+
+    /// Waits until everything acknowledged is stored and counted.
+    pub async fn rolled(&self) {
+        self.node.drained().await;
+        let behind = "feed WHERE seq > (SELECT seq FROM roll_progress)";
+        within(Duration::from_secs(60), "everything is counted", async || self.count(behind).await == 0).await;
     }
 
     /// Reads the database.
@@ -148,8 +155,8 @@ impl World {
 
     /// Forgets the clicks so far: those of a test's own visits stand in no ledger.
     pub async fn forget_clicks(&self) {
-        self.node.drained().await;
-        for table in ["clicks", "click_rollups", "link_totals", "dead_letters"] {
+        self.rolled().await;
+        for table in ["clicks", "rollups", "link_totals", "dead_letters"] {
             super::books::execute(&self.database(), &format!("DELETE FROM {table}")).await;
         }
     }

@@ -1,0 +1,398 @@
+//! Carries the feed into rollups: whichever node finds the row of `roll_progress` free takes it, adds what follows in the feed to the rows it
+//! belongs in, and notes in the same transaction how far it came. So whatever dies when, everything is counted once.
+//!
+//! On SQLite, where whoever writes keeps everybody else from writing, all is read and added up before the transaction begins; it starts over
+//! if somebody else came first.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use chrono::DateTime;
+use fail::fail_point;
+use metrics::{counter, histogram};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    credits::{self, Counted, Happened, Installed, Known, Origin, Sign},
+    fold::{Fold, Item},
+    measures::Measures,
+    names::Names,
+    store::{self, Patience, Progress},
+};
+use crate::{
+    analytics::dims::{self, Agents, ClickFacts, Dimension, Home, Place, Values},
+    clicks::{Homes, class::Class},
+    clock::Moment,
+    db::Dialect,
+    entity::click_rollup,
+    env::Env,
+    feed::{self, Items, Position},
+    ids::{ClickId, EventId, InstallId, LinkId, WorkspaceId, time_of},
+    pb::sdk::v1::AttributionState,
+};
+
+/// How many rows of the feed are asked for at once; one holds a thousand items at the most.
+const ROWS_AT_ONCE: u64 = 40;
+/// After so many items a round ends.
+const ITEMS_A_ROUND: usize = 40_000;
+/// How long after a round the next one begins, when there is nothing left.
+const EVERY: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often rows of earlier releases are looked for.
+const OLD_ROWS_EVERY: Duration = Duration::from_mins(1);
+const OLD_ROWS_AT_ONCE: u64 = 5000;
+
+/// What one round came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// There was nothing.
+    Idle,
+    /// Another node is at it, or came first.
+    Elsewhere,
+    /// So many items were counted; there may be more.
+    Counted(u64),
+}
+
+/// What a node remembers between rounds.
+#[derive(Debug, Default)]
+struct Roller {
+    names: Names,
+}
+
+/// Carries the feed into rollups until `stop`.
+pub async fn run(env: Env, stop: CancellationToken) {
+    let mut pause = EVERY;
+    let mut old_rows = tokio::time::interval(OLD_ROWS_EVERY);
+    old_rows.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let round = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = old_rows.tick() => take_over(&env).await,
+            round = roll(&env) => round,
+        };
+        match round {
+            Ok(Round::Counted(_)) => {
+                pause = EVERY;
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Ok(Round::Idle | Round::Elsewhere) => pause = EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "what happened waits to be counted");
+                counter!("linkforty_roll_failures_total").increment(1);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Returns how far the feed has been counted.
+pub async fn counted(db: &impl ConnectionTrait) -> Result<Position, DbErr> {
+    Ok(Position(store::progress(db).await?.seq))
+}
+
+/// Does one round.
+pub async fn roll(env: &Env) -> Result<Round, DbErr> {
+    let began = std::time::Instant::now();
+    let db = &env.db.api;
+    let seen = store::progress(db).await?;
+    if feed::settled(db).await?.0 <= seen.seq {
+        return Ok(Round::Idle);
+    }
+    let work;
+    let tx;
+    match env.db.dialect() {
+        Dialect::Postgres => {
+            tx = db.begin().await?;
+            let Some(progress) = store::take(&tx, Patience::None).await? else {
+                tx.rollback().await?;
+                return Ok(Round::Elsewhere);
+            };
+            work = gather(&tx, env, progress).await?;
+        }
+        Dialect::Sqlite => {
+            work = gather(db, env, seen).await?;
+            tx = env.db.begin().await?;
+            if store::take(&tx, Patience::None).await? != Some(work.from) {
+                tx.rollback().await?;
+                return Ok(Round::Elsewhere);
+            }
+        }
+    }
+    let items = work.fold.items();
+    let names = env.memory.of(Roller::default);
+    let (codes, new) = names.names.codes(&tx, work.fold.texts()).await?;
+    let progress = Progress { seq: work.end.0, round: work.from.round + 1 };
+    store::add(&tx, work.fold.rows(&codes), progress.round).await?;
+    for (workspace, events) in &work.decided {
+        store::forget(&tx, *workspace, &events.iter().copied().collect::<Vec<_>>()).await?;
+    }
+    let undecided: Vec<_> = work
+        .undecided
+        .iter()
+        .flat_map(|((workspace, _), counted)| counted.iter().map(|counted| (*workspace, counted)))
+        .collect();
+    store::remember(&tx, &undecided).await?;
+    store::advance(&tx, progress).await?;
+    fail_point!("roller.commit.before");
+    tx.commit().await?;
+    fail_point!("roller.commit.after");
+    names.names.remember(new);
+    counter!("linkforty_rolled_total").increment(items);
+    histogram!("linkforty_roll_seconds").record(began.elapsed());
+    Ok(Round::Counted(items))
+}
+
+/// What a round has to write.
+struct Work {
+    from: Progress,
+    end: Position,
+    fold: Fold,
+    /// Events that are counted, but not for good, by install.
+    undecided: HashMap<(WorkspaceId, InstallId), Vec<Counted>>,
+    /// Events that were remembered and are counted for good now.
+    decided: HashMap<WorkspaceId, HashSet<(InstallId, EventId)>>,
+}
+
+/// Reads on in the feed and adds up what it says.
+async fn gather(db: &impl ConnectionTrait, env: &Env, from: Progress) -> Result<Work, DbErr> {
+    let mut work = Work {
+        from,
+        end: Position(from.seq),
+        fold: Fold::default(),
+        undecided: HashMap::new(),
+        decided: HashMap::new(),
+    };
+    let (agents, homes) = (env.memory.of(Agents::default), Homes::here(env));
+    let mut items = 0;
+    while items < ITEMS_A_ROUND {
+        // Before the rows are read: what is settled now is among them.
+        let settled = feed::settled(db).await?;
+        let rows = feed::read_after(db, None, work.end, ROWS_AT_ONCE).await?;
+        for row in &rows {
+            items += row.items.len();
+            match &*row.items {
+                Items::Clicks(clicks) => {
+                    clicks.iter().for_each(|click| fold_click(&mut work.fold, row.workspace, click, &agents));
+                }
+                Items::Installs(installs) => {
+                    fold_installs(db, &homes, &mut work, row.workspace, installs).await?;
+                }
+                Items::Events(events) => fold_events(db, &homes, &mut work, row.workspace, events).await?,
+            }
+            work.end = row.position;
+        }
+        if (rows.len() as u64) < ROWS_AT_ONCE {
+            // Numbers that were drawn for nothing are behind us too.
+            work.end = work.end.max(settled);
+            break;
+        }
+    }
+    Ok(work)
+}
+
+/// Counts a click of the feed.
+fn fold_click(fold: &mut Fold, workspace: WorkspaceId, click: &feed::Click, agents: &Agents) {
+    let agent = agents.of(&click.user_agent);
+    let facts = ClickFacts {
+        link: click.link,
+        platform: click.platform,
+        class: click.class,
+        step: click.step,
+        user_agent: &click.user_agent,
+        referrer_host: &click.referrer_host,
+        language: &click.language,
+        campaign: &click.campaign,
+        place: Place { country: &click.country, region: &click.region, city: &click.city },
+        home: Home { domain: &click.domain, project: &click.project },
+    };
+    count_click(fold, workspace, (click.id, click.visitor), &facts, &dims::of(&facts, &agent));
+}
+
+/// Counts a click.
+pub fn count_click(
+    fold: &mut Fold,
+    workspace: WorkspaceId,
+    (id, visitor): (ClickId, i64),
+    facts: &ClickFacts<'_>,
+    values: &Values<'_>,
+) {
+    let is_person = Class::of_number(facts.class) == Some(Class::Human);
+    let measures = Measures {
+        clicks: is_person.into(),
+        bot_clicks: (!is_person).into(),
+        opens: (is_person && dims::is_open(facts.step)).into(),
+        ..Measures::default()
+    };
+    let visitor = is_person.then_some(visitor);
+    fold.add(&Item { workspace, time: time_of(id.0), values, measures: &measures, visitor });
+}
+
+async fn fold_installs(
+    db: &impl ConnectionTrait,
+    homes: &Homes,
+    work: &mut Work,
+    workspace: WorkspaceId,
+    installs: &[feed::Install],
+) -> Result<(), DbErr> {
+    let touch = |credit: &feed::Credit| credit.link.map(|link| (link, credit.click));
+    let touches = installs.iter().flat_map(|install| [Some(&install.now), install.before.as_ref()]).flatten();
+    let origins = credits::origins(db, homes, workspace, touches.filter_map(touch)).await?;
+    let origin = |credit: &feed::Credit| -> Option<&Origin> { origins.get(&touch(credit)?) };
+    for install in installs {
+        let as_of = |credit: &feed::Credit| Installed {
+            app: install.app,
+            time: install.time,
+            platform: install.platform,
+            test: install.test,
+            method: credit.method,
+        };
+        if let Some(before) = &install.before {
+            credits::fold_install(&mut work.fold, workspace, &as_of(before), origin(before), Sign::Minus);
+        }
+        let now = &install.now;
+        credits::fold_install(&mut work.fold, workspace, &as_of(now), origin(now), Sign::Plus);
+    }
+    let decided = installs.iter().filter(|install| install.now.state != AttributionState::Pending as i16);
+    let decided = decided.map(|install| install.id).collect();
+    let stored = store::remembered(db, workspace, &decided).await?;
+    let mut waited: Vec<Counted> = stored.into_values().flatten().collect();
+    waited.retain(|counted| !work.is_decided(workspace, &counted.event));
+    for id in &decided {
+        // What this round remembers is newer than what is stored.
+        let newer = work.undecided.remove(&(workspace, *id)).unwrap_or_default();
+        waited.retain(|counted| newer.iter().all(|newer| newer.event.id != counted.event.id));
+        waited.extend(newer);
+    }
+    if waited.is_empty() {
+        return Ok(());
+    }
+    let known = credits::installs(db, workspace, &decided).await?;
+    for counted in &waited {
+        counted.fold(&mut work.fold, workspace, counted.event.measures(), Sign::Minus);
+    }
+    let events: Vec<Happened> = waited.into_iter().map(|counted| counted.event).collect();
+    let ids: Vec<_> = events.iter().map(|event| (event.install, event.id)).collect();
+    work.decided.entry(workspace).or_default().extend(ids);
+    count_events(db, homes, work, workspace, events, &known).await
+}
+
+async fn fold_events(
+    db: &impl ConnectionTrait,
+    homes: &Homes,
+    work: &mut Work,
+    workspace: WorkspaceId,
+    events: &[feed::Event],
+) -> Result<(), DbErr> {
+    let installs = events.iter().map(|event| event.install).collect();
+    let known = credits::installs(db, workspace, &installs).await?;
+    let (priced, new): (Vec<&feed::Event>, Vec<&feed::Event>) =
+        events.iter().partition(|event| event.priced_later);
+    let new = new.into_iter().map(Happened::from).collect();
+    count_events(db, homes, work, workspace, new, &known).await?;
+    if priced.is_empty() {
+        return Ok(());
+    }
+    let of_priced = priced.iter().map(|event| event.install).collect();
+    let remembered = store::remembered(db, workspace, &of_priced).await?;
+    let mut others = Vec::new();
+    for event in priced {
+        let event = Happened::from(event);
+        let here = work.undecided.get(&(workspace, event.install));
+        let here = here.and_then(|all| all.iter().find(|counted| counted.event.id == event.id).cloned());
+        let stored = remembered.get(&event.install).filter(|_| !work.is_decided(workspace, &event));
+        let stored = stored.and_then(|all| all.iter().find(|counted| counted.event.id == event.id).cloned());
+        match here.or(stored) {
+            Some(counted) => {
+                counted.fold(&mut work.fold, workspace, event.revenue(), Sign::Plus);
+                let event = Happened { earned: event.earned, ..counted.event };
+                work.remember(workspace, Counted { event, ..counted });
+            }
+            None => others.push(event),
+        }
+    }
+    for (counted, _) in credits::decide(db, homes, workspace, others, &known).await? {
+        counted.fold(&mut work.fold, workspace, counted.event.revenue(), Sign::Plus);
+    }
+    Ok(())
+}
+
+/// Counts events, and remembers those that are not counted for good.
+async fn count_events(
+    db: &impl ConnectionTrait,
+    homes: &Homes,
+    work: &mut Work,
+    workspace: WorkspaceId,
+    events: Vec<Happened>,
+    known: &HashMap<InstallId, Known>,
+) -> Result<(), DbErr> {
+    for (counted, is_final) in credits::decide(db, homes, workspace, events, known).await? {
+        counted.fold(&mut work.fold, workspace, counted.event.measures(), Sign::Plus);
+        if !is_final {
+            work.remember(workspace, counted);
+        }
+    }
+    Ok(())
+}
+
+impl Work {
+    /// Says whether what is stored of an event is no more so.
+    fn is_decided(&self, workspace: WorkspaceId, event: &Happened) -> bool {
+        self.decided.get(&workspace).is_some_and(|decided| decided.contains(&(event.install, event.id)))
+    }
+
+    fn remember(&mut self, workspace: WorkspaceId, counted: Counted) {
+        let of_install = self.undecided.entry((workspace, counted.event.install)).or_default();
+        of_install.retain(|other| other.event.id != counted.event.id);
+        of_install.push(counted);
+    }
+}
+
+/// Takes over what an earlier release counted by link and hour, as long as nodes of it may still run: what it drained is in no feed.
+pub async fn take_over(env: &Env) -> Result<Round, DbErr> {
+    use click_rollup::{Column, Entity};
+    let oldest = || {
+        let oldest = Entity::find().order_by_asc(Column::WorkspaceId).order_by_asc(Column::LinkId);
+        oldest.order_by_asc(Column::Hour).limit(OLD_ROWS_AT_ONCE)
+    };
+    if oldest().one(&env.db.api).await?.is_none() {
+        return Ok(Round::Idle);
+    }
+    let tx = env.db.begin().await?;
+    let Some(progress) = store::take(&tx, Patience::None).await? else {
+        tx.rollback().await?;
+        return Ok(Round::Elsewhere);
+    };
+    let mut rows = Vec::new();
+    for row in oldest().all(&tx).await? {
+        // What a node of the earlier release adds meanwhile is the next row of that hour.
+        rows.extend(store::take_old(&tx, &row).await?);
+    }
+    let links: Vec<(WorkspaceId, LinkId)> = rows.iter().map(|row| (row.workspace_id, row.link_id)).collect();
+    let homes = Homes::here(env).of(&tx, links.iter().copied()).await?;
+    let mut fold = Fold::default();
+    for (row, home) in rows.iter().zip(&homes) {
+        let mut values = Values::default();
+        values[Dimension::Link.index()] = row.link_id.to_string().into();
+        values[Dimension::Domain.index()] = home.domain.as_str().into();
+        values[Dimension::Project.index()] = home.project.as_str().into();
+        let measures = Measures { clicks: row.clicks, bot_clicks: row.bot_clicks, ..Measures::default() };
+        let time: Moment = DateTime::from_timestamp(i64::from(row.hour) * 3600, 0).unwrap_or_default();
+        let workspace = row.workspace_id;
+        fold.add(&Item { workspace, time, values: &values, measures: &measures, visitor: None });
+    }
+    let names = env.memory.of(Roller::default);
+    let (codes, new) = names.names.codes(&tx, fold.texts()).await?;
+    let round = progress.round + 1;
+    store::add(&tx, fold.rows(&codes), round).await?;
+    store::advance(&tx, Progress { round, ..progress }).await?;
+    tx.commit().await?;
+    names.names.remember(new);
+    Ok(Round::Counted(rows.len() as u64))
+}

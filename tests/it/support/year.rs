@@ -1,0 +1,525 @@
+//! A year of traffic of which everything is known: visits, installs and events that come through the front door, and beside them what they
+//! were, written down as plainly as can be.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::Duration;
+use http::{Method, header::LOCATION};
+use linkforty::{
+    clock::Moment,
+    entity::workspace,
+    ids::{Ids, WorkspaceId},
+    pb::{
+        sdk::v1::{Event, EventStatus, Money, RecordEventsRequest, StoreReferrer},
+        v1::{Link, Utm, WorkspaceSettings},
+    },
+};
+use prost::Message as _;
+use prost_types::Timestamp;
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
+use url::Url;
+
+use super::{
+    App, City, DESKTOP, IPHONE, PIXEL, Store, Tenant, an_app, cities, coded, first_open, iphone, phone::Sdk,
+    pixel, report,
+};
+
+/// The numbers of dimensions, as the contract has them.
+pub mod dimension {
+    pub const COUNTRY: i32 = 1;
+    pub const REGION: i32 = 2;
+    pub const CITY: i32 = 3;
+    pub const DEVICE: i32 = 4;
+    pub const OS: i32 = 5;
+    pub const OS_VERSION: i32 = 6;
+    pub const BROWSER: i32 = 7;
+    pub const IN_APP_BROWSER: i32 = 8;
+    pub const REFERRER: i32 = 9;
+    pub const LANGUAGE: i32 = 10;
+    pub const UTM_SOURCE: i32 = 11;
+    pub const UTM_MEDIUM: i32 = 12;
+    pub const UTM_CAMPAIGN: i32 = 13;
+    pub const UTM_TERM: i32 = 14;
+    pub const UTM_CONTENT: i32 = 15;
+    pub const CLASS: i32 = 16;
+    pub const DESTINATION: i32 = 19;
+    pub const DOMAIN: i32 = 20;
+    pub const PLATFORM: i32 = 21;
+    pub const LINK: i32 = 22;
+    pub const PROJECT: i32 = 23;
+    pub const METHOD: i32 = 25;
+    pub const EVENT: i32 = 26;
+    pub const APP: i32 = 27;
+}
+use dimension::*;
+
+/// What is counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub clicks: i64,
+    pub bot_clicks: i64,
+    pub installs: i64,
+    pub attributed_installs: i64,
+    pub events: i64,
+    /// Billionths of a unit by currency.
+    pub revenue: BTreeMap<String, i128>,
+}
+
+impl Counts {
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
+        self.clicks += other.clicks;
+        self.bot_clicks += other.bot_clicks;
+        self.installs += other.installs;
+        self.attributed_installs += other.attributed_installs;
+        self.events += other.events;
+        for (currency, nanos) in &other.revenue {
+            *self.revenue.entry(currency.clone()).or_default() += nanos;
+        }
+        self.revenue.retain(|_, nanos| *nanos != 0);
+    }
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// When.
+    pub time: Moment,
+    /// What of it counts.
+    pub counts: Counts,
+    /// What it is in each dimension where that is known.
+    pub values: HashMap<i32, String>,
+    /// Who clicked, if it was a person.
+    pub visitor: Option<String>,
+}
+
+impl Fact {
+    /// Returns what it is in a dimension.
+    pub fn value(&self, dimension: i32) -> &str {
+        self.values.get(&dimension).map_or("", String::as_str)
+    }
+}
+
+/// An install, for reports that follow installs.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    pub id: String,
+    pub time: Moment,
+    pub click_time: Option<Moment>,
+    pub link: Option<String>,
+    pub app: String,
+    /// Name, time, and what it earned.
+    pub events: Vec<(String, Moment, Option<(String, i128)>)>,
+}
+
+/// All that is known of the year.
+pub struct Year {
+    pub tenant: Tenant,
+    /// In the order they were created.
+    pub links: Vec<Link>,
+    pub projects: Vec<String>,
+    pub apps: Vec<String>,
+    pub facts: Vec<Fact>,
+    pub installs: Vec<Installed>,
+    pub start: Moment,
+    pub end: Moment,
+}
+
+/// 203.0.113.0/24 and so on, with what a file of cities says of them.
+const PLACES: [City<'static>; 3] = [
+    ("203.0.113.0/24", "CH", &["ZH"], "Zurich"),
+    ("198.51.100.0/24", "US", &["CA"], "San Francisco"),
+    ("192.0.2.0/24", "DE", &["BE"], "Berlin"),
+];
+/// Somewhere that the file does not know.
+const NOWHERE: &str = "100.64.7";
+const FACEBOOK: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 [FBAN/FBIOS;FBAV/465.0.0.47.110;FBBV/602060281;FBDV/iPhone16,1]";
+const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+
+/// User agents, with class, platform, device, system, version, browser and the app whose browser it is.
+const AGENTS: [(&str, [&str; 7]); 5] = [
+    (IPHONE, ["human", "ios", "phone", "ios", "ios 17.5", "safari", ""]),
+    (PIXEL, ["human", "android", "phone", "android", "android 14", "chrome", ""]),
+    (DESKTOP, ["human", "web", "desktop", "linux", "", "firefox", ""]),
+    (FACEBOOK, ["human", "ios", "phone", "ios", "ios 17.5", "facebook", "facebook"]),
+    (GOOGLEBOT, ["bot", "web", "", "", "", "", ""]),
+];
+const ANDROID: usize = 1;
+const REFERRERS: [(&str, &str); 3] =
+    [("", ""), ("https://Mail.Example.com/inbox?x=1", "mail.example.com"), ("https://t.example/", "t.example")];
+const LANGUAGES: [(&str, &str); 3] = [("", ""), ("de-CH,de;q=0.9", "de-CH"), ("en-us", "en-US")];
+
+/// When clocks change in Zurich, in New York and on Lord Howe Island in the year from November 2026 on.
+const CHANGES: [&str; 6] = [
+    "2027-03-14T07:00:00Z",
+    "2027-03-28T01:00:00Z",
+    "2027-04-03T15:00:00Z",
+    "2027-10-02T15:30:00Z",
+    "2027-10-31T01:00:00Z",
+    "2027-11-07T06:00:00Z",
+];
+
+fn at(text: &str) -> Moment {
+    text.parse().expect("the test's own moment")
+}
+
+/// What is to happen at a moment.
+enum Plan {
+    Click,
+    /// With what the store handed over, the click, and what that was; and by which app.
+    Install(Option<(String, Moment, HashMap<i32, String>)>, usize),
+    /// Of which install, under which name, and when it really happened.
+    Event(usize, &'static str, Moment),
+    /// The workspace counts in euros from now on.
+    Euros,
+}
+
+/// Starts a server that such a year can happen on.
+pub async fn world(store: Store, more: &[(&str, &str)]) -> (App, tempfile::TempDir) {
+    let networks = tempfile::tempdir().expect("a directory");
+    let file = networks.path().join("cities.mmdb");
+    std::fs::write(&file, cities(&PLACES)).expect("writes");
+    let file = file.display().to_string();
+    let settings = [
+        ("GEOIP_FILE", &*file),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("RATE_LIMIT_ENABLED", "false"),
+        // The clock goes on by days; what changes is told.
+        ("CACHE_SOFT_TTL_SECONDS", "80000000"),
+        ("CACHE_MAX_STALE_SECONDS", "80000000"),
+        ("CACHE_MAX_STALE_IF_ERROR_SECONDS", "80000000"),
+        ("CACHE_SHARED_TTL_SECONDS", "80000000"),
+    ];
+    let app = App::start_with(store, &[&settings, more].concat()).await;
+    (app, networks)
+}
+
+/// Lets a year happen. Nothing in it is left to chance but by `seed`.
+pub async fn live_through(app: &App, seed: u64, clicks: usize) -> Year {
+    let mut telling = Telling::begin(app, seed).await;
+    let (start, end) = (at("2026-11-23T00:00:00Z"), at("2027-11-23T00:00:00Z"));
+    let mut plans: BTreeMap<(Moment, usize), Plan> = BTreeMap::new();
+    let mut number = 0;
+    let mut plan = |plans: &mut BTreeMap<_, _>, time: Moment, plan: Plan| {
+        number += 1;
+        plans.insert((time, number), plan);
+    };
+    let seconds = u32::try_from((end - start).num_seconds()).expect("a year");
+    for _ in 0..clicks {
+        plan(&mut plans, start + Duration::seconds(telling.below(seconds).into()), Plan::Click);
+    }
+    for change in CHANGES {
+        for _ in 0..clicks / 40 {
+            // Within four hours, on the stroke of a quarter-hour now and then.
+            let away = i64::from(telling.below(8 * 3600)) - 4 * 3600;
+            let away = if telling.below(3) == 0 { away.div_euclid(900) * 900 } else { away };
+            plan(&mut plans, at(change) + Duration::seconds(away), Plan::Click);
+        }
+    }
+    for _ in 0..clicks / 20 {
+        let app = telling.below(2) as usize;
+        plan(&mut plans, start + Duration::seconds(telling.below(seconds).into()), Plan::Install(None, app));
+    }
+    plan(&mut plans, at("2027-06-01T12:00:00Z"), Plan::Euros);
+
+    while let Some(((time, _), next)) = plans.pop_first() {
+        app.clock.set(time);
+        match next {
+            Plan::Click => {
+                if let Some((after, install)) = telling.click(app, time).await {
+                    plan(&mut plans, time + after, install);
+                }
+            }
+            Plan::Install(of, by) => {
+                for (name, happens, told) in telling.install(app, time, of, by).await {
+                    if told < end {
+                        plan(&mut plans, told, Plan::Event(telling.installs.len() - 1, name, happens));
+                    }
+                }
+            }
+            Plan::Event(install, name, happened) => telling.event(install, name, happened).await,
+            Plan::Euros => {
+                app.settled().await;
+                telling.count_in(app, "EUR").await;
+            }
+        }
+    }
+    app.clock.set(end);
+    app.settled().await;
+    let Telling { tenant, links, projects, apps, facts, installs, .. } = telling;
+    let apps = apps.into_iter().map(|(id, _)| id).collect();
+    Year { tenant, links, projects, apps, facts, installs, start, end }
+}
+
+struct Telling {
+    ids: Ids,
+    tenant: Tenant,
+    links: Vec<Link>,
+    projects: Vec<String>,
+    apps: Vec<(String, Sdk)>,
+    facts: Vec<Fact>,
+    installs: Vec<Installed>,
+    currency: &'static str,
+    told: usize,
+    transactions: Vec<String>,
+}
+
+impl Telling {
+    async fn begin(app: &App, seed: u64) -> Self {
+        let tenant = app.tenant().await;
+        let folders = app.folders(&tenant).await;
+        let projects = vec![folders.project("One").await, folders.project("Two").await];
+        let utm = |source: &str, medium: &str, campaign: &str| {
+            let (source, medium, campaign) = (source.to_owned(), medium.to_owned(), campaign.to_owned());
+            Some(Utm { source, medium, campaign, ..Utm::default() })
+        };
+        let store = "https://play.google.com/store/apps/details?id=com.example.shop".to_owned();
+        let of = |code: &str| Link { android_url: store.clone(), ..coded(code) };
+        let wanted = [
+            Link { project_id: projects[0].clone(), title: "Plain".into(), ..of("plain") },
+            Link { project_id: projects[0].clone(), utm: utm("news", "mail", "spring"), ..of("news") },
+            Link {
+                project_id: projects[1].clone(),
+                utm: Some(Utm {
+                    term: "shoes".into(),
+                    content: "red".into(),
+                    ..utm("ads", "cpc", "spring").expect("some")
+                }),
+                ..of("ads")
+            },
+            Link { utm: utm("news", "print", ""), ..of("print") },
+            of("loose"),
+            of("unseen"),
+        ];
+        let mut links = Vec::new();
+        for link in wanted {
+            links.push(tenant.create(link).await);
+        }
+        let mut apps = Vec::new();
+        for name in ["com.example.one", "com.example.two"] {
+            let made = tenant.create_app(linkforty::pb::v1::App { name: name.to_owned(), ..an_app() }).await;
+            let sdk = app.sdk(&made.app_token, "100.64.9.9").await;
+            apps.push((made.id, sdk));
+        }
+        let mut telling = Self {
+            ids: Ids::seeded(seed),
+            tenant,
+            links,
+            projects,
+            apps,
+            facts: Vec::new(),
+            installs: Vec::new(),
+            currency: "",
+            told: 0,
+            transactions: Vec::new(),
+        };
+        telling.count_in(app, "CHF").await;
+        telling
+    }
+
+    fn below(&self, bound: u32) -> u32 {
+        self.ids.below(bound)
+    }
+
+    async fn count_in(&mut self, app: &App, currency: &'static str) {
+        let settings =
+            WorkspaceSettings { reporting_currency: currency.to_owned(), ..WorkspaceSettings::default() };
+        let changed = workspace::ActiveModel {
+            id: Set(WorkspaceId::parse(&self.tenant.id).expect("an id")),
+            settings: Set(Some(settings.encode_to_vec())),
+            ..Default::default()
+        };
+        workspace::Entity::update(changed).exec(&app.env().db.api).await.expect("updates");
+        self.currency = currency;
+    }
+
+    /// Somebody follows a link; perhaps they install the app a while later.
+    async fn click(&mut self, app: &App, time: Moment) -> Option<(Duration, Plan)> {
+        let link = &self.links[self.below(5) as usize];
+        let (agent, [class, platform, device, system, version, browser, in_app]) =
+            AGENTS[self.below(5) as usize];
+        let place = self.below(4) as usize;
+        let (network, country, region, city) = PLACES.get(place).map_or(
+            (NOWHERE, String::new(), String::new(), String::new()),
+            |(network, country, parts, city)| {
+                let region = format!("{country}-{}", parts[0]);
+                let city = format!("{region}/{city}");
+                (network.trim_end_matches(".0/24"), (*country).to_owned(), region, city)
+            },
+        );
+        let address = format!("{network}.{}", self.below(30) + 1);
+        let (referrer, referrer_host) = REFERRERS[self.below(3) as usize];
+        let (languages, language) = LANGUAGES[self.below(3) as usize];
+        let own = self.below(8) == 0;
+        let query = if own { "?utm_source=friend&utm_campaign=own%20one" } else { "" };
+        let headers =
+            [("x-forwarded-for", &*address), ("user-agent", agent), ("referer", referrer), ("accept-language", languages)];
+        let headers: Vec<_> = headers.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let answer = app.visit_as(Method::GET, &format!("/{}{query}", link.short_code), &headers).await;
+        assert_eq!(answer.status, 302, "{answer:?}");
+
+        let utm = link.utm.clone().unwrap_or_default();
+        let person = class == "human";
+        let android = platform == "android";
+        let values: HashMap<i32, String> = [
+            (COUNTRY, country),
+            (REGION, region),
+            (CITY, city),
+            (DEVICE, device.to_owned()),
+            (OS, system.to_owned()),
+            (OS_VERSION, version.to_owned()),
+            (BROWSER, browser.to_owned()),
+            (IN_APP_BROWSER, in_app.to_owned()),
+            (REFERRER, referrer_host.to_owned()),
+            (LANGUAGE, language.to_owned()),
+            (UTM_SOURCE, if own { "friend".to_owned() } else { utm.source }),
+            (UTM_MEDIUM, utm.medium),
+            (UTM_CAMPAIGN, if own { "own one".to_owned() } else { utm.campaign }),
+            (UTM_TERM, utm.term),
+            (UTM_CONTENT, utm.content),
+            (CLASS, class.to_owned()),
+            (DESTINATION, if android { "android_url" } else { "destination_url" }.to_owned()),
+            (DOMAIN, "go.example.test".to_owned()),
+            (PLATFORM, platform.to_owned()),
+            (LINK, link.id.clone()),
+            (PROJECT, link.project_id.clone()),
+        ]
+        .into();
+        self.facts.push(Fact {
+            time,
+            counts: Counts { clicks: person.into(), bot_clicks: (!person).into(), ..Counts::default() },
+            values: values.clone(),
+            visitor: person.then(|| format!("{address} {agent}")),
+        });
+        if agent != AGENTS[ANDROID].0 || self.below(2) == 0 {
+            return None;
+        }
+        let location = answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).expect("a store");
+        let location = Url::parse(location).expect("a URL");
+        let referrer = location.query_pairs().find(|(name, _)| name == "referrer").expect("a referrer");
+        let after = Duration::seconds(60 + i64::from(self.below(5 * 86_400)));
+        Some((after, Plan::Install(Some((referrer.1.into_owned(), time, values)), self.below(2) as usize)))
+    }
+
+    /// Somebody opens an app for the first time. Returns what they do there: the name, when, and when it is told.
+    async fn install(
+        &mut self,
+        app: &App,
+        time: Moment,
+        of: Option<(String, Moment, HashMap<i32, String>)>,
+        by: usize,
+    ) -> Vec<(&'static str, Moment, Moment)> {
+        let (app_id, sdk) = self.apps[by].clone();
+        let device = if of.is_some() { pixel() } else { iphone() };
+        let mut request = first_open(&format!("phone-{:06}", self.installs.len()), device);
+        let store_referrer = of.as_ref().map(|(referrer, ..)| StoreReferrer {
+            referrer: referrer.clone(),
+            ..StoreReferrer::default()
+        });
+        request.store_referrer = store_referrer;
+        let answer = report(&sdk, request).await;
+        let attributed = answer.deep_link.is_some();
+        assert_eq!(attributed, of.is_some(), "{answer:?}");
+
+        let mut values: HashMap<i32, String> = [
+            (APP, app_id.clone()),
+            (PLATFORM, if attributed { "android" } else { "ios" }.to_owned()),
+            (METHOD, if attributed { "store_referrer" } else { "" }.to_owned()),
+        ]
+        .into();
+        if let Some((_, _, click)) = &of {
+            values.extend(credit(click));
+        }
+        self.facts.push(Fact {
+            time,
+            counts: Counts { installs: 1, attributed_installs: attributed.into(), ..Counts::default() },
+            values: values.clone(),
+            visitor: None,
+        });
+        self.installs.push(Installed {
+            id: answer.install_id,
+            time,
+            click_time: of.as_ref().map(|(_, time, _)| *time),
+            link: of.map(|(_, _, click)| click[&LINK].clone()),
+            app: app_id,
+            events: Vec::new(),
+        });
+        let _ = app;
+        let mut plans = Vec::new();
+        let mut happens = time;
+        for _ in 0..self.below(5) {
+            let name = ["open", "signup", "purchase", "purchase"][self.below(4) as usize];
+            let minutes = if self.below(2) == 0 { self.below(60) } else { self.below(20 * 24 * 60) };
+            happens += Duration::minutes(minutes.into()) + Duration::seconds(self.below(60).into());
+            // Some are told days later: the phone was away.
+            let late = if self.below(4) == 0 { self.below(5 * 86_400) } else { 0 };
+            plans.push((name, happens, happens + Duration::seconds(late.into())));
+        }
+        plans
+    }
+
+    async fn event(&mut self, install: usize, name: &'static str, happened: Moment) {
+        self.told += 1;
+        let of = &self.installs[install];
+        let (_, sdk) = self.apps.iter().find(|(id, _)| *id == of.app).expect("one of the two").clone();
+        let revenue = (name == "purchase").then(|| {
+            let (units, cents) = (i64::from(self.below(60)) - 5, self.below(100) as i32);
+            let cents = if units < 0 { -cents } else { cents };
+            (units, cents * 10_000_000)
+        });
+        // Now and then a purchase is told twice under two ids.
+        let again = revenue.is_some_and(|(units, _)| units > 0) && self.below(6) == 0;
+        let transaction = if again && !self.transactions.is_empty() {
+            self.transactions[0].clone()
+        } else {
+            format!("t{}", self.told)
+        };
+        let duplicate = self.transactions.contains(&transaction);
+        if revenue.is_some_and(|(units, _)| units > 0) && !duplicate && self.transactions.is_empty() {
+            self.transactions.push(transaction.clone());
+        }
+        let money =
+            revenue.map(|(units, nanos)| Money { currency: self.currency.to_owned(), units, nanos });
+        let event = Event {
+            event_id: format!("event-{:06}", self.told),
+            name: name.to_owned(),
+            event_time: Some(Timestamp { seconds: happened.timestamp(), nanos: 0 }),
+            revenue: money,
+            transaction_id: if revenue.is_some() { transaction } else { String::new() },
+            ..Event::default()
+        };
+        let request = RecordEventsRequest { install_id: of.id.clone(), events: vec![event] };
+        let results = sdk.clone().record_events(request).await.expect("records").into_inner().results;
+        assert_eq!(results[0].status(), EventStatus::Accepted, "{results:?}");
+
+        let earned = revenue.filter(|_| !duplicate).map(|(units, nanos)| {
+            (self.currency.to_owned(), i128::from(units) * 1_000_000_000 + i128::from(nanos))
+        });
+        let mut values: HashMap<i32, String> =
+            [(APP, of.app.clone()), (EVENT, name.to_owned())].into();
+        // The link that brought the install has it for seven days after the click.
+        if let (Some(click), Some(link)) = (of.click_time, &of.link)
+            && happened - click <= Duration::days(7)
+        {
+            let click = self.facts.iter().find(|fact| {
+                fact.time == click && fact.value(LINK) == link && fact.value(PLATFORM) == "android"
+            });
+            values.extend(credit(&click.expect("it was told").values));
+        }
+        let revenue = earned.iter().filter(|(_, nanos)| *nanos != 0).cloned().collect();
+        self.facts.push(Fact {
+            time: happened,
+            counts: Counts { events: 1, revenue, ..Counts::default() },
+            values,
+            visitor: None,
+        });
+        self.installs[install].events.push((name.to_owned(), happened, earned));
+    }
+}
+
+/// Returns what an install and its events take over from the click they are credited to.
+fn credit(click: &HashMap<i32, String>) -> impl Iterator<Item = (i32, String)> {
+    [UTM_SOURCE, UTM_MEDIUM, UTM_CAMPAIGN, UTM_TERM, UTM_CONTENT, DOMAIN, LINK, PROJECT]
+        .into_iter()
+        .map(|dimension| (dimension, click[&dimension].clone()))
+}
