@@ -17,7 +17,9 @@ const FILES: &[&str] = &[
     "linkforty/v1/template_service.proto",
     "linkforty/v1/utm_preset_service.proto",
     "linkforty/v1/recorded_click.proto",
+    "linkforty/v1/report_export.proto",
     "linkforty/v1/analytics_service.proto",
+    "linkforty/v1/report_service.proto",
     "linkforty/v1/app_service.proto",
     "linkforty/v1/attribution_service.proto",
     "linkforty/v1/audit_service.proto",
@@ -50,6 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".linkforty.v1.ExportLinksResponse.data")
         .bytes(".linkforty.v1.ExportImportErrorsResponse.data")
         .bytes(".linkforty.v1.ExportAuditEventsResponse.data")
+        .bytes(".linkforty.v1.ExportReportResponse.data")
         .bytes(".linkforty.v1.QrStyle.logo")
         .bytes(".linkforty.v1.GetQrCodeResponse.image")
         // Ordered, so that one message has one encoding: request ids compare encodings.

@@ -35,6 +35,8 @@ mod m20261127_000071_passkeys;
 mod m20261127_000090_certificates;
 mod m20261127_000100_feed;
 mod m20261127_000110_rollups;
+mod m20261127_000120_saved_reports;
+mod m20261127_000121_clicks_of_links;
 mod sql;
 
 /// Knows every migration.
@@ -77,6 +79,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000090_certificates::Migration),
             Box::new(m20261127_000100_feed::Migration),
             Box::new(m20261127_000110_rollups::Migration),
+            Box::new(m20261127_000120_saved_reports::Migration),
+            Box::new(m20261127_000121_clicks_of_links::Migration),
         ]
     }
 }

@@ -114,6 +114,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::SecondFactorFailed
         | Reason::IdentityRefused
         | Reason::IdentityUnknown
+        | Reason::ReportShareLocked
         | Reason::PasskeyRefused => Kind::Unauthenticated,
         Reason::PasswordChangeRequired
         | Reason::TokenInvalid
@@ -134,6 +135,8 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::ApiKeyOver
         | Reason::SignInMethodDisabled
         | Reason::TooManyPasskeys
+        | Reason::TooManyReports
+        | Reason::TooManyReportShares
         | Reason::ImportDone
         | Reason::FetchRefused
         | Reason::FetchFailed

@@ -34,6 +34,8 @@ pub enum Whose {
     Person,
     /// A link's. One runs at once.
     Link,
+    /// A shared report's. One runs at once.
+    Share,
 }
 
 /// Lets few hashes run at once and few more wait.
@@ -47,6 +49,7 @@ struct Bench {
 struct Benches {
     people: Bench,
     links: Bench,
+    shares: Bench,
 }
 
 /// Returns what stands for a password that does not exist: no password belongs to it, and trying one takes as long as ever.
@@ -97,6 +100,7 @@ async fn on_the_bench<T: Send + 'static>(
     let bench = match whose {
         Whose::Person => &benches.people,
         Whose::Link => &benches.links,
+        Whose::Share => &benches.shares,
     };
     let place = bench.places.clone().try_acquire_owned().map_err(|_| {
         Error::new(Reason::ServerOverloaded, "too many passwords are being checked at the moment; try again")
@@ -122,7 +126,7 @@ impl Bench {
 
 impl Default for Benches {
     fn default() -> Self {
-        Self { people: Bench::of(2), links: Bench::of(1) }
+        Self { people: Bench::of(2), links: Bench::of(1), shares: Bench::of(1) }
     }
 }
 

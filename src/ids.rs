@@ -94,6 +94,10 @@ id! {
     InstallId;
     /// Something that happened in an app.
     EventId;
+    /// A report that is kept under a name.
+    SavedReportId;
+    /// A link to such a report.
+    ReportShareId;
 }
 
 /// Mints ids and random bytes.

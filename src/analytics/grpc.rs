@@ -4,6 +4,8 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::{
+    export,
+    raw::{self, Networks},
     reports,
     watch::{self, Filter},
 };
@@ -11,8 +13,8 @@ use crate::{
     env::Env,
     error::Result,
     pb::v1::{
-        GetCampaignsRequest, GetCampaignsResponse, GetFunnelRequest, GetFunnelResponse, GetOverviewRequest,
-        GetOverviewResponse, GetRetentionRequest, GetRetentionResponse, QueryBreakdownRequest,
+        ExportReportRequest, ExportReportResponse, GetCampaignsRequest, GetCampaignsResponse, GetFunnelRequest, GetFunnelResponse, GetOverviewRequest,
+        GetOverviewResponse, GetRetentionRequest, GetRetentionResponse, ListClicksRequest, ListClicksResponse, QueryBreakdownRequest,
         QueryBreakdownResponse, QueryTimeSeriesRequest, QueryTimeSeriesResponse, ReportScope,
         WatchEventsRequest, WatchEventsResponse, analytics_service_server::AnalyticsService,
     },
@@ -110,6 +112,41 @@ impl AnalyticsService for AnalyticsApi {
         // One event at a time is too small for it.
         response.disable_compression();
         Ok(response)
+    }
+
+    async fn list_clicks(
+        &self,
+        request: Request<ListClicksRequest>,
+    ) -> Result<Response<ListClicksResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, request) = rpc::open(request)?;
+            let workspace = request.scope.as_ref().map_or("", |scope| &scope.workspace_id);
+            let tenant = workspaces::enter(env, &caller, workspace, Permission::AnalyticsRead).await?;
+            let sees_networks = workspaces::enter(env, &caller, workspace, Permission::AnalyticsExport).await;
+            let networks = if sees_networks.is_ok() { Networks::Told } else { Networks::Hidden };
+            raw::clicks(&env.for_bulk(), &tenant, &request, networks).await
+        })
+        .await
+    }
+
+    type ExportReportStream = BoxStream<'static, Result<ExportReportResponse, Status>>;
+
+    async fn export_report(
+        &self,
+        request: Request<ExportReportRequest>,
+    ) -> Result<Response<Self::ExportReportStream>, Status> {
+        let opened = async {
+            let env = &self.env;
+            let caller = rpc::caller(&request)?;
+            let vigil = Vigil::of(&request, env.now())?;
+            let request = request.into_inner();
+            let workspace = export::workspace_id(&request);
+            let tenant = workspaces::enter(env, &caller, &workspace, Permission::AnalyticsExport).await?;
+            export::export(&env.for_bulk(), tenant, request, vigil).await
+        };
+        let parts = opened.await.map_err(|error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(parts) as Self::ExportReportStream))
     }
 }
 

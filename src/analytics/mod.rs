@@ -8,6 +8,8 @@
 //! | `span.rs` `calendar.rs` | which time a report is about, and its days, weeks and months; pure |
 //! | `reports/` | what each report answers |
 //! | `raw/` | single clicks: listed, and counted by combinations of dimensions |
+//! | `export/` | reports as files |
+//! | `saved/` | reports under names, and links to them |
 //! | `store.rs` | names of what is shown, and the single rows that some reports look at |
 //! | `watch.rs` | the stream of clicks as they are recorded, and the filter of it |
 //! | `grpc.rs` | `linkforty.v1.AnalyticsService` |
@@ -17,12 +19,14 @@
 
 mod calendar;
 pub mod dims;
+mod export;
 mod grpc;
 pub mod raw;
 pub mod reports;
 pub mod rollup;
+mod saved;
 mod span;
 mod store;
 mod watch;
 
-pub use self::grpc::AnalyticsApi;
+pub use self::{grpc::AnalyticsApi, saved::ReportApi};

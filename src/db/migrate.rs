@@ -100,6 +100,8 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::roll_progress::Entity>(db, "roll_progress").await);
         wrong.extend(readable::<entity::undecided_event::Entity>(db, "undecided_events").await);
         wrong.extend(readable::<entity::click::Entity>(db, "clicks").await);
+        wrong.extend(readable::<entity::saved_report::Entity>(db, "reports").await);
+        wrong.extend(readable::<entity::report_share::Entity>(db, "report_shares").await);
         wrong.extend(readable::<entity::event::Entity>(db, "events").await);
         wrong.extend(readable::<entity::event_transaction::Entity>(db, "event_transactions").await);
         wrong.extend(readable::<entity::event_property::Entity>(db, "event_properties").await);

@@ -26,6 +26,10 @@ pub enum LimitName {
     Unlock,
     /// Passwords that everybody together tries on one link; the key is its id.
     UnlockLink,
+    /// Passwords of shared reports that somebody tries; the key is the address, of IPv6 its /64.
+    Share,
+    /// Passwords that everybody together tries on one share of a report; the key is its id.
+    ShareReport,
     /// Links that somebody reports; the key is the address, of IPv6 its /64.
     Report,
     /// Reports of one link by everybody together; the key is its id.
@@ -45,11 +49,13 @@ pub enum LimitName {
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Caller,
         Self::Address,
         Self::Unlock,
         Self::UnlockLink,
+        Self::Share,
+        Self::ShareReport,
         Self::Report,
         Self::ReportLink,
         Self::QrCode,
@@ -66,6 +72,8 @@ impl LimitName {
             Self::Address => "address",
             Self::Unlock => "unlock",
             Self::UnlockLink => "unlock_link",
+            Self::Share => "share",
+            Self::ShareReport => "share_report",
             Self::Report => "report",
             Self::ReportLink => "report_link",
             Self::QrCode => "qr_code",
@@ -168,9 +176,9 @@ impl Limits for Unlimited {
 pub struct Rates {
     /// Of callers, of addresses without a credential, of codes drawn for an address, and of what is fetched for a workspace.
     pub calls: Rate,
-    /// Of passwords of links from one address, and of reports.
+    /// Of passwords of links and of shared reports from one address, and of reports about links.
     pub unlock: Rate,
-    /// Of passwords tried on one link.
+    /// Of passwords tried on one link or one share.
     pub unlock_link: Rate,
     /// Of the API keys of one workspace.
     pub workspace: Rate,
@@ -208,8 +216,8 @@ impl Rates {
     pub const fn of(&self, name: LimitName) -> Rate {
         match name {
             LimitName::Caller | LimitName::Address | LimitName::QrCode | LimitName::Fetch => self.calls,
-            LimitName::Unlock | LimitName::Report => self.unlock,
-            LimitName::UnlockLink | LimitName::ReportLink => self.unlock_link,
+            LimitName::Unlock | LimitName::Share | LimitName::Report => self.unlock,
+            LimitName::UnlockLink | LimitName::ShareReport | LimitName::ReportLink => self.unlock_link,
             LimitName::Workspace => self.workspace,
             LimitName::App => self.app,
             LimitName::Unknown => self.unknown,

@@ -93,7 +93,7 @@ pub use self::{
     import::sweep as sweep_imports,
     list::{Archived, Kin, LinkOrder, LinkQuery, list_statements},
     presets::UtmPresetApi,
-    projects::{ProjectApi, expect as expect_project},
+    projects::{ProjectApi, expect as expect_project, named},
     qr::{read_query as read_qr_query, undrawable},
     reports::{REPORT_KINDS, Report, list_reports, report},
     resolve::{Answer, Refreshes, Resolver},
@@ -103,7 +103,7 @@ pub use self::{
     store::{CountedLink, find_password},
     target::{Decoration, Target, Urls},
     templates::TemplateApi,
-    wire::both,
+    wire::{both, once},
 };
 use self::{changes::Changes, code::Alphabet, fields::MAX_TITLE, related::Related};
 use crate::{

@@ -53,7 +53,7 @@ pub(super) fn run(validate_only: bool) -> Run {
 
 /// Reads the request id of a call whose request, without it, is `content`. A call that stores nothing claims none. What is
 /// kept to recognise the content is keyed: there may be passwords in it.
-pub(super) fn once(
+pub fn once(
     env: &Env,
     tenant: &Tenant,
     method: &str,

@@ -72,6 +72,10 @@ permissions! {
     UtmPresetsWrite = "utm_presets.write", UtmPresetsWrite, [LinksWrite];
     /// See analytics.
     AnalyticsRead = "analytics.read", AnalyticsRead, [];
+    /// Take reports and single clicks along in a file, and see the networks of single clicks.
+    AnalyticsExport = "analytics.export", AnalyticsExport, [];
+    /// Keep reports under names, and share them by links.
+    ReportsWrite = "reports.write", ReportsWrite, [];
     /// See installs, events of apps and how they were attributed.
     AttributionRead = "attribution.read", AttributionRead, [AnalyticsRead];
     /// See domains.

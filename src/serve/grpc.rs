@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     accounts::{grpc::AuthApi, people},
-    analytics::AnalyticsApi,
+    analytics::{AnalyticsApi, ReportApi},
     apps::{self, AppApi},
     attribution::{AttributionApi, Sdk, SdkApi, events::ByEvent, json_routes},
     audit::grpc::AuditApi,
@@ -29,7 +29,8 @@ use crate::{
         app_service_server::AppServiceServer, attribution_service_server::AttributionServiceServer,
         audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
         domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
-        project_service_server::ProjectServiceServer, template_service_server::TemplateServiceServer,
+        project_service_server::ProjectServiceServer, report_service_server::ReportServiceServer,
+        template_service_server::TemplateServiceServer,
         utm_preset_service_server::UtmPresetServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
@@ -99,6 +100,7 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(TemplateServiceServer::new(TemplateApi { env: env() })))
         .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
+        .with(bounded!(ReportServiceServer::new(ReportApi { env: env(), limits: shares.clone() })))
         .with(bounded!(AttributionServiceServer::new(AttributionApi { env: env() })))
         .with(bounded!(AuditServiceServer::new(AuditApi::new(env()))))
 }

@@ -64,6 +64,18 @@ actions! {
     UtmPresetUpdated = "utm_preset.updated",
     /// A UTM preset was deleted.
     UtmPresetDeleted = "utm_preset.deleted",
+    /// A report was kept under a name.
+    ReportCreated = "report.created",
+    /// A kept report was changed; whoever has a link to it sees the changed one.
+    ReportUpdated = "report.updated",
+    /// A kept report was deleted, and its shares with it.
+    ReportDeleted = "report.deleted",
+    /// A report was shared: everybody who has the link sees it. The target is the share.
+    ReportShared = "report.shared",
+    /// A share of a report was ended. The target is the share.
+    ReportShareRevoked = "report.share_revoked",
+    /// Somebody who has the link to a shared report tried a wrong password. The target is the share.
+    ReportShareRefused = "report.share_refused",
     /// A domain was added.
     DomainCreated = "domain.created",
     /// A domain was changed.

@@ -54,6 +54,8 @@ const TABLES: &[&str] = &[
     "installs",
     "apps",
     "links",
+    "report_shares",
+    "reports",
     "utm_presets",
     "templates",
     "projects",

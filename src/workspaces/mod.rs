@@ -176,6 +176,17 @@ pub fn enter_as_app(
     Tenant { id, principal: app.0, role: None, quotas, reach: None, actor, _made_here: () }
 }
 
+/// Lets whoever has the secret of a share of the workspace in, to see what is shared. The room that knows its shares says that this is one.
+/// Fails as for an unknown workspace when it is suspended or deleted.
+pub async fn enter_by_share(env: &Env, id: WorkspaceId, share: Uuid, origin: Origin) -> Result<Tenant> {
+    let found = store::find(&env.db.api, id).await?;
+    let found = found.filter(|found| found.suspend_time.is_none() && found.delete_time.is_none());
+    let found = found.ok_or_else(|| Error::not_found("workspace"))?;
+    let quotas = quotas::effective(env, found.quotas.as_ref());
+    let actor = Actor { who: Who::Anybody, origin };
+    Ok(Tenant { id, principal: share, role: None, quotas, reach: None, actor, _made_here: () })
+}
+
 /// Returns the person who calls, or the error that only a person may, or that their password comes first.
 pub fn person(caller: &Caller) -> Result<UserId> {
     match caller {

@@ -75,6 +75,8 @@ pub const fn least(permission: Permission) -> Role {
         | Permission::ProjectsWrite
         | Permission::TemplatesWrite
         | Permission::UtmPresetsWrite
+        | Permission::AnalyticsExport
+        | Permission::ReportsWrite
         | Permission::ApiKeysRead => Role::Member,
         // What an app may open concerns everybody's links, and lasts on devices for days.
         Permission::ProjectsDelete
@@ -135,6 +137,8 @@ mod tests {
             (Permission::UtmPresetsWrite, [false, true, true, true]),
             (Permission::AnalyticsRead, [true, true, true, true]),
             (Permission::AttributionRead, [true, true, true, true]),
+            (Permission::AnalyticsExport, [false, true, true, true]),
+            (Permission::ReportsWrite, [false, true, true, true]),
             (Permission::WorkspacesRead, [true, true, true, true]),
             (Permission::WorkspacesWrite, [false, false, true, true]),
             (Permission::WorkspacesTransfer, [false, false, false, true]),

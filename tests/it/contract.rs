@@ -64,14 +64,16 @@ pub enum Who {
 }
 
 use Permission::{
-    AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, AuditRead, DomainsRead,
+    AnalyticsExport, AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, AuditRead, DomainsRead,
     DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite, ProjectsDelete,
-    ProjectsRead, ProjectsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite,
+    ProjectsRead, ProjectsWrite, ReportsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite,
     WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
 pub const METHODS: &[(&str, Who, Names)] = &[
+    ("linkforty.v1.AnalyticsService/ExportReport", Who::With(&[AnalyticsExport]), Names::Things),
+    ("linkforty.v1.AnalyticsService/ListClicks", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AnalyticsService/GetCampaigns", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AnalyticsService/GetFunnel", Who::With(&[AnalyticsRead]), Names::Things),
     ("linkforty.v1.AnalyticsService/GetOverview", Who::With(&[AnalyticsRead]), Names::Things),
@@ -165,6 +167,16 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.ProjectService/GetProject", Who::With(&[ProjectsRead]), Names::Things),
     ("linkforty.v1.ProjectService/ListProjects", Who::With(&[ProjectsRead]), Names::Nothing),
     ("linkforty.v1.ProjectService/UpdateProject", Who::With(&[ProjectsWrite]), Names::Things),
+    ("linkforty.v1.ReportService/CreateReport", Who::With(&[ReportsWrite]), Names::Things),
+    ("linkforty.v1.ReportService/CreateReportShare", Who::With(&[ReportsWrite]), Names::Things),
+    ("linkforty.v1.ReportService/GetReport", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.ReportService/ListReportShares", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.ReportService/ListReports", Who::With(&[AnalyticsRead]), Names::Nothing),
+    ("linkforty.v1.ReportService/OpenReportShare", Who::Anybody, Names::Nothing),
+    ("linkforty.v1.ReportService/RunReport", Who::With(&[AnalyticsRead]), Names::Things),
+    ("linkforty.v1.ReportService/UpdateReport", Who::With(&[ReportsWrite]), Names::Things),
+    ("linkforty.v1.ReportService/RevokeReportShare", Who::With(&[ReportsWrite]), Names::Things),
+    ("linkforty.v1.ReportService/DeleteReport", Who::With(&[ReportsWrite]), Names::Things),
     ("linkforty.v1.TemplateService/CreateTemplate", Who::With(&[TemplatesWrite]), Names::Nothing),
     ("linkforty.v1.TemplateService/DeleteTemplate", Who::With(&[TemplatesWrite]), Names::Things),
     ("linkforty.v1.TemplateService/GetTemplate", Who::With(&[TemplatesRead]), Names::Things),
@@ -195,6 +207,7 @@ pub const METHODS: &[(&str, Who, Names)] = &[
 
 /// Methods that answer with a stream, which need not have an end. Those that are sent a stream get one message.
 const STREAMS: &[&str] = &[
+    "linkforty.v1.AnalyticsService/ExportReport",
     "linkforty.v1.AnalyticsService/WatchEvents",
     "linkforty.v1.AuditService/ExportAuditEvents",
     "linkforty.v1.LinkService/ExportImportErrors",
@@ -283,6 +296,7 @@ impl Contract {
                         "RoutingTest",
                         "IosApp",
                         "AndroidApp",
+                        "RelativeSpan",
                     ]
                     .iter()
                     .any(|end| inner.ends_with(end));
@@ -328,6 +342,8 @@ struct Fill<'a> {
     project: &'a str,
     template: &'a str,
     preset: &'a str,
+    report: &'a str,
+    share: &'a str,
     alias: &'a str,
     import: &'a str,
     app: &'a str,
@@ -353,6 +369,8 @@ impl Fill<'_> {
             "template_id" => self.template,
             "utm_preset_id" => self.preset,
             "alias" if message == ".linkforty.v1.RemoveAliasRequest" => self.alias,
+            "report_id" => self.report,
+            "share_id" => self.share,
             "import_id" => self.import,
             "app_id" => self.app,
             "user_id" => self.member,
@@ -370,6 +388,8 @@ impl Fill<'_> {
                 ".linkforty.v1.Project" => self.project,
                 ".linkforty.v1.Template" => self.template,
                 ".linkforty.v1.UtmPreset" => self.preset,
+                ".linkforty.v1.Report" => self.report,
+                ".linkforty.v1.ReportShare" => self.share,
                 _ => panic!("{message}.id: say whose id that is"),
             },
             "destination_url" | "url" => "https://example.com/contract",
@@ -379,7 +399,12 @@ impl Fill<'_> {
             "sha256_fingerprint" => "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
             "url_schemes" => "contract",
             // Hashing takes a while.
-            "password" if message == ".linkforty.v1.Link" => return None,
+            "password"
+                if message == ".linkforty.v1.Link"
+                    || message == ".linkforty.v1.CreateReportShareRequest" =>
+            {
+                return None;
+            }
             // Unique in a workspace.
             "name" if message == ".linkforty.v1.UtmPreset" => {
                 return Some(format!("contract {}", self.preset));
@@ -490,6 +515,8 @@ fn nowhere() -> Fill<'static> {
         project: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
         template: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         preset: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50b",
+        report: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50f",
+        share: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f510",
         alias: "nowhere",
         import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
@@ -679,6 +706,8 @@ struct Things {
     project: String,
     template: String,
     preset: String,
+    report: String,
+    share: String,
     alias: String,
     member: String,
     invitation: String,
@@ -691,6 +720,7 @@ impl Things {
         let changed = v1::Link { id: link.clone(), title: "changed".into(), ..v1::Link::default() };
         tenant.update(changed, &["title"]).await;
         let alias = format!("alias-{number}");
+        let (report, share) = a_shared_report(tenant).await;
         tenant.alias(&link, &alias).await.expect("adds");
         Self {
             link,
@@ -700,6 +730,8 @@ impl Things {
             project: folders.project("fresh").await,
             template: folders.template("", v1::LinkDefaults::default()).await.id,
             preset: folders.preset(number, v1::Utm { source: "x".into(), ..v1::Utm::default() }).await,
+            report,
+            share,
             alias,
             member: a_member(app, &tenant.id, &format!("member-{number}@example.com")).await,
             invitation: {
@@ -715,6 +747,21 @@ impl Things {
             },
         }
     }
+}
+
+/// Keeps a report and shares it. Returns the ids of both.
+async fn a_shared_report(tenant: &Tenant) -> (String, String) {
+    let mut reports = tenant.reports.clone();
+    let asked = v1::QueryTimeSeriesRequest::default();
+    let query = v1::ReportQuery { query: Some(v1::report_query::Query::TimeSeries(asked)), relative_span: None };
+    let report = v1::Report { name: "fresh".into(), query: Some(query), ..v1::Report::default() };
+    let request = v1::CreateReportRequest { report: Some(report), ..v1::CreateReportRequest::default() };
+    let made = reports.create_report(request).await.expect("creates").into_inner();
+    let report = made.report.expect("always there").id;
+    let request =
+        v1::CreateReportShareRequest { report_id: report.clone(), ..v1::CreateReportShareRequest::default() };
+    let made = reports.create_report_share(request).await.expect("shares").into_inner();
+    (report, made.share.expect("always there").id)
 }
 
 /// Makes somebody a member who never signs in, which takes no hash. Returns who.
@@ -770,8 +817,20 @@ impl Victim {
     }
 
     fn fill_with<'a>(&'a self, things: &'a Things) -> Fill<'a> {
-        let Things { link, domain, import, app, project, template, preset, alias, member, invitation } =
-            things;
+        let Things {
+            link,
+            domain,
+            import,
+            app,
+            project,
+            template,
+            preset,
+            report,
+            share,
+            alias,
+            member,
+            invitation,
+        } = things;
         Fill {
             workspace: &self.tenant.id,
             api_key: &self.api_key,
@@ -782,6 +841,8 @@ impl Victim {
             project,
             template,
             preset,
+            report,
+            share,
             alias,
             install: &self.install,
             member,

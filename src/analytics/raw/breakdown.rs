@@ -1,24 +1,29 @@
 //! Clicks counted by the values of one dimension, of those that fit any combination of others.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    filter::{Filter, fits, of_part, only_link},
+    filter::{fits, of_part, only_link},
     read::{Texts, Walk},
 };
 use crate::{
     analytics::{
         dims::{self, Agents, Dimension},
-        rollup::{
-            measures::Measures,
-            read::{Scope, Slots},
-        },
+        reports::Filter,
+        rollup::read::{Measures, Scope, Slots},
         span::moment_of,
     },
     clicks::class::Class,
+    db,
+    env::Env,
     error::{Error, Reason, Result},
+    ids::WorkspaceId,
 };
 
 /// How many clicks one breakdown looks at.
@@ -26,29 +31,37 @@ pub const MOST: usize = 1_000_000;
 /// How many are read at once.
 const PIECE: u64 = 10_000;
 
-/// Counts clicks by the values of `dimension`. Fails with REPORT_TOO_LARGE when there are more than [`MOST`] in the scope and the time.
+/// How many breakdowns of one workspace are read at once on a node.
+const AT_ONCE: usize = 2;
+const COME_BACK: Duration = Duration::from_secs(2);
+
+/// Counts clicks by the values of `dimension`. Fails with REPORT_TOO_LARGE when there are more than [`MOST`] in the scope and the time, and with
+/// RATE_LIMITED while two of the workspace are read already.
 pub async fn breakdown(
-    db: &impl ConnectionTrait,
-    agents: Arc<Agents>,
+    env: &Env,
     scope: &Scope,
     slots: Slots,
     dimension: Dimension,
     filters: &[Filter],
 ) -> Result<HashMap<String, Measures>> {
     let Some(mut all) = of_part(&scope.part) else { return Ok(HashMap::new()) };
+    let _turn = Turn::take(env.memory.of(Turns::default), scope.workspace)?;
+    // It takes a while, and is in nobody's way; all of it is of one moment.
+    let db = db::begin_snapshot(&env.for_bulk().db.for_reports().await).await?;
     let link = only_link(&scope.part, filters);
     all.extend_from_slice(filters);
     let mut walk = Walk::new(scope.workspace, link, moment_of(slots.first), moment_of(slots.end));
-    let mut texts = Texts::new(agents);
+    let mut texts = Texts::new(env.memory.of(Agents::default));
     let mut counted = HashMap::new();
     let mut seen = 0;
     loop {
-        let seen_now = piece(db, &mut walk, &mut texts, dimension, &all, &mut counted).await?;
+        let seen_now = piece(&db, &mut walk, &mut texts, dimension, &all, &mut counted).await?;
         seen += seen_now;
         if seen > MOST {
             return Err(too_large(MOST));
         }
         if seen_now < PIECE as usize {
+            db.commit().await?;
             return Ok(counted);
         }
         // Whoever else has something to do on this thread does it now.
@@ -99,4 +112,72 @@ pub fn too_large(limit: usize) -> Error {
     )
     .with("rows", "clicks")
     .with("limit", limit.to_string())
+}
+
+/// How many breakdowns of each workspace are read.
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<WorkspaceId, usize>>);
+
+impl Turns {
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkspaceId, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct Turn {
+    turns: Arc<Turns>,
+    workspace: WorkspaceId,
+}
+
+impl Turn {
+    fn take(turns: Arc<Turns>, workspace: WorkspaceId) -> Result<Self> {
+        {
+            let mut under_way = turns.lock();
+            let count = under_way.entry(workspace).or_default();
+            if *count >= AT_ONCE {
+                return Err(Error::new(
+                    Reason::RateLimited,
+                    "two reports of this workspace are read from single clicks at the moment; wait for one",
+                )
+                .with("limit", "raw_reports")
+                .retry_after(COME_BACK));
+            }
+            *count += 1;
+        }
+        Ok(Self { turns, workspace })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut under_way = self.turns.lock();
+        if let Some(count) = under_way.get_mut(&self.workspace) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.remove(&self.workspace);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn two_of_a_workspace_are_read_at_once_and_others_are_not_held_up() {
+        let (turns, [one, other]) = (Arc::new(Turns::default()), [1, 2].map(|n| WorkspaceId(Uuid::from_u128(n))));
+        let take = |workspace| Turn::take(turns.clone(), workspace);
+        let (first, second) = (take(one).expect("the first"), take(one).expect("the second"));
+        assert_eq!(take(one).expect_err("a third").reason(), Reason::RateLimited);
+        let others = take(other).expect("somebody else's");
+        drop(first);
+        let again = take(one).expect("there is room");
+        drop((second, again, others));
+        assert!(turns.lock().is_empty());
+    }
 }

@@ -1,32 +1,20 @@
 //! Which clicks are asked for. Pure.
 
-use std::collections::HashSet;
-
 use crate::{
     analytics::{
         dims::{Dimension, Values},
+        reports::{Filter, read_filter},
         rollup::read::Part,
     },
     error::{Result, Violations},
     ids::LinkId,
-    pb::v1::{self, DimensionFilter},
+    pb::v1::DimensionFilter,
 };
 
 /// How many filters a question has at the most.
 const MOST: usize = 5;
-const MOST_VALUES: usize = 100;
-const LONGEST_VALUE: usize = 2048;
 
-/// Keeps clicks that have one of some values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
-    /// In which dimension.
-    pub dimension: Dimension,
-    /// Any of these.
-    pub values: HashSet<String>,
-}
-
-/// Reads filters whose paths begin with `path`, and says everything that is wrong with them.
+/// Reads filters of clicks whose paths begin with `path`, and says everything that is wrong with them.
 pub fn filters(path: &str, given: &[DimensionFilter]) -> Result<Vec<Filter>> {
     let mut wrong = Violations::default();
     let mut filters: Vec<Filter> = Vec::new();
@@ -34,54 +22,37 @@ pub fn filters(path: &str, given: &[DimensionFilter]) -> Result<Vec<Filter>> {
         wrong.add(path, format!("must be at most {MOST}"));
     }
     for (place, filter) in given.iter().take(MOST).enumerate() {
-        let dimension = match dimension(filter.dimension) {
-            Ok(dimension) if filters.iter().any(|known| known.dimension == dimension) => {
-                wrong.add(format!("{path}[{place}].dimension"), "has a filter already");
-                continue;
+        let at = format!("{path}[{place}].");
+        match read_filter(&at, filter) {
+            Ok(filter) if filters.iter().any(|known| known.dimension == filter.dimension) => {
+                wrong.add(format!("{at}dimension"), "must not be that of another filter");
             }
-            Ok(dimension) => dimension,
-            Err(says) => {
-                wrong.add(format!("{path}[{place}].dimension"), says);
-                continue;
+            Ok(Filter { dimension: Dimension::Method | Dimension::Event | Dimension::App, .. }) => {
+                wrong.add(format!("{at}dimension"), "is none that clicks have");
             }
-        };
-        if filter.values.is_empty() || filter.values.len() > MOST_VALUES {
-            wrong.add(format!("{path}[{place}].values"), format!("must be 1 to {MOST_VALUES}"));
-        } else if let Some(long) = filter.values.iter().position(|value| value.len() > LONGEST_VALUE) {
-            wrong.add(
-                format!("{path}[{place}].values[{long}]"),
-                format!("must have at most {LONGEST_VALUE} bytes"),
-            );
+            Ok(filter) => filters.push(filter),
+            Err(error) => {
+                for violation in error.violations() {
+                    wrong.add(violation.field.clone(), violation.description.clone());
+                }
+            }
         }
-        filters.push(Filter { dimension, values: filter.values.iter().cloned().collect() });
     }
     wrong.into_result(filters)
 }
 
-/// Reads a dimension that clicks have.
-fn dimension(number: i32) -> Result<Dimension, &'static str> {
-    match v1::Dimension::try_from(number) {
-        Err(_) => Err("is no dimension this server knows"),
-        Ok(v1::Dimension::Unspecified) => Err("is required"),
-        Ok(v1::Dimension::Method | v1::Dimension::Event | v1::Dimension::App) => {
-            Err("is none that clicks have")
-        }
-        Ok(_) => {
-            let known = u8::try_from(number).ok().and_then(Dimension::numbered);
-            known.ok_or("is no dimension this server knows")
-        }
-    }
-}
-
 /// Says whether a click fits all filters.
 pub fn fits(filters: &[Filter], values: &Values<'_>) -> bool {
-    filters.iter().all(|filter| filter.values.contains(&*values[filter.dimension.index()]))
+    filters.iter().all(|filter| {
+        let value = &*values[filter.dimension.index()];
+        filter.values.binary_search_by(|known| (**known).cmp(value)).is_ok()
+    })
 }
 
 /// Returns the filter that a part of a workspace is, as far as no index finds it. `None`: no click is in it.
 pub fn of_part(part: &Part) -> Option<Vec<Filter>> {
     let one =
-        |dimension, value: String| Some(vec![Filter { dimension, values: HashSet::from([value]) }]);
+        |dimension, value: String| Some(vec![Filter { dimension, values: vec![value] }]);
     match part {
         Part::All | Part::Link(_) => Some(Vec::new()),
         Part::Project(project) => one(Dimension::Project, project.to_string()),
@@ -97,9 +68,8 @@ pub fn only_link(part: &Part, filters: &[Filter]) -> Option<LinkId> {
         return Some(*link);
     }
     let of_link = filters.iter().find(|filter| filter.dimension == Dimension::Link)?;
-    let mut values = of_link.values.iter();
-    match (values.next(), values.next()) {
-        (Some(only), None) => LinkId::parse(only),
+    match &of_link.values[..] {
+        [only] => LinkId::parse(only),
         _ => None,
     }
 }
@@ -181,6 +151,6 @@ mod tests {
         assert_eq!(only_link(&Part::All, &of(&["x"])), None);
         assert_eq!(of_part(&Part::App(AppId(uuid::Uuid::nil()))), None);
         let domain = of_part(&Part::Domain(String::new())).expect("a filter");
-        assert_eq!((domain[0].dimension, domain[0].values.contains("")), (Dimension::Domain, true));
+        assert_eq!((domain[0].dimension, domain[0].values == [""]), (Dimension::Domain, true));
     }
 }

@@ -1,29 +1,31 @@
 //! Pages of clicks, newest first.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
+use prost::Message as _;
 use sea_orm::ConnectionTrait;
 
 use super::{
-    filter::{Filter, fits, of_part, only_link},
+    filter::{filters, fits, of_part, only_link},
     read::{Texts, Walk},
 };
 use crate::{
     analytics::{
         dims::{self, Agents, Dimension, Values},
+        reports::{Filter, find_scope, read_scope},
         rollup::read::Scope,
+        span::{Span, YEARS},
     },
     clicks::class::Class,
     clock::Moment,
     entity::click::Model,
-    error::Result,
+    env::Env,
+    error::{Result, both},
     ids::{ClickId, parse, time_of},
     page::{Cursor, Page, PageRequest},
-    pb::v1::RecordedClick,
-    rpc::timestamp,
+    pb::v1::{ListClicksRequest, ListClicksResponse, RecordedClick, ReportScope, ReportSpan},
+    rpc::{moment, timestamp},
+    workspaces::Tenant,
 };
 
 /// How many clicks a page looks at.
@@ -31,33 +33,76 @@ const MOST: usize = 20_000;
 /// How many are read at once.
 const PIECE: usize = 2000;
 
-/// Which clicks somebody wants to see.
-#[derive(Debug, Clone)]
-pub struct ClickQuery {
-    /// Whose.
-    pub scope: Scope,
-    /// From this moment on.
-    pub start: Moment,
-    /// Before this moment.
-    pub end: Moment,
-    /// Only those that fit.
-    pub filters: Vec<Filter>,
-    /// Those of programs too.
-    pub bots: bool,
-    /// Whether the network is told.
-    pub networks: bool,
+/// Whether the networks of visitors are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Networks {
+    /// They are.
+    Told,
+    /// They are not.
+    Hidden,
 }
 
-/// One click, as the contract tells it.
-pub type Listed = RecordedClick;
+/// Which clicks somebody wants to see.
+#[derive(Debug, Clone)]
+struct Query {
+    scope: Scope,
+    /// From this moment on.
+    start: Moment,
+    /// Before this moment.
+    end: Moment,
+    /// Only those that fit.
+    filters: Vec<Filter>,
+    /// Those of programs too.
+    bots: bool,
+    networks: Networks,
+}
 
-/// Returns one page of clicks.
-pub async fn list(
+/// Answers ListClicks.
+pub async fn clicks(
+    env: &Env,
+    tenant: &Tenant,
+    asked: &ListClicksRequest,
+    networks: Networks,
+) -> Result<ListClicksResponse> {
+    let question = ListClicksRequest {
+        scope: asked.scope.clone().map(|scope| ReportScope { workspace_id: String::new(), ..scope }),
+        page_size: 0,
+        page_token: String::new(),
+        ..asked.clone()
+    };
+    let question =
+        [b"ListClicks".as_slice(), tenant.id.0.as_bytes(), &question.encode_to_vec()].concat();
+    let page = env.pages.request(asked.page_size, &asked.page_token, &question, env.now());
+    let part = read_scope("scope.", &asked.scope.clone().unwrap_or_default());
+    let span = Span::read("span.", &asked.span.clone().unwrap_or_default(), YEARS, env.now());
+    let ((page, part), (span, filters)) =
+        both(both(page, part), both(span, filters("filters", &asked.filters)))?;
+    // What was asked for to the moment is answered to the moment.
+    let exactly = |given: Option<&prost_types::Timestamp>| given.and_then(|given| moment(given).ok());
+    let given = asked.span.as_ref();
+    let start = exactly(given.and_then(|span| span.start_time.as_ref())).unwrap_or_else(|| span.start());
+    let end = exactly(given.and_then(|span| span.end_time.as_ref())).unwrap_or_else(|| span.end());
+    let scope = find_scope(env, tenant, part).await?;
+    let query = Query { scope, start, end, filters, bots: asked.include_bots, networks };
+    let db = env.db.for_reports().await;
+    let page = list(env, &db, &query, &page).await?;
+    Ok(ListClicksResponse {
+        clicks: page.items,
+        next_page_token: env.pages.token(page.next.as_ref(), &question, env.now()),
+        span: Some(ReportSpan {
+            start_time: Some(timestamp(start)),
+            end_time: Some(timestamp(end)),
+            time_zone: span.zone.name().to_owned(),
+        }),
+    })
+}
+
+async fn list(
+    env: &Env,
     db: &impl ConnectionTrait,
-    agents: Arc<Agents>,
-    query: &ClickQuery,
+    query: &Query,
     page: &PageRequest,
-) -> Result<Page<Listed>> {
+) -> Result<Page<RecordedClick>> {
     let Some(mut filters) = of_part(&query.scope.part) else { return Ok(Page::nothing()) };
     filters.extend_from_slice(&query.filters);
     let people_only = !query.bots && !filters.iter().any(|filter| filter.dimension == Dimension::Class);
@@ -67,7 +112,7 @@ pub async fn list(
         walk.ids.end = walk.ids.end.min(after);
     }
     let wanted = page.size as usize + 1;
-    let mut texts = Texts::new(agents);
+    let mut texts = Texts::new(env.memory.of(Agents::default));
     let mut found = Vec::new();
     let mut seen = 0;
     // Most pages are full with what is read first.
@@ -106,7 +151,7 @@ fn cursor(id: &str) -> Cursor {
     Cursor { key: String::new(), id: id.to_owned() }
 }
 
-fn listed(row: &Model, values: &Values<'_>, networks: bool) -> Listed {
+fn listed(row: &Model, values: &Values<'_>, networks: Networks) -> RecordedClick {
     let value = |dimension: Dimension| values[dimension.index()].to_string();
     RecordedClick {
         id: row.id.to_string(),
@@ -135,7 +180,7 @@ fn listed(row: &Model, values: &Values<'_>, networks: bool) -> Listed {
         domain: value(Dimension::Domain),
         project_id: value(Dimension::Project),
         query: row.query.clone().unwrap_or_default(),
-        network: if networks { network(&row.network) } else { String::new() },
+        network: if networks == Networks::Told { network(&row.network) } else { String::new() },
     }
 }
 

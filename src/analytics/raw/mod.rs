@@ -17,6 +17,6 @@ pub mod read;
 
 pub use self::{
     breakdown::breakdown,
-    filter::{Filter, filters},
-    list::{ClickQuery, Listed, list},
+    filter::filters,
+    list::{Networks, clicks},
 };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analytics::{
-        dims::{Agents, Dimension, OTHER},
+        dims::{Dimension, OTHER},
         raw,
         rollup::read::{self, Measures, Part, Scope},
         span::{Span, YEARS},
@@ -86,11 +86,7 @@ async fn numbers(
             Ok((all, ReportSource::Rollups))
         }
         Filters::Clicks(filters) => {
-            let agents = env.memory.of(Agents::default);
-            // It takes a while, and is in nobody's way.
-            let db = snapshot(&env.for_bulk()).await?;
-            let all = raw::breakdown(&db, agents, scope, span.slots, dimension, filters).await?;
-            db.commit().await?;
+            let all = raw::breakdown(env, scope, span.slots, dimension, filters).await?;
             Ok((all, ReportSource::RawClicks))
         }
     }
@@ -101,7 +97,7 @@ enum Filters {
     /// All, or some values of the dimension itself.
     Rollups(Option<Filter>),
     /// What fits other dimensions too.
-    Clicks(Vec<raw::Filter>),
+    Clicks(Vec<Filter>),
 }
 
 impl Filters {

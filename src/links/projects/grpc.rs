@@ -138,7 +138,7 @@ fn masked(project: Option<&v1::Project>, mask: Option<&FieldMask>) -> Result<Vec
 }
 
 /// Reads a mask of a message with few fields: which of `names` are meant. `is_set` says which are when there is no mask.
-pub(in crate::links) fn named(
+pub fn named(
     mask: Option<&FieldMask>,
     names: &[&'static str],
     output_only: &[&str],

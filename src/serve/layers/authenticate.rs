@@ -31,12 +31,14 @@ pub(super) const OPEN: &[&str] = &[
     "/linkforty.v1.AuthService/RequestPasswordReset",
     "/linkforty.v1.AuthService/ResetPassword",
     "/linkforty.v1.AuthService/VerifyEmail",
+    "/linkforty.v1.ReportService/OpenReportShare",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
 ];
 
 /// Methods that answer for as long as the caller likes, and look at the credentials again from time to time.
 const LONG: &[&str] = &[
+    "/linkforty.v1.AnalyticsService/ExportReport",
     "/linkforty.v1.AnalyticsService/WatchEvents",
     "/linkforty.v1.AuditService/ExportAuditEvents",
     "/linkforty.v1.LinkService/ExportLinks",

@@ -9,6 +9,7 @@ use linkforty::{
         GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link, UpdateLinkRequest,
         analytics_service_client::AnalyticsServiceClient, app_service_client::AppServiceClient,
         domain_service_client::DomainServiceClient, link_service_client::LinkServiceClient,
+        report_service_client::ReportServiceClient,
     },
     rpc::Permission,
     trail::{Actor, Who},
@@ -34,11 +35,16 @@ pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>
 /// Apps, for whoever holds a token.
 pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// Kept reports, for whoever holds a token.
+pub type Reports = ReportServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 11] = [
+pub const ALL_SCOPES: [Permission; 13] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
+    Permission::AnalyticsExport,
+    Permission::ReportsWrite,
     Permission::WorkspacesRead,
     Permission::ApiKeysRead,
     Permission::DomainsRead,
@@ -64,6 +70,8 @@ pub struct Tenant {
     pub analytics: Analytics,
     /// Its apps.
     pub apps: Apps,
+    /// Its kept reports.
+    pub reports: Reports,
 }
 
 impl App {
@@ -102,7 +110,8 @@ impl App {
             links: LinkServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             domains: DomainServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             analytics: AnalyticsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            apps: AppServiceClient::with_interceptor(channel, bearer),
+            apps: AppServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            reports: ReportServiceClient::with_interceptor(channel, bearer),
         }
     }
 

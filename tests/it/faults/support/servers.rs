@@ -49,6 +49,24 @@ impl Postgres {
         Some(postgres)
     }
 
+    /// Makes a standby of it, which replays what it writes, and starts that.
+    pub async fn standby(&self) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(home.path()).status();
+            assert!(owned.expect("chown runs").success(), "there is no user postgres");
+        }
+        let password = self.password.clone();
+        let mut standby = Self { bin: self.bin.clone(), port: free_port(), password, child: None, home };
+        let mut copy = Command::new("setpriv");
+        let copy = copy.args(as_postgres()).arg(self.bin.join("pg_basebackup"));
+        let copy = copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d"]).arg(self.url());
+        let made = copy.arg("-D").arg(standby.data()).output().expect("pg_basebackup runs");
+        assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        standby.start().await;
+        standby
+    }
+
     /// Returns its address.
     pub fn url(&self) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)

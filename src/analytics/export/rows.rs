@@ -1,0 +1,276 @@
+//! Answers of calls as rows. Pure.
+
+use std::collections::BTreeMap;
+
+use super::table::{
+    Cell, Column,
+    Kind::{Decimal, Integer, Moment as Time, Real, Text},
+    Row,
+};
+use crate::{
+    pb::v1::{
+        GetCampaignsResponse, ListClicksResponse, Measures, Money, QueryBreakdownResponse,
+        QueryTimeSeriesResponse, RecordedClick,
+    },
+    rpc::moment,
+};
+
+const NANOS: i128 = 1_000_000_000;
+
+/// Whose revenue has a column.
+struct Currencies(Vec<String>);
+
+impl Currencies {
+    fn of<'a>(totals: impl IntoIterator<Item = Option<&'a Measures>>) -> Self {
+        let money = totals.into_iter().flatten().flat_map(|measures| &measures.revenue);
+        let known: BTreeMap<&str, ()> = money.map(|money| (money.currency.as_str(), ())).collect();
+        Self(known.into_keys().map(str::to_owned).collect())
+    }
+
+    fn columns(&self) -> impl Iterator<Item = Column> {
+        self.0.iter().map(|currency| Column::new(format!("revenue_{}", currency.to_ascii_lowercase()), Decimal))
+    }
+
+    /// One cell for each: nothing was earned where the answer names no amount.
+    fn cells(&self, revenue: &[Money]) -> impl Iterator<Item = Cell> {
+        self.0.iter().map(|currency| {
+            let amount = revenue.iter().find(|money| money.currency == *currency);
+            Cell::Decimal(amount.map_or(0, |money| i128::from(money.units) * NANOS + i128::from(money.nanos)))
+        })
+    }
+}
+
+fn measure_columns() -> [Column; 6] {
+    ["clicks", "bot_clicks", "opens", "installs", "attributed_installs", "events"]
+        .map(|name| Column::new(name, Integer))
+}
+
+fn measure_cells(measures: &Measures) -> [Cell; 6] {
+    let Measures { clicks, bot_clicks, opens, installs, attributed_installs, events, .. } = *measures;
+    [clicks, bot_clicks, opens, installs, attributed_installs, events].map(Cell::Integer)
+}
+
+fn time(timestamp: Option<&prost_types::Timestamp>) -> Cell {
+    timestamp.and_then(|timestamp| moment(timestamp).ok()).map_or(Cell::Nothing, Cell::Moment)
+}
+
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
+/// Writes buckets, those of the time before behind the others.
+pub fn time_series(answer: &QueryTimeSeriesResponse) -> (Vec<Column>, Vec<Row>) {
+    let currencies = Currencies::of([answer.total.as_ref(), answer.previous_total.as_ref()]);
+    let mut columns =
+        vec![Column::new("period", Text), Column::new("start_time", Time), Column::new("end_time", Time)];
+    columns.extend(measure_columns());
+    columns.push(Column::new("unique_visitors", Integer));
+    columns.extend(currencies.columns());
+    let buckets = answer.buckets.iter().map(|bucket| ("current", bucket));
+    let buckets = buckets.chain(answer.previous.iter().map(|bucket| ("previous", bucket)));
+    let rows = buckets.map(|(period, bucket)| {
+        let measures = bucket.measures.clone().unwrap_or_default();
+        let mut row = vec![text(period), time(bucket.start_time.as_ref()), time(bucket.end_time.as_ref())];
+        row.extend(measure_cells(&measures));
+        row.push(measures.unique_visitors.map_or(Cell::Nothing, Cell::Integer));
+        row.extend(currencies.cells(&measures.revenue));
+        row
+    });
+    let rows = rows.collect();
+    (columns, rows)
+}
+
+/// Writes the values of a page, and on the last one what no row names.
+pub fn breakdown(answer: &QueryBreakdownResponse, is_last: bool) -> (Vec<Column>, Vec<Row>) {
+    let currencies = Currencies::of([answer.total.as_ref()]);
+    let mut columns = vec![Column::new("kind", Text), Column::new("value", Text), Column::new("label", Text)];
+    columns.extend(measure_columns());
+    columns.extend(currencies.columns());
+    let row = |kind: &str, value: &str, label: &str, measures: &Measures| {
+        let mut row = vec![text(kind), text(value), text(label)];
+        row.extend(measure_cells(measures));
+        row.extend(currencies.cells(&measures.revenue));
+        row
+    };
+    let mut rows: Vec<Row> = answer
+        .rows
+        .iter()
+        .map(|found| row("value", &found.value, &found.label, &found.measures.clone().unwrap_or_default()))
+        .collect();
+    if let Some(other) = answer.other.as_ref().filter(|other| is_last && !is_nothing(other)) {
+        rows.push(row("other", "", "", other));
+    }
+    (columns, rows)
+}
+
+/// Writes the nodes of a page, and on the last one what no row names.
+pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> (Vec<Column>, Vec<Row>) {
+    let currencies = Currencies::of([answer.total.as_ref()]);
+    let mut columns: Vec<Column> = ["kind", "source", "medium", "campaign", "link_id", "label"]
+        .map(|name| Column::new(name, Text))
+        .into();
+    columns.extend(measure_columns());
+    columns.push(Column::new("install_rate", Real));
+    columns.push(Column::new("child_count", Integer));
+    columns.extend(currencies.columns());
+    let mut rows: Vec<Row> = Vec::with_capacity(answer.rows.len() + 1);
+    for found in &answer.rows {
+        let measures = found.measures.clone().unwrap_or_default();
+        let mut row = vec![text("node")];
+        row.extend(
+            [&found.source, &found.medium, &found.campaign, &found.link_id, &found.label].map(|part| text(part)),
+        );
+        row.extend(measure_cells(&measures));
+        row.push(Cell::Real(found.install_rate));
+        row.push(Cell::Integer(found.child_count.into()));
+        row.extend(currencies.cells(&measures.revenue));
+        rows.push(row);
+    }
+    if let Some(other) = answer.other.as_ref().filter(|other| is_last && !is_nothing(other)) {
+        let mut row = vec![text("other")];
+        row.extend(std::iter::repeat_n(Cell::Nothing, 5));
+        row.extend(measure_cells(other));
+        row.extend([Cell::Nothing, Cell::Nothing]);
+        row.extend(currencies.cells(&other.revenue));
+        rows.push(row);
+    }
+    (columns, rows)
+}
+
+/// Writes clicks.
+pub fn clicks(answer: &ListClicksResponse) -> (Vec<Column>, Vec<Row>) {
+    let columns = CLICK.map(|name| Column::new(name, if name == "time" { Time } else { Text }));
+    (columns.into(), answer.clicks.iter().map(|click| click_cells(click).into()).collect())
+}
+
+const CLICK: [&str; 27] = [
+    "id",
+    "link_id",
+    "time",
+    "class",
+    "platform",
+    "country",
+    "region",
+    "city",
+    "device",
+    "os",
+    "os_version",
+    "browser",
+    "in_app_browser",
+    "referrer",
+    "language",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "utm_term",
+    "utm_content",
+    "rule",
+    "variant",
+    "destination",
+    "domain",
+    "project_id",
+    "query",
+    "network",
+];
+
+fn click_cells(click: &RecordedClick) -> [Cell; 27] {
+    [
+        text(&click.id),
+        text(&click.link_id),
+        time(click.time.as_ref()),
+        text(&click.class),
+        text(&click.platform),
+        text(&click.country),
+        text(&click.region),
+        text(&click.city),
+        text(&click.device),
+        text(&click.os),
+        text(&click.os_version),
+        text(&click.browser),
+        text(&click.in_app_browser),
+        text(&click.referrer),
+        text(&click.language),
+        text(&click.utm_source),
+        text(&click.utm_medium),
+        text(&click.utm_campaign),
+        text(&click.utm_term),
+        text(&click.utm_content),
+        text(&click.rule),
+        text(&click.variant),
+        text(&click.destination),
+        text(&click.domain),
+        text(&click.project_id),
+        text(&click.query),
+        text(&click.network),
+    ]
+}
+
+fn is_nothing(measures: &Measures) -> bool {
+    let counts = measure_cells(measures).iter().all(|cell| *cell == Cell::Integer(0));
+    counts && measures.revenue.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pb::{
+        self,
+        v1::{Bucket, BreakdownRow},
+    };
+
+    fn measures(clicks: i64, money: &[(&str, i64, i32)]) -> Measures {
+        let revenue =
+            money.iter().map(|(currency, units, nanos)| Money { currency: (*currency).into(), units: *units, nanos: *nanos });
+        Measures { clicks, revenue: revenue.collect(), ..Measures::default() }
+    }
+
+    #[test]
+    fn every_currency_has_a_column_and_every_row_all_of_them() {
+        let answer = QueryBreakdownResponse {
+            rows: vec![
+                BreakdownRow { value: "CH".into(), measures: Some(measures(2, &[("CHF", -1, -500_000_000)])), ..BreakdownRow::default() },
+                BreakdownRow { value: "DE".into(), measures: Some(measures(1, &[("EUR", 2, 0)])), ..BreakdownRow::default() },
+            ],
+            other: Some(measures(4, &[])),
+            total: Some(measures(7, &[("CHF", -1, -500_000_000), ("EUR", 2, 0)])),
+            ..QueryBreakdownResponse::default()
+        };
+        let (columns, rows) = breakdown(&answer, true);
+        let names: Vec<_> = columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(names[..4], ["kind", "value", "label", "clicks"]);
+        assert_eq!(names[9..], ["revenue_chf", "revenue_eur"]);
+        assert_eq!(rows.len(), 3);
+        assert!(rows.iter().all(|row| row.len() == columns.len()));
+        assert_eq!(rows[0][9..], [Cell::Decimal(-1_500_000_000), Cell::Decimal(0)]);
+        assert_eq!(rows[1][9..], [Cell::Decimal(0), Cell::Decimal(2_000_000_000)]);
+        assert_eq!((&rows[2][0], &rows[2][3]), (&text("other"), &Cell::Integer(4)));
+        assert_eq!(breakdown(&answer, false).1.len(), 2, "the rest comes last");
+    }
+
+    #[test]
+    fn buckets_of_the_time_before_come_behind_the_others() {
+        let bucket = |clicks| Bucket { measures: Some(measures(clicks, &[])), ..Bucket::default() };
+        let answer = QueryTimeSeriesResponse {
+            buckets: vec![bucket(1)],
+            previous: vec![bucket(2)],
+            ..QueryTimeSeriesResponse::default()
+        };
+        let (columns, rows) = time_series(&answer);
+        let shown: Vec<_> = rows.iter().map(|row| (&row[0], &row[3], &row[9])).collect();
+        assert_eq!(
+            shown,
+            [
+                (&text("current"), &Cell::Integer(1), &Cell::Nothing),
+                (&text("previous"), &Cell::Integer(2), &Cell::Nothing)
+            ]
+        );
+        assert_eq!(columns.len(), rows[0].len());
+    }
+
+    #[test]
+    fn a_click_has_a_column_for_each_of_its_fields() {
+        let described = pb::pool().get_message_by_name("linkforty.v1.RecordedClick").expect("a message");
+        let fields: Vec<String> = described.fields().map(|field| field.name().to_owned()).collect();
+        assert_eq!(fields, CLICK);
+    }
+}
