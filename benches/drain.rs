@@ -150,7 +150,7 @@ async fn sizes(env: &Env) -> anyhow::Result<(i64, i64, i64)> {
     let sizes = sqlx::query_as(
         "SELECT (SELECT count(*) FROM clicks),
                 (SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_partition_tree('clicks')),
-                pg_total_relation_size('dictionary') + pg_total_relation_size('click_rollups')
+                pg_total_relation_size('dictionary')
                     + pg_total_relation_size('link_totals')",
     )
     .fetch_one(env.db.api.get_postgres_connection_pool())

@@ -12,10 +12,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 case ${1-} in
   '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
     links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 list_rounds=50
-    clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-10000000} installs=1000 ;;
+    clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-10000000} installs=1000 report_rounds=200
+    report_clicks=${LINKFORTY_BENCH_CLICKS:-10000000} report_days=90 report_links=10000 ;;
   quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
     links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=100000 list_rounds=20
-    clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-1000000} installs=300 ;;
+    clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-1000000} installs=300 report_rounds=50
+    report_clicks=${LINKFORTY_BENCH_CLICKS:-300000} report_days=90 report_links=2000 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
@@ -32,7 +34,7 @@ source benches/shared/tools.sh
 if [ -z "${LINKFORTY_BENCH_PROGRAMS-}" ]; then
   command -v strace >/dev/null || .ci/apt-install strace
   command -v valgrind >/dev/null || .ci/apt-install valgrind
-  benches=(null_server load start seed drain events installs choose lists)
+  benches=(null_server load start seed drain events installs choose lists analytics)
   if [ "$mode" = full ]; then benches+=(micro); fi
   build "${benches[@]}"
   exec tests/services.sh -- benches/run.sh "$@"
@@ -331,6 +333,26 @@ listed=$(APP_ENV=development DATA_DIR=$scratch/lists-sqlite \
   "$(program lists)" "$list_links" "$list_rounds" | tee -a /dev/stderr | tail -n 1)
 at_most "the same on SQLite" ms 50 "$(value list_p99_ms <<<"$listed")"
 rm -rf "$scratch/lists-sqlite"
+
+##### reports
+
+# reports NAME COMMAND...: measures them on one database.
+reports() {
+  local name=$1 counted
+  shift
+  counted=$("$@" "$(program analytics)" "$report_clicks" "$report_days" "$report_links" "$report_rounds" | tee -a /dev/stderr | tail -n 1)
+  at_least "counting clicks for reports, $name" clicks/s 20000 "$(value rolled_per_second <<<"$counted")"
+  note "rollups of a million clicks, $name" bytes "$(value rollup_bytes_per_million <<<"$counted")"
+  at_most "an overview of 30 days at $report_clicks clicks, p99, $name" ms 50 "$(value overview_many_p99_ms <<<"$counted")"
+  at_most "the same, times that of 100,000 clicks" "" 2 "$(value overview_ratio <<<"$counted")"
+  at_most "a breakdown by any one dimension, p99 of the slowest, $name" ms 100 "$(value reports_many_p99_ms <<<"$counted")"
+}
+say "reports: $report_clicks clicks of $report_days days and $report_links links, on Postgres and on SQLite"
+mkdir -p "$scratch/reports-postgres" "$scratch/reports-sqlite"
+reports Postgres env DATABASE_URL="$(new_database bench_reports)" APP_ENV=development DATA_DIR="$scratch/reports-postgres"
+psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'DROP DATABASE bench_reports'
+reports SQLite env APP_ENV=development DATA_DIR="$scratch/reports-sqlite"
+rm -rf "$scratch/reports-sqlite"
 
 ##### embedded mode
 

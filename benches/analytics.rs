@@ -1,0 +1,286 @@
+//! How fast what happens is counted, how large that is, and how long reports take.
+//!
+//! `analytics CLICKS DAYS LINKS ROUNDS`, with `DATA_DIR` naming a new directory, and `DATABASE_URL` an empty database unless SQLite is to be
+//! measured: counts 100,000 clicks in one workspace and so many in another, spread evenly over days and links, past the API and the drain: what the
+//! drain would tell the feed is put there, and the roller carries it into rollups. Then asks both for reports of the last 30 days, each so many
+//! times. Prints lines and then `name=value` pairs. `APP_ENV=development`, because the database is the only thing of production that it needs.
+//!
+//! The clicks: 200 user agents, 50 sites that refer, 10 languages, 40 countries of five regions with four cities each; one in ten has a campaign.
+
+#[path = "shared/many_links.rs"]
+mod many_links;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use chrono::Duration as Days;
+use linkforty::{
+    accounts,
+    analytics::{
+        reports,
+        rollup::{self, Round},
+    },
+    cache,
+    clock::{Moment, SystemClock},
+    config::Config,
+    db::{self, Db, Dialect},
+    env::{self, Env},
+    feed,
+    ids::{ClickId, Ids, LinkId, WorkspaceId},
+    pb::v1::{
+        Dimension, GetOverviewRequest, QueryBreakdownRequest, QueryTimeSeriesRequest, ReportScope, ReportSpan,
+    },
+    workspaces::{Tenant, enter_as_operator},
+};
+use prost_types::Timestamp;
+use sea_orm::{ConnectionTrait as _, Statement};
+
+/// What the larger workspace is compared with.
+const FEW: usize = 100_000;
+/// How many clicks one batch of the drain has.
+const BATCH: usize = 5000;
+const USER_AGENTS: usize = 200;
+const REFERRERS: usize = 50;
+const LANGUAGES: [&str; 10] =
+    ["en-GB", "en-US", "de-DE", "fr-FR", "es-ES", "it-IT", "pt-BR", "ja-JP", "nl-NL", "pl-PL"];
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [clicks, days, links, rounds] = &arguments[..] else {
+        println!("usage: [DATABASE_URL=...] DATA_DIR=... APP_ENV=development analytics CLICKS DAYS LINKS ROUNDS");
+        return Ok(());
+    };
+    let clicks: usize = clicks.parse().context("CLICKS")?;
+    let days: i64 = days.parse().context("DAYS")?;
+    let links: i64 = links.parse().context("LINKS")?;
+    let rounds: usize = rounds.parse().context("ROUNDS")?;
+
+    let env = open().await?;
+    accounts::bootstrap(&env).await?;
+    let many = enter_as_operator(&env, None).await?;
+    many_links::write(&env, &many, links).await?;
+    // Whose links are in no list; their numbers are the same.
+    let few = Tenant { id: WorkspaceId::mint(&env.ids, env.now()), ..many.clone() };
+    let traffic = Traffic::new(env.now() - Days::days(days), days, links);
+    let before = bytes(&env).await?;
+    count(&env, few.id, &traffic, FEW).await?;
+    let between = bytes(&env).await?;
+    let rate = count(&env, many.id, &traffic, clicks).await?;
+    let after = bytes(&env).await?;
+    let per_million = |bytes: i64, clicks: usize| bytes as f64 / clicks as f64 * 1_000_000.0 / (1 << 20) as f64;
+    println!(
+        "{clicks} clicks counted, {rate:.0} a second; rollups: {:.1} MiB a million clicks ({:.1} of {FEW})",
+        per_million(after - between, clicks),
+        per_million(between - before, FEW),
+    );
+
+    let mut told = String::new();
+    let mut overviews = Vec::new();
+    for (name, tenant) in [("few", &few), ("many", &many)] {
+        let mut worst: (f64, &str) = (0.0, "");
+        for (report, dimension) in REPORTS {
+            let mut times = Vec::with_capacity(rounds);
+            // Once to warm up: what is not in memory is the disk's time.
+            ask(&env, tenant, report, dimension).await?;
+            for _ in 0..rounds {
+                let started = Instant::now();
+                ask(&env, tenant, report, dimension).await?;
+                times.push(started.elapsed());
+            }
+            let (middle, p99) = (millis(&mut times, 0.5), millis(&mut times, 0.99));
+            println!("{name}, {report}: p50 {middle:.1} ms, p99 {p99:.1} ms");
+            match report {
+                "overview" => overviews.push(middle),
+                _ if p99 > worst.0 => worst = (p99, report),
+                _ => {}
+            }
+            if report == "overview" {
+                told.push_str(&format!("overview_{name}_p50_ms={middle:.1} overview_{name}_p99_ms={p99:.1} "));
+            }
+        }
+        println!("{name}: the slowest of the others was {}", worst.1);
+        told.push_str(&format!("reports_{name}_p99_ms={:.1} ", worst.0));
+    }
+    println!(
+        "{told}overview_ratio={:.2} rolled_per_second={rate:.0} rollup_bytes_per_million={:.0} clicks={clicks}",
+        overviews[1] / overviews[0],
+        (after - between) as f64 / clicks as f64 * 1_000_000.0,
+    );
+    Ok(())
+}
+
+const REPORTS: [(&str, Option<Dimension>); 9] = [
+    ("overview", None),
+    ("days in Zurich", None),
+    ("by country", Some(Dimension::Country)),
+    ("by city", Some(Dimension::City)),
+    ("by browser", Some(Dimension::Browser)),
+    ("by referrer", Some(Dimension::Referrer)),
+    ("by campaign", Some(Dimension::UtmCampaign)),
+    ("by class", Some(Dimension::Class)),
+    ("by link", Some(Dimension::Link)),
+];
+
+async fn ask(env: &Env, tenant: &Tenant, report: &str, dimension: Option<Dimension>) -> anyhow::Result<()> {
+    let now = env.now();
+    let at = |time: Moment| Some(Timestamp { seconds: time.timestamp(), nanos: 0 });
+    let span = ReportSpan {
+        start_time: at(now - Days::days(30)),
+        end_time: at(now),
+        time_zone: if report == "days in Zurich" { "Europe/Zurich".to_owned() } else { String::new() },
+    };
+    let scope = Some(ReportScope { workspace_id: tenant.id.to_string(), ..ReportScope::default() });
+    if let Some(dimension) = dimension {
+        let asked = QueryBreakdownRequest {
+            scope,
+            span: Some(span),
+            dimension: dimension.into(),
+            ..QueryBreakdownRequest::default()
+        };
+        let answer = reports::breakdown(env, tenant, &asked).await?;
+        anyhow::ensure!(answer.total.is_some_and(|total| total.clicks > 0), "{report} counts nothing");
+    } else if report == "overview" {
+        let asked = GetOverviewRequest {
+            workspace_id: tenant.id.to_string(),
+            start_time: span.start_time,
+            end_time: span.end_time,
+            ..GetOverviewRequest::default()
+        };
+        anyhow::ensure!(reports::overview(env, tenant, &asked).await?.clicks > 0, "the overview counts nothing");
+    } else {
+        let asked = QueryTimeSeriesRequest { scope, span: Some(span), ..QueryTimeSeriesRequest::default() };
+        let answer = reports::time_series(env, tenant, &asked).await?;
+        anyhow::ensure!(answer.total.is_some_and(|total| total.clicks > 0), "{report} counts nothing");
+    }
+    Ok(())
+}
+
+/// Puts clicks into the feed as the drain does and counts them, some batches at a time. Returns how many a second were counted.
+async fn count(env: &Env, workspace: WorkspaceId, traffic: &Traffic, clicks: usize) -> anyhow::Result<f64> {
+    let mut counting = Duration::ZERO;
+    let mut number = 0;
+    while number < clicks {
+        for _ in 0..8 {
+            let end = (number + BATCH).min(clicks);
+            let batch = (number..end).map(|number| (workspace, traffic.click(env, number, clicks)));
+            feed::append(&env.db.api, feed::clicks(batch), env.now()).await?;
+            number = end;
+        }
+        let started = Instant::now();
+        while rollup::roll(env).await? != Round::Idle {}
+        counting += started.elapsed();
+        // What is counted need not be kept for a day here.
+        let sql = "DELETE FROM feed";
+        env.db.api.execute_raw(Statement::from_string(env.db.api.get_database_backend(), sql)).await?;
+    }
+    if env.db.dialect() == Dialect::Postgres {
+        let sql = "VACUUM ANALYZE rollups";
+        env.db.api.execute_raw(Statement::from_string(env.db.api.get_database_backend(), sql)).await?;
+    }
+    Ok(clicks as f64 / counting.as_secs_f64())
+}
+
+/// Returns how many bytes rollups take with their indexes.
+async fn bytes(env: &Env) -> anyhow::Result<i64> {
+    let sql = match env.db.dialect() {
+        Dialect::Postgres => "SELECT pg_total_relation_size('rollups')",
+        Dialect::Sqlite => "SELECT coalesce(SUM(length(content) + 40), 0) FROM rollups",
+    };
+    let statement = Statement::from_string(env.db.api.get_database_backend(), sql);
+    let row = env.db.api.query_one_raw(statement).await?.context("one row")?;
+    Ok(row.try_get_by_index(0)?)
+}
+
+/// What a node needs to count and to answer, over an empty database brought up to date.
+async fn open() -> anyhow::Result<Env> {
+    let config = Arc::new(Config::from_env()?);
+    std::fs::create_dir_all(&config.data_dir)?;
+    let ids = Arc::new(Ids::from_os());
+    let db = Db::open(&config).await?;
+    db::migrate(&db.api).await?;
+    let secrets = env::secrets(&config, &ids)?;
+    let stores = cache::open(&config, ids.clone()).await?;
+    Ok(Env::new(config, Arc::new(SystemClock), ids, db, (stores.cache, stores.fanout), secrets))
+}
+
+struct Traffic {
+    begin: Moment,
+    days: i64,
+    links: Vec<LinkId>,
+    user_agents: Vec<String>,
+    referrers: Vec<String>,
+    places: Vec<[String; 3]>,
+    campaigns: Vec<String>,
+}
+
+impl Traffic {
+    fn new(begin: Moment, days: i64, links: i64) -> Self {
+        let agent = |number: usize| match number % 3 {
+            0 => format!(
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 1{}_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1",
+                number % 8,
+                number % 7
+            ),
+            1 => format!(
+                "Mozilla/5.0 (Linux; Android 1{}; Pixel {number}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/1{number}.0.0.0 Mobile Safari/537.36",
+                number % 5
+            ),
+            _ => format!(
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:1{number}.0) Gecko/20100101 Firefox/1{number}.0"
+            ),
+        };
+        let place = |number: usize| {
+            let (country, region, city) = (number / 20, number / 4 % 5, number % 4);
+            let letter = |n: usize| char::from(b'A' + u8::try_from(n).unwrap_or_default());
+            let country = format!("{}{}", letter(country / 10), letter(country % 10));
+            [country.clone(), format!("R{region}"), format!("City {region} {city} of {country}")]
+        };
+        Self {
+            begin,
+            days,
+            links: (0..links).filter_map(|number| LinkId::parse(&many_links::id(number))).collect(),
+            user_agents: (0..USER_AGENTS).map(agent).collect(),
+            referrers: (0..REFERRERS).map(|number| format!("news{number}.example.com")).collect(),
+            places: (0..800).map(place).collect(),
+            campaigns: (0..30)
+                .map(|number| format!("utm_source=s{}\nutm_medium=email\nutm_campaign=c{number}", number % 4))
+                .collect(),
+        }
+    }
+
+    fn click(&self, env: &Env, number: usize, of: usize) -> feed::Click<&str> {
+        // A walk without a pattern that the tables could profit from.
+        let dice = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let millis = (self.days * 86_400_000) as i128 * number as i128 / of as i128;
+        let time = self.begin + Days::milliseconds(i64::try_from(millis).unwrap_or_default());
+        let [country, region, city] = &self.places[dice / 17 % self.places.len()];
+        feed::Click {
+            id: ClickId(env.ids.past_uuid(time)),
+            link: self.links[dice % self.links.len()],
+            domain: "go.example.com",
+            project: "",
+            platform: [1, 2, 0][dice / 7 % USER_AGENTS % 3],
+            class: if dice.is_multiple_of(19) { 2 } else { 0 },
+            step: 4,
+            visitor: (dice / 3 % (of / 2 + 1)) as i64,
+            user_agent: &self.user_agents[dice / 7 % USER_AGENTS],
+            referrer_host: &self.referrers[dice / 11 % REFERRERS],
+            language: LANGUAGES[dice / 13 % LANGUAGES.len()],
+            query: "",
+            country,
+            region,
+            city,
+            campaign: if dice.is_multiple_of(10) { &self.campaigns[dice / 29 % self.campaigns.len()] } else { "" },
+        }
+    }
+}
+
+fn millis(times: &mut [Duration], part: f64) -> f64 {
+    times.sort_unstable();
+    let at = ((times.len() as f64 * part) as usize).min(times.len() - 1);
+    times[at].as_secs_f64() * 1000.0
+}
