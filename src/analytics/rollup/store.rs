@@ -4,23 +4,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
-    Statement,
-Value, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _,
+    FromQueryResult as _, QueryFilter as _, Statement, Value, sea_query::OnConflict,
 };
 
-use super::{
-    content::Content,
-    credits::Counted,
-    key::Key,
-};
+use super::{content::Content, credits::Counted, key::Key};
 use crate::{
+    clock::Moment,
     db::{Dialect, dialect},
     entity::{
         click_rollup, roll_progress,
         undecided_event::{ActiveModel, Column, Entity},
     },
-    ids::{EventId, InstallId, WorkspaceId},
+    ids::{EventId, InstallId, WorkspaceId, floor},
 };
 
 /// How many rows are read and written in one go.
@@ -91,7 +87,12 @@ pub async fn add(tx: &impl ConnectionTrait, rows: BTreeMap<Key, Content>, round:
                 None => Content::default(),
             };
             sum.merge(content);
-            written.push(Written { key, content: sum.encode(), clicks: sum.clicks(), is_empty: sum.is_empty() });
+            written.push(Written {
+                key,
+                content: sum.encode(),
+                clicks: sum.clicks(),
+                is_empty: sum.is_empty(),
+            });
         }
         put(tx, &written, round).await?;
         let gone: Vec<Key> = written.iter().filter(|row| row.is_empty).map(|row| row.key).collect();
@@ -151,7 +152,7 @@ async fn put(tx: &impl ConnectionTrait, rows: &[Written], round: i64) -> Result<
     let sql = match dialect(tx.get_database_backend()) {
         Dialect::Postgres => {
             "INSERT INTO rollups (workspace_id, scope, part, bundle, level, period, clicks, version, content)
-             SELECT w, s, p, b, l, t, c, $2, substring($3 FROM o FOR n) FROM json_to_recordset($1::json)
+             SELECT w, s, p, b, l, t, c, $2, substring($3::bytea FROM o FOR n) FROM json_to_recordset($1::json)
                  AS new (w uuid, s smallint, p integer, b smallint, l smallint, t integer, o integer, n integer, c bigint)
              ON CONFLICT (workspace_id, scope, part, bundle, level, period)
              DO UPDATE SET version = excluded.version, clicks = excluded.clicks, content = excluded.content"
@@ -219,10 +220,7 @@ pub async fn take_old(
 }
 
 /// Remembers events that are counted before their install is decided.
-pub async fn remember(
-    tx: &impl ConnectionTrait,
-    events: &[(WorkspaceId, &Counted)],
-) -> Result<(), DbErr> {
+pub async fn remember(tx: &impl ConnectionTrait, events: &[(WorkspaceId, &Counted)]) -> Result<(), DbErr> {
     for some in events.chunks(EVENTS_A_STATEMENT) {
         let rows = some.iter().map(|(workspace, counted)| ActiveModel {
             workspace_id: Set(*workspace),
@@ -252,8 +250,9 @@ pub async fn remembered(
             .all(tx)
             .await?;
         for row in rows {
-            let counted = serde_json::from_slice(&row.content)
-                .map_err(|error| DbErr::Custom(format!("event {} is remembered badly: {error}", row.event_id)))?;
+            let counted = serde_json::from_slice(&row.content).map_err(|error| {
+                DbErr::Custom(format!("event {} is remembered badly: {error}", row.event_id))
+            })?;
             found.entry(row.install_id).or_default().push(counted);
         }
     }
@@ -275,6 +274,12 @@ pub async fn forget(
             .await?;
     }
     Ok(())
+}
+
+/// Forgets events that happened before a moment.
+pub async fn forget_before(db: &impl ConnectionTrait, before: Moment) -> Result<u64, DbErr> {
+    let old = Entity::delete_many().filter(Column::EventId.lt(EventId(floor(before))));
+    Ok(old.exec(db).await?.rows_affected)
 }
 
 /// Returns the first and the last day of which a workspace has rollups.
@@ -299,7 +304,9 @@ pub async fn of_day(
         .filter(rollup::Column::WorkspaceId.eq(workspace))
         .filter(
             Condition::any()
-                .add(Condition::all().add(rollup::Column::Level.eq(1_i16)).add(rollup::Column::Period.eq(day)))
+                .add(
+                    Condition::all().add(rollup::Column::Level.eq(1_i16)).add(rollup::Column::Period.eq(day)),
+                )
                 .add(
                     Condition::all()
                         .add(rollup::Column::Level.eq(0_i16))
@@ -312,7 +319,8 @@ pub async fn of_day(
     rows.into_iter()
         .map(|row| {
             let key = Key::stored(&row);
-            let key = key.ok_or_else(|| DbErr::Custom("a rollup of no release that is known here".to_owned()))?;
+            let key =
+                key.ok_or_else(|| DbErr::Custom("a rollup of no release that is known here".to_owned()))?;
             Ok((key, row.content))
         })
         .collect()
