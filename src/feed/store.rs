@@ -52,7 +52,7 @@ pub async fn append_to_postgres(
     sqlx::query("SELECT linkforty_feed_enter()").execute(&mut *tx).await?;
     sqlx::query(
         "INSERT INTO feed (workspace_id, time, kind, payload)
-         SELECT workspace_id, $2, kind, payload FROM unnest($1::uuid[], $3::smallint[], $4::bytea[])
+         SELECT workspace_id, $2::timestamptz, kind, payload FROM unnest($1::uuid[], $3::smallint[], $4::bytea[])
               AS new (workspace_id, kind, payload)",
     )
     .bind(entries.iter().map(|entry| entry.workspace.0).collect::<Vec<_>>())

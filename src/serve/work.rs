@@ -42,7 +42,7 @@ use crate::{
     },
     env::Env,
     error::{Error, Result},
-    feed::{self, tail},
+    feed::{self, Position, tail},
     geo::Geo,
     idempotency,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
@@ -421,7 +421,7 @@ async fn forget_what_happened(env: Env) {
 }
 
 async fn forget_feed(env: Env) {
-    forgotten("what streams are not shown any more", feed::sweep(&env).await.map_err(Error::from));
+    forgotten("what streams are not shown any more", feed::sweep(&env, Position(i64::MAX)).await.map_err(Error::from));
 }
 
 async fn forget_request_ids(env: Env) {

@@ -290,14 +290,14 @@ async fn what_is_older_than_a_day_is_forgotten_oldest_first() {
         let db = &app.env().db.api;
         let rows = async || feed_table::Entity::find().count(db).await.expect("counts");
         app.clock.advance(chrono::Duration::hours(24));
-        assert_eq!((feed::sweep(app.env()).await.expect("sweeps"), rows().await), (0, 1));
+        assert_eq!((feed::sweep(app.env(), Position(i64::MAX)).await.expect("sweeps"), rows().await), (0, 1));
         app.visit_as(Method::GET, "/spring", &[("user-agent", DESKTOP)]).await;
         app.settled().await;
         let end = feed::settled(db).await.expect("answers");
         app.clock.advance(chrono::Duration::minutes(61));
-        assert_eq!((feed::sweep(app.env()).await.expect("sweeps"), rows().await), (1, 1));
+        assert_eq!((feed::sweep(app.env(), Position(i64::MAX)).await.expect("sweeps"), rows().await), (1, 1));
         app.clock.advance(chrono::Duration::hours(25));
-        feed::sweep(app.env()).await.expect("sweeps");
+        feed::sweep(app.env(), Position(i64::MAX)).await.expect("sweeps");
         assert_eq!((rows().await, feed::settled(db).await.expect("answers")), (0, end), "numbers outlive rows");
     })
     .await;
