@@ -6,193 +6,34 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { AttributionState, MatchMethod, Platform as Platform$1 } from "../sdk/v1/sdk_service_pb.js";
+import { file_linkforty_sdk_v1_sdk_service } from "../sdk/v1/sdk_service_pb.js";
+import type { QueryBreakdownRequestSchema, QueryBreakdownResponseSchema } from "./breakdown_pb.js";
+import { file_linkforty_v1_breakdown } from "./breakdown_pb.js";
+import type { GetCampaignsRequestSchema, GetCampaignsResponseSchema } from "./campaign_pb.js";
+import { file_linkforty_v1_campaign } from "./campaign_pb.js";
+import type { GetFunnelRequestSchema, GetFunnelResponseSchema } from "./funnel_pb.js";
+import { file_linkforty_v1_funnel } from "./funnel_pb.js";
+import type { Money } from "./money_pb.js";
+import { file_linkforty_v1_money } from "./money_pb.js";
+import type { GetOverviewRequestSchema, GetOverviewResponseSchema } from "./overview_pb.js";
+import { file_linkforty_v1_overview } from "./overview_pb.js";
 import type { Platform } from "./platform_pb.js";
 import { file_linkforty_v1_platform } from "./platform_pb.js";
+import type { GetRetentionRequestSchema, GetRetentionResponseSchema } from "./retention_pb.js";
+import { file_linkforty_v1_retention } from "./retention_pb.js";
+import type { QueryTimeSeriesRequestSchema, QueryTimeSeriesResponseSchema } from "./time_series_pb.js";
+import { file_linkforty_v1_time_series } from "./time_series_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/analytics_service.proto.
  */
 export const file_linkforty_v1_analytics_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKZAQoSR2V0T3ZlcnZpZXdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI9CglEYXlDbGlja3MSDAoEZGF0ZRgBIAEoCRIOCgZjbGlja3MYAiABKAMSEgoKYm90X2NsaWNrcxgDIAEoAyJNCgdUb3BMaW5rEg8KB2xpbmtfaWQYASABKAkSEgoKc2hvcnRfY29kZRgCIAEoCRINCgV0aXRsZRgDIAEoCRIOCgZjbGlja3MYBCABKAMi6gEKE0dldE92ZXJ2aWV3UmVzcG9uc2USDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSJwoGYnlfZGF5GAMgAygLMhcubGlua2ZvcnR5LnYxLkRheUNsaWNrcxIoCgl0b3BfbGlua3MYBCADKAsyFS5saW5rZm9ydHkudjEuVG9wTGluaxIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRIUCgxpbmNsdWRlX2JvdHMYAyABKAgimgEKE1dhdGNoRXZlbnRzUmVzcG9uc2USJAoFY2xpY2sYASABKAsyEy5saW5rZm9ydHkudjEuQ2xpY2tIABImCgZsYWdnZWQYAiABKAsyFC5saW5rZm9ydHkudjEuTGFnZ2VkSAASLAoJaGVhcnRiZWF0GAMgASgLMhcubGlua2ZvcnR5LnYxLkhlYXJ0YmVhdEgAQgcKBWV2ZW50ItkBCgVDbGljaxIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCHBsYXRmb3JtGAQgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEicKBWNsYXNzGAUgASgOMhgubGlua2ZvcnR5LnYxLkNsaWNrQ2xhc3MSFQoNcmVmZXJyZXJfaG9zdBgGIAEoCRIQCghsYW5ndWFnZRgHIAEoCRINCgVxdWVyeRgIIAEoCSIYCgZMYWdnZWQSDgoGbWlzc2VkGAEgASgDIgsKCUhlYXJ0YmVhdCqhAQoKQ2xpY2tDbGFzcxIbChdDTElDS19DTEFTU19VTlNQRUNJRklFRBAAEhUKEUNMSUNLX0NMQVNTX0hVTUFOEAESEwoPQ0xJQ0tfQ0xBU1NfQk9UEAISFwoTQ0xJQ0tfQ0xBU1NfUFJFVklFVxADEhgKFENMSUNLX0NMQVNTX1BSRUZFVENIEAQSFwoTQ0xJQ0tfQ0xBU1NfTU9OSVRPUhAFMrwBChBBbmFseXRpY3NTZXJ2aWNlElIKC0dldE92ZXJ2aWV3EiAubGlua2ZvcnR5LnYxLkdldE92ZXJ2aWV3UmVxdWVzdBohLmxpbmtmb3J0eS52MS5HZXRPdmVydmlld1Jlc3BvbnNlElQKC1dhdGNoRXZlbnRzEiAubGlua2ZvcnR5LnYxLldhdGNoRXZlbnRzUmVxdWVzdBohLmxpbmtmb3J0eS52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_platform]);
+  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKIAgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRIUCgxpbmNsdWRlX2JvdHMYAyABKAgSFQoNcmVzdW1lX2N1cnNvchgEIAEoCRImCgVraW5kcxgFIAMoDjIXLmxpbmtmb3J0eS52MS5XYXRjaEtpbmQSEgoKcHJvamVjdF9pZBgGIAEoCRIOCgZkb21haW4YByABKAkSKQoHY2xhc3NlcxgIIAMoDjIYLmxpbmtmb3J0eS52MS5DbGlja0NsYXNzEhEKCWNvdW50cmllcxgJIAMoCRITCgtldmVudF9uYW1lcxgKIAMoCSKTAgoTV2F0Y2hFdmVudHNSZXNwb25zZRIkCgVjbGljaxgBIAEoCzITLmxpbmtmb3J0eS52MS5DbGlja0gAEiYKBmxhZ2dlZBgCIAEoCzIULmxpbmtmb3J0eS52MS5MYWdnZWRIABIsCgloZWFydGJlYXQYAyABKAsyFy5saW5rZm9ydHkudjEuSGVhcnRiZWF0SAASLwoHaW5zdGFsbBgEIAEoCzIcLmxpbmtmb3J0eS52MS5XYXRjaGVkSW5zdGFsbEgAEi8KCWFwcF9ldmVudBgFIAEoCzIaLmxpbmtmb3J0eS52MS5XYXRjaGVkRXZlbnRIABIVCg1yZXN1bWVfY3Vyc29yGAYgASgJQgcKBWV2ZW50IqwCCgVDbGljaxIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCHBsYXRmb3JtGAQgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEicKBWNsYXNzGAUgASgOMhgubGlua2ZvcnR5LnYxLkNsaWNrQ2xhc3MSFQoNcmVmZXJyZXJfaG9zdBgGIAEoCRIQCghsYW5ndWFnZRgHIAEoCRINCgVxdWVyeRgIIAEoCRIPCgdjb3VudHJ5GAkgASgJEg4KBnJlZ2lvbhgKIAEoCRIMCgRjaXR5GAsgASgJEg4KBmRvbWFpbhgMIAEoCRISCgpwcm9qZWN0X2lkGA0gASgJIp8CCg5XYXRjaGVkSW5zdGFsbBIKCgJpZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSMAoMaW5zdGFsbF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghwbGF0Zm9ybRgEIAEoDjIaLmxpbmtmb3J0eS5zZGsudjEuUGxhdGZvcm0SDAoEdGVzdBgFIAEoCBIxCgVzdGF0ZRgGIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYByABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEg8KB2xpbmtfaWQYCCABKAkSEAoIY2xpY2tfaWQYCSABKAki/gEKDFdhdGNoZWRFdmVudBIKCgJpZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJEg4KBmFwcF9pZBgDIAEoCRIMCgRuYW1lGAQgASgJEi4KCmV2ZW50X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKB3JldmVudWUYBiABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYByABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSGQoRZHVwbGljYXRlX3JldmVudWUYCCABKAgSDwoHbGlua19pZBgJIAEoCSIYCgZMYWdnZWQSDgoGbWlzc2VkGAEgASgDIgsKCUhlYXJ0YmVhdCpuCglXYXRjaEtpbmQSGgoWV0FUQ0hfS0lORF9VTlNQRUNJRklFRBAAEhUKEVdBVENIX0tJTkRfQ0xJQ0tTEAESFwoTV0FUQ0hfS0lORF9JTlNUQUxMUxACEhUKEVdBVENIX0tJTkRfRVZFTlRTEAMqoQEKCkNsaWNrQ2xhc3MSGwoXQ0xJQ0tfQ0xBU1NfVU5TUEVDSUZJRUQQABIVChFDTElDS19DTEFTU19IVU1BThABEhMKD0NMSUNLX0NMQVNTX0JPVBACEhcKE0NMSUNLX0NMQVNTX1BSRVZJRVcQAxIYChRDTElDS19DTEFTU19QUkVGRVRDSBAEEhcKE0NMSUNLX0NMQVNTX01PTklUT1IQBTL1BAoQQW5hbHl0aWNzU2VydmljZRJSCgtHZXRPdmVydmlldxIgLmxpbmtmb3J0eS52MS5HZXRPdmVydmlld1JlcXVlc3QaIS5saW5rZm9ydHkudjEuR2V0T3ZlcnZpZXdSZXNwb25zZRJeCg9RdWVyeVRpbWVTZXJpZXMSJC5saW5rZm9ydHkudjEuUXVlcnlUaW1lU2VyaWVzUmVxdWVzdBolLmxpbmtmb3J0eS52MS5RdWVyeVRpbWVTZXJpZXNSZXNwb25zZRJbCg5RdWVyeUJyZWFrZG93bhIjLmxpbmtmb3J0eS52MS5RdWVyeUJyZWFrZG93blJlcXVlc3QaJC5saW5rZm9ydHkudjEuUXVlcnlCcmVha2Rvd25SZXNwb25zZRJVCgxHZXRDYW1wYWlnbnMSIS5saW5rZm9ydHkudjEuR2V0Q2FtcGFpZ25zUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5HZXRDYW1wYWlnbnNSZXNwb25zZRJMCglHZXRGdW5uZWwSHi5saW5rZm9ydHkudjEuR2V0RnVubmVsUmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXRGdW5uZWxSZXNwb25zZRJVCgxHZXRSZXRlbnRpb24SIS5saW5rZm9ydHkudjEuR2V0UmV0ZW50aW9uUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5HZXRSZXRlbnRpb25SZXNwb25zZRJUCgtXYXRjaEV2ZW50cxIgLmxpbmtmb3J0eS52MS5XYXRjaEV2ZW50c1JlcXVlc3QaIS5saW5rZm9ydHkudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service, file_linkforty_v1_breakdown, file_linkforty_v1_campaign, file_linkforty_v1_funnel, file_linkforty_v1_money, file_linkforty_v1_overview, file_linkforty_v1_platform, file_linkforty_v1_retention, file_linkforty_v1_time_series]);
 
 /**
- * Request of GetOverview.
- *
- * @generated from message linkforty.v1.GetOverviewRequest
- */
-export type GetOverviewRequest = Message<"linkforty.v1.GetOverviewRequest"> & {
-  /**
-   * UUID of the workspace; an API key may leave it empty.
-   *
-   * @generated from field: string workspace_id = 1;
-   */
-  workspaceId: string;
-
-  /**
-   * UUID of a link to look at alone; empty: all links of the workspace.
-   *
-   * @generated from field: string link_id = 2;
-   */
-  linkId: string;
-
-  /**
-   * The first moment counted, cut to the full hour. Default: 30 days before `end_time`.
-   *
-   * @generated from field: google.protobuf.Timestamp start_time = 3;
-   */
-  startTime?: Timestamp | undefined;
-
-  /**
-   * The end, not counted itself, raised to the full hour. Default: the end of this hour. At most 366 days after `start_time`.
-   *
-   * @generated from field: google.protobuf.Timestamp end_time = 4;
-   */
-  endTime?: Timestamp | undefined;
-};
-
-/**
- * Describes the message linkforty.v1.GetOverviewRequest.
- * Use `create(GetOverviewRequestSchema)` to create a new message.
- */
-export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 0);
-
-/**
- * Clicks of one day.
- *
- * @generated from message linkforty.v1.DayClicks
- */
-export type DayClicks = Message<"linkforty.v1.DayClicks"> & {
-  /**
-   * The day in UTC, `YYYY-MM-DD`.
-   *
-   * @generated from field: string date = 1;
-   */
-  date: string;
-
-  /**
-   * Clicks by people.
-   *
-   * @generated from field: int64 clicks = 2;
-   */
-  clicks: bigint;
-
-  /**
-   * Clicks not made by people: previews, bots, prefetches, monitors.
-   *
-   * @generated from field: int64 bot_clicks = 3;
-   */
-  botClicks: bigint;
-};
-
-/**
- * Describes the message linkforty.v1.DayClicks.
- * Use `create(DayClicksSchema)` to create a new message.
- */
-export const DayClicksSchema: GenMessage<DayClicks> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 1);
-
-/**
- * One of the most clicked links.
- *
- * @generated from message linkforty.v1.TopLink
- */
-export type TopLink = Message<"linkforty.v1.TopLink"> & {
-  /**
-   * UUIDv7 of the link.
-   *
-   * @generated from field: string link_id = 1;
-   */
-  linkId: string;
-
-  /**
-   * Its code; empty when the link was deleted since.
-   *
-   * @generated from field: string short_code = 2;
-   */
-  shortCode: string;
-
-  /**
-   * Its title; may be empty.
-   *
-   * @generated from field: string title = 3;
-   */
-  title: string;
-
-  /**
-   * Clicks by people within the span.
-   *
-   * @generated from field: int64 clicks = 4;
-   */
-  clicks: bigint;
-};
-
-/**
- * Describes the message linkforty.v1.TopLink.
- * Use `create(TopLinkSchema)` to create a new message.
- */
-export const TopLinkSchema: GenMessage<TopLink> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 2);
-
-/**
- * Response of GetOverview.
- *
- * @generated from message linkforty.v1.GetOverviewResponse
- */
-export type GetOverviewResponse = Message<"linkforty.v1.GetOverviewResponse"> & {
-  /**
-   * Clicks by people. Always the sum of `by_day`.
-   *
-   * @generated from field: int64 clicks = 1;
-   */
-  clicks: bigint;
-
-  /**
-   * Clicks not made by people: link previews, bots, prefetches, monitors, HEAD requests. Not part of `clicks`.
-   *
-   * @generated from field: int64 bot_clicks = 2;
-   */
-  botClicks: bigint;
-
-  /**
-   * One entry for each day of the span, days without clicks included, oldest first.
-   *
-   * @generated from field: repeated linkforty.v1.DayClicks by_day = 3;
-   */
-  byDay: DayClicks[];
-
-  /**
-   * The ten most clicked links, most clicked first; links without clicks are left out.
-   *
-   * @generated from field: repeated linkforty.v1.TopLink top_links = 4;
-   */
-  topLinks: TopLink[];
-
-  /**
-   * The span that was counted, as it was rounded.
-   *
-   * @generated from field: google.protobuf.Timestamp start_time = 5;
-   */
-  startTime?: Timestamp | undefined;
-
-  /**
-   * The end of that span.
-   *
-   * @generated from field: google.protobuf.Timestamp end_time = 6;
-   */
-  endTime?: Timestamp | undefined;
-};
-
-/**
- * Describes the message linkforty.v1.GetOverviewResponse.
- * Use `create(GetOverviewResponseSchema)` to create a new message.
- */
-export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 3);
-
-/**
- * Request of WatchEvents.
+ * Request of WatchEvents. An item is shown when it passes every filter that is about its kind.
  *
  * @generated from message linkforty.v1.WatchEventsRequest
  */
@@ -205,18 +46,68 @@ export type WatchEventsRequest = Message<"linkforty.v1.WatchEventsRequest"> & {
   workspaceId: string;
 
   /**
-   * UUIDs of the links to look at, at most 100; empty: all links of the workspace, new ones included.
+   * UUIDs of the links to look at, at most 100; empty: all links of the workspace, new ones included. An install is of the link that it is
+   * credited to, or was; an event of the one that opened the app last, as the app says.
    *
    * @generated from field: repeated string link_ids = 2;
    */
   linkIds: string[];
 
   /**
-   * True: clicks by bots, previews, prefetches and monitors are shown too. Default: only people's.
+   * True: clicks by bots, previews, prefetches and monitors are shown too. Default: only people's. Not read where `classes` says more.
    *
    * @generated from field: bool include_bots = 3;
    */
   includeBots: boolean;
+
+  /**
+   * Go on right behind the message that had this; empty: begin now. The filters may be others than before.
+   *
+   * @generated from field: string resume_cursor = 4;
+   */
+  resumeCursor: string;
+
+  /**
+   * What is shown; empty: everything.
+   *
+   * @generated from field: repeated linkforty.v1.WatchKind kinds = 5;
+   */
+  kinds: WatchKind[];
+
+  /**
+   * UUID of the project to look at, as the links were when the item was stored; empty: any.
+   *
+   * @generated from field: string project_id = 6;
+   */
+  projectId: string;
+
+  /**
+   * The host to look at, in the same way; empty: any.
+   *
+   * @generated from field: string domain = 7;
+   */
+  domain: string;
+
+  /**
+   * About clicks: who made them; empty: see `include_bots`.
+   *
+   * @generated from field: repeated linkforty.v1.ClickClass classes = 8;
+   */
+  classes: ClickClass[];
+
+  /**
+   * About clicks: two letters each (ISO 3166-1), at most 100; empty: any. Clicks from nobody knows where pass no other filter.
+   *
+   * @generated from field: repeated string countries = 9;
+   */
+  countries: string[];
+
+  /**
+   * About events: their names, at most 100; empty: any.
+   *
+   * @generated from field: repeated string event_names = 10;
+   */
+  eventNames: string[];
 };
 
 /**
@@ -224,7 +115,7 @@ export type WatchEventsRequest = Message<"linkforty.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 4);
+  messageDesc(file_linkforty_v1_analytics_service, 0);
 
 /**
  * Response of WatchEvents: one of these at a time. Clients skip an event they do not know.
@@ -247,7 +138,7 @@ export type WatchEventsResponse = Message<"linkforty.v1.WatchEventsResponse"> & 
     case: "click";
   } | {
     /**
-     * Clicks are missing here.
+     * The reader was too slow: items are missing here.
      *
      * @generated from field: linkforty.v1.Lagged lagged = 2;
      */
@@ -261,7 +152,30 @@ export type WatchEventsResponse = Message<"linkforty.v1.WatchEventsResponse"> & 
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * An install was reported, or it was decided what it is credited to.
+     *
+     * @generated from field: linkforty.v1.WatchedInstall install = 4;
+     */
+    value: WatchedInstall;
+    case: "install";
+  } | {
+    /**
+     * An app reported an event.
+     *
+     * @generated from field: linkforty.v1.WatchedEvent app_event = 5;
+     */
+    value: WatchedEvent;
+    case: "appEvent";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Opens a stream that goes on right behind this message. Good for 24 hours. Opaque: it says nothing and gives no rights.
+   *
+   * @generated from field: string resume_cursor = 6;
+   */
+  resumeCursor: string;
 };
 
 /**
@@ -269,7 +183,7 @@ export type WatchEventsResponse = Message<"linkforty.v1.WatchEventsResponse"> & 
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 5);
+  messageDesc(file_linkforty_v1_analytics_service, 1);
 
 /**
  * One click, as it was recorded.
@@ -332,6 +246,41 @@ export type Click = Message<"linkforty.v1.Click"> & {
    * @generated from field: string query = 8;
    */
   query: string;
+
+  /**
+   * The visitor's country, two letters (ISO 3166-1); empty if unknown, as are the next two.
+   *
+   * @generated from field: string country = 9;
+   */
+  country: string;
+
+  /**
+   * The part of it, for example `CH-ZH` (ISO 3166-2).
+   *
+   * @generated from field: string region = 10;
+   */
+  region: string;
+
+  /**
+   * The English name of the city.
+   *
+   * @generated from field: string city = 11;
+   */
+  city: string;
+
+  /**
+   * The host of the link; empty when the link was deleted before the click was stored.
+   *
+   * @generated from field: string domain = 12;
+   */
+  domain: string;
+
+  /**
+   * UUID of the project of the link at that moment; empty when it had none.
+   *
+   * @generated from field: string project_id = 13;
+   */
+  projectId: string;
 };
 
 /**
@@ -339,16 +288,170 @@ export type Click = Message<"linkforty.v1.Click"> & {
  * Use `create(ClickSchema)` to create a new message.
  */
 export const ClickSchema: GenMessage<Click> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 6);
+  messageDesc(file_linkforty_v1_analytics_service, 2);
 
 /**
- * Says that clicks are missing at this place of the stream. They are recorded all the same.
+ * What became of an install. One that cannot be decided at once is shown twice: pending, and again when it is decided.
+ *
+ * @generated from message linkforty.v1.WatchedInstall
+ */
+export type WatchedInstall = Message<"linkforty.v1.WatchedInstall"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * UUID of the app; empty when whoever reported the install did not say.
+   *
+   * @generated from field: string app_id = 2;
+   */
+  appId: string;
+
+  /**
+   * When the app was first opened.
+   *
+   * @generated from field: google.protobuf.Timestamp install_time = 3;
+   */
+  installTime?: Timestamp | undefined;
+
+  /**
+   * The platform.
+   *
+   * @generated from field: linkforty.sdk.v1.Platform platform = 4;
+   */
+  platform: Platform$1;
+
+  /**
+   * Whether it is a developers' device. Reports leave it out.
+   *
+   * @generated from field: bool test = 5;
+   */
+  test: boolean;
+
+  /**
+   * How far it is decided.
+   *
+   * @generated from field: linkforty.sdk.v1.AttributionState state = 6;
+   */
+  state: AttributionState;
+
+  /**
+   * How its click was found.
+   *
+   * @generated from field: linkforty.sdk.v1.MatchMethod method = 7;
+   */
+  method: MatchMethod;
+
+  /**
+   * UUID of the link it is credited to; may be empty.
+   *
+   * @generated from field: string link_id = 8;
+   */
+  linkId: string;
+
+  /**
+   * UUID of the click; may be empty.
+   *
+   * @generated from field: string click_id = 9;
+   */
+  clickId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.WatchedInstall.
+ * Use `create(WatchedInstallSchema)` to create a new message.
+ */
+export const WatchedInstallSchema: GenMessage<WatchedInstall> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_analytics_service, 3);
+
+/**
+ * An event of an app.
+ *
+ * @generated from message linkforty.v1.WatchedEvent
+ */
+export type WatchedEvent = Message<"linkforty.v1.WatchedEvent"> & {
+  /**
+   * UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * UUID of the install.
+   *
+   * @generated from field: string install_id = 2;
+   */
+  installId: string;
+
+  /**
+   * UUID of the app; empty when whoever reported the event did not say.
+   *
+   * @generated from field: string app_id = 3;
+   */
+  appId: string;
+
+  /**
+   * What happened, for example `purchase`.
+   *
+   * @generated from field: string name = 4;
+   */
+  name: string;
+
+  /**
+   * When, by the clock of the device.
+   *
+   * @generated from field: google.protobuf.Timestamp event_time = 5;
+   */
+  eventTime?: Timestamp | undefined;
+
+  /**
+   * What it earned, in the currency of the purchase. Unset: nothing.
+   *
+   * @generated from field: linkforty.v1.Money revenue = 6;
+   */
+  revenue?: Money | undefined;
+
+  /**
+   * The same in the workspace's reporting currency. Unset while no rate is known.
+   *
+   * @generated from field: linkforty.v1.Money reporting_revenue = 7;
+   */
+  reportingRevenue?: Money | undefined;
+
+  /**
+   * Whether another event of the app has the same transaction: this one's revenue does not count.
+   *
+   * @generated from field: bool duplicate_revenue = 8;
+   */
+  duplicateRevenue: boolean;
+
+  /**
+   * UUID of the link that opened the app last, as the app said; may be empty.
+   *
+   * @generated from field: string link_id = 9;
+   */
+  linkId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.WatchedEvent.
+ * Use `create(WatchedEventSchema)` to create a new message.
+ */
+export const WatchedEventSchema: GenMessage<WatchedEvent> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_analytics_service, 4);
+
+/**
+ * Says that items are missing at this place of the stream: the reader was more than a day behind. They are stored all the same.
  *
  * @generated from message linkforty.v1.Lagged
  */
 export type Lagged = Message<"linkforty.v1.Lagged"> & {
   /**
-   * How many at least; 0 when that is not known.
+   * How many that the filters would have shown; 0 when that is not known.
    *
    * @generated from field: int64 missed = 1;
    */
@@ -360,7 +463,7 @@ export type Lagged = Message<"linkforty.v1.Lagged"> & {
  * Use `create(LaggedSchema)` to create a new message.
  */
 export const LaggedSchema: GenMessage<Lagged> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 7);
+  messageDesc(file_linkforty_v1_analytics_service, 5);
 
 /**
  * Says that the stream is alive. Sent at the beginning, and whenever nothing was sent for 15 seconds.
@@ -375,7 +478,48 @@ export type Heartbeat = Message<"linkforty.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_analytics_service, 8);
+  messageDesc(file_linkforty_v1_analytics_service, 6);
+
+/**
+ * What a stream can show.
+ *
+ * @generated from enum linkforty.v1.WatchKind
+ */
+export enum WatchKind {
+  /**
+   * Not allowed.
+   *
+   * @generated from enum value: WATCH_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Clicks.
+   *
+   * @generated from enum value: WATCH_KIND_CLICKS = 1;
+   */
+  CLICKS = 1,
+
+  /**
+   * Installs.
+   *
+   * @generated from enum value: WATCH_KIND_INSTALLS = 2;
+   */
+  INSTALLS = 2,
+
+  /**
+   * Events of apps.
+   *
+   * @generated from enum value: WATCH_KIND_EVENTS = 3;
+   */
+  EVENTS = 3,
+}
+
+/**
+ * Describes the enum linkforty.v1.WatchKind.
+ */
+export const WatchKindSchema: GenEnum<WatchKind> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_analytics_service, 0);
 
 /**
  * Who made a click. Any other than CLICK_CLASS_HUMAN is no person's, one that a client does not know included.
@@ -430,18 +574,19 @@ export enum ClickClass {
  * Describes the enum linkforty.v1.ClickClass.
  */
 export const ClickClassSchema: GenEnum<ClickClass> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_analytics_service, 0);
+  enumDesc(file_linkforty_v1_analytics_service, 1);
 
 /**
- * Answers questions about what was recorded. Numbers come from rollups that the drain keeps, so they cost what is shown
- * and not what was recorded, and lag by the drain, usually below a second.
+ * Answers questions about what was recorded. Numbers come from rollups, so they cost what is shown and not what was recorded; they are complete
+ * for ever and at most some seconds behind. The numbers of one answer are of one moment: totals are the sum of their parts. What each number
+ * counts is said in `Measures`, and at length in docs/analytics.md.
  *
  * @generated from service linkforty.v1.AnalyticsService
  */
 export const AnalyticsService: GenService<{
   /**
-   * Returns the click totals of a workspace, or of one link, over a span of time. Needs `analytics.read`. Changes
-   * nothing.
+   * Returns the numbers of a workspace, or of a part of it, over a span of time, beside those of the time before. NOT_FOUND for a part that is
+   * unknown. Needs `analytics.read`. Changes nothing.
    *
    * @generated from rpc linkforty.v1.AnalyticsService.GetOverview
    */
@@ -451,14 +596,70 @@ export const AnalyticsService: GenService<{
     output: typeof GetOverviewResponseSchema;
   },
   /**
-   * Streams the clicks of a workspace as they are recorded, usually within a second, on whatever node. Needs
+   * Returns the numbers of every hour, day, week or month of a span. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.QueryTimeSeries
+   */
+  queryTimeSeries: {
+    methodKind: "unary";
+    input: typeof QueryTimeSeriesRequestSchema;
+    output: typeof QueryTimeSeriesResponseSchema;
+  },
+  /**
+   * Returns the numbers of every value of a dimension, in pages. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.QueryBreakdown
+   */
+  queryBreakdown: {
+    methodKind: "unary";
+    input: typeof QueryBreakdownRequestSchema;
+    output: typeof QueryBreakdownResponseSchema;
+  },
+  /**
+   * Returns one level of the tree source, medium, campaign, link, in pages. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.GetCampaigns
+   */
+  getCampaigns: {
+    methodKind: "unary";
+    input: typeof GetCampaignsRequestSchema;
+    output: typeof GetCampaignsResponseSchema;
+  },
+  /**
+   * Says how many go from a click to an install and on to events, and how long they take. Read from single installs and events, as far back as they are
+   * kept: REPORT_TOO_LARGE when those are too many. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.GetFunnel
+   */
+  getFunnel: {
+    methodKind: "unary";
+    input: typeof GetFunnelRequestSchema;
+    output: typeof GetFunnelResponseSchema;
+  },
+  /**
+   * Says how many installs of a day or a week are still active on the days after, and what they earned. Read as GetFunnel is. NOT_FOUND for a part
+   * that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.GetRetention
+   */
+  getRetention: {
+    methodKind: "unary";
+    input: typeof GetRetentionRequestSchema;
+    output: typeof GetRetentionResponseSchema;
+  },
+  /**
+   * Streams what happens in a workspace as it is stored: clicks, installs and events of apps, usually within a second, on whatever node. Needs
    * `analytics.read`. Changes nothing.
    *
-   * It begins with a heartbeat and has no end of its own. It shows what is recorded from then on, each click once, and is
-   * for looking, not for counting: a reader that is too slow, or a network that fails, loses clicks and is told so with
-   * `lagged`. The credentials are checked again every 30 seconds: the stream ends with UNAUTHENTICATED when they are over, an
+   * It begins with a heartbeat and has no end of its own. Every message says in `resume_cursor` where it stands; a stream that is opened with
+   * it, on whatever node, goes on right behind that message, so a client that comes back within 24 hours misses nothing and sees nothing twice.
+   * RESUME_CURSOR_EXPIRED when the cursor is older, INVALID_FIELDS when it is not one of this workspace. Without one the stream begins
+   * with what is stored from then on. The order is that in which things were stored, the same on every node and every time. A reader that is slow
+   * reads on at its own pace, and nothing is left out until it is more than a day behind; then it is told with `lagged` and goes on with what is a
+   * day old. The credentials are checked again every 30 seconds: the stream ends with UNAUTHENTICATED when they are over, an
    * access token's included, and with UNAVAILABLE when the node leaves. Open it again then. A node serves at most 100
-   * streams of one workspace and 1,000 in all, and answers RATE_LIMITED beyond that.
+   * streams of one workspace and 1,000 in all, and answers RATE_LIMITED beyond that. NOT_FOUND for a link, a project or a domain that
+   * is not the workspace's.
    *
    * @generated from rpc linkforty.v1.AnalyticsService.WatchEvents
    */
