@@ -46,11 +46,12 @@ pub enum Kind {
     Events = 3,
 }
 
-/// Forgets rows that are older than [`LIFE`], batch by batch. Returns how many.
+/// Forgets rows that are older than [`LIFE`] and counted, batch by batch. Returns how many.
 pub async fn sweep(env: &Env) -> Result<u64, DbErr> {
     let mut gone = 0;
     loop {
-        let rows = store::forget(&env.db.drain, Position(i64::MAX), env.now()).await?;
+        let counted = store::counted(&env.db.drain).await?;
+        let rows = store::forget(&env.db.drain, counted, env.now()).await?;
         gone += rows;
         if rows == 0 {
             return Ok(gone);

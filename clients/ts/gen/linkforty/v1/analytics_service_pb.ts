@@ -8,19 +8,29 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { AttributionState, MatchMethod, Platform as Platform$1 } from "../sdk/v1/sdk_service_pb.js";
 import { file_linkforty_sdk_v1_sdk_service } from "../sdk/v1/sdk_service_pb.js";
+import type { QueryBreakdownRequestSchema, QueryBreakdownResponseSchema } from "./breakdown_pb.js";
+import { file_linkforty_v1_breakdown } from "./breakdown_pb.js";
+import type { GetCampaignsRequestSchema, GetCampaignsResponseSchema } from "./campaign_pb.js";
+import { file_linkforty_v1_campaign } from "./campaign_pb.js";
+import type { GetFunnelRequestSchema, GetFunnelResponseSchema } from "./funnel_pb.js";
+import { file_linkforty_v1_funnel } from "./funnel_pb.js";
 import type { Money } from "./money_pb.js";
 import { file_linkforty_v1_money } from "./money_pb.js";
 import type { GetOverviewRequestSchema, GetOverviewResponseSchema } from "./overview_pb.js";
 import { file_linkforty_v1_overview } from "./overview_pb.js";
 import type { Platform } from "./platform_pb.js";
 import { file_linkforty_v1_platform } from "./platform_pb.js";
+import type { GetRetentionRequestSchema, GetRetentionResponseSchema } from "./retention_pb.js";
+import { file_linkforty_v1_retention } from "./retention_pb.js";
+import type { QueryTimeSeriesRequestSchema, QueryTimeSeriesResponseSchema } from "./time_series_pb.js";
+import { file_linkforty_v1_time_series } from "./time_series_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/analytics_service.proto.
  */
 export const file_linkforty_v1_analytics_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKIAgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRIUCgxpbmNsdWRlX2JvdHMYAyABKAgSFQoNcmVzdW1lX2N1cnNvchgEIAEoCRImCgVraW5kcxgFIAMoDjIXLmxpbmtmb3J0eS52MS5XYXRjaEtpbmQSEgoKcHJvamVjdF9pZBgGIAEoCRIOCgZkb21haW4YByABKAkSKQoHY2xhc3NlcxgIIAMoDjIYLmxpbmtmb3J0eS52MS5DbGlja0NsYXNzEhEKCWNvdW50cmllcxgJIAMoCRITCgtldmVudF9uYW1lcxgKIAMoCSKTAgoTV2F0Y2hFdmVudHNSZXNwb25zZRIkCgVjbGljaxgBIAEoCzITLmxpbmtmb3J0eS52MS5DbGlja0gAEiYKBmxhZ2dlZBgCIAEoCzIULmxpbmtmb3J0eS52MS5MYWdnZWRIABIsCgloZWFydGJlYXQYAyABKAsyFy5saW5rZm9ydHkudjEuSGVhcnRiZWF0SAASLwoHaW5zdGFsbBgEIAEoCzIcLmxpbmtmb3J0eS52MS5XYXRjaGVkSW5zdGFsbEgAEi8KCWFwcF9ldmVudBgFIAEoCzIaLmxpbmtmb3J0eS52MS5XYXRjaGVkRXZlbnRIABIVCg1yZXN1bWVfY3Vyc29yGAYgASgJQgcKBWV2ZW50IqwCCgVDbGljaxIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCHBsYXRmb3JtGAQgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEicKBWNsYXNzGAUgASgOMhgubGlua2ZvcnR5LnYxLkNsaWNrQ2xhc3MSFQoNcmVmZXJyZXJfaG9zdBgGIAEoCRIQCghsYW5ndWFnZRgHIAEoCRINCgVxdWVyeRgIIAEoCRIPCgdjb3VudHJ5GAkgASgJEg4KBnJlZ2lvbhgKIAEoCRIMCgRjaXR5GAsgASgJEg4KBmRvbWFpbhgMIAEoCRISCgpwcm9qZWN0X2lkGA0gASgJIp8CCg5XYXRjaGVkSW5zdGFsbBIKCgJpZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSMAoMaW5zdGFsbF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghwbGF0Zm9ybRgEIAEoDjIaLmxpbmtmb3J0eS5zZGsudjEuUGxhdGZvcm0SDAoEdGVzdBgFIAEoCBIxCgVzdGF0ZRgGIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYByABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEg8KB2xpbmtfaWQYCCABKAkSEAoIY2xpY2tfaWQYCSABKAki/gEKDFdhdGNoZWRFdmVudBIKCgJpZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJEg4KBmFwcF9pZBgDIAEoCRIMCgRuYW1lGAQgASgJEi4KCmV2ZW50X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKB3JldmVudWUYBiABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYByABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSGQoRZHVwbGljYXRlX3JldmVudWUYCCABKAgSDwoHbGlua19pZBgJIAEoCSIYCgZMYWdnZWQSDgoGbWlzc2VkGAEgASgDIgsKCUhlYXJ0YmVhdCpuCglXYXRjaEtpbmQSGgoWV0FUQ0hfS0lORF9VTlNQRUNJRklFRBAAEhUKEVdBVENIX0tJTkRfQ0xJQ0tTEAESFwoTV0FUQ0hfS0lORF9JTlNUQUxMUxACEhUKEVdBVENIX0tJTkRfRVZFTlRTEAMqoQEKCkNsaWNrQ2xhc3MSGwoXQ0xJQ0tfQ0xBU1NfVU5TUEVDSUZJRUQQABIVChFDTElDS19DTEFTU19IVU1BThABEhMKD0NMSUNLX0NMQVNTX0JPVBACEhcKE0NMSUNLX0NMQVNTX1BSRVZJRVcQAxIYChRDTElDS19DTEFTU19QUkVGRVRDSBAEEhcKE0NMSUNLX0NMQVNTX01PTklUT1IQBTK8AQoQQW5hbHl0aWNzU2VydmljZRJSCgtHZXRPdmVydmlldxIgLmxpbmtmb3J0eS52MS5HZXRPdmVydmlld1JlcXVlc3QaIS5saW5rZm9ydHkudjEuR2V0T3ZlcnZpZXdSZXNwb25zZRJUCgtXYXRjaEV2ZW50cxIgLmxpbmtmb3J0eS52MS5XYXRjaEV2ZW50c1JlcXVlc3QaIS5saW5rZm9ydHkudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service, file_linkforty_v1_money, file_linkforty_v1_overview, file_linkforty_v1_platform]);
+  fileDesc("CiRsaW5rZm9ydHkvdjEvYW5hbHl0aWNzX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSKIAgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCghsaW5rX2lkcxgCIAMoCRIUCgxpbmNsdWRlX2JvdHMYAyABKAgSFQoNcmVzdW1lX2N1cnNvchgEIAEoCRImCgVraW5kcxgFIAMoDjIXLmxpbmtmb3J0eS52MS5XYXRjaEtpbmQSEgoKcHJvamVjdF9pZBgGIAEoCRIOCgZkb21haW4YByABKAkSKQoHY2xhc3NlcxgIIAMoDjIYLmxpbmtmb3J0eS52MS5DbGlja0NsYXNzEhEKCWNvdW50cmllcxgJIAMoCRITCgtldmVudF9uYW1lcxgKIAMoCSKTAgoTV2F0Y2hFdmVudHNSZXNwb25zZRIkCgVjbGljaxgBIAEoCzITLmxpbmtmb3J0eS52MS5DbGlja0gAEiYKBmxhZ2dlZBgCIAEoCzIULmxpbmtmb3J0eS52MS5MYWdnZWRIABIsCgloZWFydGJlYXQYAyABKAsyFy5saW5rZm9ydHkudjEuSGVhcnRiZWF0SAASLwoHaW5zdGFsbBgEIAEoCzIcLmxpbmtmb3J0eS52MS5XYXRjaGVkSW5zdGFsbEgAEi8KCWFwcF9ldmVudBgFIAEoCzIaLmxpbmtmb3J0eS52MS5XYXRjaGVkRXZlbnRIABIVCg1yZXN1bWVfY3Vyc29yGAYgASgJQgcKBWV2ZW50IqwCCgVDbGljaxIKCgJpZBgBIAEoCRIPCgdsaW5rX2lkGAIgASgJEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCHBsYXRmb3JtGAQgASgOMhYubGlua2ZvcnR5LnYxLlBsYXRmb3JtEicKBWNsYXNzGAUgASgOMhgubGlua2ZvcnR5LnYxLkNsaWNrQ2xhc3MSFQoNcmVmZXJyZXJfaG9zdBgGIAEoCRIQCghsYW5ndWFnZRgHIAEoCRINCgVxdWVyeRgIIAEoCRIPCgdjb3VudHJ5GAkgASgJEg4KBnJlZ2lvbhgKIAEoCRIMCgRjaXR5GAsgASgJEg4KBmRvbWFpbhgMIAEoCRISCgpwcm9qZWN0X2lkGA0gASgJIp8CCg5XYXRjaGVkSW5zdGFsbBIKCgJpZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSMAoMaW5zdGFsbF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghwbGF0Zm9ybRgEIAEoDjIaLmxpbmtmb3J0eS5zZGsudjEuUGxhdGZvcm0SDAoEdGVzdBgFIAEoCBIxCgVzdGF0ZRgGIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYByABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEg8KB2xpbmtfaWQYCCABKAkSEAoIY2xpY2tfaWQYCSABKAki/gEKDFdhdGNoZWRFdmVudBIKCgJpZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJEg4KBmFwcF9pZBgDIAEoCRIMCgRuYW1lGAQgASgJEi4KCmV2ZW50X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKB3JldmVudWUYBiABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYByABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSGQoRZHVwbGljYXRlX3JldmVudWUYCCABKAgSDwoHbGlua19pZBgJIAEoCSIYCgZMYWdnZWQSDgoGbWlzc2VkGAEgASgDIgsKCUhlYXJ0YmVhdCpuCglXYXRjaEtpbmQSGgoWV0FUQ0hfS0lORF9VTlNQRUNJRklFRBAAEhUKEVdBVENIX0tJTkRfQ0xJQ0tTEAESFwoTV0FUQ0hfS0lORF9JTlNUQUxMUxACEhUKEVdBVENIX0tJTkRfRVZFTlRTEAMqoQEKCkNsaWNrQ2xhc3MSGwoXQ0xJQ0tfQ0xBU1NfVU5TUEVDSUZJRUQQABIVChFDTElDS19DTEFTU19IVU1BThABEhMKD0NMSUNLX0NMQVNTX0JPVBACEhcKE0NMSUNLX0NMQVNTX1BSRVZJRVcQAxIYChRDTElDS19DTEFTU19QUkVGRVRDSBAEEhcKE0NMSUNLX0NMQVNTX01PTklUT1IQBTL1BAoQQW5hbHl0aWNzU2VydmljZRJSCgtHZXRPdmVydmlldxIgLmxpbmtmb3J0eS52MS5HZXRPdmVydmlld1JlcXVlc3QaIS5saW5rZm9ydHkudjEuR2V0T3ZlcnZpZXdSZXNwb25zZRJeCg9RdWVyeVRpbWVTZXJpZXMSJC5saW5rZm9ydHkudjEuUXVlcnlUaW1lU2VyaWVzUmVxdWVzdBolLmxpbmtmb3J0eS52MS5RdWVyeVRpbWVTZXJpZXNSZXNwb25zZRJbCg5RdWVyeUJyZWFrZG93bhIjLmxpbmtmb3J0eS52MS5RdWVyeUJyZWFrZG93blJlcXVlc3QaJC5saW5rZm9ydHkudjEuUXVlcnlCcmVha2Rvd25SZXNwb25zZRJVCgxHZXRDYW1wYWlnbnMSIS5saW5rZm9ydHkudjEuR2V0Q2FtcGFpZ25zUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5HZXRDYW1wYWlnbnNSZXNwb25zZRJMCglHZXRGdW5uZWwSHi5saW5rZm9ydHkudjEuR2V0RnVubmVsUmVxdWVzdBofLmxpbmtmb3J0eS52MS5HZXRGdW5uZWxSZXNwb25zZRJVCgxHZXRSZXRlbnRpb24SIS5saW5rZm9ydHkudjEuR2V0UmV0ZW50aW9uUmVxdWVzdBoiLmxpbmtmb3J0eS52MS5HZXRSZXRlbnRpb25SZXNwb25zZRJUCgtXYXRjaEV2ZW50cxIgLmxpbmtmb3J0eS52MS5XYXRjaEV2ZW50c1JlcXVlc3QaIS5saW5rZm9ydHkudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service, file_linkforty_v1_breakdown, file_linkforty_v1_campaign, file_linkforty_v1_funnel, file_linkforty_v1_money, file_linkforty_v1_overview, file_linkforty_v1_platform, file_linkforty_v1_retention, file_linkforty_v1_time_series]);
 
 /**
  * Request of WatchEvents. An item is shown when it passes every filter that is about its kind.
@@ -584,6 +594,58 @@ export const AnalyticsService: GenService<{
     methodKind: "unary";
     input: typeof GetOverviewRequestSchema;
     output: typeof GetOverviewResponseSchema;
+  },
+  /**
+   * Returns the numbers of every hour, day, week or month of a span. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.QueryTimeSeries
+   */
+  queryTimeSeries: {
+    methodKind: "unary";
+    input: typeof QueryTimeSeriesRequestSchema;
+    output: typeof QueryTimeSeriesResponseSchema;
+  },
+  /**
+   * Returns the numbers of every value of a dimension, in pages. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.QueryBreakdown
+   */
+  queryBreakdown: {
+    methodKind: "unary";
+    input: typeof QueryBreakdownRequestSchema;
+    output: typeof QueryBreakdownResponseSchema;
+  },
+  /**
+   * Returns one level of the tree source, medium, campaign, link, in pages. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.GetCampaigns
+   */
+  getCampaigns: {
+    methodKind: "unary";
+    input: typeof GetCampaignsRequestSchema;
+    output: typeof GetCampaignsResponseSchema;
+  },
+  /**
+   * Says how many go from a click to an install and on to events, and how long they take. Read from single installs and events, as far back as they are
+   * kept: REPORT_TOO_LARGE when those are too many. NOT_FOUND for a part that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.GetFunnel
+   */
+  getFunnel: {
+    methodKind: "unary";
+    input: typeof GetFunnelRequestSchema;
+    output: typeof GetFunnelResponseSchema;
+  },
+  /**
+   * Says how many installs of a day or a week are still active on the days after, and what they earned. Read as GetFunnel is. NOT_FOUND for a part
+   * that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AnalyticsService.GetRetention
+   */
+  getRetention: {
+    methodKind: "unary";
+    input: typeof GetRetentionRequestSchema;
+    output: typeof GetRetentionResponseSchema;
   },
   /**
    * Streams what happens in a workspace as it is stored: clicks, installs and events of apps, usually within a second, on whatever node. Needs

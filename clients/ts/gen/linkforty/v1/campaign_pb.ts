@@ -122,7 +122,8 @@ export type CampaignRow = Message<"linkforty.v1.CampaignRow"> & {
   campaign: string;
 
   /**
-   * UUID of the link, on that level; it may be deleted since. Empty for what no link is credited with.
+   * UUID of the link, on that level; it may be deleted since. Empty for what no link is credited with, and where neither source, medium nor campaign
+   * is known.
    *
    * @generated from field: string link_id = 4;
    */

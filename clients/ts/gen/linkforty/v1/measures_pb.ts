@@ -74,7 +74,7 @@ export type Measures = Message<"linkforty.v1.Measures"> & {
 
   /**
    * How many different visitors made `clicks`, estimated: the standard error is at most 2 %. Of the days of UTC that the time touches. Unset where it is
-   * not known: in buckets that do not begin and end at midnight UTC, under a filter, in breakdowns, and for apps.
+   * not known: in buckets of hours and of days that do not begin at midnight UTC, under a filter, in breakdowns, and for apps.
    *
    * @generated from field: optional int64 unique_visitors = 8;
    */

@@ -2,13 +2,13 @@
 // @generated from file linkforty/v1/retention.proto (package linkforty.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Money } from "./money_pb.js";
 import { file_linkforty_v1_money } from "./money_pb.js";
-import type { Granularity, ReportScope, ReportSpan } from "./report_span_pb.js";
+import type { ReportScope, ReportSpan } from "./report_span_pb.js";
 import { file_linkforty_v1_report_span } from "./report_span_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/retention.proto.
  */
 export const file_linkforty_v1_retention: GenFile = /*@__PURE__*/
-  fileDesc("ChxsaW5rZm9ydHkvdjEvcmV0ZW50aW9uLnByb3RvEgxsaW5rZm9ydHkudjEivgEKE0dldFJldGVudGlvblJlcXVlc3QSKAoFc2NvcGUYASABKAsyGS5saW5rZm9ydHkudjEuUmVwb3J0U2NvcGUSJgoEc3BhbhgCIAEoCzIYLmxpbmtmb3J0eS52MS5SZXBvcnRTcGFuEi4KC2dyYW51bGFyaXR5GAMgASgOMhkubGlua2ZvcnR5LnYxLkdyYW51bGFyaXR5EgwKBGRheXMYBCABKAUSFwoPYXR0cmlidXRlZF9vbmx5GAUgASgIInEKDFJldGVudGlvbkRheRILCgNkYXkYASABKAUSDgoGYWN0aXZlGAIgASgDEgwKBHJhdGUYAyABKAESJAoHcmV2ZW51ZRgEIAMoCzITLmxpbmtmb3J0eS52MS5Nb25leRIQCghjb21wbGV0ZRgFIAEoCCKrAQoPUmV0ZW50aW9uQ29ob3J0Ei4KCnN0YXJ0X3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghpbnN0YWxscxgDIAEoAxIoCgRkYXlzGAQgAygLMhoubGlua2ZvcnR5LnYxLlJldGVudGlvbkRheSKcAQoUR2V0UmV0ZW50aW9uUmVzcG9uc2USLgoHY29ob3J0cxgBIAMoCzIdLmxpbmtmb3J0eS52MS5SZXRlbnRpb25Db2hvcnQSLAoFdG90YWwYAiABKAsyHS5saW5rZm9ydHkudjEuUmV0ZW50aW9uQ29ob3J0EiYKBHNwYW4YAyABKAsyGC5saW5rZm9ydHkudjEuUmVwb3J0U3BhbmIGcHJvdG8z", [file_google_protobuf_timestamp, file_linkforty_v1_money, file_linkforty_v1_report_span]);
+  fileDesc("ChxsaW5rZm9ydHkvdjEvcmV0ZW50aW9uLnByb3RvEgxsaW5rZm9ydHkudjEiwQEKE0dldFJldGVudGlvblJlcXVlc3QSKAoFc2NvcGUYASABKAsyGS5saW5rZm9ydHkudjEuUmVwb3J0U2NvcGUSJgoEc3BhbhgCIAEoCzIYLmxpbmtmb3J0eS52MS5SZXBvcnRTcGFuEjEKDWNvaG9ydF9sZW5ndGgYAyABKA4yGi5saW5rZm9ydHkudjEuQ29ob3J0TGVuZ3RoEgwKBGRheXMYBCABKAUSFwoPYXR0cmlidXRlZF9vbmx5GAUgASgIIoMBCgxSZXRlbnRpb25EYXkSCwoDZGF5GAEgASgFEg4KBmFjdGl2ZRgCIAEoAxIMCgRyYXRlGAMgASgBEiQKB3JldmVudWUYBCADKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSEAoIY29tcGxldGUYBSABKAgSEAoIaW5zdGFsbHMYBiABKAMiqwEKD1JldGVudGlvbkNvaG9ydBIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIaW5zdGFsbHMYAyABKAMSKAoEZGF5cxgEIAMoCzIaLmxpbmtmb3J0eS52MS5SZXRlbnRpb25EYXkinAEKFEdldFJldGVudGlvblJlc3BvbnNlEi4KB2NvaG9ydHMYASADKAsyHS5saW5rZm9ydHkudjEuUmV0ZW50aW9uQ29ob3J0EiwKBXRvdGFsGAIgASgLMh0ubGlua2ZvcnR5LnYxLlJldGVudGlvbkNvaG9ydBImCgRzcGFuGAMgASgLMhgubGlua2ZvcnR5LnYxLlJlcG9ydFNwYW4qXAoMQ29ob3J0TGVuZ3RoEh0KGUNPSE9SVF9MRU5HVEhfVU5TUEVDSUZJRUQQABIVChFDT0hPUlRfTEVOR1RIX0RBWRABEhYKEkNPSE9SVF9MRU5HVEhfV0VFSxACYgZwcm90bzM", [file_google_protobuf_timestamp, file_linkforty_v1_money, file_linkforty_v1_report_span]);
 
 /**
  * Request of GetRetention.
@@ -39,11 +39,11 @@ export type GetRetentionRequest = Message<"linkforty.v1.GetRetentionRequest"> & 
   span?: ReportSpan | undefined;
 
   /**
-   * GRANULARITY_DAY or GRANULARITY_WEEK: whether the installs of a day or of a week are a cohort. Default: days.
+   * Whether the installs of a day or those of a week are a cohort. Default: of a day.
    *
-   * @generated from field: linkforty.v1.Granularity granularity = 3;
+   * @generated from field: linkforty.v1.CohortLength cohort_length = 3;
    */
-  granularity: Granularity;
+  cohortLength: CohortLength;
 
   /**
    * How many days after the install to follow, 1 to 90; 0 = 30.
@@ -88,7 +88,7 @@ export type RetentionDay = Message<"linkforty.v1.RetentionDay"> & {
   active: bigint;
 
   /**
-   * `active` for each install of the cohort: 0.05 is 5 %.
+   * `active` for each of `installs`: 0.05 is 5 %.
    *
    * @generated from field: double rate = 3;
    */
@@ -107,6 +107,13 @@ export type RetentionDay = Message<"linkforty.v1.RetentionDay"> & {
    * @generated from field: bool complete = 5;
    */
   complete: boolean;
+
+  /**
+   * Of how many installs these numbers are: all of the cohort.
+   *
+   * @generated from field: int64 installs = 6;
+   */
+  installs: bigint;
 };
 
 /**
@@ -172,7 +179,7 @@ export type GetRetentionResponse = Message<"linkforty.v1.GetRetentionResponse"> 
   cohorts: RetentionCohort[];
 
   /**
-   * All of them together: for each day, of the cohorts for which it is complete. `installs` of `total` are all; each rate is of those cohorts alone.
+   * All of them together: each day of the cohorts for which it is complete, and of their installs. Days that are so for none are left out.
    *
    * @generated from field: linkforty.v1.RetentionCohort total = 2;
    */
@@ -192,4 +199,38 @@ export type GetRetentionResponse = Message<"linkforty.v1.GetRetentionResponse"> 
  */
 export const GetRetentionResponseSchema: GenMessage<GetRetentionResponse> = /*@__PURE__*/
   messageDesc(file_linkforty_v1_retention, 3);
+
+/**
+ * Which installs are a cohort.
+ *
+ * @generated from enum linkforty.v1.CohortLength
+ */
+export enum CohortLength {
+  /**
+   * Those of a day.
+   *
+   * @generated from enum value: COHORT_LENGTH_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Those of a day of the time zone.
+   *
+   * @generated from enum value: COHORT_LENGTH_DAY = 1;
+   */
+  DAY = 1,
+
+  /**
+   * Those of a week, which begins on Monday.
+   *
+   * @generated from enum value: COHORT_LENGTH_WEEK = 2;
+   */
+  WEEK = 2,
+}
+
+/**
+ * Describes the enum linkforty.v1.CohortLength.
+ */
+export const CohortLengthSchema: GenEnum<CohortLength> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_retention, 0);
 
