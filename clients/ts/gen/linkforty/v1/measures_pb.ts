@@ -17,7 +17,7 @@ export const file_linkforty_v1_measures: GenFile = /*@__PURE__*/
   fileDesc("ChtsaW5rZm9ydHkvdjEvbWVhc3VyZXMucHJvdG8SDGxpbmtmb3J0eS52MSLUAQoITWVhc3VyZXMSDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSDQoFb3BlbnMYAyABKAMSEAoIaW5zdGFsbHMYBCABKAMSGwoTYXR0cmlidXRlZF9pbnN0YWxscxgFIAEoAxIOCgZldmVudHMYBiABKAMSJAoHcmV2ZW51ZRgHIAMoCzITLmxpbmtmb3J0eS52MS5Nb25leRIcCg91bmlxdWVfdmlzaXRvcnMYCCABKANIAIgBAUISChBfdW5pcXVlX3Zpc2l0b3JzIpABCgZCdWNrZXQSLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCG1lYXN1cmVzGAMgASgLMhYubGlua2ZvcnR5LnYxLk1lYXN1cmVzYgZwcm90bzM", [file_google_protobuf_timestamp, file_linkforty_v1_money]);
 
 /**
- * The numbers of reports.
+ * The numbers of reports. docs/analytics.md defines each of them, under its name, with when it counts and who is credited; what is said here is the short of it.
  *
  * @generated from message linkforty.v1.Measures
  */

@@ -34,7 +34,7 @@ export type RelativeSpan = Message<"linkforty.v1.RelativeSpan"> & {
   unit: RelativeUnit;
 
   /**
-   * How many: 1 to 3,660 days, 1 to 520 weeks, 1 to 120 months. Required.
+   * How many: 1 to 3,650 days, 1 to 520 weeks, 1 to 120 months. Required.
    *
    * @generated from field: int32 count = 2;
    */
@@ -69,7 +69,7 @@ export const RelativeSpanSchema: GenMessage<RelativeSpan> = /*@__PURE__*/
  */
 export type ReportQuery = Message<"linkforty.v1.ReportQuery"> & {
   /**
-   * Which call would answer it, and what it would be sent. Its `scope.workspace_id` and `page_token` must be empty; its `page_size` is that of each page. Required.
+   * Which call would answer it, and what it would be sent. Its `page_token` must be empty, and its `scope.workspace_id` too or that of the report; its `page_size` is that of each page. Required.
    *
    * @generated from oneof linkforty.v1.ReportQuery.query
    */
