@@ -64,10 +64,10 @@ pub enum Who {
 }
 
 use Permission::{
-    AnalyticsExport, AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, AuditRead, DomainsRead,
-    DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite, ProjectsDelete,
-    ProjectsRead, ProjectsWrite, ReportsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite,
-    WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
+    AnalyticsExport, AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead,
+    AuditRead, DomainsRead, DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite,
+    ProjectsDelete, ProjectsRead, ProjectsWrite, ReportsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead,
+    UtmPresetsWrite, WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -400,8 +400,7 @@ impl Fill<'_> {
             "url_schemes" => "contract",
             // Hashing takes a while.
             "password"
-                if message == ".linkforty.v1.Link"
-                    || message == ".linkforty.v1.CreateReportShareRequest" =>
+                if message == ".linkforty.v1.Link" || message == ".linkforty.v1.CreateReportShareRequest" =>
             {
                 return None;
             }
@@ -410,24 +409,25 @@ impl Fill<'_> {
                 return Some(format!("contract {}", self.preset));
             }
             "source" if message == ".linkforty.v1.Utm" => "contract",
-            "title" | "name" | "event_names" | "refresh_token" | "challenge" | "code" | "recovery_code" | "handle"
-            | "state" | "credential_json" => "contract",
+            "title" | "name" | "event_names" | "refresh_token" | "challenge" | "code" | "recovery_code"
+            | "handle" | "state" | "credential_json" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
             // Empty means any, none or unconditionally.
-            "short_code" | "etag" | "request_id" | "page_token" | "search" | "description" | "tags"
-            | "prefix" | "ios_url" | "android_url" | "web_url" | "app_scheme" | "ios_universal_link"
-            | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
-            | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
-            | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" | "root_url" | "not_found_url" | "expired_url"
-            | "robots_txt" | "value" | "ownership_seen" | "address_seen" | "alias" | "aliases"
-            | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
-            | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
-            | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
-            | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency"
-            | "app_token" | "display_name" | "inviter_id" | "project_ids" | "domain_ids" | "iss"
-            | "time_zone" | "order_by" | "certificate_name" | "issuer" | "failure_detail" | "advice" => {
+            "short_code" | "etag" | "request_id" | "page_token" | "resume_cursor" | "search"
+            | "description" | "tags" | "prefix" | "ios_url" | "android_url" | "web_url" | "app_scheme"
+            | "ios_universal_link" | "android_app_link" | "deep_link_path" | "source" | "medium"
+            | "campaign" | "term" | "content" | "domain" | "short_url" | "countries" | "languages"
+            | "image_url" | "site_name" | "disable_reason" | "ios_store_url" | "android_store_url"
+            | "report_abuse_url" | "app_name" | "app_icon_url" | "accent_color" | "root_url"
+            | "not_found_url" | "expired_url" | "robots_txt" | "value" | "ownership_seen"
+            | "address_seen" | "alias" | "aliases" | "external_id" | "external_user_id" | "slug"
+            | "linkforty_settings" | "user_agent" | "accept_language" | "referrer" | "query"
+            | "client_address" | "country" | "regions" | "city" | "file_name" | "file_digest" | "color"
+            | "background_color" | "caption" | "hosts" | "served_hosts" | "logo_url" | "frame_color"
+            | "install_id" | "reporting_currency" | "app_token" | "display_name" | "inviter_id"
+            | "project_ids" | "domain_ids" | "iss" | "time_zone" | "order_by" | "certificate_name"
+            | "issuer" | "failure_detail" | "advice" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),
@@ -753,7 +753,8 @@ impl Things {
 async fn a_shared_report(tenant: &Tenant) -> (String, String) {
     let mut reports = tenant.reports.clone();
     let asked = v1::QueryTimeSeriesRequest::default();
-    let query = v1::ReportQuery { query: Some(v1::report_query::Query::TimeSeries(asked)), relative_span: None };
+    let query =
+        v1::ReportQuery { query: Some(v1::report_query::Query::TimeSeries(asked)), relative_span: None };
     let report = v1::Report { name: "fresh".into(), query: Some(query), ..v1::Report::default() };
     let request = v1::CreateReportRequest { report: Some(report), ..v1::CreateReportRequest::default() };
     let made = reports.create_report(request).await.expect("creates").into_inner();

@@ -31,8 +31,7 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     pb::v1::{
-        ExportReportRequest, ExportReportResponse, ReportFile, ReportFileEnd,
-        export_report_response::Part,
+        ExportReportRequest, ExportReportResponse, ReportFile, ReportFileEnd, export_report_response::Part,
     },
     rpc::{self, Permission, Vigil},
     workspaces::{self, Tenant},
@@ -126,7 +125,9 @@ impl Run {
         if self.rows > MOST_ROWS {
             return Err(Error::new(
                 Reason::ReportTooLarge,
-                format!("the file would have more than {MOST_ROWS} rows: ask for a shorter time or a smaller part"),
+                format!(
+                    "the file would have more than {MOST_ROWS} rows: ask for a shorter time or a smaller part"
+                ),
             )
             .with("rows", "rows")
             .with("limit", MOST_ROWS.to_string()));

@@ -28,7 +28,9 @@ impl Currencies {
     }
 
     fn columns(&self) -> impl Iterator<Item = Column> {
-        self.0.iter().map(|currency| Column::new(format!("revenue_{}", currency.to_ascii_lowercase()), Decimal))
+        self.0
+            .iter()
+            .map(|currency| Column::new(format!("revenue_{}", currency.to_ascii_lowercase()), Decimal))
     }
 
     /// One cell for each: nothing was earned where the answer names no amount.
@@ -118,7 +120,8 @@ pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> (Vec<Column>, 
         let measures = found.measures.clone().unwrap_or_default();
         let mut row = vec![text("node")];
         row.extend(
-            [&found.source, &found.medium, &found.campaign, &found.link_id, &found.label].map(|part| text(part)),
+            [&found.source, &found.medium, &found.campaign, &found.link_id, &found.label]
+                .map(|part| text(part)),
         );
         row.extend(measure_cells(&measures));
         row.push(Cell::Real(found.install_rate));
@@ -215,12 +218,15 @@ mod tests {
     use super::*;
     use crate::pb::{
         self,
-        v1::{Bucket, BreakdownRow},
+        v1::{BreakdownRow, Bucket},
     };
 
     fn measures(clicks: i64, money: &[(&str, i64, i32)]) -> Measures {
-        let revenue =
-            money.iter().map(|(currency, units, nanos)| Money { currency: (*currency).into(), units: *units, nanos: *nanos });
+        let revenue = money.iter().map(|(currency, units, nanos)| Money {
+            currency: (*currency).into(),
+            units: *units,
+            nanos: *nanos,
+        });
         Measures { clicks, revenue: revenue.collect(), ..Measures::default() }
     }
 
@@ -228,8 +234,16 @@ mod tests {
     fn every_currency_has_a_column_and_every_row_all_of_them() {
         let answer = QueryBreakdownResponse {
             rows: vec![
-                BreakdownRow { value: "CH".into(), measures: Some(measures(2, &[("CHF", -1, -500_000_000)])), ..BreakdownRow::default() },
-                BreakdownRow { value: "DE".into(), measures: Some(measures(1, &[("EUR", 2, 0)])), ..BreakdownRow::default() },
+                BreakdownRow {
+                    value: "CH".into(),
+                    measures: Some(measures(2, &[("CHF", -1, -500_000_000)])),
+                    ..BreakdownRow::default()
+                },
+                BreakdownRow {
+                    value: "DE".into(),
+                    measures: Some(measures(1, &[("EUR", 2, 0)])),
+                    ..BreakdownRow::default()
+                },
             ],
             other: Some(measures(4, &[])),
             total: Some(measures(7, &[("CHF", -1, -500_000_000), ("EUR", 2, 0)])),
