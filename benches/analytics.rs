@@ -51,7 +51,9 @@ const LANGUAGES: [&str; 10] =
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [clicks, days, links, rounds] = &arguments[..] else {
-        println!("usage: [DATABASE_URL=...] DATA_DIR=... APP_ENV=development analytics CLICKS DAYS LINKS ROUNDS");
+        println!(
+            "usage: [DATABASE_URL=...] DATA_DIR=... APP_ENV=development analytics CLICKS DAYS LINKS ROUNDS"
+        );
         return Ok(());
     };
     let clicks: usize = clicks.parse().context("CLICKS")?;
@@ -71,7 +73,8 @@ async fn main() -> anyhow::Result<()> {
     let between = bytes(&env).await?;
     let rate = count(&env, many.id, &traffic, clicks).await?;
     let after = bytes(&env).await?;
-    let per_million = |bytes: i64, clicks: usize| bytes as f64 / clicks as f64 * 1_000_000.0 / (1 << 20) as f64;
+    let per_million =
+        |bytes: i64, clicks: usize| bytes as f64 / clicks as f64 * 1_000_000.0 / (1 << 20) as f64;
     println!(
         "{clicks} clicks counted, {rate:.0} a second; rollups: {:.1} MiB a million clicks ({:.1} of {FEW})",
         per_million(after - between, clicks),
@@ -99,7 +102,9 @@ async fn main() -> anyhow::Result<()> {
                 _ => {}
             }
             if report == "overview" {
-                told.push_str(&format!("overview_{name}_p50_ms={middle:.1} overview_{name}_p99_ms={p99:.1} "));
+                told.push_str(&format!(
+                    "overview_{name}_p50_ms={middle:.1} overview_{name}_p99_ms={p99:.1} "
+                ));
             }
         }
         println!("{name}: the slowest of the others was {}", worst.1);
@@ -150,7 +155,10 @@ async fn ask(env: &Env, tenant: &Tenant, report: &str, dimension: Option<Dimensi
             end_time: span.end_time,
             ..GetOverviewRequest::default()
         };
-        anyhow::ensure!(reports::overview(env, tenant, &asked).await?.clicks > 0, "the overview counts nothing");
+        anyhow::ensure!(
+            reports::overview(env, tenant, &asked).await?.clicks > 0,
+            "the overview counts nothing"
+        );
     } else {
         let asked = QueryTimeSeriesRequest { scope, span: Some(span), ..QueryTimeSeriesRequest::default() };
         let answer = reports::time_series(env, tenant, &asked).await?;
@@ -274,7 +282,11 @@ impl Traffic {
             country,
             region,
             city,
-            campaign: if dice.is_multiple_of(10) { &self.campaigns[dice / 29 % self.campaigns.len()] } else { "" },
+            campaign: if dice.is_multiple_of(10) {
+                &self.campaigns[dice / 29 % self.campaigns.len()]
+            } else {
+                ""
+            },
         }
     }
 }

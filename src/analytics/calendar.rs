@@ -1,7 +1,10 @@
 //! Days, weeks and months of a time zone in quarter-hours: through days of 23 and 25 hours, hours that come twice, days that never
 //! were. Pure.
 
-use chrono::{DateTime, Datelike as _, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Timelike as _};
+use chrono::{
+    DateTime, Datelike as _, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime,
+    TimeZone as _, Timelike as _,
+};
 use chrono_tz::{GapInfo, Tz};
 
 use super::{
@@ -44,7 +47,14 @@ pub fn buckets(span: Span, granularity: Granularity) -> Option<Vec<Slots>> {
         }
     }
     let ends = edges.iter().skip(1).copied().chain([end]);
-    Some(edges.iter().zip(ends).map(|(first, end)| Slots { first: *first, end }).filter(|slots| slots.first < slots.end).collect())
+    Some(
+        edges
+            .iter()
+            .zip(ends)
+            .map(|(first, end)| Slots { first: *first, end })
+            .filter(|slots| slots.first < slots.end)
+            .collect(),
+    )
 }
 
 /// Returns the time before a span: the same local times, earlier by as many days as it is long, a part of one counting as one. It ends where the span
@@ -94,7 +104,8 @@ fn next(date: NaiveDate, granularity: Granularity) -> NaiveDate {
     match granularity {
         Granularity::Week => days(7 - date.weekday().num_days_from_monday()),
         Granularity::Month => {
-            let (year, month) = if date.month() == 12 { (date.year() + 1, 1) } else { (date.year(), date.month() + 1) };
+            let (year, month) =
+                if date.month() == 12 { (date.year() + 1, 1) } else { (date.year(), date.month() + 1) };
             NaiveDate::from_ymd_opt(year, month, 1).unwrap_or(NaiveDate::MAX)
         }
         _ => days(1),
@@ -164,7 +175,12 @@ mod tests {
             ("2026-10-03T13:30:00Z", "2026-10-05T13:00:00Z", "Australia/Lord_Howe", vec![DAY - 30, DAY]),
             // 5:30 and 5:45 ahead.
             ("2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z", "Asia/Kolkata", vec![18 * 60 + 30, 5 * 60 + 30]),
-            ("2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z", "Asia/Kathmandu", vec![18 * 60 + 15, 5 * 60 + 45]),
+            (
+                "2026-06-01T00:00:00Z",
+                "2026-06-02T00:00:00Z",
+                "Asia/Kathmandu",
+                vec![18 * 60 + 15, 5 * 60 + 45],
+            ),
             // Midnight was left out: the day begins at one.
             ("2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z", "Africa/Cairo", vec![DAY - 60]),
             // It comes twice.
@@ -204,10 +220,7 @@ mod tests {
     fn weeks_begin_on_monday_and_months_on_the_first() {
         let year = span("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "UTC");
         let days = |lengths: Vec<i32>| lengths.into_iter().map(|minutes| minutes / DAY).collect::<Vec<_>>();
-        assert_eq!(
-            days(lengths(year, Granularity::Month)),
-            [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-        );
+        assert_eq!(days(lengths(year, Granularity::Month)), [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]);
         let weeks = days(lengths(year, Granularity::Week));
         assert_eq!((weeks.len(), weeks[0], weeks[52]), (53, 4, 4));
         assert!(weeks[1..52].iter().all(|days| *days == 7));
@@ -237,10 +250,28 @@ mod tests {
     #[test]
     fn the_time_before_has_the_same_local_times() {
         for (start, end, zone, from, to) in [
-            ("2026-06-08T00:00:00Z", "2026-06-15T00:00:00Z", "UTC", "2026-06-01T00:00:00Z", "2026-06-08T00:00:00Z"),
+            (
+                "2026-06-08T00:00:00Z",
+                "2026-06-15T00:00:00Z",
+                "UTC",
+                "2026-06-01T00:00:00Z",
+                "2026-06-08T00:00:00Z",
+            ),
             // Today so far, and yesterday until then.
-            ("2026-06-08T00:00:00Z", "2026-06-08T15:30:00Z", "UTC", "2026-06-07T00:00:00Z", "2026-06-07T15:30:00Z"),
-            ("2026-06-08T12:00:00Z", "2026-06-09T12:15:00Z", "UTC", "2026-06-06T12:00:00Z", "2026-06-07T12:15:00Z"),
+            (
+                "2026-06-08T00:00:00Z",
+                "2026-06-08T15:30:00Z",
+                "UTC",
+                "2026-06-07T00:00:00Z",
+                "2026-06-07T15:30:00Z",
+            ),
+            (
+                "2026-06-08T12:00:00Z",
+                "2026-06-09T12:15:00Z",
+                "UTC",
+                "2026-06-06T12:00:00Z",
+                "2026-06-07T12:15:00Z",
+            ),
             // A week with a day of 25 hours.
             (
                 "2026-10-25T23:00:00Z",
@@ -267,7 +298,11 @@ mod tests {
             ),
         ] {
             let before = previous(span(start, end, zone));
-            assert_eq!((before.start(), before.end()), (moment_of(slot(from)), moment_of(slot(to))), "{start} {zone}");
+            assert_eq!(
+                (before.start(), before.end()),
+                (moment_of(slot(from)), moment_of(slot(to))),
+                "{start} {zone}"
+            );
         }
     }
 

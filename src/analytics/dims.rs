@@ -249,8 +249,7 @@ impl Agent {
     pub fn of(user_agent: &str) -> Self {
         let Software { system, version, device, browser } = Software::of(user_agent);
         let device = word(device == DeviceType::Unspecified, device.as_str_name(), "DEVICE_TYPE_");
-        let system =
-            word(system == OperatingSystem::Unspecified, system.as_str_name(), "OPERATING_SYSTEM_");
+        let system = word(system == OperatingSystem::Unspecified, system.as_str_name(), "OPERATING_SYSTEM_");
         let version = version.map(|version| {
             let text = version.to_string();
             let two = text.match_indices('.').nth(1).map_or(text.len(), |(end, _)| end);
@@ -299,8 +298,18 @@ impl Agents {
 
 /// Returns what a click is in each dimension. `agent` is what [`Agent::of`] says of its user agent.
 pub fn of<'a>(facts: &ClickFacts<'a>, agent: &'a Agent) -> Values<'a> {
-    let ClickFacts { link, platform, class, step, user_agent: _, referrer_host, language, campaign, place, home } =
-        *facts;
+    let ClickFacts {
+        link,
+        platform,
+        class,
+        step,
+        user_agent: _,
+        referrer_host,
+        language,
+        campaign,
+        place,
+        home,
+    } = *facts;
     let mut values = Values::default();
     let mut set = |dimension: Dimension, value: Cow<'a, str>| values[dimension.index()] = value;
     let region = whole(place.country, place.region);
@@ -398,7 +407,11 @@ fn whole<'a>(country: &str, region: &'a str) -> Cow<'a, str> {
 }
 
 fn lower(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) { text.to_ascii_lowercase().into() } else { text.into() }
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        text.to_ascii_lowercase().into()
+    } else {
+        text.into()
+    }
 }
 
 /// Writes a language tag in one way (RFC 5646 2.1.1): `de-CH`, `zh-Hant-TW`.

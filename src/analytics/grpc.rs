@@ -13,8 +13,9 @@ use crate::{
     env::Env,
     error::Result,
     pb::v1::{
-        ExportReportRequest, ExportReportResponse, GetCampaignsRequest, GetCampaignsResponse, GetFunnelRequest, GetFunnelResponse, GetOverviewRequest,
-        GetOverviewResponse, GetRetentionRequest, GetRetentionResponse, ListClicksRequest, ListClicksResponse, QueryBreakdownRequest,
+        ExportReportRequest, ExportReportResponse, GetCampaignsRequest, GetCampaignsResponse,
+        GetFunnelRequest, GetFunnelResponse, GetOverviewRequest, GetOverviewResponse, GetRetentionRequest,
+        GetRetentionResponse, ListClicksRequest, ListClicksResponse, QueryBreakdownRequest,
         QueryBreakdownResponse, QueryTimeSeriesRequest, QueryTimeSeriesResponse, ReportScope,
         WatchEventsRequest, WatchEventsResponse, analytics_service_server::AnalyticsService,
     },
@@ -31,61 +32,85 @@ pub struct AnalyticsApi {
 
 #[tonic::async_trait]
 impl AnalyticsService for AnalyticsApi {
-    async fn get_overview(&self, request: Request<GetOverviewRequest>) -> Result<Response<GetOverviewResponse>, Status> {
+    async fn get_overview(
+        &self,
+        request: Request<GetOverviewRequest>,
+    ) -> Result<Response<GetOverviewResponse>, Status> {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AnalyticsRead).await?;
             reports::overview(env, &tenant, &asked).await
         })
         .await
     }
 
-    async fn query_time_series(&self, request: Request<QueryTimeSeriesRequest>) -> Result<Response<QueryTimeSeriesResponse>, Status> {
+    async fn query_time_series(
+        &self,
+        request: Request<QueryTimeSeriesRequest>,
+    ) -> Result<Response<QueryTimeSeriesResponse>, Status> {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            let tenant =
+                workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
             reports::time_series(env, &tenant, &asked).await
         })
         .await
     }
 
-    async fn query_breakdown(&self, request: Request<QueryBreakdownRequest>) -> Result<Response<QueryBreakdownResponse>, Status> {
+    async fn query_breakdown(
+        &self,
+        request: Request<QueryBreakdownRequest>,
+    ) -> Result<Response<QueryBreakdownResponse>, Status> {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            let tenant =
+                workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
             reports::breakdown(env, &tenant, &asked).await
         })
         .await
     }
 
-    async fn get_campaigns(&self, request: Request<GetCampaignsRequest>) -> Result<Response<GetCampaignsResponse>, Status> {
+    async fn get_campaigns(
+        &self,
+        request: Request<GetCampaignsRequest>,
+    ) -> Result<Response<GetCampaignsResponse>, Status> {
         rpc::answer(async {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
-            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            let tenant =
+                workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
             reports::campaigns(env, &tenant, &asked).await
         })
         .await
     }
 
-    async fn get_funnel(&self, request: Request<GetFunnelRequest>) -> Result<Response<GetFunnelResponse>, Status> {
+    async fn get_funnel(
+        &self,
+        request: Request<GetFunnelRequest>,
+    ) -> Result<Response<GetFunnelResponse>, Status> {
         rpc::answer(async {
             let env = &self.env.for_bulk();
             let (caller, asked) = rpc::open(request)?;
-            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            let tenant =
+                workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
             reports::funnel(env, &tenant, &asked).await
         })
         .await
     }
 
-    async fn get_retention(&self, request: Request<GetRetentionRequest>) -> Result<Response<GetRetentionResponse>, Status> {
+    async fn get_retention(
+        &self,
+        request: Request<GetRetentionRequest>,
+    ) -> Result<Response<GetRetentionResponse>, Status> {
         rpc::answer(async {
             let env = &self.env.for_bulk();
             let (caller, asked) = rpc::open(request)?;
-            let tenant = workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
+            let tenant =
+                workspaces::enter(env, &caller, workspace(&asked.scope), Permission::AnalyticsRead).await?;
             reports::retention(env, &tenant, &asked).await
         })
         .await

@@ -176,7 +176,13 @@ mod tests {
                 "2026-11-22T11:00:00Z",
             ),
             (YEARS, None, None, "2026-10-23T10:15:00Z", "2026-11-22T10:30:00Z"),
-            (YEAR_OF_HOURS, None, Some("2026-11-01T00:00:00Z"), "2026-10-02T00:00:00Z", "2026-11-01T00:00:00Z"),
+            (
+                YEAR_OF_HOURS,
+                None,
+                Some("2026-11-01T00:00:00Z"),
+                "2026-10-02T00:00:00Z",
+                "2026-11-01T00:00:00Z",
+            ),
             (
                 YEAR_OF_HOURS,
                 Some("2025-11-21T00:00:00Z"),
@@ -235,10 +241,18 @@ mod tests {
         let now = "2026-11-22T10:20:30Z";
         let bad = Timestamp { seconds: 0, nanos: -1 };
         for (limits, asked, fields) in [
-            (YEARS, asked(Some("2026-11-22T00:00:00Z"), Some("2026-11-21T00:00:00Z"), ""), &["s.end_time"][..]),
+            (
+                YEARS,
+                asked(Some("2026-11-22T00:00:00Z"), Some("2026-11-21T00:00:00Z"), ""),
+                &["s.end_time"][..],
+            ),
             (YEARS, asked(Some("2026-11-22T00:00:00Z"), Some("2026-11-22T00:00:00Z"), ""), &["s.end_time"]),
             (YEARS, asked(Some("2026-11-23T00:00:00Z"), None, ""), &["s.end_time"]),
-            (YEAR, asked(Some("2025-11-21T00:00:00Z"), Some("2026-11-22T00:00:00.000001Z"), ""), &["s.end_time"]),
+            (
+                YEAR,
+                asked(Some("2025-11-21T00:00:00Z"), Some("2026-11-22T00:00:00.000001Z"), ""),
+                &["s.end_time"],
+            ),
             (YEARS, asked(Some("2016-11-20T00:00:00Z"), Some("2026-11-22T00:00:00Z"), ""), &["s.end_time"]),
             (YEARS, asked(Some("0001-01-01T00:00:00Z"), Some("9999-12-31T23:59:59Z"), ""), &["s.end_time"]),
             (YEARS, asked(None, None, "CEST"), &["s.time_zone"]),

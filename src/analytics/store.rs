@@ -7,7 +7,10 @@ use sea_orm::{
     QuerySelect as _, Statement, Value,
 };
 
-use super::{reports::Named, rollup::read::{Part, Scope}};
+use super::{
+    reports::Named,
+    rollup::read::{Part, Scope},
+};
 use crate::{
     clock::Moment,
     entity::{link, project},

@@ -126,7 +126,8 @@ fn line(Wanted { workspace, day }: Wanted, difference: &Difference) -> String {
         }
         None => "visitors".to_owned(),
     };
-    let (scope, level) = (format!("{:?}", key.scope).to_lowercase(), format!("{:?}", key.level).to_lowercase());
+    let (scope, level) =
+        (format!("{:?}", key.scope).to_lowercase(), format!("{:?}", key.level).to_lowercase());
     format!(
         "{workspace} {} {scope} {part} {level} {} {place}: {} stored, {} recorded",
         date(day),

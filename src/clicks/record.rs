@@ -200,7 +200,18 @@ mod tests {
         let campaign = ["utm_source=mail".to_owned(), "utm_term=".to_owned(), format!("utm_content={long}")];
         for (user_agent, number, network, country, parameters, campaign, lease, address, region, city) in [
             ("", 0, &[][..], "", &[][..], &[][..], &[][..], 0, "", ""),
-            ("Mozilla", 2, &[203, 0, 113], "CH", &parameters[1..2], &[], &[9; 16], u32::MAX, "CH-ZH", "Zürich"),
+            (
+                "Mozilla",
+                2,
+                &[203, 0, 113],
+                "CH",
+                &parameters[1..2],
+                &[],
+                &[9; 16],
+                u32::MAX,
+                "CH-ZH",
+                "Zürich",
+            ),
             (&long, 6, &[1; 6], "NZ", &parameters, &campaign, &[], 7, "", "Auckland"),
         ] {
             let fields = Fields {

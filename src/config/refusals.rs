@@ -102,8 +102,7 @@ pub(super) fn of_database(name: &str, url: &Url, secrets: &[&str]) -> Vec<(Optio
                 found.push((None, format!("the password in {name} {weakness}: {MAKE_ONE}")));
             }
             if secrets.contains(&&*password) {
-                let says =
-                    format!("the password in {name} repeats JWT_SECRET or SESSION_SECRET: {MAKE_ONE}");
+                let says = format!("the password in {name} repeats JWT_SECRET or SESSION_SECRET: {MAKE_ONE}");
                 found.push((None, says));
             }
         }

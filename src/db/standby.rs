@@ -170,12 +170,8 @@ mod tests {
     #[test]
     fn a_standby_is_read_from_while_it_is_one_and_not_far_behind() {
         let primary = Primary { identity: "7/linkforty".into(), position: 100 };
-        let standing = Standing {
-            recovers: true,
-            identity: "7/linkforty".into(),
-            position: Some(100),
-            age: Some(5.0),
-        };
+        let standing =
+            Standing { recovers: true, identity: "7/linkforty".into(), position: Some(100), age: Some(5.0) };
         let with = |change: fn(&mut Standing)| {
             let mut changed = standing.clone();
             change(&mut changed);

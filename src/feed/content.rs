@@ -545,7 +545,9 @@ mod tests {
     #[test]
     fn clicks_come_back_as_they_were_and_in_their_order() {
         let given: Vec<(WorkspaceId, Click<&str>)> = (0..5000)
-            .map(|number| (WorkspaceId(id(number % 2)), click(number, ["", "a=1", "b=2"][number as usize % 3])))
+            .map(|number| {
+                (WorkspaceId(id(number % 2)), click(number, ["", "a=1", "b=2"][number as usize % 3]))
+            })
             .collect();
         let entries = clicks(given.iter().copied());
         assert_eq!(entries.len(), 6, "2,500 of each, in rows of 1,000");
@@ -574,7 +576,8 @@ mod tests {
     #[test]
     fn rows_of_long_texts_are_bounded() {
         let queries: Vec<String> = (0..1000).map(|number| format!("{number}{}", "x".repeat(1000))).collect();
-        let given = queries.iter().enumerate().map(|(at, query)| (WorkspaceId(id(1)), click(at as u128, query)));
+        let given =
+            queries.iter().enumerate().map(|(at, query)| (WorkspaceId(id(1)), click(at as u128, query)));
         let entries = clicks(given);
         assert!(entries.len() >= 4);
         assert!(entries.iter().all(|entry| entry.payload.len() < MOST_BYTES + 2 * ITEM_BYTES + 1024));
@@ -608,7 +611,8 @@ mod tests {
             (WorkspaceId(id(2)), install.clone()),
             (WorkspaceId(id(1)), organic.clone()),
         ]);
-        let [(first, Items::Installs(of_first)), (second, Items::Installs(of_second))] = &read_all(&entries)[..]
+        let [(first, Items::Installs(of_first)), (second, Items::Installs(of_second))] =
+            &read_all(&entries)[..]
         else {
             panic!("two rows")
         };

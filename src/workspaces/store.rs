@@ -15,10 +15,11 @@ use super::{Invitation, Role, Workspace};
 use crate::{
     clock::Moment,
     entity::{
-        api_key, app, rollup, domain,
+        api_key, app, domain,
         invitation::{self, Entity as Invitations},
         link,
         member::{self, Entity as Members, Model as Member},
+        rollup,
         user::{self, Entity as Users},
         workspace::{self, Entity as Workspaces},
     },

@@ -4,13 +4,13 @@ use std::{fs, path::Path};
 
 use http::Method;
 use linkforty::{
+    analytics::rollup::{self, Part, Scope, Slots},
     attribution,
     clicks::{
         drain, network_of,
         query::{Hints, hints, parameters},
     },
     db::Dialect,
-    analytics::rollup::{self, Part, Scope, Slots},
     entity::{click, dictionary, link_total},
     pb::v1::{
         DayClicks, Link, QueryCondition, RoutingCondition, RoutingRule, Utm, routing_condition::Condition,
@@ -309,14 +309,11 @@ async fn totals(app: &App) -> (usize, Vec<(i64, i64)>, Vec<(i64, i64)>) {
     let scope = |workspace| Scope { workspace, part: Part::All };
     let mut counted = Vec::new();
     for total in &totals {
-        let all = rollup::read::totals(db, &scope(total.workspace_id), slots).await.expect("rollups can be read");
+        let all =
+            rollup::read::totals(db, &scope(total.workspace_id), slots).await.expect("rollups can be read");
         counted.push((all.clicks, all.bot_clicks));
     }
-    (
-        clicks(app).await.len(),
-        totals.iter().map(|total| (total.clicks, total.bot_clicks)).collect(),
-        counted,
-    )
+    (clicks(app).await.len(), totals.iter().map(|total| (total.clicks, total.bot_clicks)).collect(), counted)
 }
 
 /// A node that died after the commit and before its checkpoint drains everything again; so does a restored disk.

@@ -64,10 +64,10 @@ pub enum Who {
 }
 
 use Permission::{
-    AnalyticsExport, AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead, AuditRead, DomainsRead,
-    DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite, ProjectsDelete,
-    ProjectsRead, ProjectsWrite, ReportsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead, UtmPresetsWrite,
-    WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
+    AnalyticsExport, AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead,
+    AuditRead, DomainsRead, DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite,
+    ProjectsDelete, ProjectsRead, ProjectsWrite, ReportsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead,
+    UtmPresetsWrite, WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -400,8 +400,7 @@ impl Fill<'_> {
             "url_schemes" => "contract",
             // Hashing takes a while.
             "password"
-                if message == ".linkforty.v1.Link"
-                    || message == ".linkforty.v1.CreateReportShareRequest" =>
+                if message == ".linkforty.v1.Link" || message == ".linkforty.v1.CreateReportShareRequest" =>
             {
                 return None;
             }
@@ -410,8 +409,8 @@ impl Fill<'_> {
                 return Some(format!("contract {}", self.preset));
             }
             "source" if message == ".linkforty.v1.Utm" => "contract",
-            "title" | "name" | "event_names" | "refresh_token" | "challenge" | "code" | "recovery_code" | "handle"
-            | "state" | "credential_json" => "contract",
+            "title" | "name" | "event_names" | "refresh_token" | "challenge" | "code" | "recovery_code"
+            | "handle" | "state" | "credential_json" => "contract",
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
             // Empty means any, none or unconditionally.
@@ -753,7 +752,8 @@ impl Things {
 async fn a_shared_report(tenant: &Tenant) -> (String, String) {
     let mut reports = tenant.reports.clone();
     let asked = v1::QueryTimeSeriesRequest::default();
-    let query = v1::ReportQuery { query: Some(v1::report_query::Query::TimeSeries(asked)), relative_span: None };
+    let query =
+        v1::ReportQuery { query: Some(v1::report_query::Query::TimeSeries(asked)), relative_span: None };
     let report = v1::Report { name: "fresh".into(), query: Some(query), ..v1::Report::default() };
     let request = v1::CreateReportRequest { report: Some(report), ..v1::CreateReportRequest::default() };
     let made = reports.create_report(request).await.expect("creates").into_inner();

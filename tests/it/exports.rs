@@ -66,13 +66,16 @@ fn read(sent: &Sent, format: ReportFormat) -> Rows {
         }
         ReportFormat::Ndjson => {
             let text = std::str::from_utf8(&sent.data).expect("UTF-8");
-            let object = |line| serde_json::from_str::<BTreeMap<String, serde_json::Value>>(line).expect("JSON");
+            let object =
+                |line| serde_json::from_str::<BTreeMap<String, serde_json::Value>>(line).expect("JSON");
             let cell = |value: serde_json::Value| match value {
                 serde_json::Value::Null => None,
                 serde_json::Value::String(text) => Some(text).filter(|text| !text.is_empty()),
                 other => Some(other.to_string()),
             };
-            text.lines().map(|line| object(line).into_iter().map(|(name, value)| (name, cell(value))).collect()).collect()
+            text.lines()
+                .map(|line| object(line).into_iter().map(|(name, value)| (name, cell(value))).collect())
+                .collect()
         }
         _ => {
             let reader = SerializedFileReader::new(Bytes::from(sent.data.clone())).expect("a Parquet file");
@@ -101,7 +104,8 @@ const FORMATS: [ReportFormat; 3] = [ReportFormat::Csv, ReportFormat::Ndjson, Rep
 async fn visits(app: &App, count: usize) {
     for number in 0..count {
         let agent = [IPHONE, DESKTOP, PIXEL][number % 3];
-        let path = ["/spring?utm_source=mail&utm_medium=x", "/spring?utm_source=%3D1%2B1", "/spring"][number % 3];
+        let path =
+            ["/spring?utm_source=mail&utm_medium=x", "/spring?utm_source=%3D1%2B1", "/spring"][number % 3];
         app.visit_as(Method::GET, path, &[("user-agent", agent), ("referer", "https://a.example/")]).await;
         app.clock.advance(chrono::Duration::milliseconds(10));
     }
@@ -128,13 +132,16 @@ async fn clicks_are_the_same_in_a_list_and_in_every_format() {
                 assert_eq!((cell("id"), cell("link_id")), (click.id.clone(), click.link_id.clone()));
                 assert_eq!((cell("os"), cell("referrer")), (click.os.clone(), click.referrer.clone()));
                 // In a spreadsheet it is a text.
-                let guard = if format == ReportFormat::Csv && click.utm_source.starts_with('=') { "'" } else { "" };
+                let guard =
+                    if format == ReportFormat::Csv && click.utm_source.starts_with('=') { "'" } else { "" };
                 assert_eq!(cell("utm_source"), format!("{guard}{}", click.utm_source), "{format:?}");
                 let at = click.time.expect("always there");
                 let at = chrono::DateTime::from_timestamp(at.seconds, at.nanos as u32).expect("a moment");
                 assert_eq!(cell("time"), at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
             }
-            assert!(rows.iter().any(|row| row["utm_source"].as_deref().is_some_and(|text| text.contains("=1+1"))));
+            assert!(
+                rows.iter().any(|row| row["utm_source"].as_deref().is_some_and(|text| text.contains("=1+1")))
+            );
         }
     })
     .await;
@@ -148,22 +155,31 @@ async fn reports_say_the_same_as_the_calls() {
         visits(app, 30).await;
         let mut analytics = tenant.analytics.clone();
         let by_day = QueryTimeSeriesRequest { compare_previous: true, ..QueryTimeSeriesRequest::default() };
-        let by_source =
-            QueryBreakdownRequest { dimension: Dimension::UtmSource.into(), ..QueryBreakdownRequest::default() };
-        let filters =
-            vec![DimensionFilter { dimension: Dimension::Os.into(), values: vec!["ios".into(), "linux".into()] }];
+        let by_source = QueryBreakdownRequest {
+            dimension: Dimension::UtmSource.into(),
+            ..QueryBreakdownRequest::default()
+        };
+        let filters = vec![DimensionFilter {
+            dimension: Dimension::Os.into(),
+            values: vec!["ios".into(), "linux".into()],
+        }];
         let of_some = QueryBreakdownRequest { filters, ..by_source.clone() };
         let days = analytics.query_time_series(by_day.clone()).await.expect("numbers").into_inner();
         let sources = analytics.query_breakdown(by_source.clone()).await.expect("numbers").into_inner();
         let some = analytics.query_breakdown(of_some.clone()).await.expect("numbers").into_inner();
-        let campaigns = analytics.get_campaigns(GetCampaignsRequest::default()).await.expect("numbers").into_inner();
+        let campaigns =
+            analytics.get_campaigns(GetCampaignsRequest::default()).await.expect("numbers").into_inner();
         assert_eq!(days.total.clone().expect("always there").clicks, 30);
         assert_eq!(some.total.clone().expect("always there").clicks, 20);
         let number = |row: &BTreeMap<String, Option<String>>, name: &str| -> i64 {
             row[name].as_ref().expect("a number").parse().expect("a number")
         };
         let guarded = |format, value: &str| {
-            if format == ReportFormat::Csv && value.starts_with('=') { format!("'{value}") } else { value.to_owned() }
+            if format == ReportFormat::Csv && value.starts_with('=') {
+                format!("'{value}")
+            } else {
+                value.to_owned()
+            }
         };
         for format in FORMATS {
             let sent = export(&tenant, Report::TimeSeries(by_day.clone()), format).await.expect("a file");
@@ -175,7 +191,9 @@ async fn reports_say_the_same_as_the_calls() {
             let current = days.buckets.iter().map(|bucket| ("current", bucket));
             let expected: Vec<_> = current
                 .chain(days.previous.iter().map(|bucket| ("previous", bucket)))
-                .map(|(period, bucket)| (period.to_owned(), bucket.measures.clone().expect("always there").clicks))
+                .map(|(period, bucket)| {
+                    (period.to_owned(), bucket.measures.clone().expect("always there").clicks)
+                })
                 .collect();
             assert_eq!(told, expected, "{format:?}");
 
@@ -184,7 +202,13 @@ async fn reports_say_the_same_as_the_calls() {
                 assert!(sent.file.file_name.starts_with("breakdown-utm-source-2026-"), "{:?}", sent.file);
                 let told: Vec<_> = read(&sent, format)
                     .iter()
-                    .map(|row| (row["value"].clone().unwrap_or_default(), number(row, "clicks"), number(row, "bot_clicks")))
+                    .map(|row| {
+                        (
+                            row["value"].clone().unwrap_or_default(),
+                            number(row, "clicks"),
+                            number(row, "bot_clicks"),
+                        )
+                    })
                     .collect();
                 let expected: Vec<_> = answer
                     .rows
@@ -220,7 +244,8 @@ async fn a_large_file_comes_in_parts_and_an_empty_one_has_its_columns() {
         let tenant = app.tenant().await;
         tenant.create(coded("spring")).await;
         for format in FORMATS {
-            let sent = export(&tenant, Report::Clicks(ListClicksRequest::default()), format).await.expect("a file");
+            let sent =
+                export(&tenant, Report::Clicks(ListClicksRequest::default()), format).await.expect("a file");
             assert_eq!((sent.end.rows, read(&sent, format).len()), (0, 0), "{format:?}");
             assert_eq!(sent.data.is_empty(), format == ReportFormat::Ndjson);
         }
@@ -241,13 +266,16 @@ async fn what_cannot_be_answered_is_refused_before_anything_is_sent() {
         assert_eq!(wrong(&nothing.expect_err("asks nothing")), ["format", "report"]);
         let filters = vec![DimensionFilter { dimension: 99, values: vec!["x".into()] }];
         let asked = ListClicksRequest { filters, ..ListClicksRequest::default() };
-        let refused = export(&tenant, Report::Clicks(asked), ReportFormat::Csv).await.err().expect("is wrong");
+        let refused =
+            export(&tenant, Report::Clicks(asked), ReportFormat::Csv).await.err().expect("is wrong");
         assert_eq!(wrong(&refused), ["clicks.filters[0].dimension"]);
-        let refused = export(&tenant, Report::Breakdown(QueryBreakdownRequest::default()), ReportFormat::Csv).await;
+        let refused =
+            export(&tenant, Report::Breakdown(QueryBreakdownRequest::default()), ReportFormat::Csv).await;
         assert_eq!(wrong(&refused.err().expect("is wrong")), ["breakdown.dimension"]);
         let scope = Some(ReportScope { workspace_id: other.id.clone(), part: None });
         let asked = ListClicksRequest { scope, ..ListClicksRequest::default() };
-        let refused = export(&tenant, Report::Clicks(asked), ReportFormat::Csv).await.err().expect("not mine");
+        let refused =
+            export(&tenant, Report::Clicks(asked), ReportFormat::Csv).await.err().expect("not mine");
         assert_eq!(reason(&refused), "NOT_FOUND");
         let viewer = person(app, "viewer@example.com", Some((&tenant.id, Role::Viewer))).await;
         let viewer = app.with_key(&tenant.id, viewer).await;

@@ -8,17 +8,21 @@ use linkforty::{
     entity::click,
     ids::{ClickId, Ids, LinkId, WorkspaceId},
     pb::v1::{
-        Dimension, DimensionFilter, ListClicksRequest, ListClicksResponse, QueryBreakdownRequest, RecordedClick,
-        ReportScope, ReportSource, ReportSpan, report_scope::Part,
+        Dimension, DimensionFilter, ListClicksRequest, ListClicksResponse, QueryBreakdownRequest,
+        RecordedClick, ReportScope, ReportSource, ReportSpan, report_scope::Part,
     },
     rpc::Permission,
     workspaces::Role,
 };
-use sea_orm::{ActiveModelTrait as _, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, Statement};
+use sea_orm::{
+    ActiveModelTrait as _, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, Statement,
+};
 use tonic::{Code, Status};
 
 use crate::{
-    support::{App, DESKTOP, IPHONE, PIXEL, Tenant, coded, on_every_store, reason, request_id, stores, wrong},
+    support::{
+        App, DESKTOP, IPHONE, PIXEL, Tenant, coded, on_every_store, reason, request_id, stores, wrong,
+    },
     workspaces::person,
 };
 
@@ -207,7 +211,10 @@ async fn write(app: &App, tenant: &Tenant, link: &str, count: usize, referrer_id
         })
         .collect();
     for some in rows.chunks(1000) {
-        click::Entity::insert_many(some.to_vec()).exec_without_returning(&app.env().db.api).await.expect("writes");
+        click::Entity::insert_many(some.to_vec())
+            .exec_without_returning(&app.env().db.api)
+            .await
+            .expect("writes");
     }
 }
 
@@ -255,7 +262,8 @@ async fn combinations_of_dimensions_are_counted_from_single_clicks() {
             filters: vec![filter(Dimension::Referrer, &["a.example"])],
             ..QueryBreakdownRequest::default()
         };
-        let answer = tenant.analytics.clone().query_breakdown(request.clone()).await.expect("numbers").into_inner();
+        let answer =
+            tenant.analytics.clone().query_breakdown(request.clone()).await.expect("numbers").into_inner();
         assert_eq!(answer.source(), ReportSource::RawClicks);
         let counted: BTreeMap<String, (i64, i64)> = answer
             .rows

@@ -28,8 +28,7 @@ use uuid::Uuid;
 
 use crate::support::{App, Store, Tenant, coded, eventually, on_every_store, stores, variable};
 
-const DESKTOP: &str =
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
+const DESKTOP: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
 const INSTAGRAM: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 335.0.0.0";
 const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
@@ -57,7 +56,8 @@ async fn total(app: &App, tenant: &Tenant, part: Part) -> Measures {
 }
 
 async fn by(app: &App, tenant: &Tenant, part: Part, dimension: Dimension) -> BTreeMap<String, Measures> {
-    let found = breakdown(&app.env().db.api, &scope(tenant, part), EVER, dimension).await.expect("a breakdown");
+    let found =
+        breakdown(&app.env().db.api, &scope(tenant, part), EVER, dimension).await.expect("a breakdown");
     found.into_iter().collect()
 }
 
@@ -74,10 +74,12 @@ async fn assert_true(app: &App, tenant: &Tenant) {
 async fn visits(app: &App, codes: &[&str], count: usize, dice: &mut StdRng) {
     for _ in 0..count {
         let code = codes.choose(dice).expect("there are some");
-        let query = ["", "?utm_source=mail", "?utm_source=mail&utm_medium=cpc&utm_campaign=spring", "?utm_term=a+b"];
+        let query =
+            ["", "?utm_source=mail", "?utm_source=mail&utm_medium=cpc&utm_campaign=spring", "?utm_term=a+b"];
         let path = format!("/{code}{}", query.choose(dice).expect("there are some"));
         let agent = *[DESKTOP, IPHONE, INSTAGRAM, GOOGLEBOT, ""].choose(dice).expect("there are some");
-        let referrer = *["https://a.example/x", "https://B.example", ""].choose(dice).expect("there are some");
+        let referrer =
+            *["https://a.example/x", "https://B.example", ""].choose(dice).expect("there are some");
         let language = *["de-ch", "en", "fr-CH,fr;q=0.5", ""].choose(dice).expect("there are some");
         let headers = [("user-agent", agent), ("referer", referrer), ("accept-language", language)];
         let answer = app.visit_as(Method::GET, &path, &headers).await;
@@ -127,7 +129,8 @@ async fn the_parts_come_to_the_total_in_every_dimension_and_are_what_was_recorde
                 assert_eq!(line.iter().sum::<Measures>(), sum);
                 for (value, measures) in &within {
                     let asked = [value.clone()];
-                    let line = series(db, &scope, &buckets, Some((dimension, &asked))).await.expect("a series");
+                    let line =
+                        series(db, &scope, &buckets, Some((dimension, &asked))).await.expect("a series");
                     assert_eq!(&line.iter().sum::<Measures>(), measures, "{part:?} {dimension:?} {value:?}");
                 }
             }
@@ -348,7 +351,10 @@ impl Told<'_> {
             project: String::new(),
         };
         let tx = self.app.env().db.api.begin().await.expect("begins");
-        event::Entity::insert(row.into_active_model().reset_all()).exec(&tx).await.expect("an event is stored");
+        event::Entity::insert(row.into_active_model().reset_all())
+            .exec(&tx)
+            .await
+            .expect("an event is stored");
         let rows = feed::events([(self.workspace, told)]);
         feed::append(&tx, rows, self.app.env().now()).await.expect("the feed is told");
         tx.commit().await.expect("commits");
@@ -376,8 +382,13 @@ async fn an_event_counts_under_its_link_once_its_install_is_decided() {
         assert_eq!(told(&total(app, &tenant, part.clone()).await), (0, 0, 0, 0));
         assert_true(app, &tenant).await;
         let attributed = here.an_install(1, Some(&link));
-        let pending =
-            install::Model { state: PENDING, method: 0, link_id: None, click_time: None, ..attributed.clone() };
+        let pending = install::Model {
+            state: PENDING,
+            method: 0,
+            link_id: None,
+            click_time: None,
+            ..attributed.clone()
+        };
         here.install(pending.clone(), None).await;
         here.event(here.an_event(2, 1, soon)).await;
         app.rolled().await;
@@ -467,7 +478,8 @@ async fn more_values_than_a_day_holds_count_as_others_and_late_clicks_on_their_d
             let slots = Slots { first, end: first + 1 };
             let sum = totals(db, &scope(&tenant, Part::Link(link)), slots).await.expect("totals");
             assert_eq!(sum.clicks, clicks);
-            let parts = breakdown(db, &scope(&tenant, Part::All), slots, Dimension::Referrer).await.expect("parts");
+            let parts =
+                breakdown(db, &scope(&tenant, Part::All), slots, Dimension::Referrer).await.expect("parts");
             assert_eq!(parts.values().sum::<Measures>().clicks, clicks);
         }
     })
@@ -498,7 +510,8 @@ async fn one_node_counts_at_a_time_and_another_goes_on_when_it_is_gone() {
     assert_true(&first, &tenant).await;
     // Somebody who holds the place and does nothing keeps both waiting, not longer.
     let holder = first.env().db.api.begin().await.expect("begins");
-    let hold = Statement::from_string(holder.get_database_backend(), "SELECT seq FROM roll_progress FOR UPDATE");
+    let hold =
+        Statement::from_string(holder.get_database_backend(), "SELECT seq FROM roll_progress FOR UPDATE");
     holder.query_one_raw(hold).await.expect("holds");
     first.visit_as(Method::GET, "/one", &[("user-agent", DESKTOP)]).await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;

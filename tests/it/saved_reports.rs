@@ -7,12 +7,12 @@ use linkforty::{
     db::Dialect,
     entity::{audit_event, report_share},
     pb::v1::{
-        CreateReportRequest, CreateReportShareRequest, CreateReportShareResponse, DeleteReportRequest, Dimension,
-        GetReportRequest, ListReportSharesRequest, ListReportsRequest, OpenReportShareRequest,
-        OpenReportShareResponse, QueryBreakdownRequest, QueryTimeSeriesRequest, RelativeSpan, RelativeUnit, Report,
-        ReportQuery, ReportResult, ReportScope, ReportShare, RevokeReportShareRequest, RunReportRequest,
-        UpdateReportRequest, report_query::Query, report_result::Result as Answer, report_scope::Part,
-        report_service_client::ReportServiceClient,
+        CreateReportRequest, CreateReportShareRequest, CreateReportShareResponse, DeleteReportRequest,
+        Dimension, GetReportRequest, ListReportSharesRequest, ListReportsRequest, OpenReportShareRequest,
+        OpenReportShareResponse, QueryBreakdownRequest, QueryTimeSeriesRequest, RelativeSpan, RelativeUnit,
+        Report, ReportQuery, ReportResult, ReportScope, ReportShare, RevokeReportShareRequest,
+        RunReportRequest, UpdateReportRequest, report_query::Query, report_result::Result as Answer,
+        report_scope::Part, report_service_client::ReportServiceClient,
     },
     workspaces::{Role, enter_as_operator, suspend},
 };
@@ -36,7 +36,10 @@ fn by_day() -> Query {
 }
 
 fn by(dimension: Dimension) -> Query {
-    Query::Breakdown(QueryBreakdownRequest { dimension: dimension.into(), ..QueryBreakdownRequest::default() })
+    Query::Breakdown(QueryBreakdownRequest {
+        dimension: dimension.into(),
+        ..QueryBreakdownRequest::default()
+    })
 }
 
 async fn try_create(tenant: &Tenant, name: &str, query: Option<ReportQuery>) -> Result<Report, Status> {
@@ -50,7 +53,12 @@ async fn create(tenant: &Tenant, query: Query) -> Report {
     try_create(tenant, "Numbers", last_days(7, query)).await.expect("creates")
 }
 
-async fn share(tenant: &Tenant, report: &Report, password: &str, expires: Option<i64>) -> CreateReportShareResponse {
+async fn share(
+    tenant: &Tenant,
+    report: &Report,
+    password: &str,
+    expires: Option<i64>,
+) -> CreateReportShareResponse {
     let expire_time = expires.map(|seconds| Timestamp { seconds, nanos: 0 });
     let request = CreateReportShareRequest {
         report_id: report.id.clone(),
@@ -101,7 +109,11 @@ async fn a_report_is_kept_once_and_changed_by_one_at_a_time() {
         let tenant = app.tenant().await;
         let mut reports = tenant.reports.clone();
         let new = CreateReportRequest {
-            report: Some(Report { name: " Spring ".into(), query: last_days(30, by_day()), ..Report::default() }),
+            report: Some(Report {
+                name: " Spring ".into(),
+                query: last_days(30, by_day()),
+                ..Report::default()
+            }),
             request_id: request_id(),
             ..CreateReportRequest::default()
         };
@@ -115,7 +127,12 @@ async fn a_report_is_kept_once_and_changed_by_one_at_a_time() {
         assert_eq!(reason(&status), "IDEMPOTENCY_KEY_REUSED");
 
         let update = |name: &str, etag: &str, paths: &[&str]| UpdateReportRequest {
-            report: Some(Report { id: made.id.clone(), name: name.into(), etag: etag.into(), ..Report::default() }),
+            report: Some(Report {
+                id: made.id.clone(),
+                name: name.into(),
+                etag: etag.into(),
+                ..Report::default()
+            }),
             update_mask: Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() }),
             ..UpdateReportRequest::default()
         };
@@ -123,9 +140,11 @@ async fn a_report_is_kept_once_and_changed_by_one_at_a_time() {
         let changed = changed.into_inner().report.expect("always there");
         assert_eq!((&*changed.name, &changed.query), ("Summer", &made.query));
         assert_ne!(changed.etag, made.etag);
-        let status = reports.update_report(update("Autumn", &made.etag, &["name"])).await.expect_err("too late");
+        let status =
+            reports.update_report(update("Autumn", &made.etag, &["name"])).await.expect_err("too late");
         assert_eq!(reason(&status), "ETAG_MISMATCH");
-        let status = reports.update_report(update("", "", &["name", "create", "id"])).await.expect_err("wrong");
+        let status =
+            reports.update_report(update("", "", &["name", "create", "id"])).await.expect_err("wrong");
         assert_eq!(wrong(&status), ["update_mask"]);
         let status = reports.update_report(update("x", "", &["query"])).await.expect_err("asks nothing");
         assert_eq!(wrong(&status), ["report.query"]);
@@ -162,21 +181,33 @@ async fn what_cannot_be_answered_is_not_kept() {
             (last_days(0, by_day()), &["report.query.relative_span.count"]),
             (last_days(7, by(Dimension::Unspecified)), &["report.query.breakdown.dimension"]),
             (
-                last_days(7, Query::TimeSeries(QueryTimeSeriesRequest { granularity: 9, ..QueryTimeSeriesRequest::default() })),
+                last_days(
+                    7,
+                    Query::TimeSeries(QueryTimeSeriesRequest {
+                        granularity: 9,
+                        ..QueryTimeSeriesRequest::default()
+                    }),
+                ),
                 &["report.query.time_series.granularity"],
             ),
             (
-                last_days(7, Query::TimeSeries(QueryTimeSeriesRequest {
-                    scope: Some(ReportScope { workspace_id: other.id.clone(), part: None }),
-                    ..QueryTimeSeriesRequest::default()
-                })),
+                last_days(
+                    7,
+                    Query::TimeSeries(QueryTimeSeriesRequest {
+                        scope: Some(ReportScope { workspace_id: other.id.clone(), part: None }),
+                        ..QueryTimeSeriesRequest::default()
+                    }),
+                ),
                 &["report.query.time_series.scope.workspace_id"],
             ),
             (
-                last_days(7, Query::TimeSeries(QueryTimeSeriesRequest {
-                    scope: of(Part::LinkId("x".into())),
-                    ..QueryTimeSeriesRequest::default()
-                })),
+                last_days(
+                    7,
+                    Query::TimeSeries(QueryTimeSeriesRequest {
+                        scope: of(Part::LinkId("x".into())),
+                        ..QueryTimeSeriesRequest::default()
+                    }),
+                ),
                 &["report.query.time_series.scope.link_id"],
             ),
         ] {
@@ -188,12 +219,14 @@ async fn what_cannot_be_answered_is_not_kept() {
         });
         let status = try_create(&tenant, "x", last_days(7, query)).await.expect_err("not mine");
         assert_eq!(reason(&status), "NOT_FOUND");
-        let listed = tenant.reports.clone().list_reports(ListReportsRequest::default()).await.expect("a page");
+        let listed =
+            tenant.reports.clone().list_reports(ListReportsRequest::default()).await.expect("a page");
         assert!(listed.into_inner().reports.is_empty());
 
         let viewer = person(app, "viewer@example.com", Some((&tenant.id, Role::Viewer))).await;
         let viewer = app.with_key(&tenant.id, viewer).await;
-        let request = CreateReportRequest { workspace_id: tenant.id.clone(), ..CreateReportRequest::default() };
+        let request =
+            CreateReportRequest { workspace_id: tenant.id.clone(), ..CreateReportRequest::default() };
         let status = viewer.reports.clone().create_report(request).await.expect_err("may not");
         assert_eq!(reason(&status), "PERMISSION_MISSING");
     })
@@ -213,7 +246,8 @@ async fn the_last_days_move_along() {
         let result = run(&tenant, &report).await;
         assert_eq!(clicks(&result), 5);
         let Some(Answer::TimeSeries(answer)) = result.result else { panic!("another answer") };
-        let shown: Vec<_> = answer.buckets.iter().map(|day| day.measures.clone().expect("always there").clicks).collect();
+        let shown: Vec<_> =
+            answer.buckets.iter().map(|day| day.measures.clone().expect("always there").clicks).collect();
         assert_eq!(shown, [3, 0, 0, 0, 0, 0, 2]);
         app.clock.advance(chrono::Duration::days(1));
         assert_eq!(clicks(&run(&tenant, &report).await), 2);
@@ -244,15 +278,19 @@ async fn whoever_has_the_link_sees_what_the_report_says_and_nothing_else() {
             assert!(!bytes.contains(hidden.as_str()), "{hidden} in {bytes}");
         }
         // Its own people are told the link.
-        let Some(Answer::Breakdown(own)) = run(&tenant, &report).await.result else { panic!("another answer") };
+        let Some(Answer::Breakdown(own)) = run(&tenant, &report).await.result else {
+            panic!("another answer")
+        };
         assert_eq!(own.rows[0].value, spring.id);
 
         // What is stored opens nothing.
-        let stored = report_share::Entity::find().one(&app.env().db.api).await.expect("reads").expect("a share");
+        let stored =
+            report_share::Entity::find().one(&app.env().db.api).await.expect("reads").expect("a share");
         assert_ne!(stored.token_hash, shared.token.as_bytes());
         assert_eq!(stored.token_hash.len(), 32);
         // Credentials that come along are ignored.
-        let request = OpenReportShareRequest { token: shared.token.clone(), ..OpenReportShareRequest::default() };
+        let request =
+            OpenReportShareRequest { token: shared.token.clone(), ..OpenReportShareRequest::default() };
         let other = app.another_tenant().await;
         other.reports.clone().open_report_share(request).await.expect("opens for everybody");
     })
@@ -276,10 +314,12 @@ async fn a_share_is_made_once_and_its_token_told_once() {
         for _ in 1..20 {
             share(&tenant, &report, "", None).await;
         }
-        let one_more = CreateReportShareRequest { report_id: report.id.clone(), ..CreateReportShareRequest::default() };
+        let one_more =
+            CreateReportShareRequest { report_id: report.id.clone(), ..CreateReportShareRequest::default() };
         let status = reports.create_report_share(one_more).await.expect_err("too many");
         assert_eq!(reason(&status), "TOO_MANY_REPORT_SHARES");
-        let list = ListReportSharesRequest { report_id: report.id.clone(), ..ListReportSharesRequest::default() };
+        let list =
+            ListReportSharesRequest { report_id: report.id.clone(), ..ListReportSharesRequest::default() };
         assert_eq!(reports.list_report_shares(list).await.expect("a list").into_inner().shares.len(), 20);
         let bad = CreateReportShareRequest {
             report_id: "x".into(),
@@ -302,8 +342,13 @@ async fn tokens_that_are_unknown_over_or_revoked_answer_alike() {
         let tenant = app.tenant().await;
         let mine = tenant.create(coded("mine")).await;
         let report = create(&tenant, by_day()).await;
-        let scope = Some(ReportScope { workspace_id: String::new(), part: Some(Part::LinkId(mine.id.clone())) });
-        let of_link = create(&tenant, Query::TimeSeries(QueryTimeSeriesRequest { scope, ..QueryTimeSeriesRequest::default() })).await;
+        let scope =
+            Some(ReportScope { workspace_id: String::new(), part: Some(Part::LinkId(mine.id.clone())) });
+        let of_link = create(
+            &tenant,
+            Query::TimeSeries(QueryTimeSeriesRequest { scope, ..QueryTimeSeriesRequest::default() }),
+        )
+        .await;
         let deleted = create(&tenant, by_day()).await;
         let now = app.env().now().timestamp();
         let over = share(&tenant, &report, "", Some(now + 60)).await.token;
@@ -356,11 +401,8 @@ async fn tokens_that_are_unknown_over_or_revoked_answer_alike() {
 #[tokio::test]
 async fn passwords_are_asked_for_counted_and_noted() {
     for store in stores() {
-        let settings = [
-            ("RATE_LIMIT_ENABLED", "true"),
-            ("RATE_LIMIT_MAX", "1000"),
-            ("RATE_LIMIT_UNLOCK_MAX", "3"),
-        ];
+        let settings =
+            [("RATE_LIMIT_ENABLED", "true"), ("RATE_LIMIT_MAX", "1000"), ("RATE_LIMIT_UNLOCK_MAX", "3")];
         let app = App::start_with(store, &settings).await;
         let tenant = app.tenant().await;
         let report = create(&tenant, by_day()).await;
@@ -373,7 +415,10 @@ async fn passwords_are_asked_for_counted_and_noted() {
         }
         open(&app, &shared.token, "correct horse").await.expect("opens");
         for wrong in ["wrong horse", "correct hors"] {
-            assert_eq!(reason(&open(&app, &shared.token, wrong).await.expect_err("wrong")), "REPORT_SHARE_LOCKED");
+            assert_eq!(
+                reason(&open(&app, &shared.token, wrong).await.expect_err("wrong")),
+                "REPORT_SHARE_LOCKED"
+            );
         }
         // The right one has to wait too, or waiting would tell it.
         let status = open(&app, &shared.token, "correct horse").await.expect_err("too many");
@@ -414,12 +459,20 @@ async fn what_is_done_to_reports_is_noted_without_what_opens_them() {
             ["report.created", "report.deleted", "report.share_revoked", "report.shared", "report.updated"];
         assert_eq!(actions.into_iter().collect::<Vec<_>>(), expected);
         for note in &notes {
-            assert!(!note.changes.contains(&shared.token) && !note.changes.contains("horse"), "{}", note.changes);
+            assert!(
+                !note.changes.contains(&shared.token) && !note.changes.contains("horse"),
+                "{}",
+                note.changes
+            );
         }
         // And none of it is left in any table.
         let db = &app.env().db.api;
         let shares = report_share::Entity::find().all(db).await.expect("reads");
-        assert!(shares.is_empty(), "they go with their report, on {:?}", matches!(app.env().db.dialect(), Dialect::Postgres));
+        assert!(
+            shares.is_empty(),
+            "they go with their report, on {:?}",
+            matches!(app.env().db.dialect(), Dialect::Postgres)
+        );
     })
     .await;
 }

@@ -80,7 +80,8 @@ async fn reports_are_read_from_a_standby_while_it_is_a_good_one() {
     // Whoever may read tables may ask how far the standby is.
     owner.execute_unprepared("CREATE ROLE reader LOGIN").await.expect("creates");
     let mine = "SET ROLE reader";
-    let one = sea_orm::Database::connect(sea_orm::ConnectOptions::new(primary.url()).max_connections(1).to_owned());
+    let one =
+        sea_orm::Database::connect(sea_orm::ConnectOptions::new(primary.url()).max_connections(1).to_owned());
     let one = one.await.expect("the database answers");
     one.execute_unprepared(mine).await.expect("becomes the reader");
     say(&one, "SELECT system_identifier::text || pg_current_wal_lsn() FROM pg_control_system()").await;

@@ -14,8 +14,9 @@ use linkforty::{
     pb::{
         sdk::v1 as sdk,
         v1::{
-            Click, ClickClass, CreateProjectRequest, Link, Platform, Project, WatchEventsRequest, WatchEventsResponse, WatchKind,
-            project_service_client::ProjectServiceClient, watch_events_response::Event,
+            Click, ClickClass, CreateProjectRequest, Link, Platform, Project, WatchEventsRequest,
+            WatchEventsResponse, WatchKind, project_service_client::ProjectServiceClient,
+            watch_events_response::Event,
         },
     },
     spool::{Spool, SpoolOptions},
@@ -165,7 +166,10 @@ async fn what_cannot_be_watched_is_refused() {
         let theirs = message(&mut opened.expect("watches").into_inner()).await.resume_cursor;
         for cursor in [theirs.as_str(), &theirs[1..], "AAAA", "no cursor", &"A".repeat(10_000)] {
             let status = open(&tenant, resuming(cursor)).await.expect_err("not theirs to read");
-            assert_eq!((status.code(), wrong(&status)), (Code::InvalidArgument, vec!["resume_cursor".to_owned()]));
+            assert_eq!(
+                (status.code(), wrong(&status)),
+                (Code::InvalidArgument, vec!["resume_cursor".to_owned()])
+            );
         }
 
         let mut streams = Vec::new();
@@ -418,10 +422,8 @@ async fn installs_and_events_are_seen_too_by_those_who_want_them() {
         let ask = WatchEventsRequest::default;
         let kind = |kind: WatchKind| WatchEventsRequest { kinds: vec![kind.into()], ..ask() };
         let of_link = |id: &str| WatchEventsRequest { link_ids: vec![id.to_owned()], ..ask() };
-        let names = WatchEventsRequest {
-            event_names: vec!["purchase".to_owned()],
-            ..kind(WatchKind::Events)
-        };
+        let names =
+            WatchEventsRequest { event_names: vec!["purchase".to_owned()], ..kind(WatchKind::Events) };
         let open = async |request| open(tenant, request).await.expect("watches");
         let mut everything = open(ask()).await;
         let mut installs = open(kind(WatchKind::Installs)).await;
@@ -437,7 +439,10 @@ async fn installs_and_events_are_seen_too_by_those_who_want_them() {
         let sdk = phone(app, &token).await;
         let told = report(&sdk, first_open("phone-1", iphone())).await;
         let Event::Install(install) = next(&mut installs).await else { panic!("no install") };
-        assert_eq!((&*install.id, &*install.link_id, &*install.click_id), (&*told.install_id, &*spring.id, &*tapped.id));
+        assert_eq!(
+            (&*install.id, &*install.link_id, &*install.click_id),
+            (&*told.install_id, &*spring.id, &*tapped.id)
+        );
         assert_eq!(
             (install.state(), install.method()),
             (sdk::AttributionState::Attributed, sdk::MatchMethod::Probabilistic)
@@ -489,10 +494,8 @@ async fn what_is_shown_can_be_of_one_project_one_domain_and_some_countries() {
             project_id: project_id.to_owned(),
             ..WatchEventsRequest::default()
         };
-        let of_domain = |domain: &str| WatchEventsRequest {
-            domain: domain.to_owned(),
-            ..WatchEventsRequest::default()
-        };
+        let of_domain =
+            |domain: &str| WatchEventsRequest { domain: domain.to_owned(), ..WatchEventsRequest::default() };
         let mut of_mine = open(&tenant, of_project(&mine)).await.expect("watches");
         let mut own = open(&tenant, of_domain("go.example.test")).await.expect("watches");
         let nowhere =
@@ -506,7 +509,10 @@ async fn what_is_shown_can_be_of_one_project_one_domain_and_some_countries() {
         assert_eq!(click(&mut own).await.link_id, outside.id);
         visit(app, "/spring", DESKTOP).await;
         let seen = click(&mut of_mine).await;
-        assert_eq!((&*seen.link_id, &*seen.project_id, &*seen.domain), (&*inside.id, &*mine, "go.example.test"));
+        assert_eq!(
+            (&*seen.link_id, &*seen.project_id, &*seen.domain),
+            (&*inside.id, &*mine, "go.example.test")
+        );
         assert_eq!(click(&mut own).await, seen);
         silent(&mut of_mine).await;
         silent(&mut nowhere).await;

@@ -26,13 +26,13 @@ use tonic::Status;
 use self::{
     format::{File, Format},
     source::{Piece, Source},
+    table::Table,
 };
 use crate::{
     env::Env,
     error::{Error, Reason, Result},
     pb::v1::{
-        ExportReportRequest, ExportReportResponse, ReportFile, ReportFileEnd,
-        export_report_response::Part,
+        ExportReportRequest, ExportReportResponse, ReportFile, ReportFileEnd, export_report_response::Part,
     },
     rpc::{self, Permission, Vigil},
     workspaces::{self, Tenant},
@@ -59,7 +59,7 @@ pub async fn export(
     let source = Source::read(asked.report);
     let (format, mut source) = crate::error::both(format, source)?;
     let first = source.next(env, &tenant).await?;
-    let Piece { columns, rows, span, more } = first;
+    let Piece { table: Table { columns, rows }, span, more } = first;
     let file_name = format!("{}-{}.{}", source.name(), span, format.extension());
     let file = ReportFile { file_name, media_type: format.media_type().to_owned() };
     let mut run = Run {
@@ -95,7 +95,8 @@ impl Run {
     async fn next(&mut self) -> Result<(ExportReportResponse, bool)> {
         self.keep().await?;
         while self.ready.is_empty() && self.file.is_some() {
-            let Piece { columns, rows, more, .. } = self.source.next(&self.env, &self.tenant).await?;
+            let piece = self.source.next(&self.env, &self.tenant).await?;
+            let Piece { table: Table { columns, rows }, more, .. } = piece;
             if columns != self.columns {
                 return Err(Error::new(
                     Reason::PageTokenInvalid,
@@ -126,7 +127,9 @@ impl Run {
         if self.rows > MOST_ROWS {
             return Err(Error::new(
                 Reason::ReportTooLarge,
-                format!("the file would have more than {MOST_ROWS} rows: ask for a shorter time or a smaller part"),
+                format!(
+                    "the file would have more than {MOST_ROWS} rows: ask for a shorter time or a smaller part"
+                ),
             )
             .with("rows", "rows")
             .with("limit", MOST_ROWS.to_string()));

@@ -208,7 +208,8 @@ mod tests {
         let mut bytes = Vec::new();
         let count = 2 * GROUP as i64 + 3;
         for numbers in (0..count).collect::<Vec<_>>().chunks(999) {
-            bytes.extend(file.write(numbers.iter().map(|number| row(*number)).collect()).expect("takes rows"));
+            bytes
+                .extend(file.write(numbers.iter().map(|number| row(*number)).collect()).expect("takes rows"));
         }
         assert!(bytes.len() > 1000, "groups leave as they are full");
         bytes.extend(file.finish().expect("ends"));
@@ -230,11 +231,19 @@ mod tests {
 
         let mut read = 0;
         for (number, found) in (0..).zip(reader.get_row_iter(None).expect("rows")) {
-            let found: Vec<Field> = found.expect("a row").get_column_iter().map(|(_, field)| field.clone()).collect();
+            let found: Vec<Field> =
+                found.expect("a row").get_column_iter().map(|(_, field)| field.clone()).collect();
             match &found[..] {
-                [Field::Null, Field::Null, Field::Null, Field::Null, Field::Null] => assert_eq!(number % 7, 0),
-                [Field::Str(text), Field::Long(clicks), Field::Double(rate), Field::Decimal(money), Field::TimestampMicros(at)] =>
-                {
+                [Field::Null, Field::Null, Field::Null, Field::Null, Field::Null] => {
+                    assert_eq!(number % 7, 0)
+                }
+                [
+                    Field::Str(text),
+                    Field::Long(clicks),
+                    Field::Double(rate),
+                    Field::Decimal(money),
+                    Field::TimestampMicros(at),
+                ] => {
                     assert_eq!((text, *clicks), (&format!("=Zürich {number}"), -number));
                     assert!((rate - number as f64 / 4.0).abs() < 1e-9);
                     let bytes: [u8; 16] = money.data().try_into().expect("16 bytes");

@@ -15,7 +15,8 @@ pub fn csv_header(columns: &[Column]) -> Vec<u8> {
 /// Writes rows. No text of a cell is taken for a formula by whatever opens the file.
 pub fn csv_rows(rows: &[Row]) -> Vec<u8> {
     csv(|writer| {
-        rows.iter().try_for_each(|row| writer.write_record(row.iter().map(|cell| csv_cell(cell).into_owned())))
+        rows.iter()
+            .try_for_each(|row| writer.write_record(row.iter().map(|cell| csv_cell(cell).into_owned())))
     })
 }
 
@@ -103,8 +104,7 @@ mod tests {
     #[test]
     fn lines_are_json_as_it_was() {
         let text = String::from_utf8(json_rows(&columns(), &rows())).expect("UTF-8");
-        let lines: Vec<Value> =
-            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(lines[0]["value"], "=1+1, \"x\"");
         assert_eq!((&lines[0]["clicks"], &lines[0]["revenue_chf"]), (&(-5).into(), &"-2.5".into()));
         assert_eq!((&lines[1]["value"], &lines[1]["clicks"]), (&"Zürich".into(), &Value::Null));

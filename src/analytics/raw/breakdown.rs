@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn two_of_a_workspace_are_read_at_once_and_others_are_not_held_up() {
-        let (turns, [one, other]) = (Arc::new(Turns::default()), [1, 2].map(|n| WorkspaceId(Uuid::from_u128(n))));
+        let (turns, [one, other]) =
+            (Arc::new(Turns::default()), [1, 2].map(|n| WorkspaceId(Uuid::from_u128(n))));
         let take = |workspace| Turn::take(turns.clone(), workspace);
         let (first, second) = (take(one).expect("the first"), take(one).expect("the second"));
         assert_eq!(take(one).expect_err("a third").reason(), Reason::RateLimited);

@@ -51,8 +51,7 @@ pub fn fits(filters: &[Filter], values: &Values<'_>) -> bool {
 
 /// Returns the filter that a part of a workspace is, as far as no index finds it. `None`: no click is in it.
 pub fn of_part(part: &Part) -> Option<Vec<Filter>> {
-    let one =
-        |dimension, value: String| Some(vec![Filter { dimension, values: vec![value] }]);
+    let one = |dimension, value: String| Some(vec![Filter { dimension, values: vec![value] }]);
     match part {
         Part::All | Part::Link(_) => Some(Vec::new()),
         Part::Project(project) => one(Dimension::Project, project.to_string()),

@@ -70,8 +70,7 @@ pub async fn clicks(
         page_token: String::new(),
         ..asked.clone()
     };
-    let question =
-        [b"ListClicks".as_slice(), tenant.id.0.as_bytes(), &question.encode_to_vec()].concat();
+    let question = [b"ListClicks".as_slice(), tenant.id.0.as_bytes(), &question.encode_to_vec()].concat();
     let page = env.pages.request(asked.page_size, &asked.page_token, &question, env.now());
     let part = read_scope("scope.", &asked.scope.clone().unwrap_or_default());
     let span = Span::read("span.", &asked.span.clone().unwrap_or_default(), YEARS, env.now());

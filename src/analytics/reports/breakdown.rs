@@ -47,8 +47,7 @@ pub async fn breakdown(
     let (rows, other) = rows(all);
     let total_size = i32::try_from(rows.len()).unwrap_or(i32::MAX);
     let (rows, next) = order::page(rows, (order, money), &paged.page, span.slots);
-    let mut labels =
-        labels(env, tenant, dimension, rows.iter().map(|(value, _)| value.as_str())).await?;
+    let mut labels = labels(env, tenant, dimension, rows.iter().map(|(value, _)| value.as_str())).await?;
     Ok(QueryBreakdownResponse {
         rows: rows
             .into_iter()

@@ -85,7 +85,9 @@ fn read(asked: &GetCampaignsRequest, env: &Env) -> Result<(Part, Span, usize, Or
     let span = Span::read("span.", &asked.span.clone().unwrap_or_default(), YEARS, env.now());
     let mut wrong = Violations::default();
     let depth = wrong.take("level", depth(asked.level));
-    for (field, value) in [("source", &asked.source), ("medium", &asked.medium), ("campaign", &asked.campaign)] {
+    for (field, value) in
+        [("source", &asked.source), ("medium", &asked.medium), ("campaign", &asked.campaign)]
+    {
         if value.as_ref().is_some_and(|value| value.len() > MOST_BYTES) {
             wrong.add(field, "must have at most 2,048 bytes");
         }
@@ -140,7 +142,8 @@ fn level(all: HashMap<String, Measures>, depth: usize, within: [Option<&str>; 3]
         }
     }
     let is_narrowed = within.iter().any(Option::is_some);
-    let mut level = Level { other: if is_narrowed { Measures::default() } else { other }, ..Level::default() };
+    let mut level =
+        Level { other: if is_narrowed { Measures::default() } else { other }, ..Level::default() };
     for (path, (measures, children)) in sums {
         if !measures.is_zero() {
             level.children.insert(path.clone(), i32::try_from(children.len()).unwrap_or(i32::MAX));

@@ -4,12 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use chrono::Duration;
 
-use super::{
-    cohort,
-    numbers::rate,
-    scope, snapshot,
-    values::labels,
-};
+use super::{cohort, numbers::rate, scope, snapshot, values::labels};
 use crate::{
     analytics::{
         dims::Dimension,
@@ -21,9 +16,7 @@ use crate::{
     env::Env,
     error::{Result, Violations, both},
     ids::{EventId, LinkId},
-    pb::v1::{
-        FunnelCohort, FunnelLink, FunnelStep, GetFunnelRequest, GetFunnelResponse, StepTime,
-    },
+    pb::v1::{FunnelCohort, FunnelLink, FunnelStep, GetFunnelRequest, GetFunnelResponse, StepTime},
     workspaces::Tenant,
 };
 
@@ -46,7 +39,8 @@ pub async fn funnel(env: &Env, tenant: &Tenant, asked: &GetFunnelRequest) -> Res
     let time = (span.start(), span.end());
     let found = match cohort {
         FunnelCohort::ClickTime => {
-            let mut found = cohort::installs(env, &db, &scope, (time.0, time.1 + LONGEST_ATTRIBUTION)).await?;
+            let mut found =
+                cohort::installs(env, &db, &scope, (time.0, time.1 + LONGEST_ATTRIBUTION)).await?;
             found.retain(|install| install.click_time.is_some_and(|click| time.0 <= click && click < time.1));
             found
         }
@@ -106,7 +100,8 @@ pub async fn funnel(env: &Env, tenant: &Tenant, asked: &GetFunnelRequest) -> Res
 type Asked = (Part, (Span, (FunnelCohort, Duration)));
 
 fn read(asked: &GetFunnelRequest, env: &Env) -> Result<Asked> {
-    let part = scope::read("scope.", &asked.scope.clone().unwrap_or_default()).and_then(cohort::require_installs);
+    let part =
+        scope::read("scope.", &asked.scope.clone().unwrap_or_default()).and_then(cohort::require_installs);
     let span = Span::read("span.", &asked.span.clone().unwrap_or_default(), YEAR, env.now());
     both(part, both(span, read_steps(asked)))
 }
@@ -333,7 +328,8 @@ mod tests {
             })
             .collect();
         let found = steps(&walks, &names, Some(12));
-        let shown: Vec<_> = found.iter().map(|step| (step.name.as_str(), step.count, step.time.is_some())).collect();
+        let shown: Vec<_> =
+            found.iter().map(|step| (step.name.as_str(), step.count, step.time.is_some())).collect();
         assert_eq!(shown, [("click", 12, false), ("install", 6, true), ("a", 5, true), ("b", 3, true)]);
         assert_eq!((found[1].rate, found[3].rate, found[3].overall_rate), (0.5, 0.6, 0.25));
         let of_app = steps(&walks, &names, None);
@@ -358,9 +354,14 @@ mod tests {
         let window = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
         let asked = GetFunnelRequest::default();
         assert!(fields(asked.clone()).is_empty());
-        for (seconds, nanos, good) in
-            [(1, 0, true), (0, 999_999_999, false), (366 * 86_400, 0, true), (366 * 86_400, 1, false), (i64::MAX, 0, false), (-5, 0, false)]
-        {
+        for (seconds, nanos, good) in [
+            (1, 0, true),
+            (0, 999_999_999, false),
+            (366 * 86_400, 0, true),
+            (366 * 86_400, 1, false),
+            (i64::MAX, 0, false),
+            (-5, 0, false),
+        ] {
             let asked = GetFunnelRequest { completion_window: window(seconds, nanos), ..asked.clone() };
             assert_eq!(fields(asked).is_empty(), good, "{seconds} {nanos}");
         }

@@ -53,6 +53,9 @@ mod tests {
 
     #[test]
     fn of_nothing_there_is_no_rate() {
-        assert_eq!((rate(0, 0).to_string(), rate(1, 4).to_string(), rate(5, 0).to_string()), ("0".into(), "0.25".into(), "0".into()));
+        assert_eq!(
+            (rate(0, 0).to_string(), rate(1, 4).to_string(), rate(5, 0).to_string()),
+            ("0".into(), "0.25".into(), "0".into())
+        );
     }
 }

@@ -174,7 +174,10 @@ mod tests {
             let order = Order::read(text).expect("an order");
             page(rows.clone(), (order, franc), &PageRequest { size: 1, after: None }, slots).0[0].0.clone()
         };
-        assert_eq!((first(""), first("value desc"), first("installs desc")), ("v04".into(), "v22".into(), "v00".into()));
+        assert_eq!(
+            (first(""), first("value desc"), first("installs desc")),
+            ("v04".into(), "v22".into(), "v00".into())
+        );
         assert_eq!((first("revenue desc"), first("revenue")), ("v02".into(), "v00".into()));
     }
 }

@@ -53,7 +53,8 @@ pub async fn overview(env: &Env, tenant: &Tenant, asked: &GetOverviewRequest) ->
     let ids: Vec<LinkId> = links.iter().map(|(link, _)| *link).collect();
     let mut names = store::links(&env.db.api, tenant.id, &ids).await?;
     let total: Measures = by_day.iter().sum();
-    let [by_country, by_device, by_platform] = tops.try_into().map_err(|_| Error::internal("three dimensions"))?;
+    let [by_country, by_device, by_platform] =
+        tops.try_into().map_err(|_| Error::internal("three dimensions"))?;
     Ok(GetOverviewResponse {
         clicks: total.clicks,
         bot_clicks: total.bot_clicks,

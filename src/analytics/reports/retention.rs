@@ -49,11 +49,11 @@ pub async fn retention(
     }
     let mut lives: Vec<Life> =
         found.iter().map(|install| Life::begin(install, &buckets, span.zone, days)).collect();
-    if let (Some(first), Some(last)) = (
-        found.iter().map(|install| install.install_time).min(),
-        lives.iter().map(|life| life.date).max(),
-    ) {
-        let end = moment_of(calendar::start_of(last + chrono::Duration::days(i64::from(days) + 1), span.zone));
+    if let (Some(first), Some(last)) =
+        (found.iter().map(|install| install.install_time).min(), lives.iter().map(|life| life.date).max())
+    {
+        let end =
+            moment_of(calendar::start_of(last + chrono::Duration::days(i64::from(days) + 1), span.zone));
         cohort::events(env, &db, (&scope, &found), (first, end), &[], |place, event| {
             if event.event_time >= found[place].install_time {
                 lives[place].heed(&event, span.zone);
@@ -69,7 +69,8 @@ pub async fn retention(
 type Asked = (Part, (Span, (Granularity, i32)));
 
 fn read(asked: &GetRetentionRequest, env: &Env) -> Result<Asked> {
-    let part = scope::read("scope.", &asked.scope.clone().unwrap_or_default()).and_then(cohort::require_installs);
+    let part =
+        scope::read("scope.", &asked.scope.clone().unwrap_or_default()).and_then(cohort::require_installs);
     let span = Span::read("span.", &asked.span.clone().unwrap_or_default(), YEAR, env.now());
     let mut wrong = Violations::default();
     let granularity = match CohortLength::try_from(asked.cohort_length) {
@@ -315,7 +316,10 @@ mod tests {
             day.revenue.iter().map(|money| (money.currency.clone(), money.units)).collect()
         };
         let first = &answer.cohorts[0].days;
-        assert_eq!((money(&first[0]), money(&first[1])), (vec![], vec![("CHF".into(), 5), ("EUR".into(), 1)]));
+        assert_eq!(
+            (money(&first[0]), money(&first[1])),
+            (vec![], vec![("CHF".into(), 5), ("EUR".into(), 1)])
+        );
         assert_eq!(money(&first[3]), [("EUR".to_owned(), 1)]);
         let total = answer.total.expect("always there");
         let all: Vec<_> = total.days.iter().map(|day| (day.active, day.installs, day.rate)).collect();

@@ -24,7 +24,9 @@ pub fn read(path: &str, asked: &ReportScope) -> Result<Part> {
         Some(report_scope::Part::LinkId(id)) => {
             Part::Link(LinkId::parse(id).ok_or_else(|| not_an_id("link_id"))?)
         }
-        Some(report_scope::Part::AppId(id)) => Part::App(AppId::parse(id).ok_or_else(|| not_an_id("app_id"))?),
+        Some(report_scope::Part::AppId(id)) => {
+            Part::App(AppId::parse(id).ok_or_else(|| not_an_id("app_id"))?)
+        }
         Some(report_scope::Part::Domain(host)) => Part::Domain(host.clone()),
     })
 }

@@ -58,11 +58,8 @@ async fn series(
     (granularity, filter): (Granularity, Option<&Filter>),
 ) -> Result<(Vec<Bucket>, v1::Measures)> {
     let wanted = filter.map(|filter| (filter.dimension, filter.values.as_slice()));
-    let measures = if buckets.is_empty() {
-        Vec::new()
-    } else {
-        read::series(db, scope, buckets, wanted).await?
-    };
+    let measures =
+        if buckets.is_empty() { Vec::new() } else { read::series(db, scope, buckets, wanted).await? };
     let total: Measures = measures.iter().sum();
     let known = filter.is_none() && !matches!(scope.part, Part::App(_));
     let (each, all) = if known {
@@ -101,7 +98,10 @@ fn read(asked: &QueryTimeSeriesRequest, env: &Env) -> Result<Asked> {
     let mut wrong = Violations::default();
     let buckets = match (Granularity::try_from(asked.granularity), &span) {
         (Ok(granularity), Ok(span)) => calendar::buckets(*span, granularity).unwrap_or_else(|| {
-            wrong.add("granularity", "would make more than 2,000 buckets: ask for longer ones or for a shorter time");
+            wrong.add(
+                "granularity",
+                "would make more than 2,000 buckets: ask for longer ones or for a shorter time",
+            );
             Vec::new()
         }),
         (Err(_), _) => {

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_between_the_greatest_values_and_the_others() {
-        let mut all: HashMap<String, Measures> = (1..=15).map(|number| (format!("{number:02}"), clicks(number))).collect();
+        let mut all: HashMap<String, Measures> =
+            (1..=15).map(|number| (format!("{number:02}"), clicks(number))).collect();
         all.insert(OTHER.to_owned(), clicks(7));
         all.insert("zero".to_owned(), Measures::default());
         let scope = |part| Scope { workspace: WorkspaceId(Uuid::nil()), part };

@@ -149,7 +149,8 @@ impl Content {
             return;
         }
         for (place, _) in &mut self.cells {
-            if beyond.iter().any(|(dimension, first)| place.dimension == *dimension && place.value >= *first) {
+            if beyond.iter().any(|(dimension, first)| place.dimension == *dimension && place.value >= *first)
+            {
                 place.value = OTHER;
             }
         }
@@ -374,27 +375,31 @@ mod tests {
     }
 
     fn measures() -> impl Strategy<Value = Measures> {
-        let counts = prop::array::uniform6(prop_oneof![3 => Just(0_i64), 2 => 1_i64..3, 1 => 0..i64::MAX >> 8]);
+        let counts =
+            prop::array::uniform6(prop_oneof![3 => Just(0_i64), 2 => 1_i64..3, 1 => 0..i64::MAX >> 8]);
         let money = prop::collection::vec((0_u64..5, -(1_i128 << 100)..1_i128 << 100), 0..3);
-        (counts, money).prop_map(|([clicks, bot_clicks, opens, installs, attributed_installs, events], money)| {
-            let mut measures = Measures {
-                clicks,
-                bot_clicks,
-                opens,
-                installs,
-                attributed_installs,
-                events,
-                revenue: std::collections::BTreeMap::new(),
-            };
-            for (currency, nanos) in money {
-                measures.earn(Currency::numbered(currency * 1000).unwrap(), nanos);
-            }
-            measures
-        })
+        (counts, money).prop_map(
+            |([clicks, bot_clicks, opens, installs, attributed_installs, events], money)| {
+                let mut measures = Measures {
+                    clicks,
+                    bot_clicks,
+                    opens,
+                    installs,
+                    attributed_installs,
+                    events,
+                    revenue: std::collections::BTreeMap::new(),
+                };
+                for (currency, nanos) in money {
+                    measures.earn(Currency::numbered(currency * 1000).unwrap(), nanos);
+                }
+                measures
+            },
+        )
     }
 
     fn content() -> impl Strategy<Value = Content> {
-        let places = (0_u8..28, 2_u32..40, 0_u8..96).prop_map(|(dimension, value, slot)| place(dimension, value, slot));
+        let places = (0_u8..28, 2_u32..40, 0_u8..96)
+            .prop_map(|(dimension, value, slot)| place(dimension, value, slot));
         let cells = prop::collection::vec((places, measures()), 0..40);
         let visitors = prop::option::of(prop::collection::vec(any::<i64>(), 0..50));
         (cells, visitors).prop_map(|(cells, visitors)| {
@@ -423,10 +428,15 @@ mod tests {
     fn only_the_dimension_that_is_asked_for_is_read() {
         let mut sketch = Sketch::default();
         sketch.insert(1);
-        let cells = vec![(place(ALL, NOTHING, 3), clicks(5)), (place(9, 7, 3), clicks(4)), (place(9, 7, 5), clicks(1))];
+        let cells = vec![
+            (place(ALL, NOTHING, 3), clicks(5)),
+            (place(9, 7, 3), clicks(4)),
+            (place(9, 7, 5), clicks(1)),
+        ];
         let bytes = Content::new(cells, Some(sketch.clone())).encode();
         let mut seen = Vec::new();
-        each_of(&bytes, 9, |value, slot, measures| seen.push((value, slot, measures.clicks))).expect("content");
+        each_of(&bytes, 9, |value, slot, measures| seen.push((value, slot, measures.clicks)))
+            .expect("content");
         assert_eq!(seen, [(7, 3, 4), (7, 5, 1)]);
         each_of(&bytes, 8, |_, _, _| panic!("there is none")).expect("content");
         assert_eq!(visitors_of(&bytes), Some(Some(sketch)));
@@ -449,7 +459,11 @@ mod tests {
     fn values_beyond_the_bound_count_as_others_whatever_the_order_they_come_in() {
         let cells = |values: std::ops::Range<u32>| {
             Content::new(
-                values.flat_map(|value| [(place(1, value + 2, 0), clicks(1)), (place(22, value + 2, 1), clicks(2))]).collect(),
+                values
+                    .flat_map(|value| {
+                        [(place(1, value + 2, 0), clicks(1)), (place(22, value + 2, 1), clicks(2))]
+                    })
+                    .collect(),
                 None,
             )
         };

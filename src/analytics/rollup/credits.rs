@@ -330,7 +330,8 @@ pub async fn origins(
         .await?
         .into_iter()
         .map(|(link, said)| {
-            let own: Vec<String> = said.utm.iter().map(|(name, value)| format!("utm_{name}={value}")).collect();
+            let own: Vec<String> =
+                said.utm.iter().map(|(name, value)| format!("utm_{name}={value}")).collect();
             let own: Vec<&str> = own.iter().map(String::as_str).collect();
             (link, query::campaign("", &own))
         })

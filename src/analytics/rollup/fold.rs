@@ -117,7 +117,8 @@ impl Fold {
             let (workspace, scope, part, hour) = self.hours[place as usize];
             let (day, hour_of_day) = (hour.div_euclid(HOURS_A_DAY), hour.rem_euclid(HOURS_A_DAY));
             let slot_of_day = (hour_of_day * SLOTS_AN_HOUR) as u8 + quarter;
-            let key = |bundle, level, period| Key { workspace, scope, part: code(part), bundle, level, period };
+            let key =
+                |bundle, level, period| Key { workspace, scope, part: code(part), bundle, level, period };
             let at = |slot| Place { dimension, value: code(value), slot };
             let bundle = match (scope, Dimension::numbered(dimension)) {
                 (Scoped::Link, _) => Bundle::Whole,

@@ -103,7 +103,9 @@ impl Bundle {
         use Dimension as D;
         match dimension {
             D::Country | D::Region | D::City => Self::Places,
-            D::Referrer | D::UtmSource | D::UtmMedium | D::UtmCampaign | D::UtmTerm | D::UtmContent => Self::Origins,
+            D::Referrer | D::UtmSource | D::UtmMedium | D::UtmCampaign | D::UtmTerm | D::UtmContent => {
+                Self::Origins
+            }
             D::Link | D::Rule | D::Variant | D::CampaignLink => Self::Links,
             D::Device
             | D::System

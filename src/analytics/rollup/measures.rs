@@ -173,7 +173,10 @@ mod tests {
             assert_eq!(Currency::numbered(currency.number()), Some(currency));
             assert_eq!(currency.as_str(), text);
         }
-        assert_eq!((Currency::parse("chf"), Currency::parse("CH"), Currency::numbered(26 * 26 * 26)), (None, None, None));
+        assert_eq!(
+            (Currency::parse("chf"), Currency::parse("CH"), Currency::numbered(26 * 26 * 26)),
+            (None, None, None)
+        );
     }
 
     #[test]
@@ -181,7 +184,8 @@ mod tests {
         let (franc, euro) = (Currency::parse("CHF").unwrap(), Currency::parse("EUR").unwrap());
         let mut one = Measures { clicks: 3, events: 1, ..Measures::default() };
         one.earn(franc, 5);
-        let mut other = Measures { bot_clicks: 2, opens: 1, installs: 4, attributed_installs: 3, ..one.clone() };
+        let mut other =
+            Measures { bot_clicks: 2, opens: 1, installs: 4, attributed_installs: 3, ..one.clone() };
         other.earn(euro, -7);
         let sum = one.clone() + other.clone();
         assert_eq!((sum.clicks, sum.revenue[&franc], sum.revenue[&euro]), (6, 10, -7));

@@ -46,7 +46,8 @@ impl Names {
         texts: &[Arc<str>],
     ) -> Result<(Vec<u32>, New), DbErr> {
         let known = |text: &Arc<str>| fixed(text).or_else(|| self.0.get(text));
-        let mut missing: Vec<&str> = texts.iter().filter(|text| known(text).is_none()).map(|text| &**text).collect();
+        let mut missing: Vec<&str> =
+            texts.iter().filter(|text| known(text).is_none()).map(|text| &**text).collect();
         missing.sort_unstable();
         missing.dedup();
         let mut found: HashMap<String, u32> = HashMap::new();
@@ -101,10 +102,14 @@ pub async fn codes_of(db: &impl ConnectionTrait, texts: &[&str]) -> Result<HashM
 }
 
 /// Returns the texts of codes.
-pub async fn texts_of(db: &impl ConnectionTrait, codes: &HashSet<u32>) -> Result<HashMap<u32, String>, DbErr> {
+pub async fn texts_of(
+    db: &impl ConnectionTrait,
+    codes: &HashSet<u32>,
+) -> Result<HashMap<u32, String>, DbErr> {
     let mut texts: HashMap<u32, String> =
         codes.iter().filter_map(|code| Some((*code, special(*code)?.to_owned()))).collect();
-    let numbers: Vec<u32> = codes.iter().filter(|code| special(**code).is_none()).map(|code| code - FIRST).collect();
+    let numbers: Vec<u32> =
+        codes.iter().filter(|code| special(**code).is_none()).map(|code| code - FIRST).collect();
     if numbers.is_empty() {
         return Ok(texts);
     }
@@ -134,7 +139,8 @@ async fn find(db: &impl ConnectionTrait, json: String) -> Result<Vec<(String, u3
             "SELECT id, value FROM dictionary WHERE kind = $1 AND value IN (SELECT value FROM json_each($2))"
         }
     };
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [KIND.into(), json.into()]);
+    let statement =
+        Statement::from_sql_and_values(db.get_database_backend(), sql, [KIND.into(), json.into()]);
     let rows = db.query_all_raw(statement).await?;
     rows.into_iter().map(|row| Ok((told(row.try_get_by_index(1)?), code(row.try_get_by_index(0)?)))).collect()
 }

@@ -10,15 +10,15 @@ use std::{
 
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 
-pub use super::{
-    key::Part,
-    measures::{Currency, Measures},
-};
 use super::{
     content::{self, NOTHING, each_of},
     key::{Bundle, Level, SLOTS_A_DAY, SLOTS_AN_HOUR, Scoped},
     names,
     sketch::Sketch,
+};
+pub use super::{
+    key::Part,
+    measures::{Currency, Measures},
 };
 use crate::{
     analytics::dims::Dimension,
@@ -247,8 +247,10 @@ async fn each_total(
 ) -> Result<(), DbErr> {
     let bundle = bundle(of.0, Bundle::Totals);
     for (day, bytes) in rows(db, of, bundle, Periods::Days(slots.days())).await? {
-        each_of(&bytes, content::ALL, |_, slot, measures| call(day * SLOTS_A_DAY + i32::from(slot), measures))
-            .ok_or_else(malformed)?;
+        each_of(&bytes, content::ALL, |_, slot, measures| {
+            call(day * SLOTS_A_DAY + i32::from(slot), measures)
+        })
+        .ok_or_else(malformed)?;
     }
     Ok(())
 }
@@ -278,7 +280,8 @@ async fn each_value(
     let days: BTreeSet<i32> = spans.iter().flat_map(|span| span.whole_days()).collect();
     let hours: BTreeSet<i32> = spans.iter().flat_map(|span| span.edges()).collect();
     for (day, bytes) in rows(db, of, bundle, Periods::These(Level::Day, days)).await? {
-        each_of(&bytes, number, |value, _, measures| call(day * SLOTS_A_DAY, value, measures)).ok_or_else(malformed)?;
+        each_of(&bytes, number, |value, _, measures| call(day * SLOTS_A_DAY, value, measures))
+            .ok_or_else(malformed)?;
     }
     for (hour, bytes) in rows(db, of, bundle, Periods::These(Level::Hour, hours)).await? {
         let first = hour * SLOTS_AN_HOUR;

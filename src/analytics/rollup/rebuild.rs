@@ -165,10 +165,8 @@ pub async fn verify(env: &Env, wanted: Wanted) -> Result<Option<Vec<Difference>>
     let texts: Vec<&str> = fold.texts().iter().map(|text| &**text).collect();
     let known = names::codes_of(&snapshot, &texts).await?;
     // A text that no rollup can have gets a code that none has.
-    let codes: Vec<u32> = (0_u32..)
-        .zip(&texts)
-        .map(|(at, text)| known.get(*text).copied().unwrap_or(u32::MAX - at))
-        .collect();
+    let codes: Vec<u32> =
+        (0_u32..).zip(&texts).map(|(at, text)| known.get(*text).copied().unwrap_or(u32::MAX - at)).collect();
     let unknown: HashMap<u32, String> =
         codes.iter().copied().zip(texts.iter().map(|text| (*text).to_owned())).collect();
     let mut recorded = fold.rows(&codes);
@@ -403,7 +401,9 @@ async fn count_installs(
             .filter_map(|row| match uncounted.installs.get(&row.id) {
                 None => Some((row.method, row.link_id.map(|link| (link, row.click_id)), row)),
                 Some(None) => None,
-                Some(Some(before)) => Some((before.method, before.link.map(|link| (link, before.click)), row)),
+                Some(Some(before)) => {
+                    Some((before.method, before.link.map(|link| (link, before.click)), row))
+                }
             })
             .collect();
         let touches = counted.iter().filter_map(|(_, touch, _)| *touch);
@@ -490,5 +490,6 @@ fn happened(row: event::Model, uncounted: &Uncounted) -> Happened {
 
 /// Returns the name of a dimension for people.
 pub fn dimension_name(number: u8) -> String {
-    Dimension::numbered(number).map_or_else(|| "all".to_owned(), |dimension| format!("{dimension:?}").to_lowercase())
+    Dimension::numbered(number)
+        .map_or_else(|| "all".to_owned(), |dimension| format!("{dimension:?}").to_lowercase())
 }

@@ -13,7 +13,9 @@ use std::{
 use chrono::DateTime;
 use fail::fail_point;
 use metrics::{counter, histogram};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _};
+use sea_orm::{
+    ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{

@@ -235,7 +235,9 @@ mod tests {
     fn estimates_are_within_the_stated_error() {
         assert_eq!(of([]).estimate(), 0);
         // Of 40 independent estimates of each size, so that one that is always a little off shows too.
-        for (visitors, bound) in [(1_i64, 0.001), (10, 0.11), (100, 0.05), (1_000, 0.055), (20_000, 0.065), (200_000, 0.065)] {
+        for (visitors, bound) in
+            [(1_i64, 0.001), (10, 0.11), (100, 0.05), (1_000, 0.055), (20_000, 0.065), (200_000, 0.065)]
+        {
             let mut squares = 0.0;
             let mut sum = 0.0;
             for seed in 0..40_i64 {
@@ -259,7 +261,16 @@ mod tests {
 
     #[test]
     fn what_is_no_sketch_is_refused() {
-        for wrong in [&[][..], &[2], &[0, 0], &[0, 0x40], &[0, 0x41, 0], &[0, 0xff, 0xff, 0xff, 1], &[1, 0, 0], &[0, 0x3f]] {
+        for wrong in [
+            &[][..],
+            &[2],
+            &[0, 0],
+            &[0, 0x40],
+            &[0, 0x41, 0],
+            &[0, 0xff, 0xff, 0xff, 1],
+            &[1, 0, 0],
+            &[0, 0x3f],
+        ] {
             assert_eq!(Sketch::decode(wrong), None, "{wrong:?}");
         }
     }

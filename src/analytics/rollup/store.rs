@@ -4,16 +4,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
-    Statement,
-Value, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _,
+    FromQueryResult as _, QueryFilter as _, Statement, Value, sea_query::OnConflict,
 };
 
-use super::{
-    content::Content,
-    credits::Counted,
-    key::Key,
-};
+use super::{content::Content, credits::Counted, key::Key};
 use crate::{
     db::{Dialect, dialect},
     entity::{
@@ -91,7 +86,12 @@ pub async fn add(tx: &impl ConnectionTrait, rows: BTreeMap<Key, Content>, round:
                 None => Content::default(),
             };
             sum.merge(content);
-            written.push(Written { key, content: sum.encode(), clicks: sum.clicks(), is_empty: sum.is_empty() });
+            written.push(Written {
+                key,
+                content: sum.encode(),
+                clicks: sum.clicks(),
+                is_empty: sum.is_empty(),
+            });
         }
         put(tx, &written, round).await?;
         let gone: Vec<Key> = written.iter().filter(|row| row.is_empty).map(|row| row.key).collect();
@@ -219,10 +219,7 @@ pub async fn take_old(
 }
 
 /// Remembers events that are counted before their install is decided.
-pub async fn remember(
-    tx: &impl ConnectionTrait,
-    events: &[(WorkspaceId, &Counted)],
-) -> Result<(), DbErr> {
+pub async fn remember(tx: &impl ConnectionTrait, events: &[(WorkspaceId, &Counted)]) -> Result<(), DbErr> {
     for some in events.chunks(EVENTS_A_STATEMENT) {
         let rows = some.iter().map(|(workspace, counted)| ActiveModel {
             workspace_id: Set(*workspace),
@@ -252,8 +249,9 @@ pub async fn remembered(
             .all(tx)
             .await?;
         for row in rows {
-            let counted = serde_json::from_slice(&row.content)
-                .map_err(|error| DbErr::Custom(format!("event {} is remembered badly: {error}", row.event_id)))?;
+            let counted = serde_json::from_slice(&row.content).map_err(|error| {
+                DbErr::Custom(format!("event {} is remembered badly: {error}", row.event_id))
+            })?;
             found.entry(row.install_id).or_default().push(counted);
         }
     }
@@ -299,7 +297,9 @@ pub async fn of_day(
         .filter(rollup::Column::WorkspaceId.eq(workspace))
         .filter(
             Condition::any()
-                .add(Condition::all().add(rollup::Column::Level.eq(1_i16)).add(rollup::Column::Period.eq(day)))
+                .add(
+                    Condition::all().add(rollup::Column::Level.eq(1_i16)).add(rollup::Column::Period.eq(day)),
+                )
                 .add(
                     Condition::all()
                         .add(rollup::Column::Level.eq(0_i16))
@@ -312,7 +312,8 @@ pub async fn of_day(
     rows.into_iter()
         .map(|row| {
             let key = Key::stored(&row);
-            let key = key.ok_or_else(|| DbErr::Custom("a rollup of no release that is known here".to_owned()))?;
+            let key =
+                key.ok_or_else(|| DbErr::Custom("a rollup of no release that is known here".to_owned()))?;
             Ok((key, row.content))
         })
         .collect()

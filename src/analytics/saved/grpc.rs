@@ -288,7 +288,9 @@ mod tests {
     use super::*;
     use crate::{
         clock::from_micros,
-        pb::v1::{QueryBreakdownRequest, RelativeSpan, ReportQuery, ReportScope, ReportSpan, report_query::Query},
+        pb::v1::{
+            QueryBreakdownRequest, RelativeSpan, ReportQuery, ReportScope, ReportSpan, report_query::Query,
+        },
     };
 
     #[test]
@@ -300,8 +302,10 @@ mod tests {
             page_token: "x".into(),
             ..QueryBreakdownRequest::default()
         };
-        let query =
-            ReportQuery { query: Some(Query::Breakdown(breakdown)), relative_span: Some(RelativeSpan::default()) };
+        let query = ReportQuery {
+            query: Some(Query::Breakdown(breakdown)),
+            relative_span: Some(RelativeSpan::default()),
+        };
         let report = Report { name: "\n".into(), query: Some(query), ..Report::default() };
         let error = read(Some(&report), &FIELDS, own).expect_err("is wrong");
         let fields: Vec<_> = error.violations().iter().map(|violation| &*violation.field).collect();
@@ -317,7 +321,10 @@ mod tests {
             ]
         );
         let nothing = Report { name: "x".into(), ..Report::default() };
-        assert_eq!(read(Some(&nothing), &FIELDS, own).expect_err("asks nothing").violations()[0].field, "report.query");
+        assert_eq!(
+            read(Some(&nothing), &FIELDS, own).expect_err("asks nothing").violations()[0].field,
+            "report.query"
+        );
         assert_eq!(read(Some(&nothing), &["name"], own).expect("good").name.as_deref(), Some("x"));
         assert!(read(None, &FIELDS, own).is_err());
     }

@@ -10,8 +10,7 @@ use crate::{
     error::{Error, Reason, Result, Violation, Violations, both},
     ids::WorkspaceId,
     pb::v1::{
-        ReportQuery, ReportResult, ReportScope, ReportSpan,
-        report_query::Query,
+        ReportQuery, ReportResult, ReportScope, ReportSpan, report_query::Query,
         report_result::Result as Answer,
     },
     workspaces::Tenant,

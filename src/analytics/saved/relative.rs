@@ -127,7 +127,9 @@ mod tests {
             let span = Relative::read("x", &asked(unit, count, complete, zone)).expect("good");
             let span = span.at(now.parse().expect("the test's own moment"));
             let read = |time: Option<prost_types::Timestamp>| {
-                moment(&time.expect("always there")).expect("a moment").to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+                moment(&time.expect("always there"))
+                    .expect("a moment")
+                    .to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
             };
             let told = (read(span.start_time), read(span.end_time));
             assert_eq!(told, (first.to_owned(), end.to_owned()), "{unit:?} {count} {complete} {zone}");

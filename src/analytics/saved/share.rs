@@ -167,13 +167,7 @@ pub async fn open(
 }
 
 /// Tries a password. An empty one is no try, but the question whether there must be one.
-async fn unlock(
-    env: &Env,
-    share: &Share,
-    stored: &str,
-    password: &str,
-    visitor: &Visitor<'_>,
-) -> Result<()> {
+async fn unlock(env: &Env, share: &Share, stored: &str, password: &str, visitor: &Visitor<'_>) -> Result<()> {
     if password.is_empty() {
         return Err(locked());
     }
@@ -190,7 +184,8 @@ async fn unlock(
         return Ok(());
     }
     let actor = Actor { who: Who::Anybody, origin: visitor.origin.clone() };
-    let note = actor.did(Some(share.workspace_id), Action::ReportShareRefused, Some(share.id.0), Changes::none());
+    let note =
+        actor.did(Some(share.workspace_id), Action::ReportShareRefused, Some(share.id.0), Changes::none());
     trail::note(&env.db.api, &env.ids, [note], env.now()).await?;
     Err(locked())
 }

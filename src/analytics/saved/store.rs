@@ -1,8 +1,8 @@
 //! Queries of the tables `reports` and `report_shares`.
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -103,10 +103,7 @@ pub async fn find_share(
 }
 
 /// Returns the share whose token hashes to `hash`, and its report, whosever they are: the token says it.
-pub async fn opened(
-    db: &impl ConnectionTrait,
-    hash: &[u8],
-) -> Result<Option<(Share, Option<Model>)>, DbErr> {
+pub async fn opened(db: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<(Share, Option<Model>)>, DbErr> {
     let share = Shares::find().filter(report_share::Column::TokenHash.eq(hash)).one(db).await?;
     let Some(share) = share else { return Ok(None) };
     let report = find(db, share.workspace_id, share.report_id).await?;

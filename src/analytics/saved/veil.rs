@@ -5,8 +5,7 @@ use ring::digest;
 
 use crate::pb::v1::{
     CampaignLevel, Dimension, GetCampaignsResponse, QueryBreakdownResponse, ReportQuery, ReportResult,
-    report_query::Query,
-    report_result::Result as Answer,
+    report_query::Query, report_result::Result as Answer,
 };
 
 /// How many bytes tell apart what has no name.
@@ -95,10 +94,13 @@ mod tests {
 
     #[test]
     fn links_of_campaigns_keep_their_labels() {
-        let asked = GetCampaignsRequest { level: CampaignLevel::Link.into(), ..GetCampaignsRequest::default() };
+        let asked =
+            GetCampaignsRequest { level: CampaignLevel::Link.into(), ..GetCampaignsRequest::default() };
         let query = ReportQuery { query: Some(Query::Campaigns(asked)), relative_span: None };
-        let link = |label: &str| CampaignRow { link_id: ID.into(), label: label.into(), ..CampaignRow::default() };
-        let answer = GetCampaignsResponse { rows: vec![link("Spring"), link("")], ..GetCampaignsResponse::default() };
+        let link =
+            |label: &str| CampaignRow { link_id: ID.into(), label: label.into(), ..CampaignRow::default() };
+        let answer =
+            GetCampaignsResponse { rows: vec![link("Spring"), link("")], ..GetCampaignsResponse::default() };
         let mut result = ReportResult { result: Some(Answer::Campaigns(answer)) };
         veil(&query, &mut result);
         let Some(Answer::Campaigns(answer)) = result.result else { panic!("it stays what it is") };

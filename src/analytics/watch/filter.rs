@@ -102,7 +102,8 @@ impl Filter {
 
     /// Says whether a click is to be shown.
     pub fn click(&self, click: &Click) -> bool {
-        let is_from = |country: &str| Country::parse(country).is_some_and(|one| self.countries.contains(&one));
+        let is_from =
+            |country: &str| Country::parse(country).is_some_and(|one| self.countries.contains(&one));
         self.kind(WatchKind::Clicks)
             && (self.classes.is_empty() || self.classes.contains(&class(click.class)))
             && (self.countries.is_empty() || is_from(&click.country))
@@ -232,7 +233,8 @@ mod tests {
 
     #[test]
     fn an_install_is_of_the_link_it_is_credited_to_or_was() {
-        let credit = |of: u128| Credit { link: Some(link(of)), domain: "go.example".into(), ..Credit::default() };
+        let credit =
+            |of: u128| Credit { link: Some(link(of)), domain: "go.example".into(), ..Credit::default() };
         let install = |now: Credit, before: Option<Credit>| Install {
             id: InstallId(Uuid::nil()),
             app: None,
@@ -255,7 +257,9 @@ mod tests {
         let anywhere = read(&ask());
         assert!(anywhere.install(&install(Credit::default(), None)));
         let there = read(&WatchEventsRequest { domain: "go.example".into(), ..ask() });
-        assert!(there.install(&install(credit(9), None)) && !there.install(&install(Credit::default(), None)));
+        assert!(
+            there.install(&install(credit(9), None)) && !there.install(&install(Credit::default(), None))
+        );
     }
 
     #[test]
@@ -299,7 +303,15 @@ mod tests {
         };
         let error = Filter::read(&request).expect_err("wrong");
         let fields: Vec<_> = error.violations().iter().map(|violation| &*violation.field).collect();
-        let expected = ["link_ids[0]", "link_ids[2]", "kinds[0]", "kinds[2]", "classes[1]", "countries[0]", "project_id"];
+        let expected = [
+            "link_ids[0]",
+            "link_ids[2]",
+            "kinds[0]",
+            "kinds[2]",
+            "classes[1]",
+            "countries[0]",
+            "project_id",
+        ];
         assert_eq!(fields, expected);
     }
 

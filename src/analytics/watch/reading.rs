@@ -198,9 +198,10 @@ impl Reading {
     fn shown(&self, row: &Row, at: usize) -> Option<Event> {
         let filter = &self.filter;
         match &*row.items {
-            Items::Clicks(clicks) => {
-                clicks.get(at).filter(|click| filter.click(click)).map(|click| Event::Click(wire::click(click)))
-            }
+            Items::Clicks(clicks) => clicks
+                .get(at)
+                .filter(|click| filter.click(click))
+                .map(|click| Event::Click(wire::click(click))),
             Items::Installs(installs) => {
                 let wanted = installs.get(at).filter(|install| filter.install(install));
                 wanted.map(|install| Event::Install(wire::install(install)))

@@ -17,8 +17,8 @@ mod gather;
 mod list;
 pub mod report;
 pub mod settle;
-mod told;
 pub(super) mod store;
+mod told;
 
 use std::collections::HashMap;
 

@@ -33,11 +33,7 @@ pub(super) async fn write(
     }
 }
 
-async fn try_write(
-    pool: &PgPool,
-    rows: &[Coded<'_>],
-    progress: Progress,
-) -> Result<Vec<Class>, sqlx::Error> {
+async fn try_write(pool: &PgPool, rows: &[Coded<'_>], progress: Progress) -> Result<Vec<Class>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let inserted = fresh(rows, insert(&mut tx, rows).await?);
     add_counts(&mut tx, &counts(&inserted)).await?;

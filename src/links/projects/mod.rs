@@ -18,8 +18,8 @@ use crate::{
 };
 
 pub use self::grpc::ProjectApi;
-pub use self::grpc::named;
 pub(super) use self::grpc::check_description;
+pub use self::grpc::named;
 pub use crate::entity::project::Model as Project;
 
 /// What somebody decides about a project; `None` in a change: it stays.

@@ -58,7 +58,8 @@ impl Watcher {
         let mut last = Instant::now();
         while !(stop.load(Ordering::SeqCst) && last.elapsed() > PATIENCE) {
             let api = self.apis[dice.random_range(0..self.apis.len())];
-            let take = if dice.random_bool(0.3) { dice.random_range(0..3) } else { dice.random_range(0..1500) };
+            let take =
+                if dice.random_bool(0.3) { dice.random_range(0..3) } else { dice.random_range(0..1500) };
             let until = Duration::from_millis(dice.random_range(20..1200));
             let before = self.seen.len();
             // However it goes, what was seen was seen.

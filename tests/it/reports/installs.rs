@@ -86,7 +86,8 @@ pub async fn funnels(year: &Year) {
                 let what = format!("{part:?} {cohort:?} {days} days");
                 assert_eq!(steps, expected, "{what}");
                 for pair in answer.steps.windows(2) {
-                    let rate = if pair[0].count == 0 { 0.0 } else { pair[1].count as f64 / pair[0].count as f64 };
+                    let rate =
+                        if pair[0].count == 0 { 0.0 } else { pair[1].count as f64 / pair[0].count as f64 };
                     assert!((pair[1].rate - rate).abs() < 1e-9, "{what}: {pair:?}");
                 }
                 let offset = usize::from(!of_app);
@@ -179,10 +180,12 @@ pub async fn retention(year: &Year) {
                 let whole = answer.total.expect("always there");
                 assert_eq!(whole.installs, installs.len() as i64, "{what}");
                 for day in &whole.days {
-                    let own = answer.cohorts.iter().filter_map(|cohort| {
-                        cohort.days.get(day.day as usize).filter(|day| day.complete)
-                    });
-                    let (active, of) = own.fold((0, 0), |sum, day| (sum.0 + day.active, sum.1 + day.installs));
+                    let own = answer
+                        .cohorts
+                        .iter()
+                        .filter_map(|cohort| cohort.days.get(day.day as usize).filter(|day| day.complete));
+                    let (active, of) =
+                        own.fold((0, 0), |sum, day| (sum.0 + day.active, sum.1 + day.installs));
                     assert_eq!((day.active, day.installs), (active, of), "{what}: day {}", day.day);
                 }
             }

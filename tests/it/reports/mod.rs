@@ -128,14 +128,8 @@ pub fn label(time: Moment, granularity: Granularity, zone: Tz) -> String {
     }
 }
 
-pub const ZONES: [&str; 6] = [
-    "UTC",
-    "Europe/Zurich",
-    "America/New_York",
-    "Asia/Kolkata",
-    "Asia/Kathmandu",
-    "Australia/Lord_Howe",
-];
+pub const ZONES: [&str; 6] =
+    ["UTC", "Europe/Zurich", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe"];
 
 pub fn filter(dimension: i32, values: &[&str]) -> DimensionFilter {
     DimensionFilter { dimension, values: values.iter().map(|value| (*value).to_owned()).collect() }
@@ -162,7 +156,11 @@ async fn a_year_of_which_everything_is_known_is_told_as_it_was() {
         let mut year = live_through(&app, 2026, 500).await;
         app.rolled().await;
         let events: usize = year.installs.iter().map(|install| install.events.len()).sum();
-        eprintln!("{} things happened, {} installs with {events} events", year.facts.len(), year.installs.len());
+        eprintln!(
+            "{} things happened, {} installs with {events} events",
+            year.facts.len(),
+            year.installs.len()
+        );
         series::time_series(&year).await;
         values::breakdowns(&year).await;
         values::overview(&year).await;

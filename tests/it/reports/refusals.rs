@@ -2,8 +2,8 @@
 
 use chrono::Duration;
 use linkforty::pb::v1::{
-    GetCampaignsRequest, GetFunnelRequest, GetOverviewRequest, GetRetentionRequest, ListLinksRequest, QueryBreakdownRequest,
-    QueryTimeSeriesRequest, ReportScope, ReportSpan, report_scope::Part,
+    GetCampaignsRequest, GetFunnelRequest, GetOverviewRequest, GetRetentionRequest, ListLinksRequest,
+    QueryBreakdownRequest, QueryTimeSeriesRequest, ReportScope, ReportSpan, report_scope::Part,
 };
 use secrecy::ExposeSecret as _;
 use tonic::Status;
@@ -11,7 +11,8 @@ use tonic_types::StatusExt as _;
 
 use super::{at, filter, scope, span, stamp};
 use crate::support::{
-    App, Statements, Store, Tenant, an_app, coded, eventually, on_every_store, reason, request_id, stores, wrong,
+    App, Statements, Store, Tenant, an_app, coded, eventually, on_every_store, reason, request_id, stores,
+    wrong,
     year::{dimension, live_through, world},
 };
 
@@ -46,7 +47,8 @@ async fn ask(
         }
         Report::Breakdown => {
             let dimension = dimension::COUNTRY;
-            let request = QueryBreakdownRequest { scope, span, dimension, ..QueryBreakdownRequest::default() };
+            let request =
+                QueryBreakdownRequest { scope, span, dimension, ..QueryBreakdownRequest::default() };
             analytics.query_breakdown(request).await.map(drop)
         }
         Report::Campaigns => {
@@ -113,7 +115,8 @@ async fn parts_of_somebody_else_are_unknown_in_every_report() {
         }
         // The server's own host is everybody's, by its name and without.
         for host in ["", "go.example.test"] {
-            let request = GetOverviewRequest { domain: Some(host.to_owned()), ..GetOverviewRequest::default() };
+            let request =
+                GetOverviewRequest { domain: Some(host.to_owned()), ..GetOverviewRequest::default() };
             tenant.analytics.clone().get_overview(request).await.expect("is there");
         }
     })
@@ -175,7 +178,10 @@ async fn everything_wrong_with_a_question_is_told_at_once() {
         for (request, fields) in [
             (QueryBreakdownRequest { dimension: 0, ..breakdown.clone() }, &["dimension"][..]),
             (QueryBreakdownRequest { dimension: 24, ..breakdown.clone() }, &["dimension"]),
-            (QueryBreakdownRequest { order_by: "visitors".into(), page_size: -1, ..breakdown.clone() }, &["order_by", "page_size"]),
+            (
+                QueryBreakdownRequest { order_by: "visitors".into(), page_size: -1, ..breakdown.clone() },
+                &["order_by", "page_size"],
+            ),
             (
                 QueryBreakdownRequest { filters: vec![filter(1, &["CH", &long])], ..breakdown.clone() },
                 &["filters[0].values[1]"],
@@ -189,15 +195,23 @@ async fn everything_wrong_with_a_question_is_told_at_once() {
             ),
             // Of an event's name clicks know nothing.
             (
-                QueryBreakdownRequest { dimension: 26, filters: vec![filter(1, &["CH"])], ..breakdown.clone() },
+                QueryBreakdownRequest {
+                    dimension: 26,
+                    filters: vec![filter(1, &["CH"])],
+                    ..breakdown.clone()
+                },
                 &["dimension"],
             ),
         ] {
             let status = refused(analytics.query_breakdown(request.clone()).await);
             assert_eq!(wrong(&status), fields, "{request:?}");
         }
-        let campaigns =
-            GetCampaignsRequest { level: 9, order_by: "clicks up".into(), medium: Some(long), ..Default::default() };
+        let campaigns = GetCampaignsRequest {
+            level: 9,
+            order_by: "clicks up".into(),
+            medium: Some(long),
+            ..Default::default()
+        };
         let status = refused(analytics.get_campaigns(campaigns).await);
         assert_eq!(wrong(&status), ["level", "medium", "order_by"]);
         let funnel = GetFunnelRequest {
@@ -240,7 +254,8 @@ async fn a_page_token_is_good_for_its_question_and_its_workspace_alone() {
         let page_token = first.next_page_token.clone();
         // Later pages are of the time of the first one, however late they are asked for.
         app.clock.advance(Duration::hours(5));
-        let next = QueryBreakdownRequest { page_token: page_token.clone(), page_size: 100, ..request.clone() };
+        let next =
+            QueryBreakdownRequest { page_token: page_token.clone(), page_size: 100, ..request.clone() };
         let second = analytics.query_breakdown(next.clone()).await.expect("a page").into_inner();
         assert_eq!((&second.span, second.total_size), (&first.span, first.total_size));
         assert_eq!(second.rows.len() + 1, first.total_size as usize);
@@ -310,7 +325,8 @@ async fn the_statements_of_a_report_do_not_grow_with_what_it_shows() {
     let brief = || span(end + Duration::days(30), end + Duration::days(31), "Europe/Zurich");
     // Until it hears of revoked keys, a node asks for the caller's key at every call.
     eventually("the node remembers keys", async || {
-        let list = async || drop(tenant.links.clone().list_links(ListLinksRequest::default()).await.expect("lists"));
+        let list =
+            async || drop(tenant.links.clone().list_links(ListLinksRequest::default()).await.expect("lists"));
         statements.of(list).await == 1
     })
     .await;

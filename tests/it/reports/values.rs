@@ -10,14 +10,19 @@ use linkforty::pb::v1::{
 };
 use tonic::Code;
 
-use super::{ZONES, at, filter, grouped, is_about, label, scope, shown, span, stamp, sum, told, total, visitors};
+use super::{
+    ZONES, at, filter, grouped, is_about, label, scope, shown, span, stamp, sum, told, total, visitors,
+};
 use crate::support::{
     Tenant,
     year::{Counts, Fact, Year, dimension},
 };
 
 /// Returns all pages of a breakdown, and checks what they have in common.
-pub async fn breakdown(tenant: &Tenant, request: QueryBreakdownRequest) -> (Vec<BreakdownRow>, QueryBreakdownResponse) {
+pub async fn breakdown(
+    tenant: &Tenant,
+    request: QueryBreakdownRequest,
+) -> (Vec<BreakdownRow>, QueryBreakdownResponse) {
     let mut rows = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -38,9 +43,30 @@ pub async fn breakdown(tenant: &Tenant, request: QueryBreakdownRequest) -> (Vec<
 const DIMENSIONS: [i32; 24] = {
     use dimension::*;
     [
-        COUNTRY, REGION, CITY, DEVICE, OS, OS_VERSION, BROWSER, IN_APP_BROWSER, REFERRER, LANGUAGE, UTM_SOURCE,
-        UTM_MEDIUM, UTM_CAMPAIGN, UTM_TERM, UTM_CONTENT, CLASS, DESTINATION, DOMAIN, PLATFORM, LINK, PROJECT,
-        METHOD, EVENT, APP,
+        COUNTRY,
+        REGION,
+        CITY,
+        DEVICE,
+        OS,
+        OS_VERSION,
+        BROWSER,
+        IN_APP_BROWSER,
+        REFERRER,
+        LANGUAGE,
+        UTM_SOURCE,
+        UTM_MEDIUM,
+        UTM_CAMPAIGN,
+        UTM_TERM,
+        UTM_CONTENT,
+        CLASS,
+        DESTINATION,
+        DOMAIN,
+        PLATFORM,
+        LINK,
+        PROJECT,
+        METHOD,
+        EVENT,
+        APP,
     ]
 };
 
@@ -78,7 +104,8 @@ pub async fn breakdowns(year: &Year) {
     assert!(rows.is_sorted_by(|one, next| one.value < next.value));
     for row in &rows {
         let link = year.links.iter().find(|link| link.id == row.value);
-        let label = link.map_or("", |link| if link.title.is_empty() { &link.short_code } else { &link.title });
+        let label =
+            link.map_or("", |link| if link.title.is_empty() { &link.short_code } else { &link.title });
         assert_eq!(row.label, label);
     }
     let projects = QueryBreakdownRequest { dimension: dimension::PROJECT, ..request.clone() };
@@ -113,7 +140,9 @@ pub async fn breakdowns(year: &Year) {
         let fits = |fact: &&Fact| {
             let is_click = fact.counts.clicks + fact.counts.bot_clicks == 1;
             is_click
-                && filters.iter().all(|filter| filter.values.iter().any(|value| value == fact.value(filter.dimension)))
+                && filters
+                    .iter()
+                    .all(|filter| filter.values.iter().any(|value| value == fact.value(filter.dimension)))
         };
         let clicks: Vec<&Fact> = facts.iter().copied().filter(fits).collect();
         assert_eq!(shown(&rows), grouped(&clicks, dimension::COUNTRY), "{filters:?}");
@@ -190,7 +219,10 @@ pub async fn overview(year: &Year) {
     }
 }
 
-pub async fn campaigns(tenant: &Tenant, request: GetCampaignsRequest) -> (Vec<v1::CampaignRow>, GetCampaignsResponse) {
+pub async fn campaigns(
+    tenant: &Tenant,
+    request: GetCampaignsRequest,
+) -> (Vec<v1::CampaignRow>, GetCampaignsResponse) {
     let mut rows = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -249,12 +281,16 @@ pub async fn tree(year: &Year) {
                         let path = [&*row.source, &*row.medium, &*row.campaign, &*row.link_id];
                         let counts = told(row.measures.as_ref());
                         let expected = counts.attributed_installs as f64 / counts.clicks.max(1) as f64;
-                        assert!((row.install_rate - if counts.clicks == 0 { 0.0 } else { expected }).abs() < 1e-9);
+                        assert!(
+                            (row.install_rate - if counts.clicks == 0 { 0.0 } else { expected }).abs() < 1e-9
+                        );
                         (path[..=depth].to_vec(), (counts, row.child_count as usize))
                     })
                     .collect();
-                let truth: BTreeMap<Vec<&str>, (Counts, usize)> =
-                    truth.into_iter().map(|(path, (counts, children))| (path, (counts, children.len()))).collect();
+                let truth: BTreeMap<Vec<&str>, (Counts, usize)> = truth
+                    .into_iter()
+                    .map(|(path, (counts, children))| (path, (counts, children.len())))
+                    .collect();
                 assert_eq!(told_rows, truth, "{part:?} {level:?} {source:?}");
                 assert_eq!(told(last.other.as_ref()), Counts::default());
             }

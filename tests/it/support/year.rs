@@ -147,8 +147,11 @@ const AGENTS: [(&str, [&str; 7]); 5] = [
     (GOOGLEBOT, ["bot", "web", "", "", "", "", ""]),
 ];
 const ANDROID: usize = 1;
-const REFERRERS: [(&str, &str); 3] =
-    [("", ""), ("https://Mail.Example.com/inbox?x=1", "mail.example.com"), ("https://t.example/", "t.example")];
+const REFERRERS: [(&str, &str); 3] = [
+    ("", ""),
+    ("https://Mail.Example.com/inbox?x=1", "mail.example.com"),
+    ("https://t.example/", "t.example"),
+];
 const LANGUAGES: [(&str, &str); 3] = [("", ""), ("de-CH,de;q=0.9", "de-CH"), ("en-us", "en-US")];
 
 /// When clocks change in Zurich, in New York and on Lord Howe Island in the year from November 2026 on.
@@ -355,8 +358,12 @@ impl Telling {
         let (languages, language) = LANGUAGES[self.below(3) as usize];
         let own = self.below(8) == 0;
         let query = if own { "?utm_source=friend&utm_campaign=own%20one" } else { "" };
-        let headers =
-            [("x-forwarded-for", &*address), ("user-agent", agent), ("referer", referrer), ("accept-language", languages)];
+        let headers = [
+            ("x-forwarded-for", &*address),
+            ("user-agent", agent),
+            ("referer", referrer),
+            ("accept-language", languages),
+        ];
         let headers: Vec<_> = headers.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         let answer = app.visit_as(Method::GET, &format!("/{}{query}", link.short_code), &headers).await;
         assert_eq!(answer.status, 302, "{answer:?}");
@@ -414,10 +421,9 @@ impl Telling {
         let (app_id, sdk) = self.apps[by].clone();
         let device = if of.is_some() { pixel() } else { iphone() };
         let mut request = first_open(&format!("phone-{:06}", self.installs.len()), device);
-        let store_referrer = of.as_ref().map(|(referrer, ..)| StoreReferrer {
-            referrer: referrer.clone(),
-            ..StoreReferrer::default()
-        });
+        let store_referrer = of
+            .as_ref()
+            .map(|(referrer, ..)| StoreReferrer { referrer: referrer.clone(), ..StoreReferrer::default() });
         request.store_referrer = store_referrer;
         let answer = report(&sdk, request).await;
         let attributed = answer.deep_link.is_some();
@@ -477,8 +483,7 @@ impl Telling {
         if earns {
             self.transactions.entry(of.app.clone()).or_insert_with(|| transaction.clone());
         }
-        let money =
-            revenue.map(|(units, nanos)| Money { currency: self.currency.to_owned(), units, nanos });
+        let money = revenue.map(|(units, nanos)| Money { currency: self.currency.to_owned(), units, nanos });
         let event = Event {
             event_id: format!("event-{:06}", self.told),
             name: name.to_owned(),
@@ -494,8 +499,7 @@ impl Telling {
         let earned = revenue.filter(|_| !duplicate).map(|(units, nanos)| {
             (self.currency.to_owned(), i128::from(units) * 1_000_000_000 + i128::from(nanos))
         });
-        let mut values: HashMap<i32, String> =
-            [(APP, of.app.clone()), (EVENT, name.to_owned())].into();
+        let mut values: HashMap<i32, String> = [(APP, of.app.clone()), (EVENT, name.to_owned())].into();
         // The link that brought the install has it for seven days after the click.
         if of.click_time.is_some_and(|click| happened - click <= Duration::days(7)) {
             values.extend(credit(&of.click));

@@ -60,7 +60,8 @@ impl Postgres {
         let mut standby = Self { bin: self.bin.clone(), port: free_port(), password, child: None, home };
         let mut copy = Command::new("setpriv");
         let copy = copy.args(as_postgres()).arg(self.bin.join("pg_basebackup"));
-        let copy = copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d"]).arg(self.url());
+        let copy =
+            copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d"]).arg(self.url());
         let made = copy.arg("-D").arg(standby.data()).output().expect("pg_basebackup runs");
         assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
         standby.start().await;

@@ -145,7 +145,8 @@ impl World {
     pub async fn rolled(&self) {
         self.node.drained().await;
         let behind = "feed WHERE seq > (SELECT seq FROM roll_progress)";
-        within(Duration::from_secs(60), "everything is counted", async || self.count(behind).await == 0).await;
+        within(Duration::from_secs(60), "everything is counted", async || self.count(behind).await == 0)
+            .await;
     }
 
     /// Reads the database.
