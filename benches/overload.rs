@@ -27,7 +27,8 @@ use std::{
 
 use anyhow::Context as _;
 use linkforty::pb::v1::{
-    CreateLinkRequest, GetLinkRequest, Link, ListLinksRequest, link_service_client::LinkServiceClient,
+    CreateLinkRequest, GetLinkRequest, GetOverviewRequest, Link, ListLinksRequest,
+    analytics_service_client::AnalyticsServiceClient, link_service_client::LinkServiceClient,
 };
 use tokio::task::JoinSet;
 use tonic::{
@@ -116,6 +117,7 @@ async fn rest() {
 /// One workspace's calls.
 struct Workspace {
     clients: Vec<LinkServiceClient<Channel>>,
+    analytics: Vec<AnalyticsServiceClient<Channel>>,
     key: MetadataValue<Ascii>,
     link_id: String,
 }
@@ -123,12 +125,13 @@ struct Workspace {
 impl Workspace {
     async fn open(api: &str, key: &str) -> anyhow::Result<Self> {
         let key = format!("Bearer {}", key.trim()).parse().context("the key")?;
-        let mut clients = Vec::new();
+        let (mut clients, mut analytics) = (Vec::new(), Vec::new());
         for _ in 0..CONNECTIONS {
             let channel = Endpoint::from_shared(format!("http://{api}"))?.connect().await?;
+            analytics.push(AnalyticsServiceClient::new(channel.clone()));
             clients.push(LinkServiceClient::new(channel));
         }
-        let mut workspace = Self { clients, key, link_id: String::new() };
+        let mut workspace = Self { clients, analytics, key, link_id: String::new() };
         for _ in 0..50 {
             let made =
                 workspace.clients[0].clone().create_link(workspace.signed(a_link())).await?.into_inner();
@@ -143,18 +146,21 @@ impl Workspace {
         request
     }
 
-    /// What a dashboard and its scripts do: of ten calls six read a link, three a page of twenty, and one makes one.
+    /// What a dashboard and its scripts do: of ten calls five read a link, three a page of the usual fifty, one the overview of the last thirty
+    /// days, and one makes a link.
     async fn call(&self, number: u64) -> Result<(), Status> {
-        let mut client = self.clients[number as usize % self.clients.len()].clone();
+        let client = number as usize % self.clients.len();
+        let mut links = self.clients[client].clone();
         match number % 10 {
-            0 => client.create_link(self.signed(a_link())).await.map(drop),
-            1 | 4 | 7 => {
-                let request = ListLinksRequest { page_size: 20, ..ListLinksRequest::default() };
-                client.list_links(self.signed(request)).await.map(drop)
+            0 => links.create_link(self.signed(a_link())).await.map(drop),
+            1 | 4 | 7 => links.list_links(self.signed(ListLinksRequest::default())).await.map(drop),
+            5 => {
+                let mut analytics = self.analytics[client].clone();
+                analytics.get_overview(self.signed(GetOverviewRequest::default())).await.map(drop)
             }
             _ => {
                 let request = GetLinkRequest { link_id: self.link_id.clone(), ..GetLinkRequest::default() };
-                client.get_link(self.signed(request)).await.map(drop)
+                links.get_link(self.signed(request)).await.map(drop)
             }
         }
     }

@@ -48,7 +48,7 @@ say "making $links links"
 serve "${production[@]}"
 for workspace in "$first" "$second"; do
   env "${production[@]}" "$(program linkforty)" key create --workspace "$workspace" --name bench \
-    --scopes links.read,links.write --secret-only
+    --scopes links.read,links.write,analytics.read --secret-only
 done >"$scratch/keys"
 head -n 1 "$scratch/keys" >"$scratch/key"
 "$(program seed)" "$api" "$scratch/key" "$links" >"$scratch/paths"

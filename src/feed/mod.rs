@@ -46,11 +46,10 @@ pub enum Kind {
     Events = 3,
 }
 
-/// Forgets rows that are older than [`LIFE`] and counted, batch by batch. Returns how many.
-pub async fn sweep(env: &Env) -> Result<u64, DbErr> {
+/// Forgets rows that are older than [`LIFE`] and not behind `counted`, batch by batch. Returns how many.
+pub async fn sweep(env: &Env, counted: Position) -> Result<u64, DbErr> {
     let mut gone = 0;
     loop {
-        let counted = store::counted(&env.db.drain).await?;
         let rows = store::forget(&env.db.drain, counted, env.now()).await?;
         gone += rows;
         if rows == 0 {

@@ -11,10 +11,7 @@ use super::{Entry, LIFE, Position, Row, content};
 use crate::{
     clock::Moment,
     db::{Dialect, dialect},
-    entity::{
-        feed::{ActiveModel, Column, Entity, Model},
-        roll_progress,
-    },
+    entity::feed::{ActiveModel, Column, Entity, Model},
     ids::WorkspaceId,
 };
 
@@ -55,7 +52,7 @@ pub async fn append_to_postgres(
     sqlx::query("SELECT linkforty_feed_enter()").execute(&mut *tx).await?;
     sqlx::query(
         "INSERT INTO feed (workspace_id, time, kind, payload)
-         SELECT workspace_id, $2, kind, payload FROM unnest($1::uuid[], $3::smallint[], $4::bytea[])
+         SELECT workspace_id, $2::timestamptz, kind, payload FROM unnest($1::uuid[], $3::smallint[], $4::bytea[])
               AS new (workspace_id, kind, payload)",
     )
     .bind(entries.iter().map(|entry| entry.workspace.0).collect::<Vec<_>>())
@@ -146,12 +143,6 @@ fn row(Model { seq, workspace_id, time, kind, payload }: Model) -> Result<Row, D
     let items = content::read(kind, &payload)
         .ok_or_else(|| DbErr::Custom(format!("row {seq} of the feed is of no release that is known here")))?;
     Ok(Row { position: Position(seq), workspace: workspace_id, time, items: items.into() })
-}
-
-/// Returns how far the feed has been counted: what is behind that is still needed, however old it is.
-pub async fn counted(db: &impl ConnectionTrait) -> Result<Position, DbErr> {
-    let progress = roll_progress::Entity::find().one(db).await?;
-    Ok(Position(progress.map_or(0, |progress| progress.seq)))
 }
 
 /// Forgets rows that are older than [`LIFE`] and not behind `counted`, oldest first and at most 200. Returns how many.

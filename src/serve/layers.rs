@@ -17,6 +17,7 @@ mod gate;
 mod identify;
 mod limits;
 mod measure;
+mod porch;
 mod reading;
 
 use std::sync::Arc;
@@ -33,10 +34,11 @@ pub(super) use self::{
     admission::Gate,
     apps::Apps,
     bounds::{overloaded, panic_text},
-    browsers::ONLY_HTTPS,
+    browsers::{ONLY_HTTPS, Told},
     durations::DURATIONS,
     limits::Limiters,
     measure::{Methods, Redirected, add_redirects},
+    porch::Porch,
 };
 use super::{refusal, shutdown::Life};
 use crate::env::Env;
@@ -50,13 +52,10 @@ const APPS_AT_THE_DOOR: usize = 2048;
 /// What every request through a router passes, on each listener.
 pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods: &Arc<Methods>) -> Router {
     let cookies = if listener == "api" { cors::Cookies::Allowed } else { cors::Cookies::None };
-    let api = listener == "api";
-    // Of the links listener's hosts only its own are ours to speak for, and those are not told apart here.
-    let told = browsers::Told { secret: api, only_https: api && env.config.is_reached_by_https() };
     router.layer(
         ServiceBuilder::new()
             // Outermost: refusals of every kind are told too.
-            .layer(with(told, browsers::tell))
+            .layer(with(Told::by(listener, env), browsers::tell))
             // First of those that look: limits and logs go by it.
             .layer(with(env.clone(), address::find))
             // Everything from here on is logged with the ids.

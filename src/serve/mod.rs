@@ -200,8 +200,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let visits =
         links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, visitors);
     let calls = grpc::router(&env, &outbound, &life, &health, &shares, walls);
+    let porch = layers::Porch::new(&env.ids, &env.clock, layers::Told::by("api", &env));
     door("links", links, front.as_ref()).open(move |peer, request| visits.answer(peer, request));
-    door("api", api, front_for_callers.as_ref()).open_on(&threads.handle(), listen::to_router(calls));
+    door("api", api, front_for_callers.as_ref())
+        .open_on(&threads.handle(), porch.before(listen::to_router(calls)));
     if let Some(plain) = plain {
         door("plain", plain, None).open(listen::to_router(plain::router(&env, sites.clone(), challenges)));
     }

@@ -112,6 +112,11 @@ pub(super) fn whole_seconds(delay: Duration) -> u64 {
     (delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).max(1)
 }
 
+/// Returns the headers that say no to a program that speaks gRPC.
+pub(super) fn to_a_program(error: &Error) -> HeaderMap {
+    grpc(HeaderValue::from_static("application/grpc"), error).into_parts().0.headers
+}
+
 fn grpc(content_type: HeaderValue, error: &Error) -> Response {
     let mut response = Response::new(Body::empty());
     response.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -421,7 +421,12 @@ async fn forget_what_happened(env: Env) {
 }
 
 async fn forget_feed(env: Env) {
-    forgotten("what streams are not shown any more", feed::sweep(&env).await.map_err(Error::from));
+    // What is not counted is still needed, however old it is.
+    let done = match analytics::rollup::counted(&env.db.drain).await {
+        Ok(counted) => feed::sweep(&env, counted).await,
+        Err(error) => Err(error),
+    };
+    forgotten("what streams are not shown any more", done.map_err(Error::from));
 }
 
 async fn forget_request_ids(env: Env) {

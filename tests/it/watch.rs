@@ -309,7 +309,7 @@ async fn a_reader_that_is_more_than_a_day_behind_is_told_what_it_missed() {
                 click(&mut other).await;
             }
             app.clock.advance(chrono::Duration::minutes(hours * 60 + 45));
-            feed::sweep(app.env()).await.expect("sweeps");
+            feed::sweep(app.env(), feed::Position(i64::MAX)).await.expect("sweeps");
             visit(app, "/spring", DESKTOP).await;
             app.settled().await;
             let (mut seen, mut missed) = (0, None);
@@ -437,7 +437,7 @@ async fn installs_and_events_are_seen_too_by_those_who_want_them() {
         assert_eq!(click(&mut of_spring).await, tapped);
         app.settled().await;
         let sdk = phone(app, &token).await;
-        let told = report(&sdk, first_open("phone-1", iphone())).await;
+        let told = report(&sdk, first_open("phone-0001", iphone())).await;
         let Event::Install(install) = next(&mut installs).await else { panic!("no install") };
         assert_eq!(
             (&*install.id, &*install.link_id, &*install.click_id),
@@ -451,7 +451,7 @@ async fn installs_and_events_are_seen_too_by_those_who_want_them() {
         assert_eq!(next(&mut of_spring).await, Event::Install(install));
         // An organic one is of no link.
         let elsewhere = app.sdk(&token, ELSEWHERE).await;
-        report(&elsewhere, first_open("phone-2", pixel())).await;
+        report(&elsewhere, first_open("phone-0002", pixel())).await;
         let Event::Install(organic) = next(&mut installs).await else { panic!("no install") };
         assert_eq!((organic.state(), &*organic.link_id), (sdk::AttributionState::Organic, ""));
 

@@ -121,6 +121,43 @@ describe("against the server", { skip: skipped() }, () => {
     });
   });
 
+  test("a stream that broke off goes on where it was", async () => {
+    const link = await linkTo("https://example.com/watched");
+    const follow = async () => {
+      const answer = await fetch(link.shortUrl, { redirect: "manual", headers: BROWSER });
+      await answer.body?.cancel();
+      assert.equal(answer.status, 302);
+    };
+    let resumeCursor = "";
+    // Takes one message that `wanted` wants, hangs up, and returns the click in it.
+    const watch = async (wanted: "heartbeat" | "click") => {
+      const hangUp = new AbortController();
+      for await (const message of client.analytics.watchEvents(
+        { workspaceId, linkIds: [link.id], resumeCursor },
+        { signal: hangUp.signal },
+      )) {
+        if (message.event.case !== wanted) continue;
+        ({ resumeCursor } = message);
+        hangUp.abort();
+        return message.event.case === "click" ? message.event.value.id : "";
+      }
+      return assert.fail("the stream has no end");
+    };
+    await watch("heartbeat");
+    for (let times = 0; times < 3; times++) await follow();
+    const seen = [await watch("click"), await watch("click"), await watch("click")];
+    assert.equal(new Set(seen).size, 3);
+    assert.deepEqual(seen, [...seen].sort(), "in the order in which they were stored");
+    await assert.rejects(
+      async () => {
+        for await (const message of client.analytics.watchEvents({ workspaceId, resumeCursor: "mine" })) {
+          assert.fail(message.resumeCursor);
+        }
+      },
+      { reason: "INVALID_FIELDS", code: Code.InvalidArgument },
+    );
+  });
+
   test("a change keeps to its mask and to its etag", async () => {
     const link = await linkTo("https://example.com/edit", { title: "old", description: "kept" });
     const changed = await client.links.updateLink({

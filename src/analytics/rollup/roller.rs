@@ -16,6 +16,7 @@ use metrics::{counter, histogram};
 use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -45,7 +46,9 @@ const ITEMS_A_ROUND: usize = 40_000;
 const EVERY: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often rows of earlier releases are looked for.
-const OLD_ROWS_EVERY: Duration = Duration::from_mins(1);
+const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// For how long after it happened an event waits for its install.
+const WAITED_FOR: chrono::Duration = chrono::Duration::days(60);
 const OLD_ROWS_AT_ONCE: u64 = 5000;
 
 /// What one round came to.
@@ -67,23 +70,23 @@ struct Roller {
 
 /// Carries the feed into rollups until `stop`.
 pub async fn run(env: Env, stop: CancellationToken) {
-    let mut pause = EVERY;
-    let mut old_rows = tokio::time::interval(OLD_ROWS_EVERY);
-    old_rows.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut pause, mut tidy) = (EVERY, Instant::now());
     loop {
-        let round = tokio::select! {
-            () = stop.cancelled() => return,
-            _ = old_rows.tick() => take_over(&env).boxed().await,
-            round = roll(&env).boxed() => round,
+        let round = if tidy <= Instant::now() {
+            tidy = Instant::now() + TIDY_EVERY;
+            stop.run_until_cancelled(tidy_up(&env).boxed()).await
+        } else {
+            stop.run_until_cancelled(roll(&env).boxed()).await
         };
         match round {
-            Ok(Round::Counted(_)) => {
+            None => return,
+            Some(Ok(Round::Counted(_))) => {
                 pause = EVERY;
                 tokio::task::yield_now().await;
                 continue;
             }
-            Ok(Round::Idle | Round::Elsewhere) => pause = EVERY,
-            Err(error) => {
+            Some(Ok(Round::Idle | Round::Elsewhere)) => pause = EVERY,
+            Some(Err(error)) => {
                 tracing::warn!(%error, "what happened waits to be counted");
                 counter!("linkforty_roll_failures_total").increment(1);
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -91,6 +94,17 @@ pub async fn run(env: Env, stop: CancellationToken) {
         }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
+        }
+    }
+}
+
+/// Takes over what there is of an earlier release, and forgets events whose install nobody will hear of any more.
+async fn tidy_up(env: &Env) -> Result<Round, DbErr> {
+    store::forget_before(&env.db.api, env.now() - WAITED_FOR).await?;
+    loop {
+        let round = take_over(env).boxed().await?;
+        if !matches!(round, Round::Counted(_)) {
+            return Ok(round);
         }
     }
 }

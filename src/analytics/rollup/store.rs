@@ -10,12 +10,13 @@ use sea_orm::{
 
 use super::{content::Content, credits::Counted, key::Key};
 use crate::{
+    clock::Moment,
     db::{Dialect, dialect},
     entity::{
         click_rollup, roll_progress,
         undecided_event::{ActiveModel, Column, Entity},
     },
-    ids::{EventId, InstallId, WorkspaceId},
+    ids::{EventId, InstallId, WorkspaceId, floor},
 };
 
 /// How many rows are read and written in one go.
@@ -151,7 +152,7 @@ async fn put(tx: &impl ConnectionTrait, rows: &[Written], round: i64) -> Result<
     let sql = match dialect(tx.get_database_backend()) {
         Dialect::Postgres => {
             "INSERT INTO rollups (workspace_id, scope, part, bundle, level, period, clicks, version, content)
-             SELECT w, s, p, b, l, t, c, $2, substring($3 FROM o FOR n) FROM json_to_recordset($1::json)
+             SELECT w, s, p, b, l, t, c, $2, substring($3::bytea FROM o FOR n) FROM json_to_recordset($1::json)
                  AS new (w uuid, s smallint, p integer, b smallint, l smallint, t integer, o integer, n integer, c bigint)
              ON CONFLICT (workspace_id, scope, part, bundle, level, period)
              DO UPDATE SET version = excluded.version, clicks = excluded.clicks, content = excluded.content"
@@ -273,6 +274,12 @@ pub async fn forget(
             .await?;
     }
     Ok(())
+}
+
+/// Forgets events that happened before a moment.
+pub async fn forget_before(db: &impl ConnectionTrait, before: Moment) -> Result<u64, DbErr> {
+    let old = Entity::delete_many().filter(Column::EventId.lt(EventId(floor(before))));
+    Ok(old.exec(db).await?.rows_affected)
 }
 
 /// Returns the first and the last day of which a workspace has rollups.

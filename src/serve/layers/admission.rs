@@ -26,9 +26,10 @@ use super::{
     apps::OfApp,
     bounds::{Deadline, LONGEST, overloaded},
     network_of,
+    porch::Newcomer,
 };
 use crate::{
-    admission::{Admission, Party, Place},
+    admission::{Admission, Party, Place, Why},
     error::{Error, Reason},
     ids::Ids,
     rpc::Caller,
@@ -69,7 +70,9 @@ impl Gate {
     }
 
     async fn admit(&self, work: Work, party: Party, request: Request, next: Next) -> Response {
+        let newcomer = request.extensions().get::<Newcomer>().cloned();
         if self.admission.has_memory(work.class).is_err() {
+            newcomer.as_ref().inspect(|newcomer| newcomer.is_turned_away());
             return refuse(overloaded(&self.ids));
         }
         let request = match work.holds {
@@ -85,6 +88,10 @@ impl Gate {
             Ok(place) => place,
             Err(why) => {
                 tracing::debug!(class = work.class.name(), reason = why.name(), "turned away");
+                // A deadline is the one call's own; what else there is would be so for the next one too.
+                if why != Why::Deadline {
+                    newcomer.as_ref().inspect(|newcomer| newcomer.is_turned_away());
+                }
                 return refuse(overloaded(&self.ids));
             }
         };

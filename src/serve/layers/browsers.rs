@@ -5,7 +5,9 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::env::Env;
 
 /// What no answer goes without. Those that say something else of themselves, such as pages, keep it.
 const TOLD: [(HeaderName, HeaderValue); 4] = [
@@ -26,25 +28,38 @@ pub(in crate::serve) const ONLY_HTTPS: HeaderValue =
 
 /// What a listener tells.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
+pub(in crate::serve) struct Told {
     /// Whether answers are nobody's to keep.
     pub(super) secret: bool,
     /// Whether the host is reached over HTTPS and never otherwise.
     pub(super) only_https: bool,
 }
 
+impl Told {
+    /// Returns what a listener of the house tells.
+    pub(in crate::serve) fn by(listener: &str, env: &Env) -> Self {
+        let api = listener == "api";
+        // Of the links listener's hosts only its own are ours to speak for, and those are not told apart here.
+        Self { secret: api, only_https: api && env.config.is_reached_by_https() }
+    }
+
+    /// Adds it to an answer that does not say otherwise.
+    pub(super) fn write(self, headers: &mut HeaderMap) {
+        for (name, value) in TOLD {
+            headers.entry(name).or_insert(value);
+        }
+        if self.secret {
+            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
+        if self.only_https {
+            headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(ONLY_HTTPS);
+        }
+    }
+}
+
 /// Tells browsers.
 pub(super) async fn tell(State(told): State<Told>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in TOLD {
-        headers.entry(name).or_insert(value);
-    }
-    if told.secret {
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    }
-    if told.only_https {
-        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(ONLY_HTTPS);
-    }
+    told.write(response.headers_mut());
     response
 }

@@ -10,15 +10,14 @@ use tracing::{Instrument as _, field::Empty};
 use uuid::Uuid;
 
 use super::ClientAddress;
-use crate::env::Env;
+use crate::{clock::Moment, env::Env, ids::Ids};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Opens the span that every log line of the request carries, and sends the request id back.
 pub(super) async fn identify(State(env): State<Env>, mut request: Request, next: Next) -> Response {
-    let sent = request.headers().get(&REQUEST_ID).filter(|value| is_sane(value)).cloned();
-    let id = sent.unwrap_or_else(|| mint(&env));
+    let id = id(request.headers(), &env.ids, env.now());
     let trace = Trace::continued(request.headers(), u64::from_be_bytes(env.ids.bytes::<8>()))
         .unwrap_or_else(|| Trace::begun(env.ids.bytes::<16>(), env.ids.bytes::<8>()));
 
@@ -46,9 +45,14 @@ pub(super) async fn identify(State(env): State<Env>, mut request: Request, next:
     response
 }
 
-fn mint(env: &Env) -> HeaderValue {
+/// Returns the id that a request came with, where that may stand in logs and headers, or a new one.
+pub(super) fn id(headers: &HeaderMap, ids: &Ids, now: Moment) -> HeaderValue {
+    headers.get(&REQUEST_ID).filter(|value| is_sane(value)).cloned().unwrap_or_else(|| mint(ids, now))
+}
+
+fn mint(ids: &Ids, now: Moment) -> HeaderValue {
     let mut text = Uuid::encode_buffer();
-    let text = env.ids.uuid(env.now()).as_hyphenated().encode_lower(&mut text);
+    let text = ids.uuid(now).as_hyphenated().encode_lower(&mut text);
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 

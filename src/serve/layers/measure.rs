@@ -18,7 +18,7 @@ use prost_types::FileDescriptorSet;
 use super::durations::Durations;
 use crate::pb;
 
-const REQUESTS: &str = "linkforty_requests_total";
+pub(super) const REQUESTS: &str = "linkforty_requests_total";
 const DURATION: &str = "linkforty_request_duration_seconds";
 /// Of redirects. Like the recorder it belongs to the process.
 static REDIRECTS: Durations = Durations::new();

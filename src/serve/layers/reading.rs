@@ -19,6 +19,7 @@ use axum::{
     response::Response,
 };
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Buf;
 use tokio::time::timeout;
 
 /// How much is read of a message that nobody wants: most are smaller, and whoever sends more may well be cut off.
@@ -31,16 +32,30 @@ pub(super) async fn to_the_end(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let mut left = Shared(Arc::default());
+    let left = Shared(Arc::default());
     let request = request.map(|body| {
         *left.lock() = Some(body);
         Body::new(Shared(left.0.clone()))
     });
     let response = next.run(request).await;
     if response.body().is_end_stream() && !left.is_end_stream() {
-        let _ = timeout(PATIENCE, left.read()).await;
+        read_away(left).await;
     }
     response
+}
+
+/// Reads what nobody wants.
+pub(super) async fn read_away(mut body: impl HttpBody<Data: Buf> + Unpin) {
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            read += frame.data_ref().map_or(0, Buf::remaining);
+            if read > MOST {
+                return;
+            }
+        }
+    };
+    let _ = timeout(PATIENCE, reading).await;
 }
 
 /// A message that two can read from, one after the other.
@@ -49,16 +64,6 @@ struct Shared(Arc<Mutex<Option<Body>>>);
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Option<Body>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn read(&mut self) {
-        let mut read = 0;
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > MOST {
-                return;
-            }
-        }
     }
 }
 

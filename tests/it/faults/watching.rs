@@ -28,7 +28,10 @@ use linkforty::{
 };
 use prost_types::Timestamp;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use tonic::{Request, transport::Endpoint};
 
 use super::support::{Load, Node, World, on_every_store, random, variable, within};
@@ -153,7 +156,9 @@ async fn use_apps(links: std::net::SocketAddr, token: String, code: String, stop
             let path = format!("/{code}");
             let visit = async { send(links, Method::GET, &path, &headers, bytes::Bytes::new()).await };
             // A node that dies answers nobody.
-            let _ = timeout(PATIENCE, AssertUnwindSafe(visit).catch_unwind()).await;
+            if TcpStream::connect(links).await.is_ok() {
+                let _ = timeout(PATIENCE, AssertUnwindSafe(visit).catch_unwind()).await;
+            }
         }
         let device = Device {
             platform: Platform::Ios.into(),

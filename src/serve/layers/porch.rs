@@ -1,0 +1,226 @@
+//! Turns away at once whoever was turned away a moment ago.
+//!
+//! When ten times as many calls come as can be worked on, saying no is most of the work: finding out who calls, what is left of their
+//! limits and where they stand in the queue takes a tenth of what a call takes. So whoever hears that there is more work than can be done
+//! hears it again for a few milliseconds, in front of all that. Nobody loses a place by it: a queue that was full for somebody takes longer
+//! than that to run dry.
+//!
+//! It knows programs by their credentials, byte for byte, and whether those are good it need not know: they were a moment ago. Browsers,
+//! which need headers of their own to read a refusal, pass.
+
+use std::{convert::Infallible, future::ready, hash::Hasher as _, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use futures::future::Either;
+use http::{
+    HeaderMap, Request, Response,
+    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN},
+};
+use http_body::Body as HttpBody;
+use metrics::{Counter, counter};
+use quick_cache::sync::Cache;
+use siphasher::sip::SipHasher24;
+use tokio::time::Instant;
+
+use super::{bounds::overloaded, browsers::Told, identify, measure::REQUESTS, reading::read_away};
+use crate::{
+    admission::Class,
+    clock::Clock,
+    ids::Ids,
+    serve::{classes::Classes, listen::Peer, refusal},
+};
+
+/// For how long somebody who was turned away is turned away again without another look.
+const AGAIN: Duration = Duration::from_millis(10);
+/// How many are remembered; who is forgotten is looked at again.
+const REMEMBERED: usize = 4096;
+/// How many refusals are written beforehand, so that not everybody is told to come back at the same moment.
+const WRITTEN: u32 = 16;
+
+/// Who was turned away. Clones share it.
+#[derive(Clone)]
+pub(in crate::serve) struct Porch(Arc<Inner>);
+
+struct Inner {
+    ids: Arc<Ids>,
+    clock: Arc<dyn Clock>,
+    classes: Classes,
+    hash: SipHasher24,
+    turned: Cache<u64, Instant>,
+    refusals: Vec<HeaderMap>,
+    again: [Counter; Class::ALL.len()],
+}
+
+/// Somebody who was let in, and may be turned away yet.
+#[derive(Clone)]
+pub(super) struct Newcomer {
+    porch: Porch,
+    name: u64,
+}
+
+impl Newcomer {
+    /// Remembers that there was no place.
+    pub(super) fn is_turned_away(&self) {
+        self.porch.0.turned.insert(self.name, Instant::now());
+    }
+}
+
+impl Porch {
+    /// Returns a porch on which nobody stands, of a listener that tells browsers what `told` says.
+    pub(in crate::serve) fn new(ids: &Arc<Ids>, clock: &Arc<dyn Clock>, told: Told) -> Self {
+        let again =
+            |class: Class| counter!("linkforty_shed_total", "class" => class.name(), "reason" => "again");
+        let refusal = |_| {
+            let mut headers = refusal::to_a_program(&overloaded(ids));
+            told.write(&mut headers);
+            headers
+        };
+        Self(Arc::new(Inner {
+            classes: Classes::of_the_contract(),
+            hash: SipHasher24::new_with_key(&ids.bytes()),
+            turned: Cache::new(REMEMBERED),
+            refusals: (0..WRITTEN).map(refusal).collect(),
+            again: Class::ALL.map(again),
+            ids: ids.clone(),
+            clock: clock.clone(),
+        }))
+    }
+
+    /// Puts the porch in front of what answers calls.
+    pub(in crate::serve) fn before<H, F, I>(
+        self,
+        inside: H,
+    ) -> impl Fn(Peer, Request<I>) -> Either<F, futures::future::BoxFuture<'static, Answer>> + Clone
+    where
+        H: Fn(Peer, Request<I>) -> F + Clone,
+        I: HttpBody + Send + Unpin + 'static,
+        I::Data: Send,
+    {
+        move |peer, mut request| {
+            let Some((name, class)) = self.known(&request) else {
+                return Either::Left(inside(peer, request));
+            };
+            if self.0.turned.get(&name).is_none_or(|at| at.elapsed() >= AGAIN) {
+                request.extensions_mut().insert(Newcomer { porch: self.clone(), name });
+                return Either::Left(inside(peer, request));
+            }
+            let refusal = self.refusal(&request, class);
+            if request.body().is_end_stream() {
+                return Either::Right(Box::pin(ready(Ok(refusal))));
+            }
+            Either::Right(Box::pin(async move {
+                read_away(request.into_body()).await;
+                Ok(refusal)
+            }))
+        }
+    }
+
+    /// Returns by what a program is known here and what it wants; `None` for whoever is to be looked at each time.
+    fn known<I>(&self, request: &Request<I>) -> Option<(u64, Class)> {
+        let headers = request.headers();
+        let grpc = headers.get(CONTENT_TYPE)?.as_bytes().strip_prefix(b"application/grpc")?;
+        if !(grpc.is_empty() || grpc == b"+proto") || headers.contains_key(ORIGIN) {
+            return None;
+        }
+        let credentials = headers.get(AUTHORIZATION)?;
+        let class = self.0.classes.of(request.uri().path())?.class;
+        let mut hash = self.0.hash;
+        hash.write_u8(class as u8);
+        hash.write(credentials.as_bytes());
+        Some((hash.finish(), class))
+    }
+
+    fn refusal<I>(&self, request: &Request<I>, class: Class) -> Response<Body> {
+        let Inner { ids, clock, refusals, again, .. } = &*self.0;
+        again[class as usize].increment(1);
+        let method = request.uri().path().trim_start_matches('/').to_owned();
+        counter!(REQUESTS, "listener" => "api", "method" => method, "code" => "UNAVAILABLE").increment(1);
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = refusals[ids.below(WRITTEN) as usize].clone();
+        let id = identify::id(request.headers(), ids, clock.now());
+        response.headers_mut().insert(identify::REQUEST_ID, id);
+        response
+    }
+}
+
+/// What is answered; never an error of the connection's.
+type Answer = Result<Response<Body>, Infallible>;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::clock::SettableClock;
+
+    const GET: &str = "/linkforty.v1.LinkService/GetLink";
+    const LIST: &str = "/linkforty.v1.LinkService/ListLinks";
+    const BATCH: &str = "/linkforty.v1.LinkService/BatchCreateLinks";
+
+    type Call = Request<Full<axum::body::Bytes>>;
+
+    fn call(path: &str, headers: &[(&str, &str)]) -> Call {
+        let mut request = Request::post(path).header("content-type", "application/grpc");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Full::from("a message")).expect("a valid request")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_turned_away_hears_it_again_for_ten_milliseconds_and_nobody_else_does() {
+        let inside = Arc::new(AtomicU32::new(0));
+        let seen = inside.clone();
+        // Everybody who comes in is turned away.
+        let house = move |_: Peer, request: Call| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            if let Some(newcomer) = request.extensions().get::<Newcomer>() {
+                newcomer.is_turned_away();
+            }
+            ready(Ok(Response::new(Body::from("looked at"))))
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SettableClock::at(crate::clock::from_micros(0)));
+        let told = Told { secret: true, only_https: true };
+        let door = Porch::new(&Arc::new(Ids::seeded(1)), &clock, told).before(house);
+        let peer = Peer { remote: ([127, 0, 0, 1], 1).into(), local: ([127, 0, 0, 1], 2).into() };
+        let (me, other) = (("authorization", "Bearer lf_me"), ("authorization", "Bearer lf_other"));
+        let mut expected = 0;
+        for (path, headers, comes_in) in [
+            (GET, &[me][..], true),
+            (GET, &[me], false),
+            // Of the same class; another class, other credentials, none, and browsers are looked at.
+            (LIST, &[me], false),
+            (BATCH, &[me], true),
+            (GET, &[other], true),
+            (GET, &[], true),
+            (GET, &[], true),
+            (GET, &[me, ("origin", "https://dash.example.test")], true),
+            ("/nothing", &[me], true),
+            (GET, &[me, ("x-request-id", "mine")], false),
+        ] {
+            let response = door(peer, call(path, headers)).await.expect("infallible");
+            expected += u32::from(comes_in);
+            assert_eq!(inside.load(Ordering::Relaxed), expected, "{path} {headers:?}");
+            if !comes_in {
+                for (name, value) in [
+                    ("grpc-status", "14"),
+                    ("content-type", "application/grpc"),
+                    ("x-content-type-options", "nosniff"),
+                    ("cache-control", "no-store"),
+                ] {
+                    assert_eq!(response.headers()[name], value);
+                }
+                assert!(response.headers().contains_key("grpc-status-details-bin"));
+                let wait = response.headers()["grpc-retry-pushback-ms"].to_str().expect("text");
+                assert!((1_000..3_000).contains(&wait.parse::<u32>().expect("a number")), "{wait}");
+                let id = response.headers()["x-request-id"].to_str().expect("text");
+                assert!(if headers.len() > 1 { id == "mine" } else { id.len() == 36 }, "{id}");
+            }
+        }
+        tokio::time::advance(AGAIN).await;
+        door(peer, call(GET, &[me])).await.expect("infallible");
+        assert_eq!(inside.load(Ordering::Relaxed), expected + 1, "times change");
+    }
+}
