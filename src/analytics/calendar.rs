@@ -188,7 +188,7 @@ mod tests {
             // Samoa had no 30 December 2011, and Kwajalein no 21 August 1993.
             ("2011-12-29T10:00:00Z", "2011-12-31T10:00:00Z", "Pacific/Apia", vec![DAY, DAY]),
             ("1993-08-20T12:00:00Z", "1993-08-22T12:00:00Z", "Pacific/Kwajalein", vec![DAY, DAY]),
-            // One minute of 4 November 2007 comes before the last hour of the 3rd comes again: that hour is the 3rd's.
+            // One minute of 29 October 2006 comes before the last hour of the 28th comes again: that hour is the 28th's.
             ("2006-10-28T02:30:00Z", "2006-10-30T03:30:00Z", "America/St_Johns", vec![DAY + 60, DAY]),
             // A part of a day on both sides.
             ("2026-06-01T12:00:00Z", "2026-06-03T00:15:00Z", "UTC", vec![DAY / 2, DAY, 15]),

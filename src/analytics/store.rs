@@ -73,7 +73,7 @@ pub struct InstallRow {
     pub install_time: Moment,
     /// When the click was that it is credited to.
     pub click_time: Option<Moment>,
-    /// Whether it is decided, of no developers' device, and in the scope.
+    /// Whether it is of no developers' device, and in the scope.
     pub fits: bool,
 }
 
@@ -108,7 +108,7 @@ pub fn installs(
     };
     let sql = format!(
         "SELECT installs.id AS id, installs.link_id AS link_id, installs.install_time AS install_time,
-             installs.click_time AS click_time, (installs.test = FALSE AND installs.state <> 3 {fits}) AS fits
+             installs.click_time AS click_time, (installs.test = FALSE {fits}) AS fits
          FROM installs {join}
          WHERE installs.workspace_id = $1 AND installs.install_time >= $2 AND installs.install_time < $3 {filter}
          LIMIT {most}"

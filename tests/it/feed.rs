@@ -17,7 +17,9 @@ use linkforty::{
     pb::v1::{Link, Project, project_service_client::ProjectServiceClient},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, TransactionTrait as _};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, TransactionTrait as _,
+};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -79,7 +81,10 @@ async fn nothing_is_shown_before_what_may_still_appear_in_front_of_it() {
 
     // One that is under way, and has nothing to do with the feed, is waited for by nobody.
     let other = app.env().db.bulk.begin().await.expect("begins");
-    other.execute_unprepared("INSERT INTO event_properties VALUES (gen_random_uuid(), 'x')").await.expect("writes");
+    other
+        .execute_unprepared("INSERT INTO event_properties VALUES (gen_random_uuid(), 'x')")
+        .await
+        .expect("writes");
 
     let slow = db::begin(here).await.expect("begins");
     append(&slow, &app, 1, 1).await;
@@ -198,18 +203,18 @@ async fn a_click_says_where_it_came_from_and_where_its_link_was() {
         let app = App::start_with(store, &settings).await;
         let tenant = app.tenant().await;
         app.env().geo.refresh();
-        let mut projects = ProjectServiceClient::with_interceptor(app.channel().await, Bearer(tenant.key.clone()));
+        let mut projects =
+            ProjectServiceClient::with_interceptor(app.channel().await, Bearer(tenant.key.clone()));
         let project = Project { name: "Spring".to_owned(), ..Project::default() };
-        let request = linkforty::pb::v1::CreateProjectRequest { project: Some(project), ..Default::default() };
+        let request =
+            linkforty::pb::v1::CreateProjectRequest { project: Some(project), ..Default::default() };
         let project = projects.create_project(request).await.expect("creates").into_inner().project;
         let project = project.expect("always there").id;
         let spring = tenant.create(Link { project_id: project.clone(), ..link("spring", DESTINATION) }).await;
         tenant.create(link("alone", DESTINATION)).await;
-        for (path, from) in [
-            ("/spring?utm_source=mail", "203.0.113.7"),
-            ("/alone", "198.51.100.9"),
-            ("/alone", "192.0.2.1"),
-        ] {
+        for (path, from) in
+            [("/spring?utm_source=mail", "203.0.113.7"), ("/alone", "198.51.100.9"), ("/alone", "192.0.2.1")]
+        {
             let headers = [("x-forwarded-for", from), ("user-agent", IPHONE)];
             app.visit_as(Method::GET, path, &headers).await;
         }
@@ -228,7 +233,10 @@ async fn a_click_says_where_it_came_from_and_where_its_link_was() {
         let host = "go.example.test";
         assert_eq!((&*clicks[0].domain, &*clicks[0].project), (host, &*project));
         assert_eq!((&*clicks[1].domain, &*clicks[1].project), (host, ""));
-        assert_eq!((clicks[0].link.to_string(), feed::utm(&clicks[0].campaign)), (spring.id.clone(), ["mail", "", "", "", ""]));
+        assert_eq!(
+            (clicks[0].link.to_string(), feed::utm(&clicks[0].campaign)),
+            (spring.id.clone(), ["mail", "", "", "", ""])
+        );
         assert_eq!(&*clicks[0].user_agent, IPHONE);
         assert!(rows.iter().all(|row| row.workspace.to_string() == tenant.id && row.time == app.env().now()));
 
@@ -246,7 +254,8 @@ async fn a_click_says_where_it_came_from_and_where_its_link_was() {
             (1, "NZ\u{1f}\u{1f}", format!("{host}\u{1f}")),
             (2, "", format!("{host}\u{1f}")),
         ] {
-            let row = click::Entity::find_by_id(clicks[at].id).one(db).await.expect("reads").expect("it is there");
+            let row =
+                click::Entity::find_by_id(clicks[at].id).one(db).await.expect("reads").expect("it is there");
             assert_eq!((text(row.place_id).await, text(row.home_id).await), (place.to_owned(), home));
         }
         app.stop().await;
@@ -298,7 +307,11 @@ async fn what_is_older_than_a_day_is_forgotten_oldest_first() {
         assert_eq!((feed::sweep(app.env(), Position(i64::MAX)).await.expect("sweeps"), rows().await), (1, 1));
         app.clock.advance(chrono::Duration::hours(25));
         feed::sweep(app.env(), Position(i64::MAX)).await.expect("sweeps");
-        assert_eq!((rows().await, feed::settled(db).await.expect("answers")), (0, end), "numbers outlive rows");
+        assert_eq!(
+            (rows().await, feed::settled(db).await.expect("answers")),
+            (0, end),
+            "numbers outlive rows"
+        );
     })
     .await;
 }

@@ -27,7 +27,7 @@ pub fn require_installs(part: Part) -> Result<Part> {
     Ok(part)
 }
 
-/// Returns the installs between two moments that are decided and of no developers' device.
+/// Returns the installs between two moments that are of no developers' device; one that is not decided yet is of no link so far.
 pub async fn installs(
     env: &Env,
     db: &DatabaseTransaction,

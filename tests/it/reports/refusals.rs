@@ -11,8 +11,7 @@ use tonic_types::StatusExt as _;
 
 use super::{at, filter, scope, span, stamp};
 use crate::support::{
-    App, Statements, Store, Tenant, an_app, coded, eventually, on_every_store, reason, request_id, stores,
-    wrong,
+    Statements, Store, Tenant, an_app, coded, eventually, on_every_store, reason, request_id, stores, wrong,
     year::{dimension, live_through, world},
 };
 
