@@ -20,8 +20,8 @@ use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use url::Url;
 
 use super::{
-    App, City, DESKTOP, IPHONE, PIXEL, Store, Tenant, an_app, cities, coded, first_open, iphone, phone::Sdk,
-    pixel, report,
+    App, City, DESKTOP, IPHONE, PIXEL, Store, Tenant, an_app, cities, coded, eventually, first_open, iphone,
+    phone::Sdk, pixel, report,
 };
 
 /// The numbers of dimensions, as the contract has them.
@@ -236,6 +236,9 @@ pub async fn live_through(app: &App, seed: u64, clicks: usize) -> Year {
                 }
             }
             Plan::Install(of, by) => {
+                // Days are over since the click: it is stored.
+                let spool = &app.running().spool;
+                eventually("the spool is drained", async || spool.status().lag_records == 0).await;
                 for (name, happens, told) in telling.install(time, of, by).await {
                     if told < end {
                         plan(&mut plans, told, Plan::Event(telling.installs.len() - 1, name, happens));
@@ -251,7 +254,9 @@ pub async fn live_through(app: &App, seed: u64, clicks: usize) -> Year {
     }
     app.clock.set(end);
     app.settled().await;
-    let Telling { tenant, links, projects, apps, facts, installs, .. } = telling;
+    // The key that was there at first is over by now.
+    let tenant = app.tenant_of(&telling.tenant.id).await;
+    let Telling { links, projects, apps, facts, installs, .. } = telling;
     let apps = apps.into_iter().map(|(id, _)| id).collect();
     Year { tenant, links, projects, apps, facts, installs, start, end }
 }
