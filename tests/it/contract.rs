@@ -414,19 +414,20 @@ impl Fill<'_> {
             "email" => "contract@example.com",
             "password" | "current_password" | "new_password" => "wir essen morgen torte",
             // Empty means any, none or unconditionally.
-            "short_code" | "etag" | "request_id" | "page_token" | "search" | "description" | "tags"
-            | "prefix" | "ios_url" | "android_url" | "web_url" | "app_scheme" | "ios_universal_link"
-            | "android_app_link" | "deep_link_path" | "source" | "medium" | "campaign" | "term"
-            | "content" | "domain" | "short_url" | "countries" | "languages" | "image_url" | "site_name"
-            | "disable_reason" | "ios_store_url" | "android_store_url" | "report_abuse_url" | "app_name"
-            | "app_icon_url" | "accent_color" | "root_url" | "not_found_url" | "expired_url"
-            | "robots_txt" | "value" | "ownership_seen" | "address_seen" | "alias" | "aliases"
-            | "external_id" | "external_user_id" | "slug" | "linkforty_settings" | "user_agent"
-            | "accept_language" | "referrer" | "query" | "client_address" | "country" | "regions"
-            | "city" | "file_name" | "file_digest" | "color" | "background_color" | "caption" | "hosts"
-            | "served_hosts" | "logo_url" | "frame_color" | "install_id" | "reporting_currency"
-            | "app_token" | "display_name" | "inviter_id" | "project_ids" | "domain_ids" | "iss"
-            | "time_zone" | "order_by" | "certificate_name" | "issuer" | "failure_detail" | "advice" => {
+            "short_code" | "etag" | "request_id" | "page_token" | "resume_cursor" | "search"
+            | "description" | "tags" | "prefix" | "ios_url" | "android_url" | "web_url" | "app_scheme"
+            | "ios_universal_link" | "android_app_link" | "deep_link_path" | "source" | "medium"
+            | "campaign" | "term" | "content" | "domain" | "short_url" | "countries" | "languages"
+            | "image_url" | "site_name" | "disable_reason" | "ios_store_url" | "android_store_url"
+            | "report_abuse_url" | "app_name" | "app_icon_url" | "accent_color" | "root_url"
+            | "not_found_url" | "expired_url" | "robots_txt" | "value" | "ownership_seen"
+            | "address_seen" | "alias" | "aliases" | "external_id" | "external_user_id" | "slug"
+            | "linkforty_settings" | "user_agent" | "accept_language" | "referrer" | "query"
+            | "client_address" | "country" | "regions" | "city" | "file_name" | "file_digest" | "color"
+            | "background_color" | "caption" | "hosts" | "served_hosts" | "logo_url" | "frame_color"
+            | "install_id" | "reporting_currency" | "app_token" | "display_name" | "inviter_id"
+            | "project_ids" | "domain_ids" | "iss" | "time_zone" | "order_by" | "certificate_name"
+            | "issuer" | "failure_detail" | "advice" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),

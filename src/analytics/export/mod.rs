@@ -26,6 +26,7 @@ use tonic::Status;
 use self::{
     format::{File, Format},
     source::{Piece, Source},
+    table::Table,
 };
 use crate::{
     env::Env,
@@ -58,7 +59,7 @@ pub async fn export(
     let source = Source::read(asked.report);
     let (format, mut source) = crate::error::both(format, source)?;
     let first = source.next(env, &tenant).await?;
-    let Piece { columns, rows, span, more } = first;
+    let Piece { table: Table { columns, rows }, span, more } = first;
     let file_name = format!("{}-{}.{}", source.name(), span, format.extension());
     let file = ReportFile { file_name, media_type: format.media_type().to_owned() };
     let mut run = Run {
@@ -94,7 +95,8 @@ impl Run {
     async fn next(&mut self) -> Result<(ExportReportResponse, bool)> {
         self.keep().await?;
         while self.ready.is_empty() && self.file.is_some() {
-            let Piece { columns, rows, more, .. } = self.source.next(&self.env, &self.tenant).await?;
+            let piece = self.source.next(&self.env, &self.tenant).await?;
+            let Piece { table: Table { columns, rows }, more, .. } = piece;
             if columns != self.columns {
                 return Err(Error::new(
                     Reason::PageTokenInvalid,

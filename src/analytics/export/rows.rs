@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::table::{
     Cell, Column,
     Kind::{Decimal, Integer, Moment as Time, Real, Text},
-    Row,
+    Row, Table,
 };
 use crate::{
     pb::v1::{
@@ -61,7 +61,7 @@ fn text(text: &str) -> Cell {
 }
 
 /// Writes buckets, those of the time before behind the others.
-pub fn time_series(answer: &QueryTimeSeriesResponse) -> (Vec<Column>, Vec<Row>) {
+pub fn time_series(answer: &QueryTimeSeriesResponse) -> Table {
     let currencies = Currencies::of([answer.total.as_ref(), answer.previous_total.as_ref()]);
     let mut columns =
         vec![Column::new("period", Text), Column::new("start_time", Time), Column::new("end_time", Time)];
@@ -78,12 +78,11 @@ pub fn time_series(answer: &QueryTimeSeriesResponse) -> (Vec<Column>, Vec<Row>) 
         row.extend(currencies.cells(&measures.revenue));
         row
     });
-    let rows = rows.collect();
-    (columns, rows)
+    Table { rows: rows.collect(), columns }
 }
 
 /// Writes the values of a page, and on the last one what no row names.
-pub fn breakdown(answer: &QueryBreakdownResponse, is_last: bool) -> (Vec<Column>, Vec<Row>) {
+pub fn breakdown(answer: &QueryBreakdownResponse, is_last: bool) -> Table {
     let currencies = Currencies::of([answer.total.as_ref()]);
     let mut columns = vec![Column::new("kind", Text), Column::new("value", Text), Column::new("label", Text)];
     columns.extend(measure_columns());
@@ -102,11 +101,11 @@ pub fn breakdown(answer: &QueryBreakdownResponse, is_last: bool) -> (Vec<Column>
     if let Some(other) = answer.other.as_ref().filter(|other| is_last && !is_nothing(other)) {
         rows.push(row("other", "", "", other));
     }
-    (columns, rows)
+    Table { columns, rows }
 }
 
 /// Writes the nodes of a page, and on the last one what no row names.
-pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> (Vec<Column>, Vec<Row>) {
+pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> Table {
     let currencies = Currencies::of([answer.total.as_ref()]);
     let mut columns: Vec<Column> = ["kind", "source", "medium", "campaign", "link_id", "label"]
         .map(|name| Column::new(name, Text))
@@ -137,13 +136,16 @@ pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> (Vec<Column>, 
         row.extend(currencies.cells(&other.revenue));
         rows.push(row);
     }
-    (columns, rows)
+    Table { columns, rows }
 }
 
 /// Writes clicks.
-pub fn clicks(answer: &ListClicksResponse) -> (Vec<Column>, Vec<Row>) {
+pub fn clicks(answer: &ListClicksResponse) -> Table {
     let columns = CLICK.map(|name| Column::new(name, if name == "time" { Time } else { Text }));
-    (columns.into(), answer.clicks.iter().map(|click| click_cells(click).into()).collect())
+    Table {
+        columns: columns.into(),
+        rows: answer.clicks.iter().map(|click| click_cells(click).into()).collect(),
+    }
 }
 
 const CLICK: [&str; 27] = [
@@ -249,7 +251,7 @@ mod tests {
             total: Some(measures(7, &[("CHF", -1, -500_000_000), ("EUR", 2, 0)])),
             ..QueryBreakdownResponse::default()
         };
-        let (columns, rows) = breakdown(&answer, true);
+        let Table { columns, rows } = breakdown(&answer, true);
         let names: Vec<_> = columns.iter().map(|column| &*column.name).collect();
         assert_eq!(names[..4], ["kind", "value", "label", "clicks"]);
         assert_eq!(names[9..], ["revenue_chf", "revenue_eur"]);
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(rows[0][9..], [Cell::Decimal(-1_500_000_000), Cell::Decimal(0)]);
         assert_eq!(rows[1][9..], [Cell::Decimal(0), Cell::Decimal(2_000_000_000)]);
         assert_eq!((&rows[2][0], &rows[2][3]), (&text("other"), &Cell::Integer(4)));
-        assert_eq!(breakdown(&answer, false).1.len(), 2, "the rest comes last");
+        assert_eq!(breakdown(&answer, false).rows.len(), 2, "the rest comes last");
     }
 
     #[test]
@@ -269,7 +271,7 @@ mod tests {
             previous: vec![bucket(2)],
             ..QueryTimeSeriesResponse::default()
         };
-        let (columns, rows) = time_series(&answer);
+        let Table { columns, rows } = time_series(&answer);
         let shown: Vec<_> = rows.iter().map(|row| (&row[0], &row[3], &row[9])).collect();
         assert_eq!(
             shown,

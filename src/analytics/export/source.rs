@@ -2,10 +2,7 @@
 
 use chrono_tz::Tz;
 
-use super::{
-    rows,
-    table::{Column, Row},
-};
+use super::{rows, table::Table};
 use crate::{
     analytics::{
         calendar::date_at,
@@ -41,10 +38,8 @@ pub enum Source {
 /// One page.
 #[derive(Debug)]
 pub struct Piece {
-    /// The columns, the same on every page.
-    pub columns: Vec<Column>,
-    /// The rows.
-    pub rows: Vec<Row>,
+    /// Its rows; the columns are the same on every page.
+    pub table: Table,
     /// The days it is of, for the name of a file.
     pub span: String,
     /// Whether another page follows.
@@ -100,33 +95,33 @@ impl Source {
             Self::TimeSeries(asked) => {
                 let answer = reports::time_series(env, tenant, asked).await;
                 let answer = answer.map_err(|error| below("time_series", error))?;
-                let (columns, rows) = rows::time_series(&answer);
-                Ok(Piece { columns, rows, span: days(answer.span.as_ref()), more: false })
+                let table = rows::time_series(&answer);
+                Ok(Piece { table, span: days(answer.span.as_ref()), more: false })
             }
             Self::Breakdown(asked) => {
                 let answer = reports::breakdown(env, tenant, asked).await;
                 let answer = answer.map_err(|error| below("breakdown", error))?;
                 let more = !answer.next_page_token.is_empty();
-                let (columns, rows) = rows::breakdown(&answer, !more);
+                let table = rows::breakdown(&answer, !more);
                 asked.page_token.clone_from(&answer.next_page_token);
-                Ok(Piece { columns, rows, span: days(answer.span.as_ref()), more })
+                Ok(Piece { table, span: days(answer.span.as_ref()), more })
             }
             Self::Campaigns(asked) => {
                 let answer = reports::campaigns(env, tenant, asked).await;
                 let answer = answer.map_err(|error| below("campaigns", error))?;
                 let more = !answer.next_page_token.is_empty();
-                let (columns, rows) = rows::campaigns(&answer, !more);
+                let table = rows::campaigns(&answer, !more);
                 asked.page_token.clone_from(&answer.next_page_token);
-                Ok(Piece { columns, rows, span: days(answer.span.as_ref()), more })
+                Ok(Piece { table, span: days(answer.span.as_ref()), more })
             }
             Self::Clicks(asked) => {
                 // Whoever may take files along may see networks.
                 let answer = raw::clicks(env, tenant, asked, Networks::Told).await;
                 let answer = answer.map_err(|error| below("clicks", error))?;
                 let more = !answer.next_page_token.is_empty();
-                let (columns, rows) = rows::clicks(&answer);
+                let table = rows::clicks(&answer);
                 asked.page_token.clone_from(&answer.next_page_token);
-                Ok(Piece { columns, rows, span: days(answer.span.as_ref()), more })
+                Ok(Piece { table, span: days(answer.span.as_ref()), more })
             }
         }
     }
