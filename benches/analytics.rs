@@ -27,6 +27,7 @@ use linkforty::{
     clock::{Moment, SystemClock},
     config::Config,
     db::{self, Db, Dialect},
+    entity::workspace,
     env::{self, Env},
     feed,
     ids::{ClickId, Ids, LinkId, WorkspaceId},
@@ -36,7 +37,9 @@ use linkforty::{
     workspaces::{Tenant, enter_as_operator},
 };
 use prost_types::Timestamp;
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{
+    ActiveModelTrait as _, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, Statement,
+};
 
 /// What the larger workspace is compared with.
 const FEW: usize = 100_000;
@@ -65,16 +68,15 @@ async fn main() -> anyhow::Result<()> {
     accounts::bootstrap(&env).await?;
     let many = enter_as_operator(&env, None).await?;
     many_links::write(&env, &many, links).await?;
-    // Whose links are in no list; their numbers are the same.
-    let few = Tenant { id: WorkspaceId::mint(&env.ids, env.now()), ..many.clone() };
+    // Its links are in no list; their ids are the same.
+    let few = another(&env, &many).await?;
     let traffic = Traffic::new(env.now() - Days::days(days), days, links);
     let before = bytes(&env).await?;
     count(&env, few.id, &traffic, FEW).await?;
     let between = bytes(&env).await?;
     let rate = count(&env, many.id, &traffic, clicks).await?;
     let after = bytes(&env).await?;
-    let per_million =
-        |bytes: i64, clicks: usize| bytes as f64 / clicks as f64 * 1_000_000.0 / (1 << 20) as f64;
+    let per_million = |bytes: i64, clicks: usize| bytes as f64 / clicks as f64 * 1_000_000.0 / 1_048_576.0;
     println!(
         "{clicks} clicks counted, {rate:.0} a second; rollups: {:.1} MiB a million clicks ({:.1} of {FEW})",
         per_million(after - between, clicks),
@@ -165,6 +167,16 @@ async fn ask(env: &Env, tenant: &Tenant, report: &str, dimension: Option<Dimensi
         anyhow::ensure!(answer.total.is_some_and(|total| total.clicks > 0), "{report} counts nothing");
     }
     Ok(())
+}
+
+/// Makes another workspace.
+async fn another(env: &Env, first: &Tenant) -> anyhow::Result<Tenant> {
+    let row =
+        workspace::Entity::find_by_id(first.id).one(&env.db.api).await?.context("the first workspace")?;
+    let id = WorkspaceId::mint(&env.ids, env.now());
+    let copy = workspace::Model { id, ..row }.into_active_model().reset_all();
+    workspace::Entity::insert(copy).exec_without_returning(&env.db.api).await?;
+    Ok(enter_as_operator(env, Some(&id.to_string())).await?)
 }
 
 /// Puts clicks into the feed as the drain does and counts them, some batches at a time. Returns how many a second were counted.
@@ -263,7 +275,7 @@ impl Traffic {
     fn click(&self, env: &Env, number: usize, of: usize) -> feed::Click<&str> {
         // A walk without a pattern that the tables could profit from.
         let dice = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
-        let millis = (self.days * 86_400_000) as i128 * number as i128 / of as i128;
+        let millis = i128::from(self.days * 86_400_000) * number as i128 / of as i128;
         let time = self.begin + Days::milliseconds(i64::try_from(millis).unwrap_or_default());
         let [country, region, city] = &self.places[dice / 17 % self.places.len()];
         feed::Click {
