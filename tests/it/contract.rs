@@ -810,6 +810,8 @@ impl Victim {
         .await;
         let sdk = app.sdk(&tenant.app_token().await, HERE).await;
         let install = report(&sdk, first_open("contract-0001", iphone())).await.install_id;
+        // What is counted of it is counted before anybody looks for traces.
+        app.settled().await;
         Self { tenant, folders, things, api_key, install }
     }
 
