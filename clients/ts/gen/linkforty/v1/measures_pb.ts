@@ -44,7 +44,7 @@ export type Measures = Message<"linkforty.v1.Measures"> & {
   opens: bigint;
 
   /**
-   * Installs, by the time of the first open; those of test devices and those still undecided are left out.
+   * Installs, by the time of the first open; those of test devices are left out. One that waits to be attributed is organic so far.
    *
    * @generated from field: int64 installs = 4;
    */
