@@ -25,6 +25,7 @@ pub enum Credit {
 /// A link that had to do with an event, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Touch {
+    /// Which link.
     pub link: LinkId,
     /// When it opened the app, or was clicked. An app that does not say means at the event.
     pub time: Option<Moment>,
