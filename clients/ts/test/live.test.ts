@@ -154,7 +154,7 @@ describe("against the server", { skip: skipped() }, () => {
           assert.fail(message.resumeCursor);
         }
       },
-      { reason: "INVALID_FIELDS", code: Code.InvalidArgument },
+      { code: Code.InvalidArgument },
     );
   });
 
