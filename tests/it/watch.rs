@@ -455,8 +455,8 @@ async fn installs_and_events_are_seen_too_by_those_who_want_them() {
         let Event::Install(organic) = next(&mut installs).await else { panic!("no install") };
         assert_eq!((organic.state(), &*organic.link_id), (sdk::AttributionState::Organic, ""));
 
-        record(&sdk, &told.install_id, &[("e-1", "open"), ("e-2", "purchase")]).await;
-        record(&sdk, &told.install_id, &[("e-2", "purchase"), ("e-3", "purchase")]).await;
+        record(&sdk, &told.install_id, &[("event-001", "open"), ("event-002", "purchase")]).await;
+        record(&sdk, &told.install_id, &[("event-002", "purchase"), ("event-003", "purchase")]).await;
         let mut seen = Vec::new();
         for _ in 0..3 {
             let Event::AppEvent(event) = next(&mut events).await else { panic!("no event") };
