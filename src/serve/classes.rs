@@ -192,6 +192,11 @@ impl Classes {
         Some(self.0.get(method).copied().unwrap_or(PERSON))
     }
 
+    /// Returns the name of a method that is served, without a slash in front, and what it is.
+    pub(super) fn known(&self, path: &str) -> Option<(&'static str, Work)> {
+        self.0.get_key_value(path.strip_prefix('/')?).map(|(name, work)| (*name, *work))
+    }
+
     /// Returns what a call of an app is: the same for the paths that it calls by JSON.
     pub(super) fn of_app(&self, path: &str) -> Work {
         self.0.get(path.trim_start_matches('/')).copied().unwrap_or(APPS)

@@ -27,7 +27,11 @@ use crate::{
     admission::Class,
     clock::Clock,
     ids::Ids,
-    serve::{classes::Classes, listen::Peer, refusal},
+    serve::{
+        classes::{Classes, Work},
+        listen::Peer,
+        refusal,
+    },
 };
 
 /// For how long somebody who was turned away is turned away again without another look.
@@ -49,6 +53,13 @@ struct Inner {
     turned: Cache<u64, Instant>,
     refusals: Vec<HeaderMap>,
     again: [Counter; Class::ALL.len()],
+}
+
+/// What somebody wants.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    method: &'static str,
+    class: Class,
 }
 
 /// Somebody who was let in, and may be turned away yet.
@@ -97,14 +108,14 @@ impl Porch {
         I::Data: Send,
     {
         move |peer, mut request| {
-            let Some((name, class)) = self.known(&request) else {
+            let Some((name, call)) = self.known(&request) else {
                 return Either::Left(inside(peer, request));
             };
             if self.0.turned.get(&name).is_none_or(|at| at.elapsed() >= AGAIN) {
                 request.extensions_mut().insert(Newcomer { porch: self.clone(), name });
                 return Either::Left(inside(peer, request));
             }
-            let refusal = self.refusal(&request, class);
+            let refusal = self.refusal(&request, call);
             if request.body().is_end_stream() {
                 return Either::Right(Box::pin(ready(Ok(refusal))));
             }
@@ -116,24 +127,23 @@ impl Porch {
     }
 
     /// Returns by what a program is known here and what it wants; `None` for whoever is to be looked at each time.
-    fn known<I>(&self, request: &Request<I>) -> Option<(u64, Class)> {
+    fn known<I>(&self, request: &Request<I>) -> Option<(u64, Call)> {
         let headers = request.headers();
         let grpc = headers.get(CONTENT_TYPE)?.as_bytes().strip_prefix(b"application/grpc")?;
         if !(grpc.is_empty() || grpc == b"+proto") || headers.contains_key(ORIGIN) {
             return None;
         }
         let credentials = headers.get(AUTHORIZATION)?;
-        let class = self.0.classes.of(request.uri().path())?.class;
+        let (method, Work { class, .. }) = self.0.classes.known(request.uri().path())?;
         let mut hash = self.0.hash;
         hash.write_u8(class as u8);
         hash.write(credentials.as_bytes());
-        Some((hash.finish(), class))
+        Some((hash.finish(), Call { method, class }))
     }
 
-    fn refusal<I>(&self, request: &Request<I>, class: Class) -> Response<Body> {
+    fn refusal<I>(&self, request: &Request<I>, Call { method, class }: Call) -> Response<Body> {
         let Inner { ids, clock, refusals, again, .. } = &*self.0;
         again[class as usize].increment(1);
-        let method = request.uri().path().trim_start_matches('/').to_owned();
         counter!(REQUESTS, "listener" => "api", "method" => method, "code" => "UNAVAILABLE").increment(1);
         let mut response = Response::new(Body::empty());
         *response.headers_mut() = refusals[ids.below(WRITTEN) as usize].clone();
@@ -159,9 +169,9 @@ mod tests {
     const LIST: &str = "/linkforty.v1.LinkService/ListLinks";
     const BATCH: &str = "/linkforty.v1.LinkService/BatchCreateLinks";
 
-    type Call = Request<Full<axum::body::Bytes>>;
+    type Sent = Request<Full<axum::body::Bytes>>;
 
-    fn call(path: &str, headers: &[(&str, &str)]) -> Call {
+    fn call(path: &str, headers: &[(&str, &str)]) -> Sent {
         let mut request = Request::post(path).header("content-type", "application/grpc");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -174,7 +184,7 @@ mod tests {
         let inside = Arc::new(AtomicU32::new(0));
         let seen = inside.clone();
         // Everybody who comes in is turned away.
-        let house = move |_: Peer, request: Call| {
+        let house = move |_: Peer, request: Sent| {
             seen.fetch_add(1, Ordering::Relaxed);
             if let Some(newcomer) = request.extensions().get::<Newcomer>() {
                 newcomer.is_turned_away();
