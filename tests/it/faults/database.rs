@@ -147,7 +147,7 @@ async fn redis_may_be_emptied_hang_and_die_and_no_answer_shows_it() {
             book.add(visits);
         }
         second.drained().await;
-        world.node.drained().await;
+        world.rolled().await;
         let books = world.books().await;
         let lost = book.acked.difference(&books.clicks).count();
         assert_eq!(lost, 0, "of {}", book.acked.len());

@@ -155,7 +155,7 @@ async fn records_that_no_database_takes_are_set_aside_and_their_neighbours_store
         drop((spool, reader));
 
         world.node.start().await;
-        world.node.drained().await;
+        world.rolled().await;
         let books = world.books().await;
         let mut set_aside: Vec<Uuid> = books.letters.iter().map(|(id, _)| *id).collect();
         let mut expected = vec![garbage, stranger];
@@ -172,7 +172,7 @@ async fn records_that_no_database_takes_are_set_aside_and_their_neighbours_store
         books.assert_totals();
         // And the spool goes on.
         assert_eq!(world.visit(&world.links[1]).await, 302);
-        world.node.drained().await;
+        world.rolled().await;
         assert_eq!(world.books().await.rows, good.len() + 1);
     })
     .await;
