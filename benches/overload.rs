@@ -47,8 +47,9 @@ const VISITS: f64 = 200.0;
 const CONNECTIONS: usize = 8;
 /// How many calls at once are tried for the peak.
 const AT_ONCE: [usize; 4] = [4, 8, 16, 32];
-/// More than wait anywhere: what is beyond is not sent, and the run says so.
-const MOST_UNDER_WAY: usize = 20_000;
+/// As many of a workspace as its connections carry at once. What is beyond would wait in this program and not at the server, so it is not
+/// sent, and the run says how many that were.
+const MOST_UNDER_WAY: usize = CONNECTIONS * 100;
 const DESTINATION: &str = "https://www.example.com/collections/spring";
 
 #[tokio::main(flavor = "current_thread")]
