@@ -27,10 +27,15 @@ async fn both_databases_hold_the_same_schema() {
     }
     let embedded = App::start(Store::Embedded).await;
     let production = App::start(Store::Production).await;
-    let sqlite = of_sqlite(&embedded.env().db.api).await;
+    let mut sqlite = of_sqlite(&embedded.env().db.api).await;
     let postgres = of_postgres(&production.env().db.api).await;
     embedded.stop().await;
     production.stop().await;
+    // Of the clicks of a link SQLite has the order in the index; Postgres sorts those of a day.
+    let of_a_link = ["workspace_id", "link_id", "id"].map(str::to_owned).to_vec();
+    let indexes = &mut sqlite.get_mut("clicks").expect("there are clicks").indexes;
+    assert!(indexes.remove(&of_a_link));
+    indexes.insert(of_a_link[..2].to_vec());
     let names = |schema: &Schema| schema.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&sqlite), names(&postgres));
     assert!(sqlite.contains_key("links"));
