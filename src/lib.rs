@@ -16,6 +16,7 @@ pub mod currency;
 pub mod destination_url;
 pub mod email;
 pub mod error;
+pub mod etag;
 pub mod files;
 pub mod ids;
 pub mod page;

@@ -7,7 +7,7 @@ use std::{borrow::Cow, sync::Arc};
 use quick_cache::sync::Cache;
 
 use crate::{
-    clicks::{OPENED_BY_SYSTEM, class::Class},
+    clicks::{OPENED_BY_SYSTEM, class::Class, query},
     ids::{AppId, LinkId},
     pb::{
         sdk::v1::MatchMethod,
@@ -375,7 +375,7 @@ pub fn is_open(step: i16) -> bool {
 fn credit<'a>(values: &mut Values<'a>, Credited { link, campaign, home }: Credited<'a>) {
     let mut set = |dimension: Dimension, value: Cow<'a, str>| values[dimension.index()] = value;
     let link = link.to_string();
-    let [source, medium, name, term, content] = utm(campaign);
+    let [source, medium, name, term, content] = query::utm(campaign);
     set(Dimension::UtmSource, source.into());
     set(Dimension::UtmMedium, medium.into());
     set(Dimension::UtmCampaign, name.into());
@@ -387,17 +387,6 @@ fn credit<'a>(values: &mut Values<'a>, Credited { link, campaign, home }: Credit
     set(Dimension::Domain, home.domain.into());
     set(Dimension::Project, home.project.into());
     set(Dimension::Link, link.into());
-}
-
-/// Reads a campaign: lines `name=value`.
-fn utm(campaign: &str) -> [&str; 5] {
-    let mut values = [""; 5];
-    for (name, value) in campaign.lines().filter_map(|line| line.split_once('=')) {
-        if let Some(at) = crate::clicks::query::CAMPAIGN.iter().position(|known| *known == name) {
-            values[at] = value;
-        }
-    }
-    values
 }
 
 /// Returns the code of a region with that of its country, which it may have already.

@@ -146,7 +146,7 @@ impl AnalyticsService for AnalyticsApi {
         rpc::answer(async {
             let env = &self.env;
             let (caller, request) = rpc::open(request)?;
-            let workspace = request.scope.as_ref().map_or("", |scope| &scope.workspace_id);
+            let workspace = workspace(&request.scope);
             let tenant = workspaces::enter(env, &caller, workspace, Permission::AnalyticsRead).await?;
             let sees_networks = workspaces::enter(env, &caller, workspace, Permission::AnalyticsExport).await;
             let networks = if sees_networks.is_ok() { Networks::Told } else { Networks::Hidden };

@@ -11,7 +11,7 @@
 //! | `export/` | reports as files |
 //! | `saved/` | reports under names, and links to them |
 //! | `store.rs` | names of what is shown, and the single rows that some reports look at |
-//! | `watch.rs` | the stream of clicks as they are recorded, and the filter of it |
+//! | `watch/` | the stream of what happens as it is stored, and the filter of it |
 //! | `grpc.rs` | `linkforty.v1.AnalyticsService` |
 //!
 //! Guarantees: what one answer shows is of one moment, so totals are the sum of their parts, whatever is recorded meanwhile; a link, project, app or

@@ -12,13 +12,11 @@ use super::{
     rollup::read::{Part, Scope},
 };
 use crate::{
+    attribution::events,
     clock::Moment,
     entity::{link, project},
     ids::{EventId, InstallId, LinkId, ProjectId, WorkspaceId, floor},
 };
-
-/// How much later than it happened an event's id may say: a device's clock may be a day ahead.
-const MOST_EARLY: chrono::Duration = chrono::Duration::days(1);
 
 /// Returns what people call those of the links that exist.
 pub async fn links(
@@ -146,8 +144,7 @@ pub fn events(
     (names, installs): (&[String], &[InstallId]),
     most: usize,
 ) -> Statement {
-    let last = floor(end + MOST_EARLY + chrono::Duration::milliseconds(1));
-    let mut values: Vec<Value> = vec![workspace.into(), floor(start).into(), last.into()];
+    let mut values: Vec<Value> = vec![workspace.into(), floor(start).into(), events::id_after(end).into()];
     let mut filter = String::new();
     for (column, given) in [
         ("name", names.iter().map(|name| Value::from(name.as_str())).collect::<Vec<_>>()),

@@ -85,6 +85,17 @@ pub fn campaign(query: &str, link: &[&str]) -> String {
     lines.join("\n")
 }
 
+/// Returns the parameters of a campaign as [`campaign`] writes it, in the order of [`CAMPAIGN`]; empty where one is not set.
+pub fn utm(campaign: &str) -> [&str; 5] {
+    let mut parameters = [""; 5];
+    for (name, value) in campaign.lines().filter_map(|line| line.split_once('=')) {
+        if let Some(at) = CAMPAIGN.iter().position(|known| *known == name) {
+            parameters[at] = value;
+        }
+    }
+    parameters
+}
+
 /// Says whether a name is ours: nobody who shares a short URL may fill in what a link claims of itself.
 pub fn is_reserved(name: &str) -> bool {
     let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
@@ -143,6 +154,21 @@ mod tests {
         let expected = [("id", "7"), ("a b", "ü"), ("flag", "")];
         assert_eq!(parameters(query), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(parameters("utm_source=x"), []);
+    }
+
+    #[test]
+    fn a_campaign_is_read_as_it_was_written() {
+        for (text, expected) in [
+            ("", [""; 5]),
+            ("utm_source=mail\nutm_content=a=b", ["mail", "", "", "", "a=b"]),
+            (
+                "utm_source=1\nutm_medium=2\nutm_campaign=3\nutm_term=4\nutm_content=5",
+                ["1", "2", "3", "4", "5"],
+            ),
+            ("utm_id=7\nno parameter", [""; 5]),
+        ] {
+            assert_eq!(utm(text), expected, "{text:?}");
+        }
     }
 
     #[test]

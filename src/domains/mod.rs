@@ -31,9 +31,7 @@ mod verify;
 
 use std::collections::HashMap;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::BoxFuture;
-use ring::digest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult};
 
 use self::{changes::Changed, verify::State};
@@ -291,20 +289,11 @@ fn unknown() -> Error {
 
 /// Returns the etag of a domain: opaque, another one for every version.
 fn etag(domain: &Domain) -> String {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(domain.id.0.as_bytes());
-    hash.update(&domain.version.to_be_bytes());
-    URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..9])
+    crate::etag::of_version(domain.id.0, domain.version)
 }
 
 fn require_etag(given: &str, stored: &Domain) -> Result<()> {
-    if given.is_empty() || given == etag(stored) {
-        return Ok(());
-    }
-    Err(Error::new(
-        Reason::EtagMismatch,
-        "the domain was changed since it was read: read it again and repeat the change",
-    ))
+    crate::etag::require("domain", given, &etag(stored))
 }
 
 /// Where links can live.

@@ -56,7 +56,7 @@ pub struct Click<T = Arc<str>> {
     pub region: T,
     /// The English name of the city.
     pub city: T,
-    /// The campaign as `clicks::query::campaign` writes it; see [`utm`].
+    /// The campaign as `clicks::query::campaign` writes it.
     pub campaign: T,
 }
 
@@ -75,7 +75,7 @@ pub struct Credit {
     pub domain: String,
     /// Its project, as text; empty when it had none.
     pub project: String,
-    /// The campaign of the click; see [`utm`].
+    /// The campaign of the click, written in the same way.
     pub campaign: String,
 }
 
@@ -178,23 +178,6 @@ pub struct Entry {
     pub kind: Kind,
     /// `linkforty.internal.v1.FeedBatch`.
     pub payload: Vec<u8>,
-}
-
-/// Returns the five parameters of a campaign, in the order source, medium, campaign, term, content; empty where one is not set.
-pub fn utm(campaign: &str) -> [&str; 5] {
-    let mut values = [""; 5];
-    for (name, value) in campaign.lines().filter_map(|line| line.split_once('=')) {
-        let place = match name {
-            "utm_source" => 0,
-            "utm_medium" => 1,
-            "utm_campaign" => 2,
-            "utm_term" => 3,
-            "utm_content" => 4,
-            _ => continue,
-        };
-        values[place] = value;
-    }
-    values
 }
 
 /// Puts clicks into rows, each of one workspace, in the order they come.
@@ -557,7 +540,7 @@ mod tests {
             assert!(clicks.len() <= MOST_ITEMS);
             for Click { id, link, query, domain, city, visitor, campaign, project, .. } in clicks {
                 assert_eq!((&*domain, &*city, &*project, visitor), ("go.example.com", "Zürich", "", -7));
-                assert_eq!(utm(&campaign), ["mail", "", "", "", "a=b"]);
+                assert_eq!(&*campaign, "utm_source=mail\nutm_content=a=b");
                 came.entry(workspace).or_default().push((id, link, query.to_string()));
             }
         }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use sea_orm::DbErr;
 
 pub use self::{
-    content::{Click, Credit, Entry, Event, Install, Items, Money, clicks, events, installs, utm},
+    content::{Click, Credit, Entry, Event, Install, Items, Money, clicks, events, installs},
     store::{
         all_after, append, append_to_postgres, append_to_sqlite, forget, read_after, read_between, settled,
     },

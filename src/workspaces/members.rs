@@ -140,13 +140,7 @@ pub fn etag(person: &Person) -> String {
 }
 
 fn require_etag(given: &str, stored: &Person) -> Result<()> {
-    if given.is_empty() || given == etag(stored) {
-        return Ok(());
-    }
-    Err(Error::new(
-        Reason::EtagMismatch,
-        "the member was changed since it was read: read it again and repeat the change",
-    ))
+    crate::etag::require("member", given, &etag(stored))
 }
 
 fn refused(obstacle: Obstacle) -> Error {

@@ -17,6 +17,7 @@ const GROUND: &[&str] = &[
     "files",
     "ids",
     "error",
+    "etag",
     "page",
     "pb",
     "spreadsheet",

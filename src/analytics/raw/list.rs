@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use prost::Message as _;
 use sea_orm::ConnectionTrait;
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
 use crate::{
     analytics::{
         dims::{self, Agents, Dimension, Values},
-        reports::{Filter, find_scope, read_scope},
+        reports::{Filter, Paged, find_scope, read_scope},
         rollup::read::Scope,
         span::{Span, YEARS},
     },
@@ -70,11 +69,10 @@ pub async fn clicks(
         page_token: String::new(),
         ..asked.clone()
     };
-    let question = [b"ListClicks".as_slice(), tenant.id.0.as_bytes(), &question.encode_to_vec()].concat();
-    let page = env.pages.request(asked.page_size, &asked.page_token, &question, env.now());
+    let page = Paged::read(env, tenant, "ListClicks", &question, (asked.page_size, &asked.page_token));
     let part = read_scope("scope.", &asked.scope.clone().unwrap_or_default());
     let span = Span::read("span.", &asked.span.clone().unwrap_or_default(), YEARS, env.now());
-    let ((page, part), (span, filters)) =
+    let ((Paged { page, question }, part), (span, filters)) =
         both(both(page, part), both(span, filters("filters", &asked.filters)))?;
     // What was asked for to the moment is answered to the moment.
     let exactly = |given: Option<&prost_types::Timestamp>| given.and_then(|given| moment(given).ok());

@@ -84,16 +84,16 @@ async fn money(env: &Env, tenant: &Tenant, order: Order) -> Result<Option<Curren
 }
 
 /// What is asked page by page.
-struct Paged {
+pub(super) struct Paged {
     /// Which page.
-    page: PageRequest,
+    pub page: PageRequest,
     /// What its token is of: the report, the workspace and what was asked, but not who asks, since a shared report has many readers.
-    question: Vec<u8>,
+    pub question: Vec<u8>,
 }
 
 impl Paged {
     /// Reads which page is asked for, of the report `name`; `question` is the request without size, token and workspace.
-    fn read(
+    pub fn read(
         env: &Env,
         tenant: &Tenant,
         name: &str,

@@ -108,42 +108,29 @@ pub async fn series(
         let at = buckets.partition_point(|bucket| bucket.end <= slot);
         buckets.get(at).is_some_and(|bucket| bucket.has(slot)).then_some(at)
     };
-    let Some((dimension, values)) = of else {
+    let itself = of.and_then(|(dimension, _)| itself(scope, dimension));
+    let is_all_asked = match (of, &itself) {
+        (None, _) => true,
+        // A link is all of itself.
+        (Some((_, values)), Some(itself)) => values.contains(itself),
+        // All, less what has another value.
+        (Some((_, values)), None) => values.iter().any(String::is_empty),
+    };
+    if is_all_asked {
         each_total(db, (scope, part), all, |slot, measures| {
             if let Some(at) = place(slot) {
                 sums[at] += measures;
             }
         })
         .await?;
-        return Ok(sums);
-    };
-    let is_nothing_asked = values.iter().any(String::is_empty);
-    if let Some(itself) = itself(scope, dimension) {
-        // A link is all of itself.
-        if values.contains(&itself) {
-            each_total(db, (scope, part), all, |slot, measures| {
-                if let Some(at) = place(slot) {
-                    sums[at] += measures;
-                }
-            })
-            .await?;
-        }
-        return Ok(sums);
     }
+    let (Some((dimension, values)), None) = (of, itself) else { return Ok(sums) };
     let texts: Vec<&str> = values.iter().map(String::as_str).collect();
     let asked: HashSet<u32> = names::codes_of(db, &texts).await?.into_values().collect();
-    if is_nothing_asked {
-        each_total(db, (scope, part), all, |slot, measures| {
-            if let Some(at) = place(slot) {
-                sums[at] += measures;
-            }
-        })
-        .await?;
-    }
     each_value(db, (scope, part), buckets, dimension, |slot, value, measures| {
         let Some(at) = place(slot) else { return };
         // With the empty value all that others have goes off, and what is asked for stays.
-        match (is_nothing_asked, asked.contains(&value)) {
+        match (is_all_asked, asked.contains(&value)) {
             (false, true) => sums[at] += measures,
             (true, false) => sums[at] -= measures,
             (false, false) | (true, true) => {}

@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chrono::Duration;
 use sea_orm::{
-    AccessMode, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
-    IsolationLevel, QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 
 use super::{
@@ -26,9 +25,10 @@ use crate::{
         dims::{self, Agents, Dimension},
         raw::read::{Texts, Walk},
     },
+    attribution::events,
     clicks::Homes,
     clock::{Moment, from_micros},
-    db::Dialect,
+    db::{self, Dialect},
     entity::{click, event, install},
     env::Env,
     feed::{self, Items, Position},
@@ -39,8 +39,6 @@ use crate::{
 const DAY_MICROS: i64 = 86_400_000_000;
 const CLICKS_A_STEP: u64 = 5000;
 const OTHERS_A_STEP: u64 = 2000;
-/// How much later than it happened an event's id may say: a device's clock may be a day ahead.
-const MOST_EARLY: Duration = Duration::days(1);
 
 /// Which day of which workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +124,7 @@ pub async fn rebuild(env: &Env, wanted: Wanted) -> Result<Outcome, DbErr> {
     // On Postgres what is read is read in a snapshot that begins when nobody rolls any more; on SQLite nobody else writes at all.
     let recorded = match env.db.dialect() {
         Dialect::Postgres => {
-            let snapshot = snapshot(env).await?;
+            let snapshot = db::begin_snapshot(&env.db.api).await?;
             let recorded = recorded(&snapshot, env, wanted).await?;
             snapshot.rollback().await?;
             recorded
@@ -159,7 +157,7 @@ pub async fn rebuild(env: &Env, wanted: Wanted) -> Result<Outcome, DbErr> {
 
 /// Compares a day with what was recorded; `None`: its clicks are gone.
 pub async fn verify(env: &Env, wanted: Wanted) -> Result<Option<Vec<Difference>>, DbErr> {
-    let snapshot = snapshot(env).await?;
+    let snapshot = db::begin_snapshot(&env.db.api).await?;
     let stored = store::of_day(&snapshot, wanted.workspace, wanted.day).await?;
     let Some(Recorded { fold, .. }) = recorded(&snapshot, env, wanted).await? else { return Ok(None) };
     let texts: Vec<&str> = fold.texts().iter().map(|text| &**text).collect();
@@ -304,17 +302,6 @@ impl Uncounted {
     }
 }
 
-/// Begins a transaction that sees one moment.
-async fn snapshot(env: &Env) -> Result<DatabaseTransaction, DbErr> {
-    let db = &env.db.api;
-    match env.db.dialect() {
-        Dialect::Postgres => {
-            db.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await
-        }
-        Dialect::Sqlite => db.begin().await,
-    }
-}
-
 /// Counts what was recorded of a day; `None`: its clicks are gone, while there are rollups of them.
 async fn recorded(db: &impl ConnectionTrait, env: &Env, wanted: Wanted) -> Result<Option<Recorded>, DbErr> {
     // First of all, so that a snapshot begins with it.
@@ -444,7 +431,7 @@ async fn count_events(
         let rows = Entity::find()
             .filter(Column::WorkspaceId.eq(wanted.workspace))
             .filter(from)
-            .filter(Column::Id.lt(floor(end + MOST_EARLY + Duration::milliseconds(1))))
+            .filter(Column::Id.lt(events::id_after(end)))
             .filter(Column::EventTime.gte(start))
             .filter(Column::EventTime.lt(end))
             .order_by_asc(Column::Id)

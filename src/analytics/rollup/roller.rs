@@ -191,7 +191,7 @@ async fn gather(db: &impl ConnectionTrait, env: &Env, from: Progress) -> Result<
     while items < ITEMS_A_ROUND {
         // Before the rows are read: what is settled now is among them.
         let settled = feed::settled(db).await?;
-        let rows = feed::read_after(db, None, work.end, ROWS_AT_ONCE).await?;
+        let rows = feed::read_between(db, None, (work.end, settled), ROWS_AT_ONCE).await?;
         for row in &rows {
             items += row.items.len();
             match &*row.items {

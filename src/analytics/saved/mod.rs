@@ -122,12 +122,7 @@ pub async fn update(
         return store::find(&tx, tenant.id, id).await?.ok_or_else(unknown);
     }
     let stored = store::lock(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
-    if !etag.is_empty() && etag != wire::etag(&stored) {
-        return Err(Error::new(
-            Reason::EtagMismatch,
-            "the report was changed since it was read: read it again and repeat the change",
-        ));
-    }
+    crate::etag::require("report", etag, &wire::etag(&stored))?;
     let mut changed = stored.clone();
     changed.name = change.name.unwrap_or(changed.name);
     changed.query = change.query.map_or(changed.query, |query| query.encode_to_vec());

@@ -1,8 +1,6 @@
 //! Between the messages of the contract and the rows of this room. Pure.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use prost::Message as _;
-use ring::digest;
 
 use crate::{
     entity::{report_share::Model as Share, saved_report::Model},
@@ -12,10 +10,7 @@ use crate::{
 
 /// Returns the etag of a report: opaque, another one for every version.
 pub fn etag(report: &Model) -> String {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(report.id.0.as_bytes());
-    hash.update(&report.version.to_be_bytes());
-    URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..9])
+    crate::etag::of_version(report.id.0, report.version)
 }
 
 impl From<Model> for Report {

@@ -15,7 +15,7 @@ pub const UNREADABLE: &str = "\u{0}";
 /// How long ago an event may have happened.
 pub const MOST_LATE: Duration = Duration::days(30);
 /// How far ahead the clock of a device may be. Beyond that nobody can say what its time means, and the id is made of it.
-const MOST_EARLY: Duration = Duration::days(1);
+pub const MOST_EARLY: Duration = Duration::days(1);
 const EVENT_KEY: std::ops::RangeInclusive<usize> = 8..=64;
 const MAX_NAME: usize = 255;
 const MAX_SESSION: usize = 64;

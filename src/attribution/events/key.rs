@@ -3,13 +3,15 @@
 //! Both are made of what a client sends again byte for byte, and of nothing that the server knows, such as the time at which it heard of it: so a repeat finds
 //! the same row in the same partition, on any node, after any restart and on any later day.
 
+use chrono::Duration;
 use prost::Message as _;
 use ring::digest;
 use uuid::Uuid;
 
+use super::fields::MOST_EARLY;
 use crate::{
     clock::Moment,
-    ids::{EventId, InstallId},
+    ids::{EventId, InstallId, floor},
     pb::sdk::v1 as sdk,
 };
 
@@ -40,6 +42,12 @@ impl Key {
 /// Returns the id of an event: of the scope (the app), the app's own id of it, and its time by the device's clock.
 pub fn id_of(scope: Uuid, event_key: &str, time: Moment) -> EventId {
     key_of(scope, event_key).at(time)
+}
+
+/// Returns what the ids of events that happened before `end` are less than: an id holds the time of the device's clock, which may be ahead of
+/// the event's, and no id is behind its event's time.
+pub fn id_after(end: Moment) -> EventId {
+    EventId(floor(end + MOST_EARLY + Duration::milliseconds(1)))
 }
 
 /// Hashes what an event says, and of which install. One message has one encoding here: maps are sorted.

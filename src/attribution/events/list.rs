@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use chrono::Duration;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, QueryTrait as _,
 };
 
-use super::credit::{self, Credit, Touch};
+use super::{
+    credit::{self, Credit, Touch},
+    key::id_after,
+};
 use crate::{
     apps,
     clock::Moment,
@@ -30,8 +32,6 @@ const ANSWER_BYTES: usize = 3 << 20;
 const EVENT_BYTES: usize = 1024;
 /// SQLite takes 32,766 values in a statement.
 const INSTALLS_A_STATEMENT: usize = 10_000;
-/// How much later than it happened an event's id may say: a device's clock may be a day ahead.
-const MOST_EARLY: Duration = Duration::days(1);
 
 /// Which events are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub fn conditions(workspace: WorkspaceId, query: &EventQuery) -> Condition {
         // By the id too, which finds them; no event's time is after the one in its id.
         .add_option(start.map(|start| Column::Id.gte(floor(start))))
         .add_option(start.map(|start| Column::EventTime.gte(start)))
-        .add_option(end.map(|end| Column::Id.lt(floor(end + MOST_EARLY + Duration::milliseconds(1)))))
+        .add_option(end.map(|end| Column::Id.lt(id_after(end))))
         .add_option(end.map(|end| Column::EventTime.lt(end)))
 }
 

@@ -48,7 +48,7 @@ pub use self::{
     flow::{FlowQuery, ScreenFlow, screen_flow},
     heard::ByEvent,
     intake::{MOST_EVENTS, record},
-    key::id_of,
+    key::{id_after, id_of},
     list::{EventQuery, Listed, expect, list, windows},
     properties::shown as shown_properties,
     rates::{Imported, Span, date_of, import as import_rates, list as list_rates},

@@ -211,9 +211,7 @@ pub async fn set_default(
 
 impl TemplateChange {
     fn apply(self, stored: &Model, now: Moment) -> Result<Model> {
-        if !self.etag.is_empty() && self.etag != etag(stored) {
-            return Err(super::etag::mismatch_of("template"));
-        }
+        crate::etag::require("template", &self.etag, &etag(stored))?;
         if !self.slug.is_empty() && self.slug != stored.slug {
             return Err(Error::invalid_field(
                 "template.slug",
@@ -240,7 +238,7 @@ impl TemplateChange {
 
 /// Returns the etag of a template.
 fn etag(template: &Model) -> String {
-    super::etag::of_version(template.id.0, template.version)
+    crate::etag::of_version(template.id.0, template.version)
 }
 
 /// Returns what is to be known of a template when a link names it.
