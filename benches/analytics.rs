@@ -66,13 +66,15 @@ const LANGUAGES: [&str; 10] =
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(([clicks, days, links, rounds], live)) = arguments.split_first_chunk() else {
+    let Some(([clicks, days, links, rounds], rest)) = arguments.split_first_chunk() else {
         println!(
             "usage: [DATABASE_URL=...] DATA_DIR=... APP_ENV=development analytics CLICKS DAYS LINKS ROUNDS [DRAINED [VISITS]]"
         );
         return Ok(());
     };
-    let optional = |at: usize, otherwise| live.get(at).map_or(Ok(otherwise), |text: &String| text.parse());
+    let optional = |at: usize, otherwise: usize| -> Result<usize, std::num::ParseIntError> {
+        rest.get(at).map_or(Ok(otherwise), |text: &String| text.parse())
+    };
     let drained: usize = optional(0, 200_000).context("DRAINED")?;
     let visits: usize = optional(1, 40).context("VISITS")?;
     let clicks: usize = clicks.parse().context("CLICKS")?;
@@ -148,10 +150,15 @@ async fn main() -> anyhow::Result<()> {
             }
         }
         println!("{name}: the slowest of the others was {}", worst.1);
-        told.push_str(&format!("reports_{name}_p99_ms={:.1} reports_{name}_first_ms={worst_first:.1} ", worst.0));
+        told.push_str(&format!(
+            "reports_{name}_p99_ms={:.1} reports_{name}_first_ms={worst_first:.1} ",
+            worst.0
+        ));
     }
     let (drain_rate, click_bytes) = live::drained(&env, &many, &traffic.links, drained).await?;
-    println!("{drained} more clicks drained and counted, {drain_rate:.0} a second; {click_bytes:.0} bytes a stored click");
+    println!(
+        "{drained} more clicks drained and counted, {drain_rate:.0} a second; {click_bytes:.0} bytes a stored click"
+    );
     let mut seen = live::seen(&env, &many, visits).await?;
     for (name, times) in [("report", &mut seen.in_report), ("stream", &mut seen.on_stream)] {
         let (middle, p99) = (millis(times, 0.5), millis(times, 0.99));

@@ -145,10 +145,7 @@ fn questions(links: i64) -> Vec<(&'static str, LinkQuery)> {
         ),
         ("text: one in 5,000, inactive", LinkQuery { active: Some(false), ..search("word4000") }),
         ("text: one in 1,000, of a project", LinkQuery { project: kin, ..search("thousandth") }),
-        (
-            "text: all, on a domain",
-            LinkQuery { domain: Some(DOMAIN.into()), ..search("example.com") },
-        ),
+        ("text: all, on a domain", LinkQuery { domain: Some(DOMAIN.into()), ..search("example.com") }),
     ]
 }
 

@@ -31,6 +31,7 @@ use linkforty::{
         keys::{self, NewKey},
     },
 };
+use prost_types::Timestamp;
 use sea_orm::{ConnectionTrait as _, Statement};
 use secrecy::ExposeSecret as _;
 use tokio::{
@@ -59,7 +60,9 @@ pub async fn drained(
     let recorder =
         Recorder::new(spool.clone(), env.secrets.session.expose_secret().as_bytes(), env.geo.clone());
     let agents: Vec<String> = (0..USER_AGENTS)
-        .map(|number| format!("Mozilla/5.0 (X11; Linux x86_64; rv:{number}.0) Gecko/20100101 Firefox/{number}.0"))
+        .map(|number| {
+            format!("Mozilla/5.0 (X11; Linux x86_64; rv:{number}.0) Gecko/20100101 Firefox/{number}.0")
+        })
         .collect();
     let begin = env.now() - DAY;
     for number in 0..clicks {
@@ -159,11 +162,16 @@ pub async fn seen(env: &Env, tenant: &Tenant, visits: usize) -> anyhow::Result<S
             }
         }
     });
+    // Thirty days that stay the same ones at the turn of an hour.
+    let at = |days: i64| {
+        Some(Timestamp { seconds: (running.env.now() + chrono::Duration::days(days)).timestamp(), nanos: 0 })
+    };
+    let month = GetOverviewRequest { start_time: at(-29), end_time: at(1), ..GetOverviewRequest::default() };
     let mut seen = Seen::default();
     // The first few find everything cold.
     let warm_up = 3;
     for visit in 0..visits + warm_up {
-        let before = clicks(&mut analytics).await?;
+        let before = clicks(&mut analytics, &month).await?;
         // Of each thousand one is not active.
         let code = visit * 10 + 1;
         let started = Instant::now();
@@ -174,7 +182,7 @@ pub async fn seen(env: &Env, tenant: &Tenant, visits: usize) -> anyhow::Result<S
         };
         let mut asking = analytics.clone();
         let reported = async {
-            while clicks(&mut asking).await? == before {
+            while clicks(&mut asking, &month).await? == before {
                 anyhow::ensure!(started.elapsed() < PATIENCE, "no report shows it");
                 tokio::time::sleep(POLL_EVERY).await;
             }
@@ -193,13 +201,11 @@ pub async fn seen(env: &Env, tenant: &Tenant, visits: usize) -> anyhow::Result<S
 
 type Analytics<F> = AnalyticsServiceClient<tonic::service::interceptor::InterceptedService<Channel, F>>;
 
-async fn clicks<F>(analytics: &mut Analytics<F>) -> anyhow::Result<i64>
+async fn clicks<F>(analytics: &mut Analytics<F>, month: &GetOverviewRequest) -> anyhow::Result<i64>
 where
     F: FnMut(Request<()>) -> Result<Request<()>, Status>,
 {
-    // The hour that it is now is part of the last thirty days.
-    let answer = analytics.get_overview(GetOverviewRequest::default()).await?.into_inner();
-    Ok(answer.clicks)
+    Ok(analytics.get_overview(month.clone()).await?.into_inner().clicks)
 }
 
 fn bearer(token: String) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone {

@@ -583,7 +583,9 @@ async fn a_report_reads_again_only_what_has_changed_and_shows_late_clicks_at_onc
             for link in 0..LINKS {
                 clicks.push(click(1000 + link, days_ago));
             }
-            feed::append(&app.env().db.api, feed::clicks(clicks.into_iter()), app.env().now()).await.expect("appends");
+            feed::append(&app.env().db.api, feed::clicks(clicks.into_iter()), app.env().now())
+                .await
+                .expect("appends");
         }
         app.rolled().await;
         app.clock.advance(chrono::Duration::minutes(1));
@@ -625,14 +627,20 @@ async fn a_report_reads_again_only_what_has_changed_and_shows_late_clicks_at_onc
         for _ in 0..3 {
             late.push(click(1200, DAYS - 2));
         }
-        feed::append(&app.env().db.api, feed::clicks(late.into_iter()), app.env().now()).await.expect("appends");
+        feed::append(&app.env().db.api, feed::clicks(late.into_iter()), app.env().now())
+            .await
+            .expect("appends");
         app.rolled().await;
         let (clicks, _, top, after) = ask().await;
         assert_eq!(clicks, DAYS * LINKS as i64 + 3);
         assert_eq!(top[0], (link(1200), DAYS + 3, 1));
         assert_eq!(top[1..], expected[..9]);
         // The links of that day are read anew.
-        assert_eq!((after.remembered + 1, after.read), (again.remembered, again.read + 1), "{again:?} {after:?}");
+        assert_eq!(
+            (after.remembered + 1, after.read),
+            (again.remembered, again.read + 1),
+            "{again:?} {after:?}"
+        );
     })
     .await;
 }

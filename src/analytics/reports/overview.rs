@@ -66,7 +66,11 @@ pub async fn overview(env: &Env, tenant: &Tenant, asked: &GetOverviewRequest) ->
             let links = most_clicked(&of_links, &texts, &scope);
             let codes: Vec<u32> = links.iter().map(|(code, ..)| *code).collect();
             let visitors = from.visitors_of_links(&codes, utc_days(span.slots)).await?;
-            links.into_iter().zip(visitors).map(|((_, link, clicks), unique)| (link, clicks, unique)).collect()
+            links
+                .into_iter()
+                .zip(visitors)
+                .map(|((_, link, clicks), unique)| (link, clicks, unique))
+                .collect()
         }
     };
     db.commit().await?;

@@ -37,7 +37,8 @@ pub async fn time_series(
         let before = calendar::previous(span);
         // As many as the span has, or one more.
         let slots = calendar::buckets(before, granularity).unwrap_or_default();
-        let (previous, total) = series(&mut from, &scope, before, &slots, (granularity, filter.as_ref())).await?;
+        let (previous, total) =
+            series(&mut from, &scope, before, &slots, (granularity, filter.as_ref())).await?;
         (previous, Some(total))
     } else {
         (Vec::new(), None)
@@ -60,8 +61,7 @@ async fn series<C: ConnectionTrait>(
     (granularity, filter): (Granularity, Option<&Filter>),
 ) -> Result<(Vec<Bucket>, v1::Measures)> {
     let wanted = filter.map(|filter| (filter.dimension, filter.values.as_slice()));
-    let measures =
-        if buckets.is_empty() { Vec::new() } else { from.series(buckets, wanted).await? };
+    let measures = if buckets.is_empty() { Vec::new() } else { from.series(buckets, wanted).await? };
     let total: Measures = measures.iter().sum();
     let known = filter.is_none() && !matches!(scope.part, Part::App(_));
     let (each, all) = if known {

@@ -116,12 +116,7 @@ type Wanted = BTreeMap<(Bundle, Level), BTreeSet<i32>>;
 
 impl<'a, C: ConnectionTrait> Rows<'a, C> {
     /// Rows of a part, none of which was read yet.
-    pub fn new(
-        db: &'a C,
-        kept: &'a Kept,
-        workspace: WorkspaceId,
-        (scope, part): (Scoped, u32),
-    ) -> Self {
+    pub fn new(db: &'a C, kept: &'a Kept, workspace: WorkspaceId, (scope, part): (Scoped, u32)) -> Self {
         Self { db, kept, workspace, scope, part, found: HashMap::default() }
     }
 
@@ -200,11 +195,8 @@ impl<'a, C: ConnectionTrait> Rows<'a, C> {
             ));
         }
         let sorts: Vec<(Bundle, Level)> = wanted.keys().copied().collect();
-        let statement = Statement::from_sql_and_values(
-            self.db.get_database_backend(),
-            parts.join(" UNION ALL "),
-            values,
-        );
+        let statement =
+            Statement::from_sql_and_values(self.db.get_database_backend(), parts.join(" UNION ALL "), values);
         let rows = self.db.query_all_raw(statement).await?;
         let rows = rows.into_iter().map(|row| {
             let at: i32 = row.try_get_by_index(0)?;
@@ -215,7 +207,11 @@ impl<'a, C: ConnectionTrait> Rows<'a, C> {
             if let Some(content) = &content {
                 self.kept.note_read(content.len());
             }
-            Ok(((bundle, level, row.try_get_by_index(1)?), row.try_get_by_index(2)?, content.map(Bytes::from)))
+            Ok((
+                (bundle, level, row.try_get_by_index(1)?),
+                row.try_get_by_index(2)?,
+                content.map(Bytes::from),
+            ))
         });
         rows.collect()
     }
@@ -306,7 +302,8 @@ async fn days_of_links(
          WHERE workspace_id = $1 AND scope = $2 AND part {} AND bundle = $4 AND level = $5 AND period >= $6 AND period < $7",
         among(db, 3)
     );
-    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    let rows =
+        db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     let rows = rows.into_iter().map(|row| {
         let part: i32 = row.try_get_by_index(0)?;
         let (period, version) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
@@ -319,7 +316,9 @@ async fn days_of_links(
 fn among(db: &impl ConnectionTrait, list: usize) -> String {
     match dialect(db.get_database_backend()) {
         Dialect::Postgres => {
-            format!("= ANY (ARRAY(SELECT value::integer FROM json_array_elements_text(${list}::json) AS value))")
+            format!(
+                "= ANY (ARRAY(SELECT value::integer FROM json_array_elements_text(${list}::json) AS value))"
+            )
         }
         Dialect::Sqlite => format!("IN (SELECT value FROM json_each(${list}))"),
     }

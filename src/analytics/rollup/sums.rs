@@ -150,8 +150,10 @@ mod tests {
 
     #[test]
     fn the_greatest_are_named_with_those_that_are_as_great_as_the_last() {
-        let sums: Sums =
-            [(0, 2), (1, 50), (4, 3), (5, 2), (6, 9), (7, 1)].map(|(at, of)| (at, clicks(of))).into_iter().collect();
+        let sums: Sums = [(0, 2), (1, 50), (4, 3), (5, 2), (6, 9), (7, 1)]
+            .map(|(at, of)| (at, clicks(of)))
+            .into_iter()
+            .collect();
         for (most, expected) in [
             (0, &[][..]),
             (1, &[6]),
