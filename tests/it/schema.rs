@@ -36,6 +36,9 @@ async fn both_databases_hold_the_same_schema() {
     let indexes = &mut sqlite.get_mut("clicks").expect("there are clicks").indexes;
     assert!(indexes.remove(&of_a_link));
     indexes.insert(of_a_link[..2].to_vec());
+    // The rollups of a day Postgres finds by an expression, so that it takes this index for nothing else.
+    let of_a_day = ["workspace_id", "level", "period"].map(str::to_owned).to_vec();
+    assert!(sqlite.get_mut("rollups").expect("there are rollups").indexes.remove(&of_a_day));
     let names = |schema: &Schema| schema.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&sqlite), names(&postgres));
     assert!(sqlite.contains_key("links"));

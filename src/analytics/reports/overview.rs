@@ -1,6 +1,9 @@
 //! The numbers of a workspace at a glance.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     numbers::shown,
@@ -129,7 +132,7 @@ fn asks(scope: &Scope, slots: Slots, before: Slots) -> Vec<Ask> {
 }
 
 /// Returns the most clicked links, deleted ones included, with their codes.
-fn most_clicked(sums: &Sums, texts: &HashMap<u32, String>, scope: &Scope) -> Vec<(u32, LinkId, i64)> {
+fn most_clicked(sums: &Sums, texts: &HashMap<u32, Arc<str>>, scope: &Scope) -> Vec<(u32, LinkId, i64)> {
     let mut links: Vec<(u32, LinkId, i64)> = candidates(sums, scope)
         .into_iter()
         // What has no link is none.

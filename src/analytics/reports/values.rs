@@ -1,6 +1,6 @@
 //! The values of a dimension: which have a row, which are counted together, and what people call them.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use sea_orm::DbErr;
 
@@ -65,10 +65,10 @@ fn count(measures: &Measures, scope: &Scope) -> i64 {
 }
 
 /// Returns the greatest values of a dimension, and all others together. `texts` has those of the candidates.
-pub fn top(sums: &Sums, texts: &HashMap<u32, String>, scope: &Scope) -> TopValues {
+pub fn top(sums: &Sums, texts: &HashMap<u32, Arc<str>>, scope: &Scope) -> TopValues {
     let mut rows: Vec<(&str, &Measures)> = candidates(sums, scope)
         .into_iter()
-        .filter_map(|(value, measures)| Some((texts.get(&value)?.as_str(), measures)))
+        .filter_map(|(value, measures)| Some((&**texts.get(&value)?, measures)))
         .collect();
     rows.sort_unstable_by_key(|(value, measures)| (Reverse(count(measures, scope)), *value));
     rows.truncate(TOP);
@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn nothing_is_lost_between_the_greatest_values_and_the_others() {
         // Code 1 is what is counted together; of the others the text is the number.
-        let texts: HashMap<u32, String> = (2..=20).map(|code| (code, format!("{:02}", code - 1))).collect();
+        let texts: HashMap<u32, Arc<str>> =
+            (2..=20).map(|code| (code, format!("{:02}", code - 1).into())).collect();
         let all: Sums = (2..=16_u32)
             .map(|code| (code, clicks(i64::from(code) - 1)))
             .chain([(1, clicks(7)), (19, Measures::default())])

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     ops::Range,
+    sync::Arc,
 };
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -102,7 +103,7 @@ impl<'a, C: ConnectionTrait> Reader<'a, C> {
     /// Begins to read in a snapshot.
     pub async fn open(db: &'a C, kept: &'a Kept, scope: &'a Scope) -> Result<Self, DbErr> {
         let sort = scope.part.scope();
-        let part = code_of(db, scope).await?;
+        let part = code_of(db, kept, scope).await?;
         let rows = part.map(|part| Rows::new(db, kept, scope.workspace, (sort, part)));
         Ok(Self { db, kept, scope, rows })
     }
@@ -200,11 +201,11 @@ impl<'a, C: ConnectionTrait> Reader<'a, C> {
             return Ok(if total.is_zero() { HashMap::new() } else { HashMap::from([(itself, total)]) });
         }
         let values = self.values(slots, dimension).await?;
-        let mut texts = self.texts(values.iter().map(|(value, _)| value).collect()).await?;
+        let texts = self.texts(values.iter().map(|(value, _)| value).collect()).await?;
         values
             .into_iter()
             .map(|(value, measures)| {
-                let text = texts.remove(&value);
+                let text = texts.get(&value).map(|text| text.to_string());
                 Ok((text.ok_or_else(|| DbErr::Custom("a value has no text".to_owned()))?, measures))
             })
             .collect()
@@ -231,8 +232,8 @@ impl<'a, C: ConnectionTrait> Reader<'a, C> {
     }
 
     /// Returns the texts of codes.
-    pub async fn texts(&self, codes: HashSet<u32>) -> Result<HashMap<u32, String>, DbErr> {
-        names::texts_of(self.db, &codes).await
+    pub async fn texts(&self, codes: HashSet<u32>) -> Result<HashMap<u32, Arc<str>>, DbErr> {
+        self.kept.texts(self.db, codes).await
     }
 
     /// Estimates how many distinct visitors there were on days of UTC, each a number since 1970. Apps have none.
@@ -345,12 +346,11 @@ fn length(level: Level) -> i32 {
 }
 
 /// Returns the code of a part; `None`: nothing was ever counted of it.
-async fn code_of(db: &impl ConnectionTrait, scope: &Scope) -> Result<Option<u32>, DbErr> {
-    let text = scope.part.text();
+async fn code_of(db: &impl ConnectionTrait, kept: &Kept, scope: &Scope) -> Result<Option<u32>, DbErr> {
     if scope.part == Part::All {
         return Ok(Some(NOTHING));
     }
-    Ok(names::codes_of(db, &[&text]).await?.remove(&text).filter(|code| *code != NOTHING))
+    Ok(kept.code(db, scope.part.text()).await?.filter(|code| *code != NOTHING))
 }
 
 #[cfg(test)]

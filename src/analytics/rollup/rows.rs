@@ -5,9 +5,12 @@
 //! over, which is nearly all there is, are carried over once and not with every report, and what comes late shows at once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -18,6 +21,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use super::{
     content,
     key::{Bundle, Key, Level, Scoped},
+    names,
     sketch::Sketch,
 };
 use crate::{
@@ -29,15 +33,22 @@ use crate::{
 const REMEMBERED: u64 = 32 << 20;
 /// How many those may be, more or less.
 const EXPECTED: usize = 20_000;
-/// What a row takes beside its bytes.
+/// Bytes of texts that a process remembers, and how many those may be.
+const REMEMBERED_TEXTS: u64 = 8 << 20;
+const TEXTS: usize = 40_000;
+/// Parts of workspaces whose numbers a process remembers.
+const CODES: usize = 10_000;
+/// What a row or a text takes beside its bytes.
 const OVERHEAD: u64 = 128;
 /// Rows up to this size are given with their versions and not remembered: that would cost as much as it saves.
 const SMALL: usize = 256;
 
-/// The large rows that were read lately, with their versions.
+/// The large rows that were read lately, with their versions, and texts with their numbers, which nobody changes.
 #[derive(Debug)]
 pub struct Kept {
     rows: Cache<Key, (i64, Bytes), Weight>,
+    texts: Cache<u32, Arc<str>, Weight>,
+    codes: Cache<String, u32>,
     remembered: AtomicU64,
     read: AtomicU64,
     bytes: AtomicU64,
@@ -63,10 +74,18 @@ impl Weighter<Key, (i64, Bytes)> for Weight {
     }
 }
 
+impl Weighter<u32, Arc<str>> for Weight {
+    fn weight(&self, _: &u32, text: &Arc<str>) -> u64 {
+        text.len() as u64 + OVERHEAD
+    }
+}
+
 impl Default for Kept {
     fn default() -> Self {
         Self {
             rows: Cache::with_weighter(EXPECTED, REMEMBERED, Weight),
+            texts: Cache::with_weighter(TEXTS, REMEMBERED_TEXTS, Weight),
+            codes: Cache::new(CODES),
             remembered: AtomicU64::new(0),
             read: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -80,6 +99,46 @@ impl Kept {
         let [remembered, read, bytes] =
             [&self.remembered, &self.read, &self.bytes].map(|count| count.load(Ordering::Relaxed));
         Cost { remembered, read, bytes }
+    }
+
+    /// Returns the texts of codes.
+    pub async fn texts(
+        &self,
+        db: &impl ConnectionTrait,
+        codes: HashSet<u32>,
+    ) -> Result<HashMap<u32, Arc<str>>, DbErr> {
+        let mut texts = HashMap::with_capacity(codes.len());
+        let mut missing = HashSet::new();
+        for code in codes {
+            match self.texts.get(&code) {
+                Some(text) => {
+                    texts.insert(code, text);
+                }
+                None => {
+                    missing.insert(code);
+                }
+            }
+        }
+        if !missing.is_empty() {
+            for (code, text) in names::texts_of(db, &missing).await? {
+                let text: Arc<str> = text.into();
+                self.texts.insert(code, text.clone());
+                texts.insert(code, text);
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Returns the code of a text; `None` if it has none.
+    pub async fn code(&self, db: &impl ConnectionTrait, text: String) -> Result<Option<u32>, DbErr> {
+        if let Some(code) = self.codes.get(&text) {
+            return Ok(Some(code));
+        }
+        let code = names::codes_of(db, &[&text]).await?.remove(&text);
+        if let Some(code) = code {
+            self.codes.insert(text, code);
+        }
+        Ok(code)
     }
 
     fn get(&self, key: &Key, version: i64) -> Option<Bytes> {

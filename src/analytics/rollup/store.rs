@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _,
-    FromQueryResult as _, QueryFilter as _, Statement, Value, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _,
+    QueryFilter as _, Statement, Value, sea_query::OnConflict,
 };
 
 use super::{content::Content, credits::Counted, key::Key};
@@ -299,23 +299,10 @@ pub async fn of_day(
     day: i32,
 ) -> Result<BTreeMap<Key, Vec<u8>>, DbErr> {
     use crate::entity::rollup;
-    let (first, end) = hours(day);
-    let rows = rollup::Entity::find()
-        .filter(rollup::Column::WorkspaceId.eq(workspace))
-        .filter(
-            Condition::any()
-                .add(
-                    Condition::all().add(rollup::Column::Level.eq(1_i16)).add(rollup::Column::Period.eq(day)),
-                )
-                .add(
-                    Condition::all()
-                        .add(rollup::Column::Level.eq(0_i16))
-                        .add(rollup::Column::Period.gte(first))
-                        .add(rollup::Column::Period.lt(end)),
-                ),
-        )
-        .all(db)
-        .await?;
+    let sql = format!("SELECT * FROM rollups WHERE {}", of_one_day(db));
+    let statement =
+        Statement::from_sql_and_values(db.get_database_backend(), sql, day_values(workspace, day));
+    let rows = rollup::Entity::find().from_raw_sql(statement).all(db).await?;
     rows.into_iter()
         .map(|row| {
             let key = Key::stored(&row);
@@ -328,14 +315,23 @@ pub async fn of_day(
 
 /// Removes all rows of a day of a workspace.
 pub async fn clear_day(tx: &impl ConnectionTrait, workspace: WorkspaceId, day: i32) -> Result<(), DbErr> {
-    let (first, end) = hours(day);
-    let sql = "DELETE FROM rollups WHERE workspace_id = $1
-         AND (level = 1 AND period = $2 OR level = 0 AND period >= $3 AND period < $4)";
-    let values: [Value; 4] = [workspace.into(), day.into(), first.into(), end.into()];
+    let sql = format!("DELETE FROM rollups WHERE {}", of_one_day(tx));
+    let values = day_values(workspace, day);
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }
 
-fn hours(day: i32) -> (i32, i32) {
+/// Returns what says that a row is of a day of a workspace. On Postgres there is an index of `period + 0`, for this and for nothing else: see its migration.
+fn of_one_day(db: &impl ConnectionTrait) -> String {
+    let period = match dialect(db.get_database_backend()) {
+        Dialect::Postgres => "(period + 0)",
+        Dialect::Sqlite => "period",
+    };
+    format!(
+        "workspace_id = $1 AND (level = 1 AND {period} = $2 OR level = 0 AND {period} >= $3 AND {period} < $4)"
+    )
+}
+
+fn day_values(workspace: WorkspaceId, day: i32) -> [Value; 4] {
     let a_day = super::key::HOURS_A_DAY;
-    (day * a_day, (day + 1) * a_day)
+    [workspace.into(), day.into(), (day * a_day).into(), ((day + 1) * a_day).into()]
 }
