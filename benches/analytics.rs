@@ -159,7 +159,7 @@ async fn main() -> anyhow::Result<()> {
     println!(
         "{drained} more clicks drained and counted, {drain_rate:.0} a second; {click_bytes:.0} bytes a stored click"
     );
-    let mut seen = live::seen(&env, &many, visits).await?;
+    let mut seen = live::seen(&many, visits).await?;
     for (name, times) in [("report", &mut seen.in_report), ("stream", &mut seen.on_stream)] {
         let (middle, p99) = (millis(times, 0.5), millis(times, 0.99));
         println!("from a click to the {name} that shows it: p50 {middle:.0} ms, p99 {p99:.0} ms");

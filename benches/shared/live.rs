@@ -138,7 +138,7 @@ pub struct Seen {
 }
 
 /// Starts a whole server over the same database, and visits links by HTTP, one visit after the other, each until it is seen.
-pub async fn seen(env: &Env, tenant: &Tenant, visits: usize) -> anyhow::Result<Seen> {
+pub async fn seen(tenant: &Tenant, visits: usize) -> anyhow::Result<Seen> {
     let mut config = Config::from_env()?;
     let here = "127.0.0.1:0".parse()?;
     config.listen.links = here;
