@@ -1,12 +1,19 @@
-//! How fast what happens is counted, how large that is, and how long reports take.
+//! How fast what happens is counted, how large that is, how long reports take, and how soon they show what has just happened.
 //!
-//! `analytics CLICKS DAYS LINKS ROUNDS`, with `DATA_DIR` naming a new directory, and `DATABASE_URL` an empty database unless SQLite is to be
+//! `analytics CLICKS DAYS LINKS ROUNDS [DRAINED [VISITS]]`, with `DATA_DIR` naming a new directory, and `DATABASE_URL` an empty database unless SQLite is to be
 //! measured: counts 100,000 clicks in one workspace and so many in another, spread evenly over days and links, past the API and the drain: what the
 //! drain would tell the feed is put there, and the roller carries it into rollups. Then asks both for reports of the last 30 days, each so many
-//! times. Prints lines and then `name=value` pairs. `APP_ENV=development`, because the database is the only thing of production that it needs.
+//! times. Then drains so many more clicks of the last day (200,000) while the roller counts them, and at last starts a whole server over all of that,
+//! visits links by HTTP (40 times) and waits each time until an overview and a stream of events show it. Prints lines and then `name=value` pairs.
+//! `APP_ENV=development`, because the database is the only thing of production that it needs.
+//!
+//! Beside the times of a report stands what it reads, which is the same on every machine: of a process that remembers nothing, and of one that was asked
+//! the same before.
 //!
 //! The clicks: 200 user agents, 50 sites that refer, 10 languages, 40 countries of five regions with four cities each; one in ten has a campaign.
 
+#[path = "shared/live.rs"]
+mod live;
 #[path = "shared/many_links.rs"]
 mod many_links;
 
@@ -21,7 +28,10 @@ use linkforty::{
     accounts,
     analytics::{
         reports,
-        rollup::{self, Round},
+        rollup::{
+            self, Round,
+            read::{Cost, Kept},
+        },
     },
     cache,
     clock::{Moment, SystemClock},
@@ -31,6 +41,7 @@ use linkforty::{
     env::{self, Env},
     feed,
     ids::{ClickId, Ids, LinkId, WorkspaceId},
+    memory::Memory,
     pb::v1::{
         Dimension, GetOverviewRequest, QueryBreakdownRequest, QueryTimeSeriesRequest, ReportScope, ReportSpan,
     },
@@ -43,6 +54,8 @@ use sea_orm::{
 
 /// What the larger workspace is compared with.
 const FEW: usize = 100_000;
+/// How often a report is asked for with nothing remembered.
+const FIRST_TIMES: usize = 5;
 /// How many clicks one batch of the drain has.
 const BATCH: usize = 5000;
 const USER_AGENTS: usize = 200;
@@ -53,12 +66,17 @@ const LANGUAGES: [&str; 10] =
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [clicks, days, links, rounds] = &arguments[..] else {
+    let Some(([clicks, days, links, rounds], rest)) = arguments.split_first_chunk() else {
         println!(
-            "usage: [DATABASE_URL=...] DATA_DIR=... APP_ENV=development analytics CLICKS DAYS LINKS ROUNDS"
+            "usage: [DATABASE_URL=...] DATA_DIR=... APP_ENV=development analytics CLICKS DAYS LINKS ROUNDS [DRAINED [VISITS]]"
         );
         return Ok(());
     };
+    let optional = |at: usize, otherwise: usize| -> Result<usize, std::num::ParseIntError> {
+        rest.get(at).map_or(Ok(otherwise), |text: &String| text.parse())
+    };
+    let drained: usize = optional(0, 200_000).context("DRAINED")?;
+    let visits: usize = optional(1, 40).context("VISITS")?;
     let clicks: usize = clicks.parse().context("CLICKS")?;
     let days: i64 = days.parse().context("DAYS")?;
     let links: i64 = links.parse().context("LINKS")?;
@@ -87,49 +105,100 @@ async fn main() -> anyhow::Result<()> {
     let mut overviews = Vec::new();
     for (name, tenant) in [("few", &few), ("many", &many)] {
         let mut worst: (f64, &str) = (0.0, "");
+        let mut worst_first: f64 = 0.0;
         for (report, dimension) in REPORTS {
-            let mut times = Vec::with_capacity(rounds);
             // Once to warm up: what is not in memory is the disk's time.
             ask(&env, tenant, report, dimension).await?;
+            let (mut first_times, mut times) = (Vec::new(), Vec::with_capacity(rounds));
+            let mut first = Cost::default();
+            for _ in 0..FIRST_TIMES {
+                let env = Env { memory: Memory::default(), ..env.clone() };
+                let started = Instant::now();
+                ask(&env, tenant, report, dimension).await?;
+                first_times.push(started.elapsed());
+                first = env.memory.of(Kept::default).cost();
+            }
+            let kept = env.memory.of(Kept::default);
+            ask(&env, tenant, report, dimension).await?;
+            let before = kept.cost();
             for _ in 0..rounds {
                 let started = Instant::now();
                 ask(&env, tenant, report, dimension).await?;
                 times.push(started.elapsed());
             }
+            let again = kept.cost();
+            let each = |after: u64, before: u64| (after - before) / rounds.max(1) as u64;
+            let (rows, bytes) = (each(again.read, before.read), each(again.bytes, before.bytes));
             let (middle, p99) = (millis(&mut times, 0.5), millis(&mut times, 0.99));
-            println!("{name}, {report}: p50 {middle:.1} ms, p99 {p99:.1} ms");
+            let first_time = millis(&mut first_times, 0.99);
+            println!(
+                "{name}, {report}: p50 {middle:.1} ms, p99 {p99:.1} ms, reading {rows} rows of {bytes} bytes; with nothing remembered {first_time:.1} ms, {} rows of {} bytes",
+                first.read, first.bytes
+            );
             match report {
                 "overview" => overviews.push(middle),
                 _ if p99 > worst.0 => worst = (p99, report),
                 _ => {}
             }
+            worst_first = worst_first.max(first_time);
             if report == "overview" {
                 told.push_str(&format!(
-                    "overview_{name}_p50_ms={middle:.1} overview_{name}_p99_ms={p99:.1} "
+                    "overview_{name}_p50_ms={middle:.1} overview_{name}_p99_ms={p99:.1} overview_{name}_first_ms={first_time:.1} \
+                     overview_{name}_rows={} overview_{name}_bytes={} overview_{name}_rows_again={rows} overview_{name}_bytes_again={bytes} ",
+                    first.read, first.bytes
                 ));
             }
         }
         println!("{name}: the slowest of the others was {}", worst.1);
-        told.push_str(&format!("reports_{name}_p99_ms={:.1} ", worst.0));
+        told.push_str(&format!(
+            "reports_{name}_p99_ms={:.1} reports_{name}_first_ms={worst_first:.1} ",
+            worst.0
+        ));
+    }
+    let (drain_rate, click_bytes) = live::drained(&env, &many, &traffic.links, drained).await?;
+    println!(
+        "{drained} more clicks drained and counted, {drain_rate:.0} a second; {click_bytes:.0} bytes a stored click"
+    );
+    let mut seen = live::seen(&env, &many, visits).await?;
+    for (name, times) in [("report", &mut seen.in_report), ("stream", &mut seen.on_stream)] {
+        let (middle, p99) = (millis(times, 0.5), millis(times, 0.99));
+        println!("from a click to the {name} that shows it: p50 {middle:.0} ms, p99 {p99:.0} ms");
+        told.push_str(&format!("{name}_shows_p50_ms={middle:.0} {name}_shows_p99_ms={p99:.0} "));
     }
     println!(
-        "{told}overview_ratio={:.2} rolled_per_second={rate:.0} rollup_bytes_per_million={:.0} clicks={clicks}",
+        "{told}drained_per_second={drain_rate:.0} bytes_per_click={click_bytes:.0} overview_ratio={:.2} rolled_per_second={rate:.0} rollup_bytes_per_million={:.0} clicks={clicks}",
         overviews[1] / overviews[0],
         (after - between) as f64 / clicks as f64 * 1_000_000.0,
     );
     Ok(())
 }
 
-const REPORTS: [(&str, Option<Dimension>); 9] = [
+const REPORTS: [(&str, Option<Dimension>); 25] = [
     ("overview", None),
     ("days in Zurich", None),
     ("by country", Some(Dimension::Country)),
+    ("by region", Some(Dimension::Region)),
     ("by city", Some(Dimension::City)),
+    ("by device", Some(Dimension::Device)),
+    ("by system", Some(Dimension::Os)),
+    ("by version of a system", Some(Dimension::OsVersion)),
     ("by browser", Some(Dimension::Browser)),
+    ("by in-app browser", Some(Dimension::InAppBrowser)),
     ("by referrer", Some(Dimension::Referrer)),
+    ("by language", Some(Dimension::Language)),
+    ("by source", Some(Dimension::UtmSource)),
+    ("by medium", Some(Dimension::UtmMedium)),
     ("by campaign", Some(Dimension::UtmCampaign)),
+    ("by term", Some(Dimension::UtmTerm)),
+    ("by content", Some(Dimension::UtmContent)),
     ("by class", Some(Dimension::Class)),
+    ("by rule", Some(Dimension::Rule)),
+    ("by variant", Some(Dimension::Variant)),
+    ("by destination", Some(Dimension::Destination)),
+    ("by domain", Some(Dimension::Domain)),
+    ("by platform", Some(Dimension::Platform)),
     ("by link", Some(Dimension::Link)),
+    ("by project", Some(Dimension::Project)),
 ];
 
 async fn ask(env: &Env, tenant: &Tenant, report: &str, dimension: Option<Dimension>) -> anyhow::Result<()> {

@@ -13,11 +13,11 @@ case ${1-} in
   '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
     links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 list_rounds=50
     clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-10000000} installs=1000 report_rounds=200
-    report_clicks=${LINKFORTY_BENCH_CLICKS:-10000000} report_days=90 report_links=10000 ;;
+    report_clicks=${LINKFORTY_BENCH_CLICKS:-10000000} report_days=90 report_links=10000 report_drained=500000 report_visits=100 ;;
   quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
     links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=100000 list_rounds=20
     clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-1000000} installs=300 report_rounds=50
-    report_clicks=${LINKFORTY_BENCH_CLICKS:-300000} report_days=90 report_links=2000 ;;
+    report_clicks=${LINKFORTY_BENCH_CLICKS:-300000} report_days=90 report_links=2000 report_drained=100000 report_visits=20 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
@@ -340,12 +340,23 @@ rm -rf "$scratch/lists-sqlite"
 reports() {
   local name=$1 counted
   shift
-  counted=$("$@" "$(program analytics)" "$report_clicks" "$report_days" "$report_links" "$report_rounds" | tee -a /dev/stderr | tail -n 1)
+  counted=$("$@" "$(program analytics)" "$report_clicks" "$report_days" "$report_links" "$report_rounds" "$report_drained" "$report_visits" |
+    tee -a /dev/stderr | tail -n 1)
   at_least "counting clicks for reports, $name" clicks/s 20000 "$(value rolled_per_second <<<"$counted")"
   note "rollups of a million clicks, $name" bytes "$(value rollup_bytes_per_million <<<"$counted")"
   at_most "an overview of 30 days at $report_clicks clicks, p99, $name" ms 50 "$(value overview_many_p99_ms <<<"$counted")"
   at_most "the same, times that of 100,000 clicks" "" 2 "$(value overview_ratio <<<"$counted")"
+  note "the first such overview of a process, $name" ms "$(value overview_many_first_ms <<<"$counted")"
+  note "rows that it reads" "" "$(value overview_many_rows <<<"$counted")"
+  note "and bytes" "" "$(value overview_many_bytes <<<"$counted")"
+  note "rows that the next one reads" "" "$(value overview_many_rows_again <<<"$counted")"
+  note "and bytes" "" "$(value overview_many_bytes_again <<<"$counted")"
   at_most "a breakdown by any one dimension, p99 of the slowest, $name" ms 100 "$(value reports_many_p99_ms <<<"$counted")"
+  at_most "the first of a process, the slowest" ms 100 "$(value reports_many_first_ms <<<"$counted")"
+  at_least "draining clicks while they are counted, until both are done, $name" clicks/s 20000 "$(value drained_per_second <<<"$counted")"
+  note "a stored click with all indexes, $name" bytes "$(value bytes_per_click <<<"$counted")"
+  at_most "from a visit to an overview that shows it, p99, $name" ms 5000 "$(value report_shows_p99_ms <<<"$counted")"
+  at_most "from a visit to the stream that shows it, p99, $name" ms 1000 "$(value stream_shows_p99_ms <<<"$counted")"
 }
 say "reports: $report_clicks clicks of $report_days days and $report_links links, on Postgres and on SQLite"
 mkdir -p "$scratch/reports-postgres" "$scratch/reports-sqlite"

@@ -12,8 +12,6 @@ pub const FIRST_MILLIS: i64 = 1_700_000_000_000;
 pub const STEP_MILLIS: i64 = 60_000;
 /// The id of a project and of a template that every second link has.
 pub const KIN: Uuid = Uuid::from_u128(7);
-/// The namespace that one in ten lives in.
-pub const DOMAIN: &str = "go.example.org/1";
 
 /// The columns that links are written with, and their values by the number of the link in the words of both databases.
 const COLUMNS: &str = "workspace_id, domain, short_code, destination_url, title, description, ios_url, android_url, web_url, active,

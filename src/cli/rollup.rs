@@ -22,13 +22,15 @@ use crate::{
     after_help = "Examples:\n  linkforty rollup rebuild --verify\n  linkforty rollup rebuild --workspace 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506 --from 2026-11-01 --to 2026-11-30"
 )]
 pub(super) enum Command {
-    /// Makes days anew from clicks, installs and events, each in one step that may be repeated at any time. Events count under the link
-    /// that they are credited to now. A day whose clicks are gone is left alone
+    /// Makes days anew from clicks, installs and events, each in one step that may be repeated at any time. A day whose clicks are gone is
+    /// left alone. Which link an event was counted under is written nowhere: it counts under the one that it would be credited to now, by the
+    /// windows of now
     Rebuild {
         /// Only of this workspace
         #[arg(long, value_name = "ID", value_parser = workspace)]
         workspace: Option<WorkspaceId>,
-        /// Changes nothing, but prints where rollups are not what was recorded. Exit code 1 if they differ anywhere
+        /// Changes nothing, but prints where rollups are not what a rebuild would make. Exit code 1 if they differ anywhere. Events of links
+        /// whose window was changed since, or that are gone, may differ and yet have been counted right
         #[arg(long)]
         verify: bool,
         /// The first day (UTC) [default: the first there is]

@@ -46,14 +46,17 @@ impl Home {
     }
 }
 
-/// Remembers where links are, for two seconds.
+/// Remembers where links are, and which are gone, for two seconds.
 #[derive(Debug)]
 pub struct Homes {
     /// The server's own host.
     own: String,
-    known: Cache<LinkId, (Instant, WorkspaceId, Arc<Home>)>,
+    known: Cache<LinkId, (Instant, Known)>,
     nowhere: Arc<Home>,
 }
+
+/// What is known of a link: `None` when it is gone. None comes back, and nobody asks for one before it is there.
+type Known = Option<(WorkspaceId, Arc<Home>)>;
 
 #[derive(Debug, FromQueryResult)]
 struct Row {
@@ -80,21 +83,22 @@ impl Homes {
         links: impl Iterator<Item = (WorkspaceId, LinkId)> + Clone,
     ) -> Result<Vec<Arc<Home>>, DbErr> {
         let now = Instant::now();
-        let mut found: HashMap<LinkId, Option<(WorkspaceId, Arc<Home>)>> = HashMap::new();
+        let mut found: HashMap<LinkId, Known> = HashMap::new();
         let mut missing = Vec::new();
         for (_, link) in links.clone() {
             found.entry(link).or_insert_with(|| {
-                let known = self.known.get(&link).filter(|(at, ..)| now.duration_since(*at) < BELIEVED);
+                let known = self.known.get(&link).filter(|(at, _)| now.duration_since(*at) < BELIEVED);
                 if known.is_none() {
                     missing.push(link);
                 }
-                known.map(|(_, workspace, home)| (workspace, home))
+                known.and_then(|(_, known)| known)
             });
         }
         for row in look_up(db, &missing).await? {
-            let home = Arc::new(self.home(&row));
-            self.known.insert(row.id, (now, row.workspace_id, home.clone()));
-            found.insert(row.id, Some((row.workspace_id, home)));
+            found.insert(row.id, Some((row.workspace_id, Arc::new(self.home(&row)))));
+        }
+        for link in missing {
+            self.known.insert(link, (now, found.get(&link).cloned().flatten()));
         }
         let home = |(workspace, link): (WorkspaceId, LinkId)| match found.get(&link) {
             Some(Some((of, home))) if *of == workspace => home.clone(),

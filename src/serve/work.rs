@@ -6,12 +6,13 @@
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
+    pin::pin,
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future};
 use rustix::{process::setpriority_process, thread::gettid};
 use tokio::{
     runtime::Handle,
@@ -327,13 +328,15 @@ impl Work {
         self.begin(name, move |token| {
             let task = task(token);
             let runtime = runtime.clone();
-            let (done, ended) = oneshot::channel::<()>();
+            let (mut done, ended) = oneshot::channel::<()>();
             let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
                 // Linux gives every thread a priority of its own. Without the right to change it things are as they were.
                 if let Err(error) = setpriority_process(Some(gettid()), STANDS_BACK) {
                     tracing::debug!(%error, task = name, "runs at the priority of everything else");
                 }
-                runtime.block_on(task);
+                // Where the runtime goes without a stop, as in a test that fails, it first lets go of what waits for this thread, and then
+                // of the timers that the task would panic without.
+                runtime.block_on(future::select(pin!(done.closed()), pin!(task)));
                 drop(done);
             });
             async move {

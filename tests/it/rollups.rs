@@ -9,7 +9,7 @@ use linkforty::{
         rollup::{
             self, Measures, Part, Scope, Slots, Wanted,
             fold::slot_of,
-            read::{breakdown, series, totals, visitors},
+            read::{Cost, Kept, Reader},
         },
     },
     clock::{Moment, from_micros},
@@ -17,7 +17,7 @@ use linkforty::{
     entity::{event, install},
     feed,
     ids::{AppId, ClickId, EventId, InstallId, LinkId, WorkspaceId},
-    pb::v1::Link,
+    pb::v1::{GetOverviewRequest, Link},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use sea_orm::{
@@ -51,13 +51,19 @@ pub fn today() -> i32 {
     (NOON / DAY) as i32
 }
 
+/// Begins to read with nothing remembered, so that a row that somebody changed by hand is read as it is.
+macro_rules! reader {
+    ($app:expr, $tenant:expr, $part:expr) => {
+        Reader::open(&$app.env().db.api, &Kept::default(), &scope($tenant, $part)).await.expect("opens")
+    };
+}
+
 pub async fn total(app: &App, tenant: &Tenant, part: Part) -> Measures {
-    totals(&app.env().db.api, &scope(tenant, part), EVER).await.expect("totals")
+    reader!(app, tenant, part).totals(EVER).await.expect("totals")
 }
 
 pub async fn by(app: &App, tenant: &Tenant, part: Part, dimension: Dimension) -> BTreeMap<String, Measures> {
-    let found =
-        breakdown(&app.env().db.api, &scope(tenant, part), EVER, dimension).await.expect("a breakdown");
+    let found = reader!(app, tenant, part).breakdown(EVER, dimension).await.expect("a breakdown");
     found.into_iter().collect()
 }
 
@@ -120,24 +126,24 @@ async fn the_parts_come_to_the_total_in_every_dimension_and_are_what_was_recorde
                     .map(|ends| Slots { first: first + ends[0], end: first + ends[1] })
                     .collect();
                 let span = Slots { first, end: first + 400 };
-                let db = &app.env().db.api;
+                let kept = app.env().memory.of(Kept::default);
                 let scope = scope(&tenant, part.clone());
-                let within = breakdown(db, &scope, span, dimension).await.expect("a breakdown");
-                let sum = totals(db, &scope, span).await.expect("totals");
+                let mut from = Reader::open(&app.env().db.api, &kept, &scope).await.expect("opens");
+                let within = from.breakdown(span, dimension).await.expect("a breakdown");
+                let sum = from.totals(span).await.expect("totals");
                 assert_eq!(within.values().sum::<Measures>(), sum, "{part:?} {dimension:?}");
-                let line = series(db, &scope, &buckets, None).await.expect("a series");
+                let line = from.series(&buckets, None).await.expect("a series");
                 assert_eq!(line.iter().sum::<Measures>(), sum);
                 for (value, measures) in &within {
                     let asked = [value.clone()];
-                    let line =
-                        series(db, &scope, &buckets, Some((dimension, &asked))).await.expect("a series");
+                    let line = from.series(&buckets, Some((dimension, &asked))).await.expect("a series");
                     assert_eq!(&line.iter().sum::<Measures>(), measures, "{part:?} {dimension:?} {value:?}");
                 }
             }
         }
         // Three user agents of people at one address, and who has none.
         let days = today()..today() + 30;
-        let people = visitors(&app.env().db.api, &scope(&tenant, Part::All), days).await.expect("visitors");
+        let people = reader!(app, &tenant, Part::All).visitors(days).await.expect("visitors");
         assert_eq!(people, 4);
         let countries = by(app, &tenant, Part::All, Dimension::Country).await;
         assert_eq!(countries.keys().collect::<Vec<_>>(), [""]);
@@ -484,14 +490,13 @@ async fn more_values_than_a_day_holds_count_as_others_and_late_clicks_on_their_d
         let values = by(app, &tenant, Part::All, Dimension::Referrer).await;
         assert_eq!(values.values().map(|measures| measures.clicks).sum::<i64>(), 2600);
         assert_eq!((values.len(), values[OTHER].clicks, values["h0.example"].clicks), (1001, 600, 2));
-        let db = &app.env().db.api;
         for (first, clicks) in [(NOON - 30 * DAY, 1300), (NOON - 29 * DAY, 0), (NOON, 1300)] {
             let first = slot_of(from_micros(first));
             let slots = Slots { first, end: first + 1 };
-            let sum = totals(db, &scope(&tenant, Part::Link(link)), slots).await.expect("totals");
+            let sum = reader!(app, &tenant, Part::Link(link)).totals(slots).await.expect("totals");
             assert_eq!(sum.clicks, clicks);
             let parts =
-                breakdown(db, &scope(&tenant, Part::All), slots, Dimension::Referrer).await.expect("parts");
+                reader!(app, &tenant, Part::All).breakdown(slots, Dimension::Referrer).await.expect("parts");
             assert_eq!(parts.values().sum::<Measures>().clicks, clicks);
         }
     })
@@ -562,12 +567,92 @@ async fn reading_rollups_touches_nothing_that_was_recorded() {
                 assert_eq!(values.values().sum::<Measures>(), measures);
             }
             let days = today()..today() + 30;
-            assert!(visitors(&app.env().db.api, &scope(&tenant, part), days).await.expect("visitors") > 0);
+            assert!(reader!(app, &tenant, part).visitors(days).await.expect("visitors") > 0);
         }
         for table in ["clicks", "events", "installs", "feed", "link_totals", "click_rollups"] {
             let sql = format!("ALTER TABLE {table}_away RENAME TO {table}");
             db.execute_raw(Statement::from_string(db.get_database_backend(), sql)).await.expect("renames");
         }
+    })
+    .await;
+}
+
+/// What a report costs is counted in rows and bytes, which are the same on every machine: days that are over are read once, and after a click that
+/// comes late its own rows alone.
+#[tokio::test]
+async fn a_report_reads_again_only_what_has_changed_and_shows_late_clicks_at_once() {
+    on_every_store(async |app| {
+        const DAYS: i64 = 20;
+        const LINKS: u128 = 300;
+        let mut tenant = app.tenant().await;
+        let workspace = workspace(&tenant);
+        let click = |link: u128, days_ago: i64| {
+            let id = ClickId(app.env().ids.past_uuid(from_micros(NOON - days_ago * DAY)));
+            (workspace, a_click(id, LinkId(Uuid::from_u128(link)), "a.example"))
+        };
+        for days_ago in 0..DAYS {
+            let mut clicks = Vec::new();
+            for link in 0..LINKS {
+                clicks.push(click(1000 + link, days_ago));
+            }
+            feed::append(&app.env().db.api, feed::clicks(clicks.into_iter()), app.env().now())
+                .await
+                .expect("appends");
+        }
+        app.rolled().await;
+        app.clock.advance(chrono::Duration::minutes(1));
+        let kept = app.env().memory.of(Kept::default);
+        let mut ask = async || {
+            let before = kept.cost();
+            let asked = GetOverviewRequest::default();
+            let answer = tenant.analytics.get_overview(asked).await.expect("an overview").into_inner();
+            let after = kept.cost();
+            let cost = Cost {
+                remembered: after.remembered - before.remembered,
+                read: after.read - before.read,
+                bytes: after.bytes - before.bytes,
+            };
+            let top: Vec<(String, i64, i64)> = answer
+                .top_links
+                .into_iter()
+                .map(|link| (link.link_id, link.clicks, link.unique_visitors))
+                .collect();
+            (answer.clicks, answer.total.and_then(|total| total.unique_visitors), top, cost)
+        };
+        let link = |number: u128| Uuid::from_u128(number).to_string();
+        let (clicks, people, top, first) = ask().await;
+        assert_eq!((clicks, people), (DAYS * LINKS as i64, Some(1)));
+        // All are as great, so their ids decide.
+        let expected: Vec<_> = (1000..1010).map(|number| (link(number), DAYS, 1)).collect();
+        assert_eq!(top, expected);
+        // Of each day the links, which are large, and hardly anything else; the rest are sums of a few bytes.
+        assert_eq!(first.remembered, 0);
+        assert!(first.bytes < 60_000, "{first:?}");
+        let (_, _, same, again) = ask().await;
+        assert_eq!(same, top);
+        assert!(again.remembered >= 20, "{again:?}");
+        assert_eq!(first.read, again.read + again.remembered);
+        assert!(again.bytes * 2 < first.bytes, "{first:?} {again:?}");
+
+        // Three for a link that was not among the first, weeks late, so that it is now.
+        let mut late = Vec::new();
+        for _ in 0..3 {
+            late.push(click(1200, DAYS - 2));
+        }
+        feed::append(&app.env().db.api, feed::clicks(late.into_iter()), app.env().now())
+            .await
+            .expect("appends");
+        app.rolled().await;
+        let (clicks, _, top, after) = ask().await;
+        assert_eq!(clicks, DAYS * LINKS as i64 + 3);
+        assert_eq!(top[0], (link(1200), DAYS + 3, 1));
+        assert_eq!(top[1..], expected[..9]);
+        // The links of that day are read anew.
+        assert_eq!(
+            (after.remembered + 1, after.read),
+            (again.remembered, again.read + 1),
+            "{again:?} {after:?}"
+        );
     })
     .await;
 }

@@ -14,7 +14,7 @@ use crate::{
     analytics::{
         dims::{Dimension, OTHER},
         raw,
-        rollup::read::{self, Measures, Part, Scope},
+        rollup::read::{Measures, Part, Reader, Scope},
         span::{Span, YEARS},
     },
     env::Env,
@@ -76,7 +76,9 @@ async fn numbers(
     match filters {
         Filters::Rollups(filter) => {
             let db = snapshot(env).await?;
-            let mut all = read::breakdown(&db, scope, span.slots, dimension).await?;
+            let kept = super::kept(env);
+            let mut from = Reader::open(&db, &kept, scope).await?;
+            let mut all = from.breakdown(span.slots, dimension).await?;
             db.commit().await?;
             if let Some(filter) = filter {
                 // What is counted together has lost its value.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     analytics::{
         dims::{Dimension, SEPARATOR},
-        rollup::read::{self, Measures, Part},
+        rollup::read::{Measures, Part, Reader},
         span::{Span, YEARS},
     },
     env::Env,
@@ -44,7 +44,8 @@ pub async fn campaigns(
     let money = super::money(env, tenant, order).await?;
 
     let db = snapshot(env).await?;
-    let all = read::breakdown(&db, &scope, span.slots, Dimension::CampaignLink).await?;
+    let kept = super::kept(env);
+    let all = Reader::open(&db, &kept, &scope).await?.breakdown(span.slots, Dimension::CampaignLink).await?;
     db.commit().await?;
 
     let within = [asked.source.as_deref(), asked.medium.as_deref(), asked.campaign.as_deref()];

@@ -8,7 +8,7 @@ use super::{cohort, numbers::rate, scope, snapshot, values::labels};
 use crate::{
     analytics::{
         dims::Dimension,
-        rollup::read::{self, Part},
+        rollup::read::{Part, Reader},
         span::{Span, YEAR},
         store::InstallRow,
     },
@@ -70,7 +70,8 @@ pub async fn funnel(env: &Env, tenant: &Tenant, asked: &GetFunnelRequest) -> Res
         }
     }
     let clicks = if has_clicks {
-        let links = read::breakdown(&db, &scope, span.slots, Dimension::Link).await?;
+        let kept = super::kept(env);
+        let links = Reader::open(&db, &kept, &scope).await?.breakdown(span.slots, Dimension::Link).await?;
         Some(links.into_iter().map(|(link, measures)| (link, measures.clicks)).collect())
     } else {
         None

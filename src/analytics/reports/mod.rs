@@ -25,6 +25,8 @@ mod scope;
 mod time_series;
 mod values;
 
+use std::sync::Arc;
+
 use prost::Message;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
@@ -41,7 +43,7 @@ pub use self::{
     values::Named,
 };
 use super::{
-    rollup::read::{self, Currency, Measures, Part, Scope, Slots},
+    rollup::read::{Currency, Kept, Measures, Part, Reader, Scope, Slots},
     span::{Span, utc_days},
 };
 use crate::{
@@ -57,20 +59,29 @@ async fn snapshot(env: &Env) -> Result<DatabaseTransaction, DbErr> {
     db::begin_snapshot(&env.db.for_reports().await).await
 }
 
+/// Returns the rows of rollups that this process remembers.
+fn kept(env: &Env) -> Arc<Kept> {
+    env.memory.of(Kept::default)
+}
+
 /// Returns the numbers of a time, which may be empty.
-async fn total(db: &impl ConnectionTrait, scope: &Scope, slots: Slots) -> Result<Measures, DbErr> {
-    if slots.first >= slots.end { Ok(Measures::default()) } else { read::totals(db, scope, slots).await }
+async fn total<C: ConnectionTrait>(from: &mut Reader<'_, C>, slots: Slots) -> Result<Measures, DbErr> {
+    if slots.first >= slots.end { Ok(Measures::default()) } else { from.totals(slots).await }
 }
 
 /// Returns how many visitors there were on the days that a time touches; `None` where nobody counts them.
-async fn visitors(db: &impl ConnectionTrait, scope: &Scope, slots: Slots) -> Result<Option<u64>, DbErr> {
+async fn visitors<C: ConnectionTrait>(
+    from: &mut Reader<'_, C>,
+    scope: &Scope,
+    slots: Slots,
+) -> Result<Option<u64>, DbErr> {
     if matches!(scope.part, Part::App(_)) {
         return Ok(None);
     }
     if slots.first >= slots.end {
         return Ok(Some(0));
     }
-    read::visitors(db, scope, utc_days(slots)).await.map(Some)
+    from.visitors(utc_days(slots)).await.map(Some)
 }
 
 /// Returns the currency that revenue is ordered by: the workspace's, if it has one.

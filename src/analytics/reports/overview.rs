@@ -1,17 +1,17 @@
 //! The numbers of a workspace at a glance.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     numbers::shown,
     scope, snapshot,
-    values::{Named, TOP, top},
+    values::{Named, TOP, candidates, top},
 };
 use crate::{
     analytics::{
         calendar,
         dims::Dimension,
-        rollup::read::{self, Measures, Part, Scope, Slots},
+        rollup::read::{Ask, Measures, Part, Reader, Scope, Slots, Sums},
         span::{Span, YEAR, YEAR_OF_HOURS, utc_days},
         store,
     },
@@ -21,7 +21,7 @@ use crate::{
     links::timestamp,
     pb::v1::{
         DayClicks, GetOverviewRequest, GetOverviewResponse, Granularity, ReportScope, ReportSpan, TopLink,
-        report_scope,
+        TopValues, report_scope,
     },
     workspaces::Tenant,
 };
@@ -34,23 +34,48 @@ pub async fn overview(env: &Env, tenant: &Tenant, asked: &GetOverviewRequest) ->
     let days = calendar::buckets(span, Granularity::Day).unwrap_or_default();
 
     let db = snapshot(env).await?;
-    let by_day = read::series(&db, &scope, &days, None).await?;
-    let previous = super::total(&db, &scope, before.slots).await?;
-    let mut tops = Vec::with_capacity(TOP_DIMENSIONS.len());
+    let kept = super::kept(env);
+    let mut from = Reader::open(&db, &kept, &scope).await?;
+    from.fetch(&asks(&scope, span.slots, before.slots)).await?;
+    let by_day = from.series(&days, None).await?;
+    let previous = super::total(&mut from, before.slots).await?;
+    let unique = super::visitors(&mut from, &scope, span.slots).await?;
+    let unique_before = super::visitors(&mut from, &scope, before.slots).await?;
+    let mut values = Vec::with_capacity(TOP_DIMENSIONS.len());
     for dimension in TOP_DIMENSIONS {
-        tops.push(top(read::breakdown(&db, &scope, span.slots, dimension).await?, &scope));
+        values.push(from.values(span.slots, dimension).await?);
     }
-    let links = most_clicked(&db, &scope, span.slots, &by_day).await?;
-    let mut visitors = HashMap::new();
-    for (link, _) in &links {
-        let of_link = Scope { part: Part::Link(*link), ..scope.clone() };
-        visitors.insert(*link, read::visitors(&db, &of_link, utc_days(span.slots)).await?);
+    let of_links = match scope.part {
+        // Clicks belong to no app, and a link is all of itself.
+        Part::App(_) | Part::Link(_) => Sums::default(),
+        _ => from.values(span.slots, Dimension::Link).await?,
+    };
+    // Of thousands of values only those are named that may be shown.
+    let mut shown_codes: HashSet<u32> = HashSet::new();
+    for sums in values.iter().chain([&of_links]) {
+        shown_codes.extend(candidates(sums, &scope).into_iter().map(|(value, _)| value));
     }
-    let unique = super::visitors(&db, &scope, span.slots).await?;
-    let unique_before = super::visitors(&db, &scope, before.slots).await?;
+    let texts = from.texts(shown_codes).await?;
+    let tops: Vec<TopValues> = values.iter().map(|sums| top(sums, &texts, &scope)).collect();
+    let links = match scope.part {
+        Part::Link(link) => {
+            let clicks = by_day.iter().map(|day| day.clicks).sum();
+            if clicks > 0 { vec![(link, clicks, unique.unwrap_or(0))] } else { Vec::new() }
+        }
+        _ => {
+            let links = most_clicked(&of_links, &texts, &scope);
+            let codes: Vec<u32> = links.iter().map(|(code, ..)| *code).collect();
+            let visitors = from.visitors_of_links(&codes, utc_days(span.slots)).await?;
+            links
+                .into_iter()
+                .zip(visitors)
+                .map(|((_, link, clicks), unique)| (link, clicks, unique))
+                .collect()
+        }
+    };
     db.commit().await?;
 
-    let ids: Vec<LinkId> = links.iter().map(|(link, _)| *link).collect();
+    let ids: Vec<LinkId> = links.iter().map(|(link, ..)| *link).collect();
     let mut names = store::links(&env.db.api, tenant.id, &ids).await?;
     let total: Measures = by_day.iter().sum();
     let [by_country, by_device, by_platform] =
@@ -69,9 +94,8 @@ pub async fn overview(env: &Env, tenant: &Tenant, asked: &GetOverviewRequest) ->
             .collect(),
         top_links: links
             .into_iter()
-            .map(|(link, clicks)| {
+            .map(|(link, clicks, unique)| {
                 let Named { code, title } = names.remove(&link).unwrap_or_default();
-                let unique = visitors.remove(&link).unwrap_or_default();
                 TopLink {
                     link_id: link.to_string(),
                     short_code: code,
@@ -93,26 +117,28 @@ pub async fn overview(env: &Env, tenant: &Tenant, asked: &GetOverviewRequest) ->
 
 const TOP_DIMENSIONS: [Dimension; 3] = [Dimension::Country, Dimension::Device, Dimension::Platform];
 
-/// Returns the most clicked links, deleted ones included.
-async fn most_clicked(
-    db: &impl sea_orm::ConnectionTrait,
-    scope: &Scope,
-    slots: Slots,
-    by_day: &[Measures],
-) -> Result<Vec<(LinkId, i64)>> {
-    let mut links: Vec<(LinkId, i64)> = match scope.part {
-        // Clicks belong to no app.
-        Part::App(_) => Vec::new(),
-        Part::Link(link) => vec![(link, by_day.iter().map(|day| day.clicks).sum())],
-        _ => {
-            let all = read::breakdown(db, scope, slots, Dimension::Link).await?;
-            all.iter().filter_map(|(id, measures)| Some((LinkId::parse(id)?, measures.clicks))).collect()
-        }
-    };
-    links.retain(|(_, clicks)| *clicks > 0);
-    links.sort_unstable_by_key(|(link, clicks)| (std::cmp::Reverse(*clicks), *link));
+/// Returns all that is going to be asked of rollups, so that it is read at once.
+fn asks(scope: &Scope, slots: Slots, before: Slots) -> Vec<Ask> {
+    let mut asks = vec![Ask::Totals(slots), Ask::Totals(before)];
+    asks.extend(TOP_DIMENSIONS.map(|dimension| Ask::Values(slots, dimension)));
+    if !matches!(scope.part, Part::App(_)) {
+        asks.extend([Ask::Visitors(utc_days(slots)), Ask::Visitors(utc_days(before))]);
+        asks.push(Ask::Values(slots, Dimension::Link));
+    }
+    asks
+}
+
+/// Returns the most clicked links, deleted ones included, with their codes.
+fn most_clicked(sums: &Sums, texts: &HashMap<u32, String>, scope: &Scope) -> Vec<(u32, LinkId, i64)> {
+    let mut links: Vec<(u32, LinkId, i64)> = candidates(sums, scope)
+        .into_iter()
+        // What has no link is none.
+        .filter_map(|(code, measures)| Some((code, LinkId::parse(texts.get(&code)?)?, measures.clicks)))
+        .filter(|(.., clicks)| *clicks > 0)
+        .collect();
+    links.sort_unstable_by_key(|(_, link, clicks)| (std::cmp::Reverse(*clicks), *link));
     links.truncate(TOP);
-    Ok(links)
+    links
 }
 
 fn read_part(asked: &GetOverviewRequest) -> Result<Part> {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     analytics::{
         calendar,
-        rollup::read::{self, Measures, Part, Scope, Slots},
+        rollup::read::{Measures, Part, Reader, Scope, Slots},
         span::{Span, YEARS, is_of_utc_days, moment_of, utc_days},
     },
     env::Env,
@@ -30,12 +30,15 @@ pub async fn time_series(
     let scope = scope::find(env, tenant, part).await?;
     let granularity = asked.granularity();
     let db = snapshot(env).await?;
-    let (buckets, total) = series(&db, &scope, span, &buckets, (granularity, filter.as_ref())).await?;
+    let kept = super::kept(env);
+    let mut from = Reader::open(&db, &kept, &scope).await?;
+    let (buckets, total) = series(&mut from, &scope, span, &buckets, (granularity, filter.as_ref())).await?;
     let (previous, previous_total) = if asked.compare_previous {
         let before = calendar::previous(span);
         // As many as the span has, or one more.
         let slots = calendar::buckets(before, granularity).unwrap_or_default();
-        let (previous, total) = series(&db, &scope, before, &slots, (granularity, filter.as_ref())).await?;
+        let (previous, total) =
+            series(&mut from, &scope, before, &slots, (granularity, filter.as_ref())).await?;
         (previous, Some(total))
     } else {
         (Vec::new(), None)
@@ -50,26 +53,25 @@ pub async fn time_series(
     })
 }
 
-async fn series(
-    db: &impl ConnectionTrait,
+async fn series<C: ConnectionTrait>(
+    from: &mut Reader<'_, C>,
     scope: &Scope,
     span: Span,
     buckets: &[Slots],
     (granularity, filter): (Granularity, Option<&Filter>),
 ) -> Result<(Vec<Bucket>, v1::Measures)> {
     let wanted = filter.map(|filter| (filter.dimension, filter.values.as_slice()));
-    let measures =
-        if buckets.is_empty() { Vec::new() } else { read::series(db, scope, buckets, wanted).await? };
+    let measures = if buckets.is_empty() { Vec::new() } else { from.series(buckets, wanted).await? };
     let total: Measures = measures.iter().sum();
     let known = filter.is_none() && !matches!(scope.part, Part::App(_));
     let (each, all) = if known {
         let each = if counts_visitors(buckets, granularity) {
             let days: Vec<_> = buckets.iter().map(|slots| utc_days(*slots)).collect();
-            read::visitors_each(db, scope, &days).await?
+            from.visitors_each(&days).await?
         } else {
             Vec::new()
         };
-        (each, super::visitors(db, scope, span.slots).await?)
+        (each, super::visitors(from, scope, span.slots).await?)
     } else {
         (Vec::new(), None)
     };

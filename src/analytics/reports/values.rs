@@ -1,6 +1,6 @@
 //! The values of a dimension: which have a row, which are counted together, and what people call them.
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use sea_orm::DbErr;
 
@@ -8,7 +8,7 @@ use super::{numbers::shown, order::Row};
 use crate::{
     analytics::{
         dims::{Dimension, OTHER},
-        rollup::read::{Measures, Part, Scope},
+        rollup::read::{Measures, Part, Scope, Sums},
         store,
     },
     env::Env,
@@ -50,21 +50,36 @@ pub fn rows(all: HashMap<String, Measures>) -> (Vec<Row>, Measures) {
     (rows, other)
 }
 
-/// Returns the greatest values of a dimension, and all others together.
-pub fn top(all: HashMap<String, Measures>, scope: &Scope) -> TopValues {
-    let (mut rows, mut other) = rows(all);
-    let count = |measures: &Measures| match scope.part {
+/// Returns the values of a dimension that may be among the greatest, which their names decide where their numbers are the same. One more than is
+/// shown: where links are shown what has no link is none of them.
+pub fn candidates<'a>(sums: &'a Sums, scope: &Scope) -> Vec<(u32, &'a Measures)> {
+    sums.greatest(TOP + 1, |measures| count(measures, scope))
+}
+
+/// Returns what values are compared by.
+fn count(measures: &Measures, scope: &Scope) -> i64 {
+    match scope.part {
         Part::App(_) => measures.installs,
         _ => measures.clicks,
-    };
-    rows.sort_unstable_by(|(one, a), (another, b)| count(b).cmp(&count(a)).then_with(|| one.cmp(another)));
-    for (_, measures) in rows.drain(TOP.min(rows.len())..) {
-        other += measures;
     }
-    let row = |(value, measures): Row| BreakdownRow {
-        value,
+}
+
+/// Returns the greatest values of a dimension, and all others together. `texts` has those of the candidates.
+pub fn top(sums: &Sums, texts: &HashMap<u32, String>, scope: &Scope) -> TopValues {
+    let mut rows: Vec<(&str, &Measures)> = candidates(sums, scope)
+        .into_iter()
+        .filter_map(|(value, measures)| Some((texts.get(&value)?.as_str(), measures)))
+        .collect();
+    rows.sort_unstable_by_key(|(value, measures)| (Reverse(count(measures, scope)), *value));
+    rows.truncate(TOP);
+    let mut other: Measures = sums.iter().map(|(_, measures)| measures).sum();
+    for (_, measures) in &rows {
+        other -= *measures;
+    }
+    let row = |(value, measures): (&str, &Measures)| BreakdownRow {
+        value: value.to_owned(),
         label: String::new(),
-        measures: Some(shown(&measures, None)),
+        measures: Some(shown(measures, None)),
     };
     TopValues { rows: rows.into_iter().map(row).collect(), other: Some(shown(&other, None)) }
 }
@@ -110,18 +125,20 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_between_the_greatest_values_and_the_others() {
-        let mut all: HashMap<String, Measures> =
-            (1..=15).map(|number| (format!("{number:02}"), clicks(number))).collect();
-        all.insert(OTHER.to_owned(), clicks(7));
-        all.insert("zero".to_owned(), Measures::default());
+        // Code 1 is what is counted together; of the others the text is the number.
+        let texts: HashMap<u32, String> = (2..=20).map(|code| (code, format!("{:02}", code - 1))).collect();
+        let all: Sums = (2..=16_u32)
+            .map(|code| (code, clicks(i64::from(code) - 1)))
+            .chain([(1, clicks(7)), (19, Measures::default())])
+            .collect();
         let scope = |part| Scope { workspace: WorkspaceId(Uuid::nil()), part };
-        let found = top(all.clone(), &scope(Part::All));
+        let found = top(&all, &texts, &scope(Part::All));
         let sum: i64 = found.rows.iter().flat_map(|row| &row.measures).map(|measures| measures.clicks).sum();
         assert_eq!((found.rows.len(), found.rows[0].value.as_str(), sum), (10, "15", 105));
         assert_eq!(found.other.expect("always there").clicks, 15 + 7);
-        let of_app = top(all, &scope(Part::App(AppId(Uuid::nil()))));
+        let of_app = top(&all, &texts, &scope(Part::App(AppId(Uuid::nil()))));
         assert_eq!(of_app.rows[0].value, "01");
-        let nothing = top(HashMap::new(), &scope(Part::All));
+        let nothing = top(&Sums::default(), &texts, &scope(Part::All));
         assert_eq!((nothing.rows.len(), nothing.other), (0, Some(shown(&Measures::default(), None))));
     }
 

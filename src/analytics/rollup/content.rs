@@ -208,24 +208,42 @@ impl Content {
 
 /// Calls `of` with each value, slot and measures of one dimension. `None` for bytes that hold no content.
 pub fn each_of(bytes: &[u8], dimension: u8, of: impl FnMut(u32, u8, Measures)) -> Option<()> {
-    for section in sections(bytes)? {
-        let (number, body) = section?;
-        if number == dimension {
-            return each(body, of);
-        }
-    }
-    Some(())
+    each(section(bytes, dimension)?, of)
+}
+
+/// Where what is read is added up.
+pub trait Totals {
+    /// Returns what the next measures are added to. Values come in the order of their codes, slots of each in theirs.
+    fn at(&mut self, value: u32, slot: u8) -> &mut Measures;
+}
+
+/// Adds one dimension up, without making anything for each of its values. `None` for bytes that hold no content.
+pub fn add_of(bytes: &[u8], dimension: u8, to: &mut impl Totals) -> Option<()> {
+    walk(section(bytes, dimension)?, |value, slot, kind, body| add_cell(kind, body, to.at(value, slot)))
 }
 
 /// Returns the sketch, if there is one. `None` for bytes that hold no content.
 pub fn visitors_of(bytes: &[u8]) -> Option<Option<Sketch>> {
+    match encoded_visitors(bytes)? {
+        [] => Some(None),
+        sketch => Sketch::decode(sketch).map(Some),
+    }
+}
+
+/// Returns the bytes of the sketch; none without one. `None` for bytes that hold no content.
+pub fn encoded_visitors(bytes: &[u8]) -> Option<&[u8]> {
+    section(bytes, VISITORS)
+}
+
+/// Returns the body of a section; nothing where there is none such.
+fn section(bytes: &[u8], wanted: u8) -> Option<&[u8]> {
     for section in sections(bytes)? {
         let (number, body) = section?;
-        if number == VISITORS {
-            return Sketch::decode(body).map(Some);
+        if number == wanted {
+            return Some(body);
         }
     }
-    Some(None)
+    Some(&[])
 }
 
 /// Adds cells of one place up and leaves out those that come to nothing.
@@ -272,21 +290,43 @@ fn sections(bytes: &[u8]) -> Option<impl Iterator<Item = Option<(u8, &[u8])>>> {
     }))
 }
 
-fn each(mut body: &[u8], mut of: impl FnMut(u32, u8, Measures)) -> Option<()> {
+fn each(body: &[u8], mut of: impl FnMut(u32, u8, Measures)) -> Option<()> {
+    walk(body, |value, slot, kind, body| {
+        let mut measures = Measures::default();
+        add_cell(kind, body, &mut measures)?;
+        of(value, slot, measures);
+        Some(())
+    })
+}
+
+/// Calls `cell` with each value, slot and kind, and the bytes that follow, of which it takes what is the cell's.
+fn walk(mut body: &[u8], mut cell: impl FnMut(u32, u8, u64, &mut &[u8]) -> Option<()>) -> Option<()> {
     let mut value = 0_u32;
     while !body.is_empty() {
-        value = value.checked_add(u32::try_from(decode_varint(&mut body).ok()?).ok()?)?;
+        value = value.checked_add(u32::try_from(varint(&mut body)?).ok()?)?;
         let mut slot = 0_u8;
         loop {
-            let head = decode_varint(&mut body).ok()?;
+            let head = varint(&mut body)?;
             slot = slot.checked_add(u8::try_from(head >> 3).ok()?)?;
-            of(value, slot, decode_cell(head >> 1 & 3, &mut body)?);
+            cell(value, slot, head >> 1 & 3, &mut body)?;
             if head & 1 == 0 {
                 break;
             }
         }
     }
     Some(())
+}
+
+/// Reads a number; most are one byte.
+#[inline]
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    match bytes.split_first() {
+        Some((first, rest)) if *first < 0x80 => {
+            *bytes = rest;
+            Some(u64::from(*first))
+        }
+        _ => decode_varint(bytes).ok(),
+    }
 }
 
 fn encode_cell(slot: u64, follows: bool, measures: &Measures, bytes: &mut Vec<u8>) {
@@ -330,34 +370,35 @@ fn encode_cell(slot: u64, follows: bool, measures: &Measures, bytes: &mut Vec<u8
 
 const LOW: u64 = u64::MAX >> 1;
 
-fn decode_cell(kind: u64, bytes: &mut &[u8]) -> Option<Measures> {
-    let mut measures = Measures::default();
+/// Reads a cell and adds it.
+#[inline]
+fn add_cell(kind: u64, bytes: &mut &[u8], to: &mut Measures) -> Option<()> {
     match kind {
-        ONE_CLICK => measures.clicks = 1,
-        CLICKS => measures.clicks = decode_varint(bytes).ok()?.cast_signed(),
-        BOT_CLICKS => measures.bot_clicks = decode_varint(bytes).ok()?.cast_signed(),
+        ONE_CLICK => to.clicks += 1,
+        CLICKS => to.clicks += varint(bytes)?.cast_signed(),
+        BOT_CLICKS => to.bot_clicks += varint(bytes)?.cast_signed(),
         _ => {
-            let mask = decode_varint(bytes).ok()?;
-            let Measures { clicks, bot_clicks, opens, installs, attributed_installs, events, revenue } =
-                &mut measures;
+            let mask = varint(bytes)?;
+            let Measures { clicks, bot_clicks, opens, installs, attributed_installs, events, revenue: _ } =
+                &mut *to;
             let counts = [clicks, bot_clicks, opens, installs, attributed_installs, events];
-            for (at, count) in counts.into_iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1) {
-                let _ = at;
-                let zigzag = decode_varint(bytes).ok()?;
-                *count = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
+            for (at, count) in counts.into_iter().enumerate() {
+                if mask >> at & 1 == 1 {
+                    let zigzag = varint(bytes)?;
+                    *count += (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
+                }
             }
             if mask >> 6 & 1 == 1 {
-                for _ in 0..decode_varint(bytes).ok()? {
-                    let currency = Currency::numbered(decode_varint(bytes).ok()?)?;
-                    let low = u128::from(decode_varint(bytes).ok()?);
-                    let zigzag = u128::from(decode_varint(bytes).ok()?) << 63 | low;
-                    let nanos = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
-                    revenue.insert(currency, nanos);
+                for _ in 0..varint(bytes)? {
+                    let currency = Currency::numbered(varint(bytes)?)?;
+                    let low = u128::from(varint(bytes)?);
+                    let zigzag = u128::from(varint(bytes)?) << 63 | low;
+                    to.earn(currency, (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed());
                 }
             }
         }
     }
-    Some(measures)
+    Some(())
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@
 //! | `roller.rs` | carries the feed into rollups |
 //! | `rebuild.rs` | makes days anew from what was recorded, or compares them with it |
 //! | `read.rs` | totals, series, breakdowns and visitors, from rollups alone |
+//! | `rows.rs` | the rows that these need, remembered as long as they are what is stored |
+//! | `sums.rs` | sums by value over rows; pure |
 //!
 //! Guarantees: everything in the feed is counted once, whatever dies when; the parts of every dimension come to the total, in every answer;
 //! reading costs what is shown and not what was recorded. `docs/analytics.md` says how it is kept.
@@ -28,8 +30,10 @@ pub mod names;
 pub mod read;
 mod rebuild;
 mod roller;
+mod rows;
 pub mod sketch;
 mod store;
+mod sums;
 
 pub use self::{
     read::{Currency, Measures, Part, Scope, Slots},

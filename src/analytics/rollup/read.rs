@@ -8,23 +8,22 @@ use std::{
     ops::Range,
 };
 
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
-    content::{self, NOTHING, each_of},
+    content::{self, NOTHING},
     key::{Bundle, Level, SLOTS_A_DAY, SLOTS_AN_HOUR, Scoped},
     names,
+    rows::{self, Rows, malformed},
     sketch::Sketch,
 };
 pub use super::{
     key::Part,
     measures::{Currency, Measures},
+    rows::{Cost, Kept},
+    sums::Sums,
 };
-use crate::{
-    analytics::dims::Dimension,
-    db::{Dialect, dialect},
-    ids::WorkspaceId,
-};
+use crate::{analytics::dims::Dimension, ids::WorkspaceId};
 
 /// What is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,141 +78,270 @@ fn ceiling(number: i32, of: i32) -> i32 {
     -(-number).div_euclid(of)
 }
 
-/// Returns what was counted in a span.
-pub async fn totals(db: &impl ConnectionTrait, scope: &Scope, slots: Slots) -> Result<Measures, DbErr> {
-    let Some(part) = code_of(db, scope).await? else { return Ok(Measures::default()) };
-    let mut total = Measures::default();
-    each_total(db, (scope, part), slots, |slot, measures| {
-        if slots.has(slot) {
-            total += measures;
-        }
-    })
-    .await?;
-    Ok(total)
+/// Answers questions about one part of a workspace, all from one snapshot. What several of them need is read once.
+pub struct Reader<'a, C> {
+    db: &'a C,
+    kept: &'a Kept,
+    scope: &'a Scope,
+    /// `None`: nothing was ever counted of it.
+    rows: Option<Rows<'a, C>>,
 }
 
-/// Returns what was counted in each of some spans, which follow on each other, oldest first: of everything, or of those values of a
-/// dimension.
-pub async fn series(
-    db: &impl ConnectionTrait,
-    scope: &Scope,
-    buckets: &[Slots],
-    of: Option<(Dimension, &[String])>,
-) -> Result<Vec<Measures>, DbErr> {
-    let mut sums = vec![Measures::default(); buckets.len()];
-    let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return Ok(sums) };
-    let all = Slots { first: first.first, end: last.end };
-    let Some(part) = code_of(db, scope).await? else { return Ok(sums) };
-    let place = |slot: i32| {
-        let at = buckets.partition_point(|bucket| bucket.end <= slot);
-        buckets.get(at).is_some_and(|bucket| bucket.has(slot)).then_some(at)
-    };
-    let itself = of.and_then(|(dimension, _)| itself(scope, dimension));
-    let is_all_asked = match (of, &itself) {
-        (None, _) => true,
-        // A link is all of itself.
-        (Some((_, values)), Some(itself)) => values.contains(itself),
-        // All, less what has another value.
-        (Some((_, values)), None) => values.iter().any(String::is_empty),
-    };
-    if is_all_asked {
-        each_total(db, (scope, part), all, |slot, measures| {
-            if let Some(at) = place(slot) {
-                sums[at] += measures;
+/// What is going to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Everything together, by quarter-hours.
+    Totals(Slots),
+    /// The values of a dimension.
+    Values(Slots, Dimension),
+    /// The visitors of days.
+    Visitors(Range<i32>),
+}
+
+impl<'a, C: ConnectionTrait> Reader<'a, C> {
+    /// Begins to read in a snapshot.
+    pub async fn open(db: &'a C, kept: &'a Kept, scope: &'a Scope) -> Result<Self, DbErr> {
+        let sort = scope.part.scope();
+        let part = code_of(db, scope).await?;
+        let rows = part.map(|part| Rows::new(db, kept, scope.workspace, (sort, part)));
+        Ok(Self { db, kept, scope, rows })
+    }
+
+    /// Reads all that some questions need, in one statement or two.
+    pub async fn fetch(&mut self, asks: &[Ask]) -> Result<(), DbErr> {
+        let is_link = self.is_link();
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        let mut wanted: Vec<(Bundle, Level, i32)> = Vec::new();
+        let days = |bundle, days: Range<i32>| {
+            let bundle = if is_link { Bundle::Whole } else { bundle };
+            days.map(move |day| (bundle, Level::Day, day))
+        };
+        for ask in asks {
+            match ask {
+                Ask::Totals(slots) => wanted.extend(days(Bundle::Totals, slots.days())),
+                Ask::Values(slots, _) if is_link => wanted.extend(days(Bundle::Whole, slots.days())),
+                Ask::Values(slots, dimension) => {
+                    let bundle = Bundle::of(*dimension);
+                    wanted.extend(days(bundle, slots.whole_days()));
+                    wanted.extend(slots.edges().map(|hour| (bundle, Level::Hour, hour)));
+                }
+                Ask::Visitors(of) => wanted.extend(days(Bundle::Visitors, of.clone())),
+            }
+        }
+        rows.fetch(wanted.into_iter()).await
+    }
+
+    /// Returns what was counted in a span.
+    pub async fn totals(&mut self, slots: Slots) -> Result<Measures, DbErr> {
+        let mut total = Measures::default();
+        self.each_total(slots, |slot, measures| {
+            if slots.has(slot) {
+                total += measures;
             }
         })
         .await?;
+        Ok(total)
     }
-    let (Some((dimension, values)), None) = (of, itself) else { return Ok(sums) };
-    let texts: Vec<&str> = values.iter().map(String::as_str).collect();
-    let asked: HashSet<u32> = names::codes_of(db, &texts).await?.into_values().collect();
-    each_value(db, (scope, part), buckets, dimension, |slot, value, measures| {
-        let Some(at) = place(slot) else { return };
-        // With the empty value all that others have goes off, and what is asked for stays.
-        match (is_all_asked, asked.contains(&value)) {
-            (false, true) => sums[at] += measures,
-            (true, false) => sums[at] -= measures,
-            (false, false) | (true, true) => {}
-        }
-    })
-    .await?;
-    Ok(sums)
-}
 
-/// Returns what was counted in a span by the values of a dimension, the empty one and `dims::OTHER` among them.
-pub async fn breakdown(
-    db: &impl ConnectionTrait,
-    scope: &Scope,
-    slots: Slots,
-    dimension: Dimension,
-) -> Result<HashMap<String, Measures>, DbErr> {
-    let Some(part) = code_of(db, scope).await? else { return Ok(HashMap::new()) };
-    let mut nothing = Measures::default();
-    each_total(db, (scope, part), slots, |slot, measures| {
-        if slots.has(slot) {
-            nothing += measures;
+    /// Returns what was counted in each of some spans, which follow on each other, oldest first: of everything, or of those values of a
+    /// dimension.
+    pub async fn series(
+        &mut self,
+        buckets: &[Slots],
+        of: Option<(Dimension, &[String])>,
+    ) -> Result<Vec<Measures>, DbErr> {
+        let mut sums = vec![Measures::default(); buckets.len()];
+        let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return Ok(sums) };
+        let all = Slots { first: first.first, end: last.end };
+        let place = |slot: i32| {
+            let at = buckets.partition_point(|bucket| bucket.end <= slot);
+            buckets.get(at).is_some_and(|bucket| bucket.has(slot)).then_some(at)
+        };
+        let itself = of.and_then(|(dimension, _)| self.itself(dimension));
+        let is_all_asked = match (of, &itself) {
+            (None, _) => true,
+            // A link is all of itself.
+            (Some((_, values)), Some(itself)) => values.contains(itself),
+            // All, less what has another value.
+            (Some((_, values)), None) => values.iter().any(String::is_empty),
+        };
+        if is_all_asked {
+            self.each_total(all, |slot, measures| {
+                if let Some(at) = place(slot) {
+                    sums[at] += measures;
+                }
+            })
+            .await?;
         }
-    })
-    .await?;
-    if let Some(itself) = itself(scope, dimension) {
-        return Ok(if nothing.is_zero() { HashMap::new() } else { HashMap::from([(itself, nothing)]) });
-    }
-    let mut values: HashMap<u32, Measures> = HashMap::new();
-    each_value(db, (scope, part), &[slots], dimension, |slot, value, measures| {
-        if slots.has(slot) {
-            nothing -= &measures;
-            *values.entry(value).or_default() += measures;
-        }
-    })
-    .await?;
-    values.insert(NOTHING, nothing);
-    values.retain(|_, measures| !measures.is_zero());
-    let texts = names::texts_of(db, &values.keys().copied().collect()).await?;
-    values
-        .into_iter()
-        .map(|(value, measures)| {
-            let text = texts.get(&value).cloned();
-            Ok((text.ok_or_else(|| DbErr::Custom("a value has no text".to_owned()))?, measures))
+        let (Some((dimension, values)), None) = (of, itself) else { return Ok(sums) };
+        let texts: Vec<&str> = values.iter().map(String::as_str).collect();
+        let asked: BTreeSet<u32> = names::codes_of(self.db, &texts).await?.into_values().collect();
+        self.each_value(buckets, dimension, |slot, value, measures| {
+            let Some(at) = place(slot) else { return };
+            // With the empty value all that others have goes off, and what is asked for stays.
+            match (is_all_asked, asked.contains(&value)) {
+                (false, true) => sums[at] += measures,
+                (true, false) => sums[at] -= measures,
+                (false, false) | (true, true) => {}
+            }
         })
-        .collect()
-}
+        .await?;
+        Ok(sums)
+    }
 
-/// Estimates how many distinct visitors there were on days of UTC, each a number since 1970. Apps have none.
-pub async fn visitors(db: &impl ConnectionTrait, scope: &Scope, days: Range<i32>) -> Result<u64, DbErr> {
-    Ok(visitors_each(db, scope, &[days]).await?.into_iter().sum())
-}
+    /// Returns what was counted in a span by the values of a dimension, the empty one and `dims::OTHER` among them.
+    pub async fn breakdown(
+        &mut self,
+        slots: Slots,
+        dimension: Dimension,
+    ) -> Result<HashMap<String, Measures>, DbErr> {
+        if let Some(itself) = self.itself(dimension) {
+            let total = self.totals(slots).await?;
+            return Ok(if total.is_zero() { HashMap::new() } else { HashMap::from([(itself, total)]) });
+        }
+        let values = self.values(slots, dimension).await?;
+        let mut texts = self.texts(values.iter().map(|(value, _)| value).collect()).await?;
+        values
+            .into_iter()
+            .map(|(value, measures)| {
+                let text = texts.remove(&value);
+                Ok((text.ok_or_else(|| DbErr::Custom("a value has no text".to_owned()))?, measures))
+            })
+            .collect()
+    }
 
-/// The same for each of several spans of days.
-pub async fn visitors_each(
-    db: &impl ConnectionTrait,
-    scope: &Scope,
-    spans: &[Range<i32>],
-) -> Result<Vec<u64>, DbErr> {
-    let mut sketches = vec![Sketch::default(); spans.len()];
-    let first = spans.iter().map(|span| span.start).min();
-    let end = spans.iter().map(|span| span.end).max();
-    if let (Some(first), Some(end), Some(part)) = (first, end, code_of(db, scope).await?) {
-        let bundle = bundle(scope, Bundle::Visitors);
-        for (day, bytes) in rows(db, (scope, part), bundle, Periods::Days(first..end)).await? {
-            let Some(sketch) = content::visitors_of(&bytes).ok_or_else(malformed)? else { continue };
+    /// The same by the codes of values. Of a link by its links it is nothing but the total.
+    pub async fn values(&mut self, slots: Slots, dimension: Dimension) -> Result<Sums, DbErr> {
+        self.fetch(&[Ask::Totals(slots), Ask::Values(slots, dimension)]).await?;
+        let total = self.totals(slots).await?;
+        let mut sums = Sums::default();
+        let number = dimension.number();
+        for Period { bundle, level, period, first } in self.periods(&[slots], dimension) {
+            let Some(bytes) = self.get(bundle, level, period) else { continue };
+            let is_whole = slots.has(first) && slots.has(first + length(level) - 1);
+            let added = if is_whole {
+                sums.add(bytes, number, |_| true)
+            } else {
+                sums.add(bytes, number, |slot| slots.has(first + i32::from(slot)))
+            };
+            added.ok_or_else(malformed)?;
+        }
+        sums.complete(total);
+        Ok(sums)
+    }
+
+    /// Returns the texts of codes.
+    pub async fn texts(&self, codes: HashSet<u32>) -> Result<HashMap<u32, String>, DbErr> {
+        names::texts_of(self.db, &codes).await
+    }
+
+    /// Estimates how many distinct visitors there were on days of UTC, each a number since 1970. Apps have none.
+    pub async fn visitors(&mut self, days: Range<i32>) -> Result<u64, DbErr> {
+        Ok(self.visitors_each(&[days]).await?.into_iter().sum())
+    }
+
+    /// The same for each of several spans of days.
+    pub async fn visitors_each(&mut self, spans: &[Range<i32>]) -> Result<Vec<u64>, DbErr> {
+        self.fetch(&spans.iter().cloned().map(Ask::Visitors).collect::<Vec<_>>()).await?;
+        let mut sketches = vec![Sketch::default(); spans.len()];
+        let days: BTreeSet<i32> = spans.iter().cloned().flatten().collect();
+        for day in days {
+            let Some(bytes) = self.get(self.bundle(Bundle::Visitors), Level::Day, day) else { continue };
+            let Some(sketch) = content::visitors_of(bytes).ok_or_else(malformed)? else { continue };
             for (own, _) in sketches.iter_mut().zip(spans).filter(|(_, span)| span.contains(&day)) {
                 own.merge(&sketch);
             }
         }
+        Ok(sketches.iter().map(Sketch::estimate).collect())
     }
-    Ok(sketches.iter().map(Sketch::estimate).collect())
+
+    /// The same for each of some links, whose codes are asked for.
+    pub async fn visitors_of_links(&self, links: &[u32], days: Range<i32>) -> Result<Vec<u64>, DbErr> {
+        rows::visitors_of_links(self.db, self.kept, self.scope.workspace, links, days).await
+    }
+
+    fn is_link(&self) -> bool {
+        self.scope.part.scope() == Scoped::Link
+    }
+
+    /// Returns the value that everything of a link has in the dimension of links.
+    fn itself(&self, dimension: Dimension) -> Option<String> {
+        match (&self.scope.part, dimension) {
+            (Part::Link(link), Dimension::Link) => Some(link.to_string()),
+            _ => None,
+        }
+    }
+
+    fn bundle(&self, of_others: Bundle) -> Bundle {
+        if self.is_link() { Bundle::Whole } else { of_others }
+    }
+
+    fn get(&self, bundle: Bundle, level: Level, period: i32) -> Option<&[u8]> {
+        self.rows.as_ref()?.get(bundle, level, period)
+    }
+
+    /// Calls `call` with what was counted in each quarter-hour of the days that a span touches.
+    async fn each_total(&mut self, slots: Slots, mut call: impl FnMut(i32, Measures)) -> Result<(), DbErr> {
+        self.fetch(&[Ask::Totals(slots)]).await?;
+        let bundle = self.bundle(Bundle::Totals);
+        for day in slots.days() {
+            let Some(bytes) = self.get(bundle, Level::Day, day) else { continue };
+            content::each_of(bytes, content::ALL, |_, slot, measures| {
+                call(day * SLOTS_A_DAY + i32::from(slot), measures)
+            })
+            .ok_or_else(malformed)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `call` with what was counted of each value: days that are whole in one of the spans as their first quarter-hour, and what is around
+    /// them as it is.
+    async fn each_value(
+        &mut self,
+        spans: &[Slots],
+        dimension: Dimension,
+        mut call: impl FnMut(i32, u32, Measures),
+    ) -> Result<(), DbErr> {
+        self.fetch(&spans.iter().map(|slots| Ask::Values(*slots, dimension)).collect::<Vec<_>>()).await?;
+        for Period { bundle, level, period, first } in self.periods(spans, dimension) {
+            let Some(bytes) = self.get(bundle, level, period) else { continue };
+            content::each_of(bytes, dimension.number(), |value, slot, measures| {
+                call(first + i32::from(slot), value, measures);
+            })
+            .ok_or_else(malformed)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the rows that have the values of a dimension in some spans, each once. Of an hour that a whole day shares with what is around it
+    /// nothing is counted twice: days end with hours.
+    fn periods(&self, spans: &[Slots], dimension: Dimension) -> impl Iterator<Item = Period> + use<C> {
+        let (bundle, days, hours): (Bundle, BTreeSet<i32>, BTreeSet<i32>) = if self.is_link() {
+            (Bundle::Whole, spans.iter().flat_map(|span| span.days()).collect(), BTreeSet::new())
+        } else {
+            let days = spans.iter().flat_map(|span| span.whole_days()).collect();
+            (Bundle::of(dimension), days, spans.iter().flat_map(|span| span.edges()).collect())
+        };
+        let days = days.into_iter().map(|day| (Level::Day, day, day * SLOTS_A_DAY));
+        let hours = hours.into_iter().map(|hour| (Level::Hour, hour, hour * SLOTS_AN_HOUR));
+        days.chain(hours).map(move |(level, period, first)| Period { bundle, level, period, first })
+    }
 }
 
-/// Returns the value that everything of a link has in the dimension of links.
-fn itself(scope: &Scope, dimension: Dimension) -> Option<String> {
-    match (&scope.part, dimension) {
-        (Part::Link(link), Dimension::Link) => Some(link.to_string()),
-        _ => None,
-    }
+/// A row, and the quarter-hour since 1970 that it begins with.
+struct Period {
+    bundle: Bundle,
+    level: Level,
+    period: i32,
+    first: i32,
 }
 
-fn bundle(scope: &Scope, of_others: Bundle) -> Bundle {
-    if scope.part.scope() == Scoped::Link { Bundle::Whole } else { of_others }
+/// Returns how many quarter-hours a period has.
+fn length(level: Level) -> i32 {
+    match level {
+        Level::Hour => SLOTS_AN_HOUR,
+        Level::Day => SLOTS_A_DAY,
+    }
 }
 
 /// Returns the code of a part; `None`: nothing was ever counted of it.
@@ -223,115 +351,6 @@ async fn code_of(db: &impl ConnectionTrait, scope: &Scope) -> Result<Option<u32>
         return Ok(Some(NOTHING));
     }
     Ok(names::codes_of(db, &[&text]).await?.remove(&text).filter(|code| *code != NOTHING))
-}
-
-/// Calls `of` with what was counted in each quarter-hour of the days that a span touches.
-async fn each_total(
-    db: &impl ConnectionTrait,
-    of: (&Scope, u32),
-    slots: Slots,
-    mut call: impl FnMut(i32, Measures),
-) -> Result<(), DbErr> {
-    let bundle = bundle(of.0, Bundle::Totals);
-    for (day, bytes) in rows(db, of, bundle, Periods::Days(slots.days())).await? {
-        each_of(&bytes, content::ALL, |_, slot, measures| {
-            call(day * SLOTS_A_DAY + i32::from(slot), measures)
-        })
-        .ok_or_else(malformed)?;
-    }
-    Ok(())
-}
-
-/// Calls `of` with what was counted of each value: days that are whole in one of the spans as their first quarter-hour, and what is around
-/// them as it is.
-async fn each_value(
-    db: &impl ConnectionTrait,
-    of: (&Scope, u32),
-    spans: &[Slots],
-    dimension: Dimension,
-    mut call: impl FnMut(i32, u32, Measures),
-) -> Result<(), DbErr> {
-    let number = dimension.number();
-    if of.0.part.scope() == Scoped::Link {
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok(()) };
-        let days = Slots { first: first.first, end: last.end }.days();
-        for (day, bytes) in rows(db, of, Bundle::Whole, Periods::Days(days)).await? {
-            each_of(&bytes, number, |value, slot, measures| {
-                call(day * SLOTS_A_DAY + i32::from(slot), value, measures);
-            })
-            .ok_or_else(malformed)?;
-        }
-        return Ok(());
-    }
-    let bundle = Bundle::of(dimension);
-    let days: BTreeSet<i32> = spans.iter().flat_map(|span| span.whole_days()).collect();
-    let hours: BTreeSet<i32> = spans.iter().flat_map(|span| span.edges()).collect();
-    for (day, bytes) in rows(db, of, bundle, Periods::These(Level::Day, days)).await? {
-        each_of(&bytes, number, |value, _, measures| call(day * SLOTS_A_DAY, value, measures))
-            .ok_or_else(malformed)?;
-    }
-    for (hour, bytes) in rows(db, of, bundle, Periods::These(Level::Hour, hours)).await? {
-        let first = hour * SLOTS_AN_HOUR;
-        // Of an hour that a whole day shares with what is around it nothing is counted twice: days end with hours.
-        each_of(&bytes, number, |value, slot, measures| call(first + i32::from(slot), value, measures))
-            .ok_or_else(malformed)?;
-    }
-    Ok(())
-}
-
-enum Periods {
-    Days(Range<i32>),
-    These(Level, BTreeSet<i32>),
-}
-
-/// Returns the contents of rows with their periods.
-async fn rows(
-    db: &impl ConnectionTrait,
-    (scope, part): (&Scope, u32),
-    bundle: Bundle,
-    periods: Periods,
-) -> Result<Vec<(i32, Vec<u8>)>, DbErr> {
-    let mut values: Vec<Value> = vec![
-        scope.workspace.into(),
-        (scope.part.scope() as i16).into(),
-        part.cast_signed().into(),
-        (bundle as i16).into(),
-    ];
-    let (level, which) = match periods {
-        Periods::Days(days) if days.is_empty() => return Ok(Vec::new()),
-        Periods::Days(days) => {
-            values.extend([Value::from(days.start), Value::from(days.end)]);
-            (Level::Day, "period >= $6 AND period < $7")
-        }
-        Periods::These(level, periods) => {
-            let (Some(first), Some(last)) = (periods.first(), periods.last()) else { return Ok(Vec::new()) };
-            if (last - first) as usize + 1 == periods.len() {
-                values.extend([Value::from(*first), Value::from(last + 1)]);
-                (level, "period >= $6 AND period < $7")
-            } else {
-                values.push(serde_json::to_string(&periods).unwrap_or_default().into());
-                let which = match dialect(db.get_database_backend()) {
-                    Dialect::Postgres => {
-                        "period = ANY (ARRAY(SELECT value::integer FROM json_array_elements_text($6::json) AS value))"
-                    }
-                    Dialect::Sqlite => "period IN (SELECT value FROM json_each($6))",
-                };
-                (level, which)
-            }
-        }
-    };
-    values.insert(4, (level as i16).into());
-    let sql = format!(
-        "SELECT period, content FROM rollups
-         WHERE workspace_id = $1 AND scope = $2 AND part = $3 AND bundle = $4 AND level = $5 AND {which}"
-    );
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    let rows = db.query_all_raw(statement).await?;
-    rows.into_iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
-}
-
-fn malformed() -> DbErr {
-    DbErr::Custom("a row of rollups is of no release that is known here".to_owned())
 }
 
 #[cfg(test)]
