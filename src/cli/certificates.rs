@@ -41,7 +41,8 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> 
                 match certificates::failure_of(&certificate) {
                     Some(failure) => say!(
                         "  failed {} times, {failure}: {}",
-                        certificate.failures, certificate.failure_detail
+                        certificate.failures,
+                        certificate.failure_detail
                     ),
                     None => say!(""),
                 }

@@ -152,10 +152,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
         Command::AllowApps { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             let changed = workspaces::allow_apps(env, &tenant, true).await?;
-            say!(
-                "{}",
-                if changed { "allowed; its apps open links here" } else { "it was allowed already" }
-            );
+            say!("{}", if changed { "allowed; its apps open links here" } else { "it was allowed already" });
         }
         Command::DenyApps { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;

@@ -26,14 +26,16 @@ use sea_orm::{ConnectionTrait as _, EntityTrait as _, PaginatorTrait as _, State
 use url::Url;
 
 use crate::{
-    rollups::{DAY, NOON, PENDING, Told, assert_true, by, told, today, total, workspace},
+    rollups::{DAY, NOON, PENDING, Told, assert_true, by, today, told, total, workspace},
     support::{
-        App, DESKTOP, PIXEL, Store, Tenant, coded, eventually, first_open, on_every_store, pixel, report, stores,
+        App, DESKTOP, PIXEL, Store, Tenant, coded, eventually, first_open, on_every_store, pixel, report,
+        stores,
     },
 };
 
 fn news() -> Link {
-    let utm = Utm { source: "news".into(), medium: "mail".into(), campaign: "spring".into(), ..Utm::default() };
+    let utm =
+        Utm { source: "news".into(), medium: "mail".into(), campaign: "spring".into(), ..Utm::default() };
     Link { utm: Some(utm), ..coded("news") }
 }
 
@@ -45,7 +47,9 @@ fn comes(app: &App, tenant: &Tenant, link: &Link, (id, query): (ClickId, &str)) 
         link_id: bytes(&link.id),
         query: query.into(),
         user_agent: DESKTOP.into(),
-        link_campaign: ["utm_source=news", "utm_medium=mail", "utm_campaign=spring"].map(str::to_owned).into(),
+        link_campaign: ["utm_source=news", "utm_medium=mail", "utm_campaign=spring"]
+            .map(str::to_owned)
+            .into(),
         ..ClickRecord::default()
     };
     app.running().spool.append(RecordKind::Click, id.0, &click.encode_to_vec()).expect("there is room");
@@ -138,7 +142,10 @@ async fn what_changes_while_it_waits_for_its_click_is_counted_once() {
         };
         here.event(unpriced(stamped(here.an_event(1, 1, soon)))).await;
         app.rolled().await;
-        assert_eq!((by_source(app, &tenant).await, waiting(app).await), (table(&[("news", (0, 0, 1, 0))]), 1));
+        assert_eq!(
+            (by_source(app, &tenant).await, waiting(app).await),
+            (table(&[("news", (0, 0, 1, 0))]), 1)
+        );
         // Its install is not decided, then it is, as of another click that is not here either; the rate is found.
         let attributed = install::Model { click_id: Some(other), ..here.an_install(1, Some(&link)) };
         let pending = install::Model {
@@ -156,11 +163,17 @@ async fn what_changes_while_it_waits_for_its_click_is_counted_once() {
         assert_true(app, &tenant).await;
         here.install(attributed.clone(), Some(&pending)).await;
         app.rolled().await;
-        assert_eq!((by_source(app, &tenant).await, waiting(app).await), (table(&[("news", (1, 1, 1, 35))]), 2));
+        assert_eq!(
+            (by_source(app, &tenant).await, waiting(app).await),
+            (table(&[("news", (1, 1, 1, 35))]), 2)
+        );
         // First comes the click of the event, then the install turns out to be nobody's, then its own click comes.
         comes(app, &tenant, &link, (one, "utm_source=friend"));
         app.settled().await;
-        assert_eq!(by_source(app, &tenant).await, table(&[("friend", (0, 0, 1, 35)), ("news", (1, 1, 0, 0))]));
+        assert_eq!(
+            by_source(app, &tenant).await,
+            table(&[("friend", (0, 0, 1, 35)), ("news", (1, 1, 0, 0))])
+        );
         assert_true(app, &tenant).await;
         let organic = install::Model { state: 2, method: 0, ..pending };
         here.install(organic.clone(), Some(&attributed)).await;
@@ -194,10 +207,16 @@ async fn nobody_waits_for_clicks_that_cannot_come() {
             here.event(stamped).await;
         }
         app.rolled().await;
-        assert_eq!((by_source(app, &tenant).await, waiting(app).await), (table(&[("news", (0, 0, 3, 105))]), 1));
+        assert_eq!(
+            (by_source(app, &tenant).await, waiting(app).await),
+            (table(&[("news", (0, 0, 3, 105))]), 1)
+        );
         comes(app, &tenant, &another, (wrong, "utm_source=friend"));
         app.settled().await;
-        assert_eq!((by_source(app, &tenant).await, waiting(app).await), (table(&[("news", (0, 0, 3, 105))]), 0));
+        assert_eq!(
+            (by_source(app, &tenant).await, waiting(app).await),
+            (table(&[("news", (0, 0, 3, 105))]), 0)
+        );
         assert_true(app, &tenant).await;
     })
     .await;
@@ -213,7 +232,7 @@ async fn an_install_at_one_node_is_credited_to_a_click_that_another_one_still_ho
     let second = first.start_beside(&[]).await;
     let tenant = first.tenant().await;
     let store = "https://play.google.com/store/apps/details?id=com.example.shop";
-    let link = tenant.create(Link { android_url: store.into(), ..news() }).await;
+    tenant.create(Link { android_url: store.into(), ..news() }).await;
     let token = tenant.app_token().await;
     eventually("both know the link", async || second.visit("/news").await.status == 302).await;
     second.settled().await;

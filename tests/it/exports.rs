@@ -298,20 +298,26 @@ async fn funnels_and_cohorts_say_the_same_as_the_calls() {
                 let StepTime { average, median, p75, p95 } = step.time.clone().unwrap_or_default();
                 assert_eq!(row["kind"].as_deref(), Some("step"));
                 assert_eq!(row["step"], Some(number.to_string()));
-                assert_eq!((&row["name"], &row["count"]), (&Some(step.name.clone()), &Some(step.count.to_string())));
+                assert_eq!(
+                    (&row["name"], &row["count"]),
+                    (&Some(step.name.clone()), &Some(step.count.to_string()))
+                );
                 assert_eq!(
                     (real(&row["rate"]), real(&row["overall_rate"])),
                     (Some(step.rate), Some(step.overall_rate))
                 );
                 assert_eq!(
-                    ["average_seconds", "median_seconds", "p75_seconds", "p95_seconds"].map(|name| row[name].clone()),
+                    ["average_seconds", "median_seconds", "p75_seconds", "p95_seconds"]
+                        .map(|name| row[name].clone()),
                     [average, median, p75, p95].map(seconds),
                     "{format:?}"
                 );
             }
             let told: Vec<_> = rows[steps.steps.len()..]
                 .iter()
-                .map(|row| (row["kind"].clone(), row["link_id"].clone(), row["label"].clone(), row["count"].clone()))
+                .map(|row| {
+                    (row["kind"].clone(), row["link_id"].clone(), row["label"].clone(), row["count"].clone())
+                })
                 .collect();
             let some = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
             let expected: Vec<_> = steps
@@ -345,9 +351,8 @@ async fn funnels_and_cohorts_say_the_same_as_the_calls() {
                 assert_eq!(row["complete"], Some(day.complete.to_string()), "{format:?}");
                 for currency in ["CHF", "EUR"] {
                     let earned = day.revenue.iter().find(|money| money.currency == currency);
-                    let nanos = earned.map_or(0, |money| {
-                        i128::from(money.units) * 1_000_000_000 + i128::from(money.nanos)
-                    });
+                    let nanos = earned
+                        .map_or(0, |money| i128::from(money.units) * 1_000_000_000 + i128::from(money.nanos));
                     let name = format!("revenue_{}", currency.to_lowercase());
                     assert_eq!(row[&name], Some(amount(nanos)), "{format:?} {name}");
                 }

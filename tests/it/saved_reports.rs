@@ -9,12 +9,13 @@ use linkforty::{
     pb::{
         sdk::v1::{Event, RecordEventsRequest},
         v1::{
-        CreateReportRequest, CreateReportShareRequest, CreateReportShareResponse, DeleteReportRequest,
-        Dimension, GetFunnelRequest, GetReportRequest, GetRetentionRequest, ListReportSharesRequest, ListReportsRequest, OpenReportShareRequest,
-        OpenReportShareResponse, QueryBreakdownRequest, QueryTimeSeriesRequest, RelativeSpan, RelativeUnit,
-        Report, ReportQuery, ReportResult, ReportScope, ReportShare, RevokeReportShareRequest,
-        RunReportRequest, UpdateReportRequest, report_query::Query, report_result::Result as Answer,
-        report_scope::Part, report_service_client::ReportServiceClient,
+            CreateReportRequest, CreateReportShareRequest, CreateReportShareResponse, DeleteReportRequest,
+            Dimension, GetFunnelRequest, GetReportRequest, GetRetentionRequest, ListReportSharesRequest,
+            ListReportsRequest, OpenReportShareRequest, OpenReportShareResponse, QueryBreakdownRequest,
+            QueryTimeSeriesRequest, RelativeSpan, RelativeUnit, Report, ReportQuery, ReportResult,
+            ReportScope, ReportShare, RevokeReportShareRequest, RunReportRequest, UpdateReportRequest,
+            report_query::Query, report_result::Result as Answer, report_scope::Part,
+            report_service_client::ReportServiceClient,
         },
     },
     workspaces::{Role, enter_as_operator, suspend},
@@ -327,7 +328,8 @@ async fn funnels_and_cohorts_are_kept_and_shared_as_the_calls_answer_them() {
         let names = vec!["signup".to_owned()];
         let asked = GetFunnelRequest { event_names: names, ..GetFunnelRequest::default() };
         let funnel = create(tenant, Query::Funnel(asked.clone())).await;
-        let cohorts = create(tenant, Query::Retention(GetRetentionRequest { days: 7, ..Default::default() })).await;
+        let cohorts =
+            create(tenant, Query::Retention(GetRetentionRequest { days: 7, ..Default::default() })).await;
 
         let Some(Answer::Funnel(own)) = run(tenant, &funnel).await.result else { panic!("another answer") };
         let steps: Vec<_> = own.steps.iter().map(|step| (step.name.as_str(), step.count)).collect();
@@ -336,7 +338,9 @@ async fn funnels_and_cohorts_are_kept_and_shared_as_the_calls_answer_them() {
         let asked = GetFunnelRequest { span: own.span.clone(), ..asked };
         let called = tenant.analytics.clone().get_funnel(asked).await.expect("answers").into_inner();
         assert_eq!(called, own);
-        let Some(Answer::Retention(weeks)) = run(tenant, &cohorts).await.result else { panic!("another answer") };
+        let Some(Answer::Retention(weeks)) = run(tenant, &cohorts).await.result else {
+            panic!("another answer")
+        };
         assert_eq!((weeks.cohorts.len(), weeks.total.as_ref().map(|total| total.installs)), (7, Some(1)));
 
         // Strangers see the same, without ids.
@@ -354,8 +358,14 @@ async fn funnels_and_cohorts_are_kept_and_shared_as_the_calls_answer_them() {
         // What the calls refuse is refused by its place in the question.
         let other = app.another_tenant().await;
         for (query, expected) in [
-            (Query::Funnel(GetFunnelRequest { cohort: 9, ..Default::default() }), "report.query.funnel.cohort"),
-            (Query::Retention(GetRetentionRequest { days: 91, ..Default::default() }), "report.query.retention.days"),
+            (
+                Query::Funnel(GetFunnelRequest { cohort: 9, ..Default::default() }),
+                "report.query.funnel.cohort",
+            ),
+            (
+                Query::Retention(GetRetentionRequest { days: 91, ..Default::default() }),
+                "report.query.retention.days",
+            ),
             (
                 Query::Retention(GetRetentionRequest {
                     scope: Some(ReportScope { workspace_id: other.id.clone(), part: None }),
@@ -364,7 +374,10 @@ async fn funnels_and_cohorts_are_kept_and_shared_as_the_calls_answer_them() {
                 "report.query.retention.scope.workspace_id",
             ),
         ] {
-            assert_eq!(wrong(&try_create(tenant, "x", last_days(7, query)).await.expect_err("wrong")), [expected]);
+            assert_eq!(
+                wrong(&try_create(tenant, "x", last_days(7, query)).await.expect_err("wrong")),
+                [expected]
+            );
         }
     })
     .await;

@@ -7,7 +7,9 @@ use std::{
 
 use ::parquet::{
     basic::Compression,
-    data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int64Type},
+    data_type::{
+        BoolType, ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int64Type,
+    },
     errors::Result,
     file::{
         properties::WriterProperties,

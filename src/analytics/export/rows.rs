@@ -144,8 +144,7 @@ pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> Table {
 
 /// Writes the steps of a funnel, and behind them those of the links of which most came far.
 pub fn funnel(answer: &GetFunnelResponse) -> Table {
-    let mut columns: Vec<Column> =
-        ["kind", "link_id", "label"].map(|name| Column::new(name, Text)).into();
+    let mut columns: Vec<Column> = ["kind", "link_id", "label"].map(|name| Column::new(name, Text)).into();
     columns.extend([Column::new("step", Integer), Column::new("name", Text), Column::new("count", Integer)]);
     columns.extend(["rate", "overall_rate"].map(|name| Column::new(name, Real)));
     columns.extend(
@@ -364,14 +363,22 @@ mod tests {
         };
         let Table { columns, rows } = funnel(&answer);
         assert!(rows.iter().all(|row| row.len() == columns.len()));
-        let told: Vec<_> = rows.iter().map(|row| [&row[0], &row[3], &row[4], &row[5], &row[7], &row[8]]).collect();
+        let told: Vec<_> =
+            rows.iter().map(|row| [&row[0], &row[3], &row[4], &row[5], &row[7], &row[8]]).collect();
         let (whole, none) = (Cell::Integer, Cell::Nothing);
         let (zero, half) = (Cell::Real(0.0), Cell::Real(0.5));
         assert_eq!(
             told,
             [
                 [&text("step"), &whole(0), &text("click"), &whole(4), &zero, &none],
-                [&text("step"), &whole(1), &text("install"), &whole(3), &zero, &Cell::Decimal(61_500_000_000)],
+                [
+                    &text("step"),
+                    &whole(1),
+                    &text("install"),
+                    &whole(3),
+                    &zero,
+                    &Cell::Decimal(61_500_000_000)
+                ],
                 [&text("link"), &whole(0), &text("click"), &whole(2), &none, &none],
                 [&text("link"), &whole(1), &text("install"), &whole(1), &half, &none],
             ]

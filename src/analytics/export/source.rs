@@ -12,8 +12,8 @@ use crate::{
     env::Env,
     error::{Error, Result, Violation},
     pb::v1::{
-        GetCampaignsRequest, GetFunnelRequest, GetRetentionRequest, ListClicksRequest, QueryBreakdownRequest, QueryTimeSeriesRequest, ReportSpan,
-        export_report_request::Report,
+        GetCampaignsRequest, GetFunnelRequest, GetRetentionRequest, ListClicksRequest, QueryBreakdownRequest,
+        QueryTimeSeriesRequest, ReportSpan, export_report_request::Report,
     },
     rpc::moment,
     workspaces::Tenant,

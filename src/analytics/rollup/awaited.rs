@@ -139,8 +139,11 @@ impl Ledger {
             .all(db)
             .await?;
         let here = self.changed.iter().filter_map(|(key, waiting)| Some((*key, waiting.as_ref()?.0)));
-        let mut waiting: Vec<((WorkspaceId, Uuid), ClickId)> =
-            stored.into_iter().map(|(workspace, item, click)| ((workspace, item), click)).chain(here).collect();
+        let mut waiting: Vec<((WorkspaceId, Uuid), ClickId)> = stored
+            .into_iter()
+            .map(|(workspace, item, click)| ((workspace, item), click))
+            .chain(here)
+            .collect();
         if waiting.is_empty() {
             return Ok(Vec::new());
         }
@@ -200,10 +203,7 @@ pub async fn of_items(
 }
 
 /// Remembers what items wait for.
-pub async fn remember(
-    tx: &impl ConnectionTrait,
-    waiting: &[(WorkspaceId, &Waiting)],
-) -> Result<(), DbErr> {
+pub async fn remember(tx: &impl ConnectionTrait, waiting: &[(WorkspaceId, &Waiting)]) -> Result<(), DbErr> {
     for some in waiting.chunks(ROWS_A_STATEMENT) {
         let rows = some.iter().map(|(workspace, (click, item))| ActiveModel {
             workspace_id: Set(*workspace),
@@ -220,11 +220,7 @@ pub async fn remember(
 }
 
 /// Forgets what items wait for.
-pub async fn forget(
-    tx: &impl ConnectionTrait,
-    workspace: WorkspaceId,
-    items: &[Uuid],
-) -> Result<(), DbErr> {
+pub async fn forget(tx: &impl ConnectionTrait, workspace: WorkspaceId, items: &[Uuid]) -> Result<(), DbErr> {
     for some in items.chunks(ROWS_A_STATEMENT) {
         Entity::delete_many()
             .filter(Column::WorkspaceId.eq(workspace))

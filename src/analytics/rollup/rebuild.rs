@@ -430,7 +430,8 @@ async fn count_installs(
             let still = still_waiting(&waiting, row.id.0, *touch);
             let origin = still.and_then(|(_, item)| item.origin()).or(found.map(|found| &found.origin));
             credits::fold_install(&mut recorded.fold, wanted.workspace, &installed, origin, Sign::Plus);
-            let awaited = found.filter(|found| found.is_awaited && !row.test).and_then(|_| touch.and_then(|of| of.1));
+            let awaited =
+                found.filter(|found| found.is_awaited && !row.test).and_then(|_| touch.and_then(|of| of.1));
             let awaited = awaited.filter(|click| awaited::may_come(*click, end));
             if let (Some(click), Some(origin)) = (still.map(|(click, _)| *click).or(awaited), origin) {
                 recorded.waiting.push((click, Item::Install(installed, origin.clone())));

@@ -4,8 +4,8 @@ use data_encoding::HEXLOWER;
 use ring::digest;
 
 use crate::pb::v1::{
-    CampaignLevel, Dimension, GetCampaignsResponse, GetFunnelResponse, QueryBreakdownResponse, ReportQuery, ReportResult,
-    report_query::Query, report_result::Result as Answer,
+    CampaignLevel, Dimension, GetCampaignsResponse, GetFunnelResponse, QueryBreakdownResponse, ReportQuery,
+    ReportResult, report_query::Query, report_result::Result as Answer,
 };
 
 /// How many bytes tell apart what has no name.
@@ -106,10 +106,8 @@ mod tests {
 
     #[test]
     fn links_of_funnels_keep_their_labels() {
-        let query = ReportQuery {
-            query: Some(Query::Funnel(GetFunnelRequest::default())),
-            ..ReportQuery::default()
-        };
+        let query =
+            ReportQuery { query: Some(Query::Funnel(GetFunnelRequest::default())), ..ReportQuery::default() };
         let link =
             |label: &str| FunnelLink { link_id: ID.into(), label: label.into(), ..FunnelLink::default() };
         let answer =

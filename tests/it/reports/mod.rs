@@ -163,7 +163,10 @@ async fn a_year_of_which_everything_is_known_is_told_as_it_was() {
         let mut year = live_through((&app, &networks), 2026, 500).await;
         app.rolled().await;
         for (what, dimension) in [("rules", RULE), ("variants", VARIANT), ("destinations", DESTINATION)] {
-            assert!(grouped(&year.facts.iter().collect::<Vec<_>>(), dimension).len() > 2, "of {what} there are few");
+            assert!(
+                grouped(&year.facts.iter().collect::<Vec<_>>(), dimension).len() > 2,
+                "of {what} there are few"
+            );
         }
         assert!(sum(&year.facts).opens > 5, "of opens there are few");
         let methods = grouped(&year.facts.iter().collect::<Vec<_>>(), METHOD);

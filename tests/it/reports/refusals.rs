@@ -2,9 +2,10 @@
 
 use chrono::Duration;
 use linkforty::pb::v1::{
-    self, CreateReportRequest, ExportReportRequest, GetCampaignsRequest, GetFunnelRequest, GetOverviewRequest, GetRetentionRequest, ListLinksRequest,
-    QueryBreakdownRequest, QueryTimeSeriesRequest, ReportFormat, ReportQuery, ReportScope, ReportSource,
-    ReportSpan, export_report_request, report_query, report_scope::Part,
+    self, CreateReportRequest, ExportReportRequest, GetCampaignsRequest, GetFunnelRequest,
+    GetOverviewRequest, GetRetentionRequest, ListLinksRequest, QueryBreakdownRequest, QueryTimeSeriesRequest,
+    ReportFormat, ReportQuery, ReportScope, ReportSource, ReportSpan, export_report_request, report_query,
+    report_scope::Part,
 };
 use secrecy::ExposeSecret as _;
 use tonic::Status;
@@ -296,7 +297,9 @@ async fn a_report_that_would_look_at_too_many_rows_says_so() {
             assert_eq!((&*info.metadata["rows"], &*info.metadata["limit"]), ("installs", "12"));
         }
         // So does one from single clicks, in whatever way it is asked for.
-        assert!(year.facts.iter().filter(|fact| fact.counts.clicks + fact.counts.bot_clicks > 0).count() > 12);
+        assert!(
+            year.facts.iter().filter(|fact| fact.counts.clicks + fact.counts.bot_clicks > 0).count() > 12
+        );
         let of_phones = |span: Option<ReportSpan>| QueryBreakdownRequest {
             dimension: dimension::COUNTRY,
             filters: vec![filter(dimension::DEVICE, &["phone"])],

@@ -32,8 +32,7 @@ impl Questions {
         let (start, end) =
             (year.start + chrono::Duration::minutes(375), year.end - chrono::Duration::minutes(375));
         let whole = || span(start, end, "Europe/Zurich");
-        let mut all =
-            Self { overviews: vec![], series: vec![], breakdowns: vec![], campaigns: vec![] };
+        let mut all = Self { overviews: vec![], series: vec![], breakdowns: vec![], campaigns: vec![] };
         for part in &year.parts() {
             let mut overview = GetOverviewRequest {
                 start_time: stamp(start),
@@ -101,10 +100,16 @@ impl Questions {
         let (analytics, reports) = (&mut tenant.analytics.clone(), &mut tenant.reports.clone());
         let mut told = Vec::new();
         for asked in self.overviews.clone() {
-            told.push(format!("{:?}", analytics.get_overview(asked).await.expect("an overview").into_inner()));
+            told.push(format!(
+                "{:?}",
+                analytics.get_overview(asked).await.expect("an overview").into_inner()
+            ));
         }
         for asked in self.series.clone() {
-            told.push(format!("{:?}", analytics.query_time_series(asked).await.expect("a series").into_inner()));
+            told.push(format!(
+                "{:?}",
+                analytics.query_time_series(asked).await.expect("a series").into_inner()
+            ));
         }
         for asked in self.breakdowns.clone() {
             told.push(format!("{:?}", analytics.query_breakdown(asked).await.expect("values").into_inner()));
@@ -145,7 +150,8 @@ async fn keep(tenant: &Tenant, query: Query) -> (String, String) {
     let request = CreateReportRequest { report, ..CreateReportRequest::default() };
     let made = tenant.reports.clone().create_report(request).await.expect("creates").into_inner().report;
     let report_id = made.expect("always there").id;
-    let request = CreateReportShareRequest { report_id: report_id.clone(), ..CreateReportShareRequest::default() };
+    let request =
+        CreateReportShareRequest { report_id: report_id.clone(), ..CreateReportShareRequest::default() };
     let token = tenant.reports.clone().create_report_share(request).await.expect("shares").into_inner().token;
     (report_id, token)
 }

@@ -461,7 +461,10 @@ impl Telling {
         let of_place = [(COUNTRY, country), (REGION, region), (CITY, city)];
         own.values.extend(of_place.clone());
         let click: HashMap<i32, String> = values.into_iter().chain(of_place).collect();
-        if agent.0 != AGENTS[ANDROID].0 || self.below(2) == 0 || location.host_str() != Some("play.google.com") {
+        if agent.0 != AGENTS[ANDROID].0
+            || self.below(2) == 0
+            || location.host_str() != Some("play.google.com")
+        {
             return None;
         }
         let referrer = location.query_pairs().find(|(name, _)| name == "referrer").expect("a referrer");
@@ -469,14 +472,14 @@ impl Telling {
         let token = url::form_urlencoded::parse(referrer.as_bytes()).find(|(name, _)| name == "lf");
         let token = token.expect("the token of the click").1.into_owned();
         let link = self.links.iter().find(|link| link.id == click[&LINK]).expect("one of them");
-        let after = Duration::seconds(60 + i64::from(self.below(5 * 86_400)));
         let carried = format!("{}?lf={token}", link.short_url);
-        let evidence = match self.below(4) {
-            0 => Evidence::Opened(carried),
+        let (evidence, hours) = match self.below(4) {
+            0 => (Evidence::Opened(carried), 5 * 24),
             // It is good for a day.
-            1 if after < Duration::hours(20) => Evidence::Pasteboard(carried),
-            _ => Evidence::Referrer(referrer),
+            1 => (Evidence::Pasteboard(carried), 20),
+            _ => (Evidence::Referrer(referrer), 5 * 24),
         };
+        let after = Duration::seconds(60 + i64::from(self.below(hours * 3600)));
         Some((after, Plan::Install(Some(Brought { evidence, time, click }), self.below(2) as usize)))
     }
 
@@ -710,9 +713,7 @@ impl Telling {
             transaction_id: if revenue.is_some() { transaction } else { String::new() },
             link_id: stamp.as_ref().map(|open| open.click[&LINK].clone()).unwrap_or_default(),
             click_id: stamp.as_ref().map(|open| open.click_id.clone()).unwrap_or_default(),
-            link_open_time: stamp
-                .as_ref()
-                .map(|open| Timestamp { seconds: open.time.timestamp(), nanos: 0 }),
+            link_open_time: stamp.as_ref().map(|open| Timestamp { seconds: open.time.timestamp(), nanos: 0 }),
             ..Event::default()
         };
         let request = RecordEventsRequest { install_id: of.id.clone(), events: vec![event] };
