@@ -80,8 +80,8 @@ async fn an_install_and_its_events_count_under_the_campaign_of_their_click_whene
         let here = Told { app, workspace: workspace(&tenant) };
         let click = ClickId(app.env().ids.past_uuid(from_micros(NOON)));
         let soon = from_micros(NOON + 120_000_000);
-        let of_click = |row: install::Model| install::Model { click_id: Some(click), ..row };
-        here.install(of_click(here.an_install(1, Some(&link))), None).await;
+        let first = install::Model { click_id: Some(click), ..here.an_install(1, Some(&link)) };
+        here.install(first, None).await;
         here.event(here.an_event(1, 1, soon)).await;
         app.rolled().await;
         // As the link says, until the click is heard of: it was told `utm_source=friend`.
@@ -109,7 +109,11 @@ async fn an_install_and_its_events_count_under_the_campaign_of_their_click_whene
         assert_true(app, &tenant).await;
         // The same record again changes nothing, and what comes now waits for nothing.
         comes(app, &tenant, &link, (click, "utm_source=friend"));
-        here.install(of_click(here.an_install(2, Some(&link))), None).await;
+        let next = ClickId(app.env().ids.past_uuid(from_micros(NOON + 1)));
+        comes(app, &tenant, &link, (next, "utm_source=friend"));
+        app.settled().await;
+        let second = install::Model { click_id: Some(next), ..here.an_install(2, Some(&link)) };
+        here.install(second, None).await;
         here.event(here.an_event(2, 2, soon)).await;
         app.settled().await;
         assert_eq!(by_source(app, &tenant).await, table(&[("friend", (2, 2, 2, 70))]));
