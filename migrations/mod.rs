@@ -37,6 +37,7 @@ mod m20261127_000100_feed;
 mod m20261127_000110_rollups;
 mod m20261127_000120_saved_reports;
 mod m20261127_000121_clicks_of_links;
+mod m20261127_000122_awaited_clicks;
 mod m20261127_000140_rollup_storage;
 mod sql;
 
@@ -82,6 +83,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000110_rollups::Migration),
             Box::new(m20261127_000120_saved_reports::Migration),
             Box::new(m20261127_000121_clicks_of_links::Migration),
+            Box::new(m20261127_000122_awaited_clicks::Migration),
             Box::new(m20261127_000140_rollup_storage::Migration),
         ]
     }

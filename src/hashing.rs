@@ -1,4 +1,4 @@
-//! Passwords as they are kept: Argon2id with the parameters OWASP names (19 MiB, two passes, one lane).
+//! Passwords, and tokens of our own, as they are kept. Passwords: Argon2id with the parameters OWASP names (19 MiB, two passes, one lane).
 //!
 //! Each hash takes one core and 19 MiB for some tens of milliseconds, so few run at once and few more wait, apart for each
 //! kind: a flood of sign-ins costs those who flood and nobody else, and one of guesses at a link no sign-in. A password
@@ -10,6 +10,7 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::{self, phc::PasswordHash},
 };
+use ring::digest;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -26,6 +27,11 @@ const NOBODYS: &str =
 /// How many run or wait at once of a kind; the next one is turned away.
 const PLACES: usize = 32;
 const COME_BACK: Duration = Duration::from_secs(2);
+
+/// Returns what is stored of a token of our own: they are long and random, so whoever reads the hash finds none.
+pub fn of_token(token: &str) -> Vec<u8> {
+    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
+}
 
 /// Whose password it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use ring::digest;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
 };
@@ -14,6 +13,7 @@ use crate::{
     clock::Moment,
     entity::account_token::{self, Entity as Tokens, Model as Stored},
     error::{Error, Reason},
+    hashing,
     ids::{Ids, UserId},
 };
 
@@ -61,7 +61,7 @@ pub async fn make(
 ) -> Result<String, DbErr> {
     let token = URL_SAFE_NO_PAD.encode(ids.bytes::<32>());
     let row = account_token::ActiveModel {
-        token_hash: Set(hash(&token)),
+        token_hash: Set(hashing::of_token(&token)),
         user_id: Set(user.map(|user| user.id)),
         purpose: Set(purpose.name().to_owned()),
         email: Set(user.map(|user| user.email.clone()).unwrap_or_default()),
@@ -78,14 +78,14 @@ pub async fn find(
     token: &str,
     now: Moment,
 ) -> Result<Option<(UserId, String)>, DbErr> {
-    let found = Tokens::find_by_id(hash(token)).one(db).await?;
+    let found = Tokens::find_by_id(hashing::of_token(token)).one(db).await?;
     let good = |found: &Stored| found.purpose == purpose.name() && now < found.expire_time;
     Ok(found.filter(good).and_then(|found| Some((found.user_id?, found.email))))
 }
 
 /// Uses a token up; `false` when somebody else did.
 pub async fn take(tx: &impl ConnectionTrait, token: &str) -> Result<bool, DbErr> {
-    Ok(Tokens::delete_by_id(hash(token)).exec(tx).await?.rows_affected > 0)
+    Ok(Tokens::delete_by_id(hashing::of_token(token)).exec(tx).await?.rows_affected > 0)
 }
 
 /// Ends every token of a person.
@@ -102,8 +102,4 @@ pub async fn sweep(db: &impl ConnectionTrait, now: Moment) -> Result<u64, DbErr>
 /// Returns the error for a token that is good for nothing.
 pub fn invalid() -> Error {
     Error::new(Reason::TokenInvalid, "the token is used, too old, or was never good; begin again")
-}
-
-fn hash(token: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
 }

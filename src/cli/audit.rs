@@ -78,7 +78,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<ExitCode> {
             loop {
                 let listed = audit::list(env, audience, &query, Order::Oldest, &page).await?;
                 let written = export::written(listed.items, format, std::mem::take(&mut header));
-                print!("{}", String::from_utf8_lossy(&written));
+                say_on!("{}", String::from_utf8_lossy(&written));
                 page.after = listed.next;
                 if page.after.is_none() {
                     return Ok(ExitCode::SUCCESS);
@@ -90,7 +90,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<ExitCode> {
             audit::seal(env).await?;
             let verdict = audit::verify(env, head, |seq| eprint!("\rchecked {seq} events")).await?;
             eprintln!();
-            println!("{}", words(&verdict));
+            say!("{}", words(&verdict));
             Ok(if matches!(verdict, Verdict::Whole(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }

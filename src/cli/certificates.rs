@@ -32,18 +32,19 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> 
                 let day = |time: Option<crate::clock::Moment>| {
                     time.map_or_else(|| "-".to_owned(), |time| time.format("%Y-%m-%d %H:%M").to_string())
                 };
-                print!(
+                say_on!(
                     "{}  {state}  expires {}  next {}",
                     certificate.host,
                     day(certificate.expire_time),
                     day(certificate.next_time)
                 );
                 match certificates::failure_of(&certificate) {
-                    Some(failure) => println!(
+                    Some(failure) => say!(
                         "  failed {} times, {failure}: {}",
-                        certificate.failures, certificate.failure_detail
+                        certificate.failures,
+                        certificate.failure_detail
                     ),
-                    None => println!(),
+                    None => say!(""),
                 }
             }
         }
@@ -54,7 +55,7 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> 
                 known,
                 "{host} is not to have a certificate: `linkforty certificates list` shows those that are"
             );
-            println!(
+            say!(
                 "the server gets a certificate for {host} now; `linkforty certificates list` shows what comes of it"
             );
         }

@@ -25,12 +25,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
                 (entry.name.to_owned(), value)
             })
             .collect();
-        println!("{}", serde_json::to_string_pretty(&settings)?);
+        say!("{}", serde_json::to_string_pretty(&settings)?);
     } else {
         let width = config.entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
         for entry in &config.entries {
             let origin = if entry.origin == "default" { "" } else { entry.origin };
-            println!("{:width$}  {:40}  {origin}", entry.name, entry.value);
+            say!("{:width$}  {:40}  {origin}", entry.name, entry.value);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -128,11 +128,11 @@ impl Import {
         };
         progress.bar.finish_and_clear();
         let counts = import.counts.unwrap_or_default();
-        println!("{}", sentence(&counts, self.dry_run || import.validate_only));
+        say!("{}", sentence(&counts, self.dry_run || import.validate_only));
         let bad = counts.conflicts + counts.wrong;
         if let Some(errors) = self.errors.as_deref().filter(|_| bad > 0) {
             self.write_errors(&import, errors).await?;
-            println!("the rows that were not imported are in {}", errors.display());
+            say!("the rows that were not imported are in {}", errors.display());
         }
         Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -363,6 +363,6 @@ impl Progress {
             let why = if wrong.is_empty() { error.message.clone() } else { wrong.join("; ") };
             line = format!("{line}  {why}");
         }
-        self.bar.suspend(|| println!("{}", line.trim_end()));
+        self.bar.suspend(|| say!("{}", line.trim_end()));
     }
 }

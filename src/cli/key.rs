@@ -138,10 +138,10 @@ async fn list(env: &Env, tenant: &Tenant, which: Which) -> Result<()> {
 /// Prints a secret, this once.
 fn tell(created: &Created, secret_only: bool, now: Moment) {
     match &created.secret {
-        Some(secret) if secret_only => println!("{secret}"),
+        Some(secret) if secret_only => say!("{secret}"),
         Some(secret) => {
             show(&created.key, now);
-            println!("\nSecret, shown only once:\n{secret}");
+            say!("\nSecret, shown only once:\n{secret}");
         }
         None => show(&created.key, now),
     }
@@ -165,5 +165,5 @@ fn show(key: &Key, now: Moment) {
     let used =
         key.last_use_time.map_or("never used".to_owned(), |time| format!("used {}", time.date_naive()));
     let opened = key.certificate_name.clone().unwrap_or_else(|| format!("{}...", key.prefix));
-    println!("{}  {opened}  {state}  {used}  {}  {}", key.id, scopes.join(","), key.name);
+    say!("{}  {opened}  {state}  {used}  {}  {}", key.id, scopes.join(","), key.name);
 }

@@ -35,24 +35,24 @@ pub(super) fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode
             Command::Up => {
                 let names = db::migrate(&db).await.context("a migration failed")?;
                 for name in &names {
-                    println!("ran {name}");
+                    say!("ran {name}");
                 }
-                println!("{}", if names.is_empty() { "up to date already" } else { "up to date" });
+                say!("{}", if names.is_empty() { "up to date already" } else { "up to date" });
                 ExitCode::SUCCESS
             }
             Command::Status => {
                 for migration in db::status(&db).await.context("cannot read the migrations")? {
-                    println!("{}  {}", if migration.applied { "done   " } else { "pending" }, migration.name);
+                    say!("{}  {}", if migration.applied { "done   " } else { "pending" }, migration.name);
                 }
                 ExitCode::SUCCESS
             }
             Command::Verify => {
                 let wrong = db::verify(&db).await.context("cannot read the schema")?;
                 for line in &wrong {
-                    println!("{line}");
+                    say!("{line}");
                 }
                 if wrong.is_empty() {
-                    println!("the schema is the one of this version");
+                    say!("the schema is the one of this version");
                     ExitCode::SUCCESS
                 } else {
                     ExitCode::FAILURE

@@ -1,6 +1,10 @@
 //! The command line: one file for each command.
 //!
-//! Exit codes: 0 done, 1 failed, 2 called wrongly, 78 bad settings (`EX_CONFIG` of sysexits.h), each of them named on stderr.
+//! Exit codes: 0 done, 1 failed, 2 called wrongly, 78 bad settings (`EX_CONFIG` of sysexits.h), each of them named on stderr; 141 when nobody reads on what is
+//! printed (`out.rs`).
+
+#[macro_use]
+mod out;
 
 mod api;
 mod audit;
@@ -103,7 +107,7 @@ enum Command {
 /// Does what the arguments say.
 pub fn run(cli: Cli) -> ExitCode {
     if let Some(Command::Version) = cli.command {
-        println!("linkforty {}", env!("CARGO_PKG_VERSION"));
+        say!("linkforty {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
     let command = match cli.command.unwrap_or(Command::Serve) {

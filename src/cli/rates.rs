@@ -39,7 +39,7 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> 
             bar.finish_and_clear();
             let events::Imported { rates, days, empty, converted } =
                 imported.with_context(|| format!("cannot import {}", file.display()))?;
-            println!(
+            say!(
                 "imported {rates} rates of {days} days; {empty} cells had none; converted the revenue of {converted} events"
             );
         }
@@ -47,7 +47,7 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> 
             for events::Span { currency, first, last, days } in
                 events::list_rates(&env).await.map_err(|error| told(&error))?
             {
-                println!("{currency}  {first} to {last}, {days} days");
+                say!("{currency}  {first} to {last}, {days} days");
             }
         }
     }

@@ -62,13 +62,13 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<Exit
     }
     let Sum { days, rows, left, differences } = sum;
     if left > 0 {
-        println!("{left} days were left alone: their clicks are gone");
+        say!("{left} days were left alone: their clicks are gone");
     }
     if verify {
-        println!("{days} days compared, {differences} differences");
+        say!("{days} days compared, {differences} differences");
         return Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    println!("{days} days rebuilt, {rows} rows");
+    say!("{days} days rebuilt, {rows} rows");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,7 +99,7 @@ impl Sum {
             Some(differences) => {
                 self.days += 1;
                 self.differences += differences.len();
-                differences.iter().for_each(|difference| println!("{}", line(wanted, difference)));
+                differences.iter().for_each(|difference| say!("{}", line(wanted, difference)));
             }
             None => self.left += 1,
         }

@@ -68,9 +68,9 @@ struct Pair {
 pub(super) fn generate(what: &Generate) {
     let ids = Ids::from_os();
     if what.key {
-        print!("{}", tokens::new_key(&ids));
+        say_on!("{}", tokens::new_key(&ids));
     } else {
-        println!("{}", fresh(&ids));
+        say!("{}", fresh(&ids));
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn rotate(config: &Config, asked: &Rotate) -> anyhow::Result<()> {
             }
         }
     }
-    println!("{}", then(asked.step));
+    say!("{}", then(asked.step));
     Ok(())
 }
 

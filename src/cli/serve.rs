@@ -1,7 +1,11 @@
 //! `linkforty serve`.
 
-use std::process::ExitCode;
+use std::{
+    fmt::{Display, Write as _},
+    process::ExitCode,
+};
 
+use super::out;
 use crate::{
     config::Config,
     serve::{self, Ground, Running, Signals},
@@ -27,15 +31,18 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
 fn greet(running: &Running) {
     let config = &running.env.config;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    println!("linkforty {} is running.", env!("CARGO_PKG_VERSION"));
-    println!("  Short links  {}", config.links_url);
-    println!("  API          {scheme}://localhost:{}/", running.api.port());
-    println!("  Health       {scheme}://localhost:{}/health", running.links.port());
-    println!("  Data         {}", config.data_dir.display());
+    let mut text = format!("linkforty {} is running.\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &dyn Display| {
+        let _ = writeln!(text, "  {name:<13}{value}");
+    };
+    line("Short links", &config.links_url);
+    line("API", &format_args!("{scheme}://localhost:{}/", running.api.port()));
+    line("Health", &format_args!("{scheme}://localhost:{}/health", running.links.port()));
+    line("Data", &config.data_dir.display());
     if let Some(first) = &running.first_sign_in {
-        println!();
-        println!("Sign in with this, shown only once; the first sign-in asks for a new password:");
-        println!("  E-mail       {}", first.email);
-        println!("  Password     {}", first.password);
+        text.push_str("\nSign in with this, shown only once; the first sign-in asks for a new password:\n");
+        let _ = writeln!(text, "  E-mail       {}\n  Password     {}", first.email, first.password);
     }
+    // A server whose words nobody reads serves all the same.
+    let _ = out::try_write(format_args!("{text}"));
 }

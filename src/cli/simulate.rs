@@ -52,9 +52,9 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     };
     let report = simulate::run(&Settings { seed, people: people as usize, days, rules, grid: true });
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print!("{report}");
+        say_on!("{report}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -59,7 +59,7 @@ impl Smoke {
             .await
             .context("the link could not be created")?;
         let link = created.into_inner().link.context("the answer holds no link")?;
-        println!("ok  created   {}", link.short_url);
+        say!("ok  created   {}", link.short_url);
 
         let outcome = self.follow_count_delete(&mut links, &http, &link, patience).await;
         if outcome.is_err() {
@@ -91,7 +91,7 @@ impl Smoke {
         );
         let click = response.headers().get("x-click-id").and_then(|value| value.to_str().ok());
         let Some(click) = click else { bail!("GET {url} carries no click id: the click was not recorded") };
-        println!("ok  clicked   {click}");
+        say!("ok  clicked   {click}");
 
         let started = Instant::now();
         loop {
@@ -103,7 +103,7 @@ impl Smoke {
             ensure!(started.elapsed() < patience, "the click was not counted within {patience:?}");
             tokio::time::sleep(PAUSE).await;
         }
-        println!("ok  counted   after {} ms", started.elapsed().as_millis());
+        say!("ok  counted   after {} ms", started.elapsed().as_millis());
 
         links.delete_link(delete(link)).await.context("the link could not be deleted")?;
         let started = Instant::now();
@@ -118,7 +118,7 @@ impl Smoke {
             );
             tokio::time::sleep(PAUSE).await;
         }
-        println!("ok  deleted   gone after {} ms", started.elapsed().as_millis());
+        say!("ok  deleted   gone after {} ms", started.elapsed().as_millis());
         Ok(())
     }
 }

@@ -51,13 +51,13 @@ fn status(dir: &Path) -> anyhow::Result<()> {
         || "-".to_owned(),
         |time| chrono::DateTime::<chrono::Utc>::from(time).to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
     );
-    println!("spool        {}", dir.display());
-    println!("identity     {}", status.id.map_or_else(|| "none yet".to_owned(), |id| id.to_string()));
-    println!("waiting      {} records, oldest {oldest}", status.lag_records);
-    println!("held         {} bytes in {} segments", status.bytes, status.segments);
-    println!("drained to   segment {}, offset {}", status.drained.segment, status.drained.offset);
-    println!("quarantined  {} files", status.quarantined);
-    println!("torn bytes   {}", status.cut_bytes);
+    say!("spool        {}", dir.display());
+    say!("identity     {}", status.id.map_or_else(|| "none yet".to_owned(), |id| id.to_string()));
+    say!("waiting      {} records, oldest {oldest}", status.lag_records);
+    say!("held         {} bytes in {} segments", status.bytes, status.segments);
+    say!("drained to   segment {}, offset {}", status.drained.segment, status.drained.offset);
+    say!("quarantined  {} files", status.quarantined);
+    say!("torn bytes   {}", status.cut_bytes);
     Ok(())
 }
 
@@ -69,6 +69,6 @@ async fn store(config: Config, dir: PathBuf) -> anyhow::Result<()> {
     let stored =
         drain::once((&env, attribution::carry), &spool, &mut reader).await.context("the database refused")?;
     spool.close().await;
-    println!("stored {stored} records from {}", dir.display());
+    say!("stored {stored} records from {}", dir.display());
     Ok(())
 }

@@ -70,7 +70,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
     match command {
         Command::Bootstrap => match accounts::bootstrap(env).await? {
             Some(first) => show(&first),
-            None => println!("there are people already; nothing was made"),
+            None => say!("there are people already; nothing was made"),
         },
         Command::Create { email, name, workspace, role } => {
             let tenant = match role {
@@ -83,15 +83,15 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
         Command::ResetPassword { email } => show(&people::reset_password(env, &email).await?),
         Command::ResetSecondFactor { email } => {
             let user = people::reset_second_factor(env, &email).await?;
-            println!("{} signs in with the password alone, and must change it then", user.email);
+            say!("{} signs in with the password alone, and must change it then", user.email);
         }
         Command::Disable { email } => {
             let user = people::disable(env, &email).await?;
-            println!("{} can no longer sign in; all their sessions are over", user.email);
+            say!("{} can no longer sign in; all their sessions are over", user.email);
         }
         Command::Enable { email } => {
             let user = people::enable(env, &email).await?;
-            println!("{} can sign in again", user.email);
+            say!("{} can sign in again", user.email);
         }
         Command::List => {
             let mut page = PageRequest { size: MAX_SIZE, after: None };
@@ -99,7 +99,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
                 let listed = people::list(env, &page).await?;
                 for user in listed.items {
                     let disabled = if user.disable_time.is_some() { "  (disabled)" } else { "" };
-                    println!("{}  {}  {}{disabled}", user.id, user.email, user.display_name);
+                    say!("{}  {}  {}{disabled}", user.id, user.email, user.display_name);
                 }
                 page.after = listed.next;
                 if page.after.is_none() {
@@ -112,9 +112,9 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
 }
 
 fn show(first: &FirstSignIn) {
-    println!("Sign in with this, shown only once; the first sign-in asks for a new password:");
-    println!("  E-mail       {}", first.email);
-    println!("  Password     {}", first.password);
+    say!("Sign in with this, shown only once; the first sign-in asks for a new password:");
+    say!("  E-mail       {}", first.email);
+    say!("  Password     {}", first.password);
 }
 
 fn role(name: &str) -> Result<Role, String> {

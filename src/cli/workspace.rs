@@ -110,7 +110,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
                         format!("  deleted {}, being erased", at.format("%Y-%m-%d %H:%M"))
                     });
                     let apps = if workspace.apps_allowed { "  apps allowed" } else { "" };
-                    println!("{}  {}{apps}{state}", workspace.id, workspace.name);
+                    say!("{}  {}{apps}{state}", workspace.id, workspace.name);
                 }
                 page.after = listed.next;
                 if page.after.is_none() {
@@ -121,7 +121,7 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
         Command::Suspend { id, reason } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             workspaces::suspend(env, &tenant, Some(&reason)).await?;
-            println!("suspended; its links are gone");
+            say!("suspended; its links are gone");
         }
         Command::Quota(asked) => {
             let tenant = workspaces::enter_as_operator(env, Some(&asked.id)).await?;
@@ -141,26 +141,23 @@ async fn carry_out(env: &Env, command: Command) -> Result<()> {
             for usage in quotas::usage(env, &tenant).await? {
                 let allowed =
                     if usage.allowed == 0 { "any number".to_owned() } else { usage.allowed.to_string() };
-                println!("{:<16}  {} of {allowed}", quotas::name(usage.quota), usage.used);
+                say!("{:<16}  {} of {allowed}", quotas::name(usage.quota), usage.used);
             }
         }
         Command::Restore { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             let changed = workspaces::suspend(env, &tenant, None).await?;
-            println!("{}", if changed { "restored; its links lead on" } else { "it was not suspended" });
+            say!("{}", if changed { "restored; its links lead on" } else { "it was not suspended" });
         }
         Command::AllowApps { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             let changed = workspaces::allow_apps(env, &tenant, true).await?;
-            println!(
-                "{}",
-                if changed { "allowed; its apps open links here" } else { "it was allowed already" }
-            );
+            say!("{}", if changed { "allowed; its apps open links here" } else { "it was allowed already" });
         }
         Command::DenyApps { id } => {
             let tenant = workspaces::enter_as_operator(env, Some(&id)).await?;
             let changed = workspaces::allow_apps(env, &tenant, false).await?;
-            println!(
+            say!(
                 "{}",
                 if changed { "denied; its apps open links here no more" } else { "it was not allowed" }
             );

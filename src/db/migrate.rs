@@ -99,6 +99,7 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::rollup::Entity>(db, "rollups").await);
         wrong.extend(readable::<entity::roll_progress::Entity>(db, "roll_progress").await);
         wrong.extend(readable::<entity::undecided_event::Entity>(db, "undecided_events").await);
+        wrong.extend(readable::<entity::awaited_click::Entity>(db, "awaited_clicks").await);
         wrong.extend(readable::<entity::click::Entity>(db, "clicks").await);
         wrong.extend(readable::<entity::saved_report::Entity>(db, "reports").await);
         wrong.extend(readable::<entity::report_share::Entity>(db, "report_shares").await);

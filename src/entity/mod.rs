@@ -9,6 +9,7 @@ pub mod api_key_use;
 pub mod app;
 pub mod app_token;
 pub mod audit_event;
+pub mod awaited_click;
 pub mod certificate;
 pub mod certificate_order;
 pub mod click;

@@ -251,18 +251,6 @@ pub async fn expect_all(env: &Env, tenant: &Tenant, ids: &HashSet<LinkId>) -> Re
     if found.len() == ids.len() { Ok(()) } else { Err(unknown()) }
 }
 
-/// Returns a host as [`v1::Link::domain`] says it. Fails unless links of the workspace can live there.
-pub async fn expect_domain(env: &Env, tenant: &Tenant, host: &str) -> Result<String> {
-    let unknown = || Error::not_found("domain");
-    match wire::place(env, host).map_err(|_| unknown())? {
-        Place::Anywhere | Place::Own => Ok(env.config.links_host()),
-        Place::Host(host) => {
-            let homes = domains::homes(&env.db.api, tenant, [host.as_str()]).await?;
-            homes.named(&host).map(|home| home.host.clone()).ok_or_else(unknown)
-        }
-    }
-}
-
 /// Returns one page of links.
 pub async fn list(
     env: &Env,

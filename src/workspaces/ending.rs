@@ -50,6 +50,7 @@ const TABLES: &[&str] = &[
     "link_totals",
     "click_rollups",
     "undecided_events",
+    "awaited_clicks",
     "install_keys",
     "installs",
     "apps",

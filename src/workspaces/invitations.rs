@@ -6,7 +6,6 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::Duration;
 use futures::future::BoxFuture;
-use ring::digest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
@@ -18,6 +17,7 @@ use crate::{
     entity::user::Model as User,
     env::Env,
     error::{Error, Reason, Result, Violations},
+    hashing,
     idempotency::{self, Claim, Request},
     ids::{InvitationId, SessionId, UserId, WorkspaceId, parse},
     mail::{self, Letter, Part},
@@ -123,7 +123,7 @@ pub async fn invite(
         workspace_id: tenant.id,
         email: new.email,
         role: new.role.number(),
-        token_hash: hash(&token),
+        token_hash: hashing::of_token(&token),
         inviter_id: Some(tenant.principal).filter(|id| !id.is_nil()),
         create_time: now,
         expire_time: now + LIFE,
@@ -152,7 +152,7 @@ pub async fn resend(env: &Env, tenant: &Tenant, id: InvitationId, request: Optio
         require_room(&tx, tenant, now).await?;
     }
     let token = URL_SAFE_NO_PAD.encode(env.ids.bytes::<TOKEN_BYTES>());
-    let invitation = Invitation { token_hash: hash(&token), expire_time: now + LIFE, ..before };
+    let invitation = Invitation { token_hash: hashing::of_token(&token), expire_time: now + LIFE, ..before };
     store::save_invitation(&tx, &invitation).await?;
     let did = tenant.did(Action::InvitationResent, id.0, Changes::none());
     trail::note(&tx, &env.ids, [did], now).await?;
@@ -197,7 +197,7 @@ pub async fn accept(
     request: Option<&Request>,
 ) -> Result<Membership> {
     let now = env.now();
-    let hash = hash(token);
+    let hash = hashing::of_token(token);
     let session = if let Guest::Person(_, session) = &guest { *session } else { None };
     // Before the transaction: hashing a password takes a while, and nobody's is hashed for a token that opens nothing.
     let newcomer = match &guest {
@@ -272,7 +272,7 @@ pub async fn is_invited(db: &impl ConnectionTrait, email: &str, now: Moment) -> 
 /// Returns under whose name the request ids of a token are kept, whoever holds it.
 pub fn holder(token: &str) -> Uuid {
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash(token)[..16]);
+    bytes.copy_from_slice(&hashing::of_token(token)[..16]);
     Uuid::from_bytes(bytes)
 }
 
@@ -345,10 +345,6 @@ async fn accepted_earlier(tx: &DatabaseTransaction, outcome: &str) -> Result<Mem
     let ids = ids.and_then(|(id, user)| Some((WorkspaceId::parse(id)?, UserId::parse(user)?)));
     let (id, user) = ids.ok_or_else(|| Error::internal("a request id led to no ids"))?;
     membership(tx, id, user).await
-}
-
-fn hash(token: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
 }
 
 fn unknown() -> Error {

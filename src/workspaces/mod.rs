@@ -144,6 +144,16 @@ pub async fn enter(env: &Env, caller: &Caller, workspace_id: &str, permission: P
     }
 }
 
+/// Says whether a caller who was let into a workspace has another permission there too.
+pub fn may(caller: &Caller, tenant: &Tenant, permission: Permission) -> bool {
+    match caller {
+        Caller::ApiKey { scopes, reach, .. } => {
+            permission.is_in(scopes) && (reach.is_none() || permission.is_about_links())
+        }
+        Caller::Person { .. } => tenant.role.is_some_and(|role| role.may(permission)),
+    }
+}
+
 /// Lets the operator at the command line into a workspace; `None` means the only one there is. No call over the
 /// network may come here.
 pub async fn enter_as_operator(env: &Env, workspace_id: Option<&str>) -> Result<Tenant> {

@@ -56,6 +56,17 @@ fn wrong_arguments_end_with_2_and_help_has_examples() {
 }
 
 #[test]
+fn a_command_whose_reader_has_gone_ends_without_a_word() {
+    for arguments in [&["config"][..], &["config", "--json"], &["version"], &["secret", "generate"]] {
+        // As `head` is when it has seen enough.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = linkforty(&[]).args(arguments).stdout(writer).output().expect("it runs");
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(141), String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
 fn settings_are_shown_and_secrets_are_not() {
     let secret = "q1J8mWv0Zr5TfXyKc3LbNhGpAsDu7EiO";
     let settings = [("JWT_SECRET", secret), ("CACHE_ENTRIES", "77")];

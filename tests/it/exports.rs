@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::Method;
 use linkforty::{
+    clock::Moment,
     pb::v1::{
-        Dimension, DimensionFilter, ExportReportRequest, GetCampaignsRequest, ListClicksRequest,
-        QueryBreakdownRequest, QueryTimeSeriesRequest, ReportFile, ReportFileEnd, ReportFormat, ReportScope,
-        export_report_request::Report, export_report_response::Part,
+        CohortLength, Dimension, DimensionFilter, ExportReportRequest, GetCampaignsRequest, GetFunnelRequest,
+        GetRetentionRequest, ListClicksRequest, QueryBreakdownRequest, QueryTimeSeriesRequest, ReportFile,
+        ReportFileEnd, ReportFormat, ReportScope, ReportSpan, StepTime, export_report_request::Report,
+        export_report_response::Part,
     },
     workspaces::Role,
 };
@@ -16,10 +18,14 @@ use parquet::{
     file::reader::{FileReader as _, SerializedFileReader},
     record::Field,
 };
+use prost_types::Timestamp;
 use tonic::Status;
 
 use crate::{
-    support::{App, DESKTOP, IPHONE, PIXEL, Tenant, coded, on_every_store, reason, wrong},
+    support::{
+        App, DESKTOP, IPHONE, PIXEL, Tenant, coded, on_every_store, reason, stores, wrong,
+        year::{live_through, world},
+    },
     workspaces::person,
 };
 
@@ -89,6 +95,11 @@ fn read(sent: &Sent, format: ReportFormat) -> Rows {
                 Field::Long(number) => Some(number.to_string()),
                 Field::Double(number) => Some(number.to_string()),
                 Field::TimestampMicros(micros) => Some(moment(*micros)),
+                Field::Bool(yes) => Some(yes.to_string()),
+                Field::Decimal(decimal) => {
+                    let bytes: [u8; 16] = decimal.data().try_into().expect("as long as all");
+                    Some(amount(i128::from_be_bytes(bytes)))
+                }
                 other => panic!("{other:?}"),
             };
             let rows = reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row"));
@@ -96,6 +107,13 @@ fn read(sent: &Sent, format: ReportFormat) -> Rows {
                 .collect()
         }
     }
+}
+
+/// Writes billionths in full.
+fn amount(nanos: i128) -> String {
+    let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+    let text = format!("{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 const FORMATS: [ReportFormat; 3] = [ReportFormat::Csv, ReportFormat::Ndjson, ReportFormat::Parquet];
@@ -236,6 +254,123 @@ async fn reports_say_the_same_as_the_calls() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn funnels_and_cohorts_say_the_same_as_the_calls() {
+    for store in stores() {
+        eprintln!("on {store}");
+        let (app, networks) = world(store, &[]).await;
+        let year = live_through((&app, &networks), 13, 120).await;
+        let tenant = &year.tenant;
+        let mut analytics = tenant.analytics.clone();
+        let stamp = |time: Moment| Some(Timestamp { seconds: time.timestamp(), nanos: 0 });
+        let span = Some(ReportSpan {
+            start_time: stamp(year.start),
+            end_time: stamp(year.end),
+            time_zone: "Europe/Zurich".into(),
+        });
+        let funnel = GetFunnelRequest {
+            span: span.clone(),
+            event_names: vec!["open".into(), "purchase".into()],
+            ..GetFunnelRequest::default()
+        };
+        let cohorts = GetRetentionRequest {
+            span,
+            cohort_length: CohortLength::Week.into(),
+            days: 10,
+            ..GetRetentionRequest::default()
+        };
+        let steps = analytics.get_funnel(funnel.clone()).await.expect("numbers").into_inner();
+        let weeks = analytics.get_retention(cohorts.clone()).await.expect("numbers").into_inner();
+        assert!(steps.steps[3].count > 0 && !steps.top_links.is_empty());
+        let seconds = |took: Option<prost_types::Duration>| {
+            took.map(|took| amount(i128::from(took.seconds) * 1_000_000_000 + i128::from(took.nanos)))
+        };
+        let real = |text: &Option<String>| text.as_ref().map(|text| text.parse::<f64>().expect("a number"));
+        for format in FORMATS {
+            let sent = export(tenant, Report::Funnel(funnel.clone()), format).await.expect("a file");
+            assert!(sent.file.file_name.starts_with("funnel-2026-11-23-2027-11-23."), "{:?}", sent.file);
+            let rows = read(&sent, format);
+            let links = steps.top_links.iter().map(|link| link.counts.len()).sum::<usize>();
+            assert_eq!(rows.len(), steps.steps.len() + links, "{format:?}");
+            for (number, (row, step)) in rows.iter().zip(&steps.steps).enumerate() {
+                let StepTime { average, median, p75, p95 } = step.time.clone().unwrap_or_default();
+                assert_eq!(row["kind"].as_deref(), Some("step"));
+                assert_eq!(row["step"], Some(number.to_string()));
+                assert_eq!(
+                    (&row["name"], &row["count"]),
+                    (&Some(step.name.clone()), &Some(step.count.to_string()))
+                );
+                assert_eq!(
+                    (real(&row["rate"]), real(&row["overall_rate"])),
+                    (Some(step.rate), Some(step.overall_rate))
+                );
+                assert_eq!(
+                    ["average_seconds", "median_seconds", "p75_seconds", "p95_seconds"]
+                        .map(|name| row[name].clone()),
+                    [average, median, p75, p95].map(seconds),
+                    "{format:?}"
+                );
+            }
+            let told: Vec<_> = rows[steps.steps.len()..]
+                .iter()
+                .map(|row| {
+                    (row["kind"].clone(), row["link_id"].clone(), row["label"].clone(), row["count"].clone())
+                })
+                .collect();
+            let some = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
+            let expected: Vec<_> = steps
+                .top_links
+                .iter()
+                .flat_map(|link| {
+                    link.counts.iter().map(|count| {
+                        (some("link"), some(&link.link_id), some(&link.label), Some(count.to_string()))
+                    })
+                })
+                .collect();
+            assert_eq!(told, expected, "{format:?}");
+
+            let sent = export(tenant, Report::Retention(cohorts.clone()), format).await.expect("a file");
+            assert!(sent.file.file_name.starts_with("retention-2026-11-23-2027-11-23."), "{:?}", sent.file);
+            let rows = read(&sent, format);
+            let all = weeks.cohorts.iter().map(|cohort| ("cohort", cohort));
+            let all = all.chain(weeks.total.iter().map(|total| ("total", total)));
+            let days: Vec<_> =
+                all.flat_map(|(kind, cohort)| cohort.days.iter().map(move |day| (kind, day))).collect();
+            assert_eq!(rows.len(), days.len(), "{format:?}");
+            assert!(days.iter().any(|(_, day)| !day.revenue.is_empty()));
+            for (row, (kind, day)) in rows.iter().zip(days) {
+                assert_eq!(row["kind"].as_deref(), Some(kind));
+                for (name, number) in
+                    [("day", day.day.into()), ("installs", day.installs), ("active", day.active)]
+                {
+                    assert_eq!(row[name], Some(number.to_string()), "{format:?} {name}");
+                }
+                assert_eq!(real(&row["rate"]), Some(day.rate));
+                assert_eq!(row["complete"], Some(day.complete.to_string()), "{format:?}");
+                for currency in ["CHF", "EUR"] {
+                    let earned = day.revenue.iter().find(|money| money.currency == currency);
+                    let nanos = earned
+                        .map_or(0, |money| i128::from(money.units) * 1_000_000_000 + i128::from(money.nanos));
+                    let name = format!("revenue_{}", currency.to_lowercase());
+                    assert_eq!(row[&name], Some(amount(nanos)), "{format:?} {name}");
+                }
+            }
+        }
+        let wrong_window = GetFunnelRequest {
+            completion_window: Some(prost_types::Duration { seconds: 0, nanos: 0 }),
+            ..funnel
+        };
+        let refused = export(tenant, Report::Funnel(wrong_window), ReportFormat::Csv).await;
+        assert_eq!(wrong(&refused.err().expect("is wrong")), ["funnel.completion_window"]);
+        let refused =
+            export(tenant, Report::Retention(GetRetentionRequest { days: 91, ..cohorts }), ReportFormat::Csv)
+                .await;
+        assert_eq!(wrong(&refused.err().expect("is wrong")), ["retention.days"]);
+        app.stop().await;
+        drop(networks);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod api;
 mod apps;
 mod asvs;
 mod audit;
+mod awaited_clicks;
 mod batches;
 mod bound_keys;
 mod certificates;

@@ -33,10 +33,10 @@ const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) App
 const INSTAGRAM: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 335.0.0.0";
 const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 /// The clock of tests stands here.
-const NOON: i64 = 1_795_348_800_000_000;
-const DAY: i64 = 86_400_000_000;
+pub const NOON: i64 = 1_795_348_800_000_000;
+pub const DAY: i64 = 86_400_000_000;
 
-fn workspace(tenant: &Tenant) -> WorkspaceId {
+pub fn workspace(tenant: &Tenant) -> WorkspaceId {
     WorkspaceId::parse(&tenant.id).expect("an id")
 }
 
@@ -47,7 +47,7 @@ fn scope(tenant: &Tenant, part: Part) -> Scope {
 /// Some years around.
 const EVER: Slots = Slots { first: 20_000 * 96, end: 21_000 * 96 };
 
-fn today() -> i32 {
+pub fn today() -> i32 {
     (NOON / DAY) as i32
 }
 
@@ -58,17 +58,17 @@ macro_rules! reader {
     };
 }
 
-async fn total(app: &App, tenant: &Tenant, part: Part) -> Measures {
+pub async fn total(app: &App, tenant: &Tenant, part: Part) -> Measures {
     reader!(app, tenant, part).totals(EVER).await.expect("totals")
 }
 
-async fn by(app: &App, tenant: &Tenant, part: Part, dimension: Dimension) -> BTreeMap<String, Measures> {
+pub async fn by(app: &App, tenant: &Tenant, part: Part, dimension: Dimension) -> BTreeMap<String, Measures> {
     let found = reader!(app, tenant, part).breakdown(EVER, dimension).await.expect("a breakdown");
     found.into_iter().collect()
 }
 
 /// Fails unless the rollups of all days are what was recorded.
-async fn assert_true(app: &App, tenant: &Tenant) {
+pub async fn assert_true(app: &App, tenant: &Tenant) {
     let workspace = workspace(tenant);
     let (first, last) = rollup::days(app.env(), workspace).await.expect("days").expect("there are some");
     for day in first..=last {
@@ -230,17 +230,17 @@ async fn a_rebuild_under_load_counts_nothing_twice() {
 }
 
 /// What a test tells of apps: rows and the feed in one transaction, as those who store them do.
-struct Told<'a> {
-    app: &'a App,
-    workspace: WorkspaceId,
+pub struct Told<'a> {
+    pub app: &'a App,
+    pub workspace: WorkspaceId,
 }
 
-const ATTRIBUTED: i16 = 1;
+pub const ATTRIBUTED: i16 = 1;
 const ORGANIC: i16 = 2;
-const PENDING: i16 = 3;
+pub const PENDING: i16 = 3;
 
 impl Told<'_> {
-    fn an_install(&self, id: u128, link: Option<&Link>) -> install::Model {
+    pub fn an_install(&self, id: u128, link: Option<&Link>) -> install::Model {
         let link = link.map(|link| LinkId::parse(&link.id).expect("an id"));
         let time = from_micros(NOON + 60_000_000);
         install::Model {
@@ -269,7 +269,7 @@ impl Told<'_> {
         }
     }
 
-    async fn install(&self, row: install::Model, before: Option<&install::Model>) {
+    pub async fn install(&self, row: install::Model, before: Option<&install::Model>) {
         let credit = |row: &install::Model| feed::Credit {
             state: row.state,
             method: row.method,
@@ -298,7 +298,7 @@ impl Told<'_> {
         tx.commit().await.expect("commits");
     }
 
-    fn an_event(&self, number: u64, install: u128, time: Moment) -> event::Model {
+    pub fn an_event(&self, number: u64, install: u128, time: Moment) -> event::Model {
         let id = linkforty::ids::derived(time, number.to_le_bytes());
         event::Model {
             id: EventId(id),
@@ -327,7 +327,7 @@ impl Told<'_> {
         }
     }
 
-    async fn event(&self, row: event::Model) {
+    pub async fn event(&self, row: event::Model) {
         if self.app.env().db.dialect() == Dialect::Postgres {
             let day = row.id.0;
             let date = linkforty::ids::time_of(day).date_naive();
@@ -335,8 +335,28 @@ impl Told<'_> {
             let db = &self.app.env().db.api;
             db.execute_raw(Statement::from_string(db.get_database_backend(), sql)).await.expect("makes one");
         }
+        let tx = self.app.env().db.api.begin().await.expect("begins");
+        let rows = feed::events([(self.workspace, Self::in_feed(&row, false))]);
+        event::Entity::insert(row.into_active_model().reset_all())
+            .exec(&tx)
+            .await
+            .expect("an event is stored");
+        feed::append(&tx, rows, self.app.env().now()).await.expect("the feed is told");
+        tx.commit().await.expect("commits");
+    }
+
+    /// The rate of an event that is stored was found.
+    pub async fn priced(&self, row: event::Model) {
+        let tx = self.app.env().db.api.begin().await.expect("begins");
+        let rows = feed::events([(self.workspace, Self::in_feed(&row, true))]);
+        event::Entity::update(row.into_active_model().reset_all()).exec(&tx).await.expect("an event changes");
+        feed::append(&tx, rows, self.app.env().now()).await.expect("the feed is told");
+        tx.commit().await.expect("commits");
+    }
+
+    fn in_feed(row: &event::Model, priced_later: bool) -> feed::Event {
         let reporting = row.reporting_currency.clone().zip(row.reporting_units);
-        let told = feed::Event {
+        feed::Event {
             id: row.id,
             install: row.install_id,
             app: row.app_id,
@@ -352,23 +372,15 @@ impl Told<'_> {
             link: row.link_id,
             click: row.click_id,
             link_open_time: row.link_open_time,
-            priced_later: false,
+            priced_later,
             domain: String::new(),
             project: String::new(),
-        };
-        let tx = self.app.env().db.api.begin().await.expect("begins");
-        event::Entity::insert(row.into_active_model().reset_all())
-            .exec(&tx)
-            .await
-            .expect("an event is stored");
-        let rows = feed::events([(self.workspace, told)]);
-        feed::append(&tx, rows, self.app.env().now()).await.expect("the feed is told");
-        tx.commit().await.expect("commits");
+        }
     }
 }
 
 /// Installs, those of links, events, and Swiss francs in tenths.
-fn told(measures: &Measures) -> (i64, i64, i64, i128) {
+pub fn told(measures: &Measures) -> (i64, i64, i64, i128) {
     let francs = measures.revenue.values().sum::<i128>() / 100_000_000;
     (measures.installs, measures.attributed_installs, measures.events, francs)
 }

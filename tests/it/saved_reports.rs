@@ -6,13 +6,17 @@ use http::Method;
 use linkforty::{
     db::Dialect,
     entity::{audit_event, report_share},
-    pb::v1::{
-        CreateReportRequest, CreateReportShareRequest, CreateReportShareResponse, DeleteReportRequest,
-        Dimension, GetReportRequest, ListReportSharesRequest, ListReportsRequest, OpenReportShareRequest,
-        OpenReportShareResponse, QueryBreakdownRequest, QueryTimeSeriesRequest, RelativeSpan, RelativeUnit,
-        Report, ReportQuery, ReportResult, ReportScope, ReportShare, RevokeReportShareRequest,
-        RunReportRequest, UpdateReportRequest, report_query::Query, report_result::Result as Answer,
-        report_scope::Part, report_service_client::ReportServiceClient,
+    pb::{
+        sdk::v1::{Event, RecordEventsRequest},
+        v1::{
+            CreateReportRequest, CreateReportShareRequest, CreateReportShareResponse, DeleteReportRequest,
+            Dimension, GetFunnelRequest, GetReportRequest, GetRetentionRequest, ListReportSharesRequest,
+            ListReportsRequest, OpenReportShareRequest, OpenReportShareResponse, QueryBreakdownRequest,
+            QueryTimeSeriesRequest, RelativeSpan, RelativeUnit, Report, ReportQuery, ReportResult,
+            ReportScope, ReportShare, RevokeReportShareRequest, RunReportRequest, UpdateReportRequest,
+            report_query::Query, report_result::Result as Answer, report_scope::Part,
+            report_service_client::ReportServiceClient,
+        },
     },
     workspaces::{Role, enter_as_operator, suspend},
 };
@@ -22,7 +26,10 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tonic::{Code, Status};
 
 use crate::{
-    support::{App, DESKTOP, Tenant, coded, link, on_every_store, reason, request_id, stores, wrong},
+    support::{
+        App, DESKTOP, HERE, Tenant, behind_a_proxy, coded, first_open, iphone, link, on_every_store, reason,
+        report, request_id, stores, wrong,
+    },
     workspaces::person,
 };
 
@@ -94,6 +101,8 @@ fn clicks(result: &ReportResult) -> i64 {
         Answer::TimeSeries(answer) => answer.total.clone(),
         Answer::Breakdown(answer) => answer.total.clone(),
         Answer::Campaigns(answer) => answer.total.clone(),
+        Answer::Funnel(answer) => return answer.steps[0].count,
+        Answer::Retention(_) => panic!("it has no clicks"),
     };
     total.expect("always there").clicks
 }
@@ -293,6 +302,83 @@ async fn whoever_has_the_link_sees_what_the_report_says_and_nothing_else() {
             OpenReportShareRequest { token: shared.token.clone(), ..OpenReportShareRequest::default() };
         let other = app.another_tenant().await;
         other.reports.clone().open_report_share(request).await.expect("opens for everybody");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn funnels_and_cohorts_are_kept_and_shared_as_the_calls_answer_them() {
+    behind_a_proxy(async |app, tenant| {
+        let spring = tenant.create(coded("spring")).await;
+        let sdk = app.sdk(&tenant.app_token().await, HERE).await;
+        app.tap("/spring", HERE).await;
+        app.settled().await;
+        app.clock.advance(chrono::Duration::minutes(2));
+        let install = report(&sdk, first_open("phone-0001", iphone())).await;
+        assert!(install.deep_link.is_some(), "{install:?}");
+        let event = Event {
+            event_id: "event-0001".into(),
+            name: "signup".into(),
+            event_time: Some(Timestamp { seconds: app.env().now().timestamp(), nanos: 0 }),
+            ..Event::default()
+        };
+        let request = RecordEventsRequest { install_id: install.install_id, events: vec![event] };
+        sdk.clone().record_events(request).await.expect("records");
+        app.settled().await;
+        let names = vec!["signup".to_owned()];
+        let asked = GetFunnelRequest { event_names: names, ..GetFunnelRequest::default() };
+        let funnel = create(tenant, Query::Funnel(asked.clone())).await;
+        let cohorts =
+            create(tenant, Query::Retention(GetRetentionRequest { days: 7, ..Default::default() })).await;
+
+        let Some(Answer::Funnel(own)) = run(tenant, &funnel).await.result else { panic!("another answer") };
+        let steps: Vec<_> = own.steps.iter().map(|step| (step.name.as_str(), step.count)).collect();
+        assert_eq!(steps, [("click", 1), ("install", 1), ("signup", 1)]);
+        assert_eq!((own.top_links.len(), &own.top_links[0].link_id), (1, &spring.id));
+        let asked = GetFunnelRequest { span: own.span.clone(), ..asked };
+        let called = tenant.analytics.clone().get_funnel(asked).await.expect("answers").into_inner();
+        assert_eq!(called, own);
+        let Some(Answer::Retention(weeks)) = run(tenant, &cohorts).await.result else {
+            panic!("another answer")
+        };
+        assert_eq!((weeks.cohorts.len(), weeks.total.as_ref().map(|total| total.installs)), (7, Some(1)));
+
+        // Strangers see the same, without ids.
+        let opened = open(app, &share(tenant, &funnel, "", None).await.token, "").await.expect("opens");
+        let bytes = String::from_utf8_lossy(&opened.encode_to_vec()).into_owned();
+        assert!(!bytes.contains(&spring.id) && !bytes.contains(&tenant.id), "{bytes}");
+        let Some(Answer::Funnel(shown)) = opened.result.and_then(|result| result.result) else {
+            panic!("another answer")
+        };
+        assert_eq!(shown.steps, own.steps);
+        assert_eq!((&*shown.top_links[0].label, &*shown.top_links[0].link_id), ("spring", ""));
+        let opened = open(app, &share(tenant, &cohorts, "", None).await.token, "").await.expect("opens");
+        assert_eq!(opened.result.and_then(|result| result.result), Some(Answer::Retention(weeks)));
+
+        // What the calls refuse is refused by its place in the question.
+        let other = app.another_tenant().await;
+        for (query, expected) in [
+            (
+                Query::Funnel(GetFunnelRequest { cohort: 9, ..Default::default() }),
+                "report.query.funnel.cohort",
+            ),
+            (
+                Query::Retention(GetRetentionRequest { days: 91, ..Default::default() }),
+                "report.query.retention.days",
+            ),
+            (
+                Query::Retention(GetRetentionRequest {
+                    scope: Some(ReportScope { workspace_id: other.id.clone(), part: None }),
+                    ..Default::default()
+                }),
+                "report.query.retention.scope.workspace_id",
+            ),
+        ] {
+            assert_eq!(
+                wrong(&try_create(tenant, "x", last_days(7, query)).await.expect_err("wrong")),
+                [expected]
+            );
+        }
     })
     .await;
 }

@@ -12,7 +12,8 @@ const FIRST_WAIT_MS = 200;
 
 /**
  * Returns a transport that repeats what may be repeated and throws `LinkfortyError`. `timeoutMs` bounds a call with
- * all its repeats when the caller sets no bound; 0 means none. The contract has no streams yet; they pass untouched.
+ * all its repeats when the caller sets no bound; 0 means none. Streams are not repeated, and have no bound: who reads
+ * one knows how far it came.
  */
 export function patient(transport: Transport, timeoutMs: number): Transport {
   return {
@@ -38,8 +39,31 @@ export function patient(transport: Transport, timeoutMs: number): Transport {
         }
       }
     },
-    stream: (...call) => transport.stream(...call),
+    async stream(...call) {
+      try {
+        const response = await transport.stream(...call);
+        return { ...response, message: explained(response.message) };
+      } catch (thrown) {
+        throw LinkfortyError.from(thrown);
+      }
+    },
   };
+}
+
+/** Returns the messages of a stream, whose failure is a `LinkfortyError`. */
+async function* explained<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (thrown) {
+    throw LinkfortyError.from(brokenOff(thrown));
+  }
+}
+
+/** A connection that breaks while a stream is read is a TypeError too, which Connect knows no code for. */
+function brokenOff(thrown: unknown): unknown {
+  const { code, cause } = ConnectError.from(thrown);
+  if (code !== Code.Unknown || !(cause instanceof TypeError)) return thrown;
+  return new ConnectError(`the stream broke off: ${cause.message}`, Code.Unavailable, undefined, undefined, cause);
 }
 
 /**

@@ -154,7 +154,7 @@ describe("against the server", { skip: skipped() }, () => {
           assert.fail(message.resumeCursor);
         }
       },
-      { code: Code.InvalidArgument },
+      { name: "LinkfortyError", code: Code.InvalidArgument, reason: "INVALID_FIELDS" },
     );
   });
 

@@ -7,7 +7,9 @@ use std::{
 
 use ::parquet::{
     basic::Compression,
-    data_type::{ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int64Type},
+    data_type::{
+        BoolType, ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int64Type,
+    },
     errors::Result,
     file::{
         properties::WriterProperties,
@@ -117,6 +119,7 @@ fn schema(columns: &[Column]) -> String {
                 format!("optional fixed_len_byte_array(16) {name} (DECIMAL({PRECISION},{SCALE}));")
             }
             Kind::Moment => format!("optional int64 {name} (TIMESTAMP(MICROS,true));"),
+            Kind::Boolean => format!("optional boolean {name};"),
         }
     });
     format!("message report {{ {} }}", fields.collect::<Vec<_>>().join(" "))
@@ -151,6 +154,13 @@ fn write_column<'a>(
                 _ => None,
             });
             column.typed::<DoubleType>().write_batch(&numbers.collect::<Vec<_>>(), levels, None)?;
+        }
+        Kind::Boolean => {
+            let answers = cells.filter_map(|cell| match cell {
+                Cell::Boolean(yes) => Some(*yes),
+                _ => None,
+            });
+            column.typed::<BoolType>().write_batch(&answers.collect::<Vec<_>>(), levels, None)?;
         }
         Kind::Decimal => {
             let numbers = cells.filter_map(|cell| match cell {

@@ -1,16 +1,16 @@
 //! Answers of calls as rows. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::table::{
     Cell, Column,
-    Kind::{Decimal, Integer, Moment as Time, Real, Text},
+    Kind::{Boolean, Decimal, Integer, Moment as Time, Real, Text},
     Row, Table,
 };
 use crate::{
     pb::v1::{
-        GetCampaignsResponse, ListClicksResponse, Measures, Money, QueryBreakdownResponse,
-        QueryTimeSeriesResponse, RecordedClick,
+        GetCampaignsResponse, GetFunnelResponse, GetRetentionResponse, ListClicksResponse, Measures, Money,
+        QueryBreakdownResponse, QueryTimeSeriesResponse, RecordedClick, StepTime,
     },
     rpc::moment,
 };
@@ -22,9 +22,12 @@ struct Currencies(Vec<String>);
 
 impl Currencies {
     fn of<'a>(totals: impl IntoIterator<Item = Option<&'a Measures>>) -> Self {
-        let money = totals.into_iter().flatten().flat_map(|measures| &measures.revenue);
-        let known: BTreeMap<&str, ()> = money.map(|money| (money.currency.as_str(), ())).collect();
-        Self(known.into_keys().map(str::to_owned).collect())
+        Self::in_which(totals.into_iter().flatten().flat_map(|measures| &measures.revenue))
+    }
+
+    fn in_which<'a>(money: impl Iterator<Item = &'a Money>) -> Self {
+        let known: BTreeSet<&str> = money.map(|money| money.currency.as_str()).collect();
+        Self(known.into_iter().map(str::to_owned).collect())
     }
 
     fn columns(&self) -> impl Iterator<Item = Column> {
@@ -139,6 +142,66 @@ pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> Table {
     Table { columns, rows }
 }
 
+/// Writes the steps of a funnel, and behind them those of the links of which most came far.
+pub fn funnel(answer: &GetFunnelResponse) -> Table {
+    let mut columns: Vec<Column> = ["kind", "link_id", "label"].map(|name| Column::new(name, Text)).into();
+    columns.extend([Column::new("step", Integer), Column::new("name", Text), Column::new("count", Integer)]);
+    columns.extend(["rate", "overall_rate"].map(|name| Column::new(name, Real)));
+    columns.extend(
+        ["average_seconds", "median_seconds", "p75_seconds", "p95_seconds"]
+            .map(|name| Column::new(name, Decimal)),
+    );
+    let place = |place: usize| Cell::Integer(i64::try_from(place).unwrap_or(i64::MAX));
+    let steps = answer.steps.iter().enumerate().map(|(number, step)| {
+        let mut row = vec![text("step"), Cell::Nothing, Cell::Nothing, place(number), text(&step.name)];
+        row.extend([Cell::Integer(step.count), Cell::Real(step.rate), Cell::Real(step.overall_rate)]);
+        let StepTime { average, median, p75, p95 } = step.time.clone().unwrap_or_default();
+        row.extend([average, median, p75, p95].map(seconds));
+        row
+    });
+    let of_links = answer.top_links.iter().flat_map(|link| {
+        let last = link.counts.len().saturating_sub(1);
+        let counts = link.counts.iter().zip(&answer.steps).enumerate();
+        counts.map(move |(number, (count, step))| {
+            let overall = if number == last { Cell::Real(link.overall_rate) } else { Cell::Nothing };
+            let mut row = vec![text("link"), text(&link.link_id), text(&link.label), place(number)];
+            row.extend([text(&step.name), Cell::Integer(*count), Cell::Nothing, overall]);
+            row.extend(std::iter::repeat_n(Cell::Nothing, 4));
+            row
+        })
+    });
+    Table { rows: steps.chain(of_links).collect(), columns }
+}
+
+fn seconds(duration: Option<prost_types::Duration>) -> Cell {
+    duration.map_or(Cell::Nothing, |duration| {
+        Cell::Decimal(i128::from(duration.seconds) * NANOS + i128::from(duration.nanos))
+    })
+}
+
+/// Writes the days of cohorts, and behind them those of all together.
+pub fn retention(answer: &GetRetentionResponse) -> Table {
+    let cohorts = answer.cohorts.iter().map(|cohort| ("cohort", cohort));
+    let cohorts: Vec<_> = cohorts.chain(answer.total.iter().map(|total| ("total", total))).collect();
+    let days = cohorts.iter().flat_map(|(_, cohort)| &cohort.days);
+    let currencies = Currencies::in_which(days.flat_map(|day| &day.revenue));
+    let mut columns =
+        vec![Column::new("kind", Text), Column::new("start_time", Time), Column::new("end_time", Time)];
+    columns.extend(["day", "installs", "active"].map(|name| Column::new(name, Integer)));
+    columns.extend([Column::new("rate", Real), Column::new("complete", Boolean)]);
+    columns.extend(currencies.columns());
+    let rows = cohorts.iter().flat_map(|(kind, cohort)| {
+        cohort.days.iter().map(|day| {
+            let mut row = vec![text(kind), time(cohort.start_time.as_ref()), time(cohort.end_time.as_ref())];
+            row.extend([i64::from(day.day), day.installs, day.active].map(Cell::Integer));
+            row.extend([Cell::Real(day.rate), Cell::Boolean(day.complete)]);
+            row.extend(currencies.cells(&day.revenue));
+            row
+        })
+    });
+    Table { rows: rows.collect(), columns }
+}
+
 /// Writes clicks.
 pub fn clicks(answer: &ListClicksResponse) -> Table {
     let columns = CLICK.map(|name| Column::new(name, if name == "time" { Time } else { Text }));
@@ -220,7 +283,7 @@ mod tests {
     use super::*;
     use crate::pb::{
         self,
-        v1::{BreakdownRow, Bucket},
+        v1::{BreakdownRow, Bucket, FunnelLink, FunnelStep, RetentionCohort, RetentionDay},
     };
 
     fn measures(clicks: i64, money: &[(&str, i64, i32)]) -> Measures {
@@ -281,6 +344,75 @@ mod tests {
             ]
         );
         assert_eq!(columns.len(), rows[0].len());
+    }
+
+    #[test]
+    fn links_of_a_funnel_come_behind_its_steps() {
+        let step = |name: &str, count| FunnelStep { name: name.into(), count, ..FunnelStep::default() };
+        let took = prost_types::Duration { seconds: 61, nanos: 500_000_000 };
+        let time = StepTime { average: Some(took), ..StepTime::default() };
+        let answer = GetFunnelResponse {
+            steps: vec![step("click", 4), FunnelStep { time: Some(time), ..step("install", 3) }],
+            top_links: vec![FunnelLink {
+                link_id: "x".into(),
+                label: "Spring".into(),
+                counts: vec![2, 1],
+                overall_rate: 0.5,
+            }],
+            span: None,
+        };
+        let Table { columns, rows } = funnel(&answer);
+        assert!(rows.iter().all(|row| row.len() == columns.len()));
+        let told: Vec<_> =
+            rows.iter().map(|row| [&row[0], &row[3], &row[4], &row[5], &row[7], &row[8]]).collect();
+        let (whole, none) = (Cell::Integer, Cell::Nothing);
+        let (zero, half) = (Cell::Real(0.0), Cell::Real(0.5));
+        assert_eq!(
+            told,
+            [
+                [&text("step"), &whole(0), &text("click"), &whole(4), &zero, &none],
+                [
+                    &text("step"),
+                    &whole(1),
+                    &text("install"),
+                    &whole(3),
+                    &zero,
+                    &Cell::Decimal(61_500_000_000)
+                ],
+                [&text("link"), &whole(0), &text("click"), &whole(2), &none, &none],
+                [&text("link"), &whole(1), &text("install"), &whole(1), &half, &none],
+            ]
+        );
+    }
+
+    #[test]
+    fn every_day_of_a_cohort_is_a_row_and_the_total_comes_last() {
+        let day = |day, money: &[(&str, i64, i32)]| RetentionDay {
+            day,
+            revenue: measures(0, money).revenue,
+            complete: day == 0,
+            ..RetentionDay::default()
+        };
+        let cohort = |days| RetentionCohort { days, ..RetentionCohort::default() };
+        let answer = GetRetentionResponse {
+            cohorts: vec![cohort(vec![day(0, &[]), day(1, &[("EUR", 2, 0)])]), cohort(vec![])],
+            total: Some(cohort(vec![day(0, &[])])),
+            span: None,
+        };
+        let Table { columns, rows } = retention(&answer);
+        assert!(rows.iter().all(|row| row.len() == columns.len()));
+        assert_eq!(columns.last().map(|column| &*column.name), Some("revenue_eur"));
+        let told: Vec<_> = rows.iter().map(|row| [&row[0], &row[3], &row[7], &row[8]]).collect();
+        let (whole, money) = (Cell::Integer, Cell::Decimal);
+        let (yes, no) = (Cell::Boolean(true), Cell::Boolean(false));
+        assert_eq!(
+            told,
+            [
+                [&text("cohort"), &whole(0), &yes, &money(0)],
+                [&text("cohort"), &whole(1), &no, &money(2_000_000_000)],
+                [&text("total"), &whole(0), &yes, &money(0)],
+            ]
+        );
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::{
     env::Env,
     error::{Error, Result, Violation},
     pb::v1::{
-        GetCampaignsRequest, ListClicksRequest, QueryBreakdownRequest, QueryTimeSeriesRequest, ReportSpan,
-        export_report_request::Report,
+        GetCampaignsRequest, GetFunnelRequest, GetRetentionRequest, ListClicksRequest, QueryBreakdownRequest,
+        QueryTimeSeriesRequest, ReportSpan, export_report_request::Report,
     },
     rpc::moment,
     workspaces::Tenant,
@@ -33,6 +33,10 @@ pub enum Source {
     Campaigns(GetCampaignsRequest),
     /// Single clicks.
     Clicks(ListClicksRequest),
+    /// It has one page.
+    Funnel(GetFunnelRequest),
+    /// It has one page.
+    Retention(GetRetentionRequest),
 }
 
 /// One page.
@@ -61,6 +65,8 @@ impl Source {
             Some(Report::Clicks(asked)) => {
                 Self::Clicks(ListClicksRequest { page_size: PAGE, page_token: String::new(), ..asked })
             }
+            Some(Report::Funnel(asked)) => Self::Funnel(asked),
+            Some(Report::Retention(asked)) => Self::Retention(asked),
         })
     }
 
@@ -72,6 +78,8 @@ impl Source {
             Some(Report::Breakdown(asked)) => asked.scope.as_ref(),
             Some(Report::Campaigns(asked)) => asked.scope.as_ref(),
             Some(Report::Clicks(asked)) => asked.scope.as_ref(),
+            Some(Report::Funnel(asked)) => asked.scope.as_ref(),
+            Some(Report::Retention(asked)) => asked.scope.as_ref(),
         };
         scope.map_or("", |scope| &scope.workspace_id)
     }
@@ -86,6 +94,8 @@ impl Source {
             }
             Self::Campaigns(_) => "campaigns".to_owned(),
             Self::Clicks(_) => "clicks".to_owned(),
+            Self::Funnel(_) => "funnel".to_owned(),
+            Self::Retention(_) => "retention".to_owned(),
         }
     }
 
@@ -122,6 +132,16 @@ impl Source {
                 let table = rows::clicks(&answer);
                 asked.page_token.clone_from(&answer.next_page_token);
                 Ok(Piece { table, span: days(answer.span.as_ref()), more })
+            }
+            Self::Funnel(asked) => {
+                let answer = reports::funnel(env, tenant, asked).await;
+                let answer = answer.map_err(|error| below("funnel", error))?;
+                Ok(Piece { table: rows::funnel(&answer), span: days(answer.span.as_ref()), more: false })
+            }
+            Self::Retention(asked) => {
+                let answer = reports::retention(env, tenant, asked).await;
+                let answer = answer.map_err(|error| below("retention", error))?;
+                Ok(Piece { table: rows::retention(&answer), span: days(answer.span.as_ref()), more: false })
             }
         }
     }

@@ -15,6 +15,8 @@ pub enum Kind {
     Decimal,
     /// A moment.
     Moment,
+    /// Yes or no.
+    Boolean,
 }
 
 /// A column.
@@ -41,6 +43,8 @@ pub enum Cell {
     Decimal(i128),
     /// A moment.
     Moment(Moment),
+    /// Yes or no.
+    Boolean(bool),
 }
 
 /// Cells, one for each column.

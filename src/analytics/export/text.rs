@@ -35,6 +35,7 @@ fn csv_cell(cell: &Cell) -> Cow<'_, str> {
         Cell::Real(number) => number.to_string().into(),
         Cell::Decimal(nanos) => decimal(*nanos).into(),
         Cell::Moment(at) => moment(*at).into(),
+        Cell::Boolean(yes) => if *yes { "true" } else { "false" }.into(),
     }
 }
 
@@ -58,6 +59,7 @@ fn json_cell(cell: &Cell) -> Value {
         Cell::Real(number) => (*number).into(),
         Cell::Decimal(nanos) => decimal(*nanos).into(),
         Cell::Moment(at) => moment(*at).into(),
+        Cell::Boolean(yes) => (*yes).into(),
     }
 }
 

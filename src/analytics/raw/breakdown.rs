@@ -26,8 +26,6 @@ use crate::{
     ids::WorkspaceId,
 };
 
-/// How many clicks one breakdown looks at.
-pub const MOST: usize = 1_000_000;
 /// How many are read at once.
 const PIECE: u64 = 10_000;
 
@@ -35,7 +33,7 @@ const PIECE: u64 = 10_000;
 const AT_ONCE: usize = 2;
 const COME_BACK: Duration = Duration::from_secs(2);
 
-/// Counts clicks by the values of `dimension`. Fails with REPORT_TOO_LARGE when there are more than [`MOST`] in the scope and the time, and with
+/// Counts clicks by the values of `dimension`. Fails with REPORT_TOO_LARGE when there are more than `REPORT_MAX_ROWS` in the scope and the time, and with
 /// RATE_LIMITED while two of the workspace are read already.
 pub async fn breakdown(
     env: &Env,
@@ -53,12 +51,12 @@ pub async fn breakdown(
     let mut walk = Walk::new(scope.workspace, link, moment_of(slots.first), moment_of(slots.end));
     let mut texts = Texts::new(env.memory.of(Agents::default));
     let mut counted = HashMap::new();
-    let mut seen = 0;
+    let (mut seen, most) = (0, env.config.report_max_rows);
     loop {
         let seen_now = piece(&db, &mut walk, &mut texts, dimension, &all, &mut counted).await?;
         seen += seen_now;
-        if seen > MOST {
-            return Err(too_large(MOST));
+        if seen > most {
+            return Err(too_large(most));
         }
         if seen_now < PIECE as usize {
             db.commit().await?;

@@ -197,14 +197,27 @@ pub async fn installs(
     Ok(known)
 }
 
-/// Says what each event counts as, in their order, and whether that is final: the install is known and decided.
+/// What an event counts as, for now or for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What.
+    pub counted: Counted,
+    /// The click it is credited to.
+    pub click: Option<ClickId>,
+    /// Whether its install is known and decided.
+    pub is_final: bool,
+    /// Whether that click is not stored yet, and what it says not known.
+    pub is_awaited: bool,
+}
+
+/// Says what each event counts as, in their order.
 pub async fn decide(
     db: &impl ConnectionTrait,
     homes: &Homes,
     workspace: WorkspaceId,
     events: Vec<Happened>,
     installs: &HashMap<InstallId, Known>,
-) -> Result<Vec<(Counted, bool)>, DbErr> {
+) -> Result<Vec<Decided>, DbErr> {
     let links: HashSet<LinkId> = events
         .iter()
         .flat_map(|event| {
@@ -214,7 +227,7 @@ pub async fn decide(
         .flatten()
         .collect();
     let windows = events::windows(db, workspace, &links).await?;
-    let touches: Vec<Option<(LinkId, Option<ClickId>)>> = events
+    let touches: Vec<Option<Touched>> = events
         .iter()
         .map(|event| {
             let stamp = event.link.map(|link| Touch { link, time: event.open_micros.map(from_micros) });
@@ -228,14 +241,20 @@ pub async fn decide(
         })
         .collect();
     let origins = origins(db, homes, workspace, touches.iter().flatten().copied().collect()).await?;
-    let counted = |(event, touch): (Happened, Option<(LinkId, Option<ClickId>)>)| {
+    let decided = |(event, touch): (Happened, Option<Touched>)| {
         let known = installs.get(&event.install);
         let counts = known.is_none_or(|known| !known.test);
         let is_final = known.is_some_and(|known| known.decided);
-        let origin = touch.and_then(|touch| origins.get(&touch).cloned());
-        (Counted { event, origin, counts }, is_final)
+        let found = touch.and_then(|touch| origins.get(&touch));
+        let origin = found.map(|found| found.origin.clone());
+        Decided {
+            counted: Counted { event, origin, counts },
+            click: touch.and_then(|(_, click)| click),
+            is_final,
+            is_awaited: counts && found.is_some_and(|found| found.is_awaited),
+        }
     };
-    Ok(events.into_iter().zip(touches).map(counted).collect())
+    Ok(events.into_iter().zip(touches).map(decided).collect())
 }
 
 /// Counts an install as it is credited.
@@ -256,17 +275,19 @@ pub fn fold_install(
     let attributed = i64::from(origin.is_some());
     let measures = Measures { installs: 1, attributed_installs: attributed, ..Measures::default() };
     let measures = if sign == Sign::Plus { measures } else { -measures };
-    let (time, values) = (install.time, &values);
+    let (time, values) = (from_micros(install.micros), &values);
     fold.add(&Item { workspace, time, values, measures: &measures, visitor: None });
 }
 
 /// An install, as far as it is counted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
+    /// Which.
+    pub id: InstallId,
     /// Which app, where somebody said.
     pub app: Option<AppId>,
-    /// When it was.
-    pub time: Moment,
+    /// When it was, in microseconds since 1970.
+    pub micros: i64,
     /// 1 iOS, 2 Android, 0 unknown.
     pub platform: i16,
     /// Whether it is on a developers' device.
@@ -283,14 +304,26 @@ struct ClickRow {
     home: Option<String>,
 }
 
+/// A link, and the click of it that something is credited to.
+pub type Touched = (LinkId, Option<ClickId>);
+
+/// Where a link was at home, and what the campaign was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// That.
+    pub origin: Origin,
+    /// Whether it is as the link says now because its click is not stored, or not yet.
+    pub is_awaited: bool,
+}
+
 /// Returns where links were at home and what the campaign was, by link and click: as the click says; where there is no such click, or it
 /// does not know, as the link says now.
 pub async fn origins(
     db: &impl ConnectionTrait,
     homes: &Homes,
     workspace: WorkspaceId,
-    touches: HashSet<(LinkId, Option<ClickId>)>,
-) -> Result<HashMap<(LinkId, Option<ClickId>), Origin>, DbErr> {
+    touches: HashSet<Touched>,
+) -> Result<HashMap<Touched, Found>, DbErr> {
     let clicks: Vec<ClickId> = touches.iter().filter_map(|(_, click)| *click).collect();
     let mut said: HashMap<(LinkId, ClickId), (Option<String>, Option<String>)> = HashMap::new();
     for some in clicks.chunks(CLICKS_A_STATEMENT) {
@@ -339,7 +372,8 @@ pub async fn origins(
     Ok(touches
         .iter()
         .map(|touch| {
-            let (link, _) = touch;
+            let (link, click) = touch;
+            let is_awaited = click.is_some() && of_click(touch).is_none();
             let (campaign, home) = match of_click(touch) {
                 Some((campaign, home)) => (campaign.clone().unwrap_or_default(), home.clone()),
                 None => (campaigns.get(link).cloned().unwrap_or_default(), None),
@@ -351,7 +385,7 @@ pub async fn origins(
                 }
                 None => now.get(link).cloned().unwrap_or_default(),
             };
-            (*touch, Origin { link: *link, domain, project, campaign })
+            (*touch, Found { origin: Origin { link: *link, domain, project, campaign }, is_awaited })
         })
         .collect())
 }

@@ -9,6 +9,7 @@
 //! | `names.rs` | the numbers that stand for values |
 //! | `fold.rs` | from things that happened to what is to be added to which rows; pure |
 //! | `credits.rs` | which link installs and events count under |
+//! | `awaited.rs` | what was counted before its click was stored |
 //! | `store.rs` | the statements that write |
 //! | `roller.rs` | carries the feed into rollups |
 //! | `rebuild.rs` | makes days anew from what was recorded, or compares them with it |
@@ -19,6 +20,7 @@
 //! Guarantees: everything in the feed is counted once, whatever dies when; the parts of every dimension come to the total, in every answer;
 //! reading costs what is shown and not what was recorded. `docs/analytics.md` says how it is kept.
 
+mod awaited;
 pub mod content;
 mod credits;
 pub mod fold;

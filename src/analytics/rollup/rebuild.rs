@@ -9,10 +9,12 @@ use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
+use uuid::Uuid;
 
 use super::{
+    awaited::{self, Item, Waiting},
     content::{self, Content},
-    credits::{self, Counted, Happened, Installed, Known, Sign},
+    credits::{self, Counted, Decided, Happened, Installed, Known, Sign, Touched},
     fold::Fold,
     key::{Bundle, Key, Scoped},
     measures::Measures,
@@ -131,7 +133,7 @@ pub async fn rebuild(env: &Env, wanted: Wanted) -> Result<Outcome, DbErr> {
         }
         Dialect::Sqlite => recorded(&tx, env, wanted).await?,
     };
-    let Some(Recorded { fold, events }) = recorded else {
+    let Some(Recorded { fold, events, items, waiting }) = recorded else {
         tx.rollback().await?;
         return Ok(Outcome::LeftAlone);
     };
@@ -150,6 +152,10 @@ pub async fn rebuild(env: &Env, wanted: Wanted) -> Result<Outcome, DbErr> {
         .map(|(counted, _)| (wanted.workspace, counted))
         .collect();
     store::remember(&tx, &undecided).await?;
+    awaited::forget(&tx, wanted.workspace, &items).await?;
+    let waiting: Vec<(WorkspaceId, &Waiting)> =
+        waiting.iter().map(|waiting| (wanted.workspace, waiting)).collect();
+    awaited::remember(&tx, &waiting).await?;
     store::advance(&tx, Progress { round, ..progress }).await?;
     tx.commit().await?;
     Ok(Outcome::Rebuilt(count))
@@ -249,6 +255,10 @@ struct Recorded {
     fold: Fold,
     /// Events, and whether they are counted for good.
     events: Vec<(Counted, bool)>,
+    /// All installs and events.
+    items: Vec<Uuid>,
+    /// Those of them that wait for their click.
+    waiting: Vec<Waiting>,
 }
 
 /// What was recorded but is not counted yet.
@@ -324,9 +334,19 @@ async fn recorded(db: &impl ConnectionTrait, env: &Env, wanted: Wanted) -> Resul
         }
     }
     let homes = Homes::here(env);
-    count_installs(db, &homes, wanted, &uncounted, &mut fold).await?;
-    let events = count_events(db, &homes, wanted, &uncounted, &mut fold).await?;
-    Ok(Some(Recorded { fold, events }))
+    let mut recorded = Recorded { fold, events: Vec::new(), items: Vec::new(), waiting: Vec::new() };
+    count_installs(db, &homes, wanted, &uncounted, &mut recorded).await?;
+    count_events(db, &homes, wanted, &uncounted, &mut recorded).await?;
+    Ok(Some(recorded))
+}
+
+/// Returns what an item is counted as that waits for its click, as long as that is not counted: what the click says is told by then. `None`: it
+/// does not wait, or not for the click that it is credited to now.
+fn still_waiting(stored: &HashMap<Uuid, Waiting>, item: Uuid, touch: Option<Touched>) -> Option<&Waiting> {
+    stored.get(&item).filter(|(click, item)| {
+        let origin = item.origin().map(|origin| (origin.link, Some(*click)));
+        origin.is_some() && origin == touch
+    })
 }
 
 /// Counts clicks. Says whether there were any, counted or not.
@@ -362,7 +382,7 @@ async fn count_installs(
     homes: &Homes,
     wanted: Wanted,
     uncounted: &Uncounted,
-    fold: &mut Fold,
+    recorded: &mut Recorded,
 ) -> Result<(), DbErr> {
     use install::{Column, Entity};
     let (start, end) = wanted.times();
@@ -395,17 +415,29 @@ async fn count_installs(
             .collect();
         let touches = counted.iter().filter_map(|(_, touch, _)| *touch);
         let origins = credits::origins(db, homes, wanted.workspace, touches.collect()).await?;
+        let ids: Vec<Uuid> = counted.iter().map(|(.., row)| row.id.0).collect();
+        let waiting = awaited::of_items(db, wanted.workspace, &ids).await?;
         for (method, touch, row) in &counted {
             let installed = Installed {
+                id: row.id,
                 app: row.app_id,
-                time: row.install_time,
+                micros: row.install_time.timestamp_micros(),
                 platform: row.platform,
                 test: row.test,
                 method: *method,
             };
-            let origin = touch.and_then(|touch| origins.get(&touch));
-            credits::fold_install(fold, wanted.workspace, &installed, origin, Sign::Plus);
+            let found = touch.and_then(|touch| origins.get(&touch));
+            let still = still_waiting(&waiting, row.id.0, *touch);
+            let origin = still.and_then(|(_, item)| item.origin()).or(found.map(|found| &found.origin));
+            credits::fold_install(&mut recorded.fold, wanted.workspace, &installed, origin, Sign::Plus);
+            let awaited =
+                found.filter(|found| found.is_awaited && !row.test).and_then(|_| touch.and_then(|of| of.1));
+            let awaited = awaited.filter(|click| awaited::may_come(*click, end));
+            if let (Some(click), Some(origin)) = (still.map(|(click, _)| *click).or(awaited), origin) {
+                recorded.waiting.push((click, Item::Install(installed, origin.clone())));
+            }
         }
+        recorded.items.extend(ids);
         if is_last {
             return Ok(());
         }
@@ -417,12 +449,11 @@ async fn count_events(
     homes: &Homes,
     wanted: Wanted,
     uncounted: &Uncounted,
-    fold: &mut Fold,
-) -> Result<Vec<(Counted, bool)>, DbErr> {
+    recorded: &mut Recorded,
+) -> Result<(), DbErr> {
     use event::{Column, Entity};
     let (start, end) = wanted.times();
     let mut after = EventId(floor(start));
-    let mut all = Vec::new();
     let mut is_first = true;
     loop {
         let from = if is_first { Column::Id.gte(after) } else { Column::Id.gt(after) };
@@ -438,7 +469,7 @@ async fn count_events(
             .limit(OTHERS_A_STEP)
             .all(db)
             .await?;
-        let Some(last) = rows.last() else { return Ok(all) };
+        let Some(last) = rows.last() else { return Ok(()) };
         after = last.id;
         let is_last = (rows.len() as u64) < OTHERS_A_STEP;
         let events: Vec<Happened> = rows
@@ -449,12 +480,25 @@ async fn count_events(
         let installs = events.iter().map(|event| event.install).collect();
         let mut known = credits::installs(db, wanted.workspace, &installs).await?;
         uncounted.put_back(&mut known);
-        for (counted, is_final) in credits::decide(db, homes, wanted.workspace, events, &known).await? {
-            counted.fold(fold, wanted.workspace, counted.event.measures(), Sign::Plus);
-            all.push((counted, is_final));
+        let ids: Vec<Uuid> = events.iter().map(|event| event.id.0).collect();
+        let waiting = awaited::of_items(db, wanted.workspace, &ids).await?;
+        recorded.items.extend(ids);
+        for decided in credits::decide(db, homes, wanted.workspace, events, &known).await? {
+            let Decided { mut counted, click, is_final, is_awaited } = decided;
+            let touch = counted.origin.as_ref().map(|origin| (origin.link, click));
+            let still = still_waiting(&waiting, counted.event.id.0, touch);
+            if let Some((_, item)) = still {
+                counted.origin = item.origin().cloned();
+            }
+            let awaited = click.filter(|click| is_awaited && awaited::may_come(*click, end));
+            if let Some(click) = still.map(|(click, _)| *click).or(awaited) {
+                recorded.waiting.push((click, Item::Event(counted.clone())));
+            }
+            counted.fold(&mut recorded.fold, wanted.workspace, counted.event.measures(), Sign::Plus);
+            recorded.events.push((counted, is_final));
         }
         if is_last {
-            return Ok(all);
+            return Ok(());
         }
     }
 }

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    credits::{self, Counted, Happened, Installed, Known, Origin, Sign},
+    awaited::{self, Item as Waiter, Ledger},
+    credits::{self, Counted, Found, Happened, Installed, Known, Sign},
     fold::{Fold, Item},
     measures::Measures,
     names::Names,
@@ -98,9 +99,10 @@ pub async fn run(env: Env, stop: CancellationToken) {
     }
 }
 
-/// Takes over what there is of an earlier release, and forgets events whose install nobody will hear of any more.
+/// Takes over what there is of an earlier release, and forgets what waits for installs and clicks that nobody will hear of any more.
 async fn tidy_up(env: &Env) -> Result<Round, DbErr> {
     store::forget_before(&env.db.api, env.now() - WAITED_FOR).await?;
+    awaited::forget_old(&env.db.api, env.now()).await?;
     loop {
         let round = take_over(env).boxed().await?;
         if !matches!(round, Round::Counted(_)) {
@@ -156,6 +158,7 @@ pub async fn roll(env: &Env) -> Result<Round, DbErr> {
         .flat_map(|((workspace, _), counted)| counted.iter().map(|counted| (*workspace, counted)))
         .collect();
     store::remember(&tx, &undecided).await?;
+    work.awaited.write(&tx).await?;
     store::advance(&tx, progress).await?;
     fail_point!("roller.commit.before");
     tx.commit().await?;
@@ -175,6 +178,9 @@ struct Work {
     undecided: HashMap<(WorkspaceId, InstallId), Vec<Counted>>,
     /// Events that were remembered and are counted for good now.
     decided: HashMap<WorkspaceId, HashSet<(InstallId, EventId)>>,
+    /// What is counted, but not as its click will say.
+    awaited: Ledger,
+    now: Moment,
 }
 
 /// Reads on in the feed and adds up what it says.
@@ -185,6 +191,8 @@ async fn gather(db: &impl ConnectionTrait, env: &Env, from: Progress) -> Result<
         fold: Fold::default(),
         undecided: HashMap::new(),
         decided: HashMap::new(),
+        awaited: Ledger::default(),
+        now: env.now(),
     };
     let (agents, homes) = (env.memory.of(Agents::default), Homes::here(env));
     let mut items = 0;
@@ -192,11 +200,13 @@ async fn gather(db: &impl ConnectionTrait, env: &Env, from: Progress) -> Result<
         // Before the rows are read: what is settled now is among them.
         let settled = feed::settled(db).await?;
         let rows = feed::read_between(db, None, (work.end, settled), ROWS_AT_ONCE).await?;
+        let mut came: Vec<(WorkspaceId, ClickId)> = Vec::new();
         for row in &rows {
             items += row.items.len();
             match &*row.items {
                 Items::Clicks(clicks) => {
                     clicks.iter().for_each(|click| fold_click(&mut work.fold, row.workspace, click, &agents));
+                    came.extend(clicks.iter().map(|click| (row.workspace, click.id)));
                 }
                 Items::Installs(installs) => {
                     fold_installs(db, &homes, &mut work, row.workspace, installs).await?;
@@ -205,6 +215,8 @@ async fn gather(db: &impl ConnectionTrait, env: &Env, from: Progress) -> Result<
             }
             work.end = row.position;
         }
+        // Behind the rows: what of them waited for a click of them waits no more.
+        correct(db, &homes, &mut work, &came).await?;
         if (rows.len() as u64) < ROWS_AT_ONCE {
             // Numbers that were drawn for nothing are behind us too.
             work.end = work.end.max(settled);
@@ -261,20 +273,34 @@ async fn fold_installs(
     let touch = |credit: &feed::Credit| credit.link.map(|link| (link, credit.click));
     let touches = installs.iter().flat_map(|install| [Some(&install.now), install.before.as_ref()]).flatten();
     let origins = credits::origins(db, homes, workspace, touches.filter_map(touch).collect()).await?;
-    let origin = |credit: &feed::Credit| -> Option<&Origin> { origins.get(&touch(credit)?) };
+    let found = |credit: &feed::Credit| -> Option<&Found> { origins.get(&touch(credit)?) };
+    let again = installs.iter().filter(|install| install.before.is_some()).map(|install| install.id.0);
+    work.awaited.look_up(db, workspace, again).await?;
     for install in installs {
         let as_of = |credit: &feed::Credit| Installed {
+            id: install.id,
             app: install.app,
-            time: install.time,
+            micros: install.time.timestamp_micros(),
             platform: install.platform,
             test: install.test,
             method: credit.method,
         };
         if let Some(before) = &install.before {
-            credits::fold_install(&mut work.fold, workspace, &as_of(before), origin(before), Sign::Minus);
+            // What waits for its click is not counted as that says, though it may be here by now.
+            match work.awaited.take(workspace, install.id.0) {
+                Some((_, waited)) => waited.fold(&mut work.fold, workspace, Sign::Minus),
+                None => {
+                    let origin = found(before).map(|found| &found.origin);
+                    credits::fold_install(&mut work.fold, workspace, &as_of(before), origin, Sign::Minus);
+                }
+            }
         }
-        let now = &install.now;
-        credits::fold_install(&mut work.fold, workspace, &as_of(now), origin(now), Sign::Plus);
+        let (now, found) = (as_of(&install.now), found(&install.now));
+        let origin = found.map(|found| &found.origin);
+        credits::fold_install(&mut work.fold, workspace, &now, origin, Sign::Plus);
+        if let Some(Found { origin, is_awaited: true }) = found.filter(|_| !install.test) {
+            work.wait(workspace, install.now.click, Waiter::Install(now, origin.clone()));
+        }
     }
     let decided = installs.iter().filter(|install| install.now.state != AttributionState::Pending as i16);
     let decided = decided.map(|install| install.id).collect();
@@ -291,8 +317,10 @@ async fn fold_installs(
         return Ok(());
     }
     let known = credits::installs(db, workspace, &decided).await?;
+    work.awaited.look_up(db, workspace, waited.iter().map(|counted| counted.event.id.0)).await?;
     for counted in &waited {
         counted.fold(&mut work.fold, workspace, counted.event.measures(), Sign::Minus);
+        work.awaited.take(workspace, counted.event.id.0);
     }
     let events: Vec<Happened> = waited.into_iter().map(|counted| counted.event).collect();
     let ids: Vec<_> = events.iter().map(|event| (event.install, event.id)).collect();
@@ -318,23 +346,34 @@ async fn fold_events(
     }
     let of_priced = priced.iter().map(|event| event.install).collect();
     let remembered = store::remembered(db, workspace, &of_priced).await?;
+    work.awaited.look_up(db, workspace, priced.iter().map(|event| event.id.0)).await?;
     let mut others = Vec::new();
     for event in priced {
         let event = Happened::from(event);
-        let here = work.undecided.get(&(workspace, event.install));
-        let here = here.and_then(|all| all.iter().find(|counted| counted.event.id == event.id).cloned());
-        let stored = remembered.get(&event.install).filter(|_| !work.is_decided(workspace, &event));
-        let stored = stored.and_then(|all| all.iter().find(|counted| counted.event.id == event.id).cloned());
-        match here.or(stored) {
+        let undecided = work.undecided_of(workspace, &event, &remembered);
+        let waiting = work.awaited.take(workspace, event.id.0);
+        let waited = match &waiting {
+            Some((click, Waiter::Event(counted))) => Some((*click, counted.clone())),
+            _ => None,
+        };
+        let is_undecided = undecided.is_some();
+        match undecided.or_else(|| waited.as_ref().map(|(_, counted)| counted.clone())) {
             Some(counted) => {
                 counted.fold(&mut work.fold, workspace, event.revenue(), Sign::Plus);
                 let event = Happened { earned: event.earned, ..counted.event };
-                work.remember(workspace, Counted { event, ..counted });
+                let counted = Counted { event, ..counted };
+                if let Some((click, _)) = waited {
+                    work.awaited.note(workspace, click, Waiter::Event(counted.clone()));
+                }
+                if is_undecided {
+                    work.remember(workspace, counted);
+                }
             }
             None => others.push(event),
         }
     }
-    for (counted, _) in credits::decide(db, homes, workspace, others, &known).await? {
+    for decided in credits::decide(db, homes, workspace, others, &known).await? {
+        let counted = decided.counted;
         counted.fold(&mut work.fold, workspace, counted.event.revenue(), Sign::Plus);
     }
     Ok(())
@@ -349,10 +388,52 @@ async fn count_events(
     events: Vec<Happened>,
     known: &HashMap<InstallId, Known>,
 ) -> Result<(), DbErr> {
-    for (counted, is_final) in credits::decide(db, homes, workspace, events, known).await? {
+    for decided in credits::decide(db, homes, workspace, events, known).await? {
+        let counted = decided.counted;
         counted.fold(&mut work.fold, workspace, counted.event.measures(), Sign::Plus);
-        if !is_final {
+        if decided.is_awaited {
+            work.wait(workspace, decided.click, Waiter::Event(counted.clone()));
+        }
+        if !decided.is_final {
             work.remember(workspace, counted);
+        }
+    }
+    Ok(())
+}
+
+/// Counts what waited for clicks that came as those say.
+async fn correct(
+    db: &impl ConnectionTrait,
+    homes: &Homes,
+    work: &mut Work,
+    came: &[(WorkspaceId, ClickId)],
+) -> Result<(), DbErr> {
+    let mut by_workspace: HashMap<WorkspaceId, Vec<awaited::Waiting>> = HashMap::new();
+    for (workspace, waiting) in work.awaited.take_all_of(db, came).await? {
+        by_workspace.entry(workspace).or_default().push(waiting);
+    }
+    for (workspace, waited) in by_workspace {
+        let touch = |(click, item): &awaited::Waiting| Some((item.origin()?.link, Some(*click)));
+        let touches = waited.iter().filter_map(touch).collect();
+        let origins = credits::origins(db, homes, workspace, touches).await?;
+        let installs = waited.iter().filter_map(|(_, item)| match item {
+            Waiter::Event(counted) => Some(counted.event.install),
+            Waiter::Install(..) => None,
+        });
+        let remembered = store::remembered(db, workspace, &installs.collect()).await?;
+        for waiting in waited {
+            // A click of another link than the app says tells nothing of this one.
+            let found = touch(&waiting).and_then(|touch| origins.get(&touch));
+            let Some(Found { origin, is_awaited: false }) = found else { continue };
+            let (_, item) = waiting;
+            item.fold(&mut work.fold, workspace, Sign::Minus);
+            let item = item.under(origin.clone());
+            item.fold(&mut work.fold, workspace, Sign::Plus);
+            if let Waiter::Event(counted) = item
+                && work.undecided_of(workspace, &counted.event, &remembered).is_some()
+            {
+                work.remember(workspace, counted);
+            }
         }
     }
     Ok(())
@@ -362,6 +443,26 @@ impl Work {
     /// Says whether what is stored of an event is no more so.
     fn is_decided(&self, workspace: WorkspaceId, event: &Happened) -> bool {
         self.decided.get(&workspace).is_some_and(|decided| decided.contains(&(event.install, event.id)))
+    }
+
+    /// Returns what an event is counted as whose install is not decided; `stored` is what is remembered of that.
+    fn undecided_of(
+        &self,
+        workspace: WorkspaceId,
+        event: &Happened,
+        stored: &HashMap<InstallId, Vec<Counted>>,
+    ) -> Option<Counted> {
+        let find = |all: &Vec<Counted>| all.iter().find(|counted| counted.event.id == event.id).cloned();
+        let here = self.undecided.get(&(workspace, event.install)).and_then(find);
+        let stored = || stored.get(&event.install).filter(|_| !self.is_decided(workspace, event));
+        here.or_else(|| stored().and_then(find))
+    }
+
+    /// Notes that something waits for its click, unless that will not come any more.
+    fn wait(&mut self, workspace: WorkspaceId, click: Option<ClickId>, item: Waiter) {
+        if let Some(click) = click.filter(|click| awaited::may_come(*click, self.now)) {
+            self.awaited.note(workspace, click, item);
+        }
     }
 
     fn remember(&mut self, workspace: WorkspaceId, counted: Counted) {

@@ -56,6 +56,8 @@ fn scope_of(query: &mut Query) -> Option<&mut ReportScope> {
         Query::TimeSeries(asked) => asked.scope.as_mut(),
         Query::Breakdown(asked) => asked.scope.as_mut(),
         Query::Campaigns(asked) => asked.scope.as_mut(),
+        Query::Funnel(asked) => asked.scope.as_mut(),
+        Query::Retention(asked) => asked.scope.as_mut(),
     }
 }
 
@@ -87,6 +89,18 @@ impl<'a> Parts<'a> {
                 scope: asked.scope.as_ref(),
                 span: asked.span.as_ref(),
                 page_token: &asked.page_token,
+            },
+            Query::Funnel(asked) => Self {
+                name: "funnel",
+                scope: asked.scope.as_ref(),
+                span: asked.span.as_ref(),
+                page_token: "",
+            },
+            Query::Retention(asked) => Self {
+                name: "retention",
+                scope: asked.scope.as_ref(),
+                span: asked.span.as_ref(),
+                page_token: "",
             },
         }
     }
@@ -139,6 +153,14 @@ pub async fn answer(
             asked.span = span(asked.span);
             page_token.clone_into(&mut asked.page_token);
             Answer::Campaigns(reports::campaigns(env, tenant, &asked).await?)
+        }
+        Query::Funnel(mut asked) => {
+            asked.span = span(asked.span);
+            Answer::Funnel(reports::funnel(env, tenant, &asked).await?)
+        }
+        Query::Retention(mut asked) => {
+            asked.span = span(asked.span);
+            Answer::Retention(reports::retention(env, tenant, &asked).await?)
         }
     };
     Ok(ReportResult { result: Some(answer) })

@@ -3,7 +3,6 @@
 use std::{net::IpAddr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::digest;
 
 use super::{query, store, unknown, veil::veil};
 use crate::{
@@ -101,7 +100,7 @@ pub async fn create(env: &Env, tenant: &Tenant, new: NewShare, request: Option<&
         workspace_id: tenant.id,
         report_id: new.report,
         prefix: token[..PREFIX].to_owned(),
-        token_hash: hash(&token),
+        token_hash: hashing::of_token(&token),
         password_hash,
         expire_time: new.expire_time,
         create_time: now,
@@ -149,7 +148,7 @@ pub async fn open(
     if token.len() != LENGTH || !token.starts_with(START) {
         return Err(nothing());
     }
-    let found = store::opened(&env.db.api, &hash(token)).await?;
+    let found = store::opened(&env.db.api, &hashing::of_token(token)).await?;
     let (share, report) = found.ok_or_else(nothing)?;
     let report = report.ok_or_else(nothing)?;
     if share.expire_time.is_some_and(|end| end <= env.now()) {
@@ -193,10 +192,6 @@ async fn unlock(env: &Env, share: &Share, stored: &str, password: &str, visitor:
 /// What is unknown of the workspace is told of no part of it.
 fn hidden(error: Error) -> Error {
     if error.kind() == Kind::NotFound { nothing() } else { error }
-}
-
-fn hash(token: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
 }
 
 fn locked() -> Error {

@@ -4,8 +4,8 @@ use data_encoding::HEXLOWER;
 use ring::digest;
 
 use crate::pb::v1::{
-    CampaignLevel, Dimension, GetCampaignsResponse, QueryBreakdownResponse, ReportQuery, ReportResult,
-    report_query::Query, report_result::Result as Answer,
+    CampaignLevel, Dimension, GetCampaignsResponse, GetFunnelResponse, QueryBreakdownResponse, ReportQuery,
+    ReportResult, report_query::Query, report_result::Result as Answer,
 };
 
 /// How many bytes tell apart what has no name.
@@ -18,6 +18,7 @@ pub fn veil(query: &ReportQuery, result: &mut ReportResult) {
             breakdown(asked.dimension(), answer);
         }
         (Some(Query::Campaigns(asked)), Some(Answer::Campaigns(answer))) => campaigns(asked.level(), answer),
+        (Some(Query::Funnel(_)), Some(Answer::Funnel(answer))) => funnel(answer),
         _ => {}
     }
 }
@@ -48,6 +49,15 @@ fn campaigns(level: CampaignLevel, answer: &mut GetCampaignsResponse) {
     }
 }
 
+fn funnel(answer: &mut GetFunnelResponse) {
+    for link in &mut answer.top_links {
+        if link.label.is_empty() {
+            link.label = nameless(&link.link_id);
+        }
+        link.link_id.clear();
+    }
+}
+
 /// Returns a name that is the same for the same id, and says nothing of it.
 fn nameless(id: &str) -> String {
     let hash = digest::digest(&digest::SHA256, id.as_bytes());
@@ -57,7 +67,9 @@ fn nameless(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pb::v1::{BreakdownRow, CampaignRow, GetCampaignsRequest, QueryBreakdownRequest};
+    use crate::pb::v1::{
+        BreakdownRow, CampaignRow, FunnelLink, GetCampaignsRequest, GetFunnelRequest, QueryBreakdownRequest,
+    };
 
     const ID: &str = "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507";
 
@@ -90,6 +102,22 @@ mod tests {
         let variant = vec![row(&format!("{ID}/0/1"), "")];
         assert_eq!(veiled(Dimension::Variant, variant), [format!("{name}/0/1")]);
         assert_eq!(veiled(Dimension::Country, vec![row("CH", "")]), ["CH"]);
+    }
+
+    #[test]
+    fn links_of_funnels_keep_their_labels() {
+        let query =
+            ReportQuery { query: Some(Query::Funnel(GetFunnelRequest::default())), ..ReportQuery::default() };
+        let link =
+            |label: &str| FunnelLink { link_id: ID.into(), label: label.into(), ..FunnelLink::default() };
+        let answer =
+            GetFunnelResponse { top_links: vec![link("Spring"), link("")], ..GetFunnelResponse::default() };
+        let mut result = ReportResult { result: Some(Answer::Funnel(answer)) };
+        veil(&query, &mut result);
+        let Some(Answer::Funnel(answer)) = result.result else { panic!("it stays what it is") };
+        let told: Vec<_> =
+            answer.top_links.iter().map(|link| (link.link_id.as_str(), link.label.clone())).collect();
+        assert_eq!(told, [("", "Spring".to_owned()), ("", nameless(ID))]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     clicks::class::Class,
+    domains,
     env::Env,
     error::{Error, Result, Violations},
     feed::{Click, Event, Install},
@@ -95,7 +96,7 @@ impl Filter {
             links::expect_project(env, tenant, project).await?;
         }
         if !self.domain.is_empty() {
-            self.domain = links::expect_domain(env, tenant, &self.domain).await?;
+            self.domain = domains::expect_host(env, tenant, &self.domain).await?;
         }
         Ok(self)
     }

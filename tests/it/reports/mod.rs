@@ -4,6 +4,7 @@
 mod installs;
 mod refusals;
 mod series;
+mod served;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,11 @@ use prost_types::Timestamp;
 
 use crate::support::{
     stores,
-    year::{Counts, Fact, Year, dimension, live_through, world},
+    year::{
+        Counts, Fact, Year,
+        dimension::{self, DESTINATION, METHOD, RULE, VARIANT},
+        live_through, world,
+    },
 };
 
 pub fn at(text: &str) -> Moment {
@@ -50,6 +55,7 @@ pub fn told(measures: Option<&Measures>) -> Counts {
     Counts {
         clicks: measures.clicks,
         bot_clicks: measures.bot_clicks,
+        opens: measures.opens,
         installs: measures.installs,
         attributed_installs: measures.attributed_installs,
         events: measures.events,
@@ -96,6 +102,7 @@ impl Year {
             Some(Part::LinkId(self.links[2].id.clone())),
             Some(Part::AppId(self.apps[1].clone())),
             Some(Part::Domain("go.example.test".to_owned())),
+            Some(Part::Domain("go.shop.test".to_owned())),
         ]
     }
 }
@@ -153,8 +160,19 @@ async fn a_year_of_which_everything_is_known_is_told_as_it_was() {
     for store in stores() {
         eprintln!("on {store}");
         let (app, networks) = world(store, &[]).await;
-        let mut year = live_through(&app, 2026, 500).await;
+        let mut year = live_through((&app, &networks), 2026, 500).await;
         app.rolled().await;
+        for (what, dimension) in [("rules", RULE), ("variants", VARIANT), ("destinations", DESTINATION)] {
+            assert!(
+                grouped(&year.facts.iter().collect::<Vec<_>>(), dimension).len() > 2,
+                "of {what} there are few"
+            );
+        }
+        assert!(sum(&year.facts).opens > 5, "of opens there are few");
+        let methods = grouped(&year.facts.iter().collect::<Vec<_>>(), METHOD);
+        for method in ["store_referrer", "pasteboard", "link_open", "probabilistic"] {
+            assert!(methods[method].installs > 0, "of installs by {method} there are none");
+        }
         let events: usize = year.installs.iter().map(|install| install.events.len()).sum();
         eprintln!(
             "{} things happened, {} installs with {events} events",

@@ -2,8 +2,10 @@
 
 use chrono::Duration;
 use linkforty::pb::v1::{
-    GetCampaignsRequest, GetFunnelRequest, GetOverviewRequest, GetRetentionRequest, ListLinksRequest,
-    QueryBreakdownRequest, QueryTimeSeriesRequest, ReportScope, ReportSpan, report_scope::Part,
+    self, CreateReportRequest, ExportReportRequest, GetCampaignsRequest, GetFunnelRequest,
+    GetOverviewRequest, GetRetentionRequest, ListLinksRequest, QueryBreakdownRequest, QueryTimeSeriesRequest,
+    ReportFormat, ReportQuery, ReportScope, ReportSource, ReportSpan, export_report_request, report_query,
+    report_scope::Part,
 };
 use secrecy::ExposeSecret as _;
 use tonic::Status;
@@ -239,7 +241,7 @@ async fn everything_wrong_with_a_question_is_told_at_once() {
 async fn a_page_token_is_good_for_its_question_and_its_workspace_alone() {
     for store in stores() {
         let (app, networks) = world(store, &[]).await;
-        let year = live_through(&app, 7, 40).await;
+        let year = live_through((&app, &networks), 7, 40).await;
         app.rolled().await;
         let mut analytics = year.tenant.analytics.clone();
         let request = QueryBreakdownRequest {
@@ -279,7 +281,7 @@ async fn a_page_token_is_good_for_its_question_and_its_workspace_alone() {
 async fn a_report_that_would_look_at_too_many_rows_says_so() {
     for store in stores() {
         let (app, networks) = world(store, &[("REPORT_MAX_ROWS", "12")]).await;
-        let year = live_through(&app, 3, 120).await;
+        let year = live_through((&app, &networks), 3, 120).await;
         app.rolled().await;
         assert!(year.installs.len() > 12);
         let mut analytics = year.tenant.analytics.clone();
@@ -294,6 +296,41 @@ async fn a_report_that_would_look_at_too_many_rows_says_so() {
             let info = status.get_details_error_info().expect("always there");
             assert_eq!((&*info.metadata["rows"], &*info.metadata["limit"]), ("installs", "12"));
         }
+        // So does one from single clicks, in whatever way it is asked for.
+        assert!(
+            year.facts.iter().filter(|fact| fact.counts.clicks + fact.counts.bot_clicks > 0).count() > 12
+        );
+        let of_phones = |span: Option<ReportSpan>| QueryBreakdownRequest {
+            dimension: dimension::COUNTRY,
+            filters: vec![filter(dimension::DEVICE, &["phone"])],
+            span,
+            ..QueryBreakdownRequest::default()
+        };
+        let many = of_phones(span(year.start, year.end, ""));
+        let file = ExportReportRequest {
+            report: Some(export_report_request::Report::Breakdown(many.clone())),
+            format: ReportFormat::Csv.into(),
+        };
+        let query = Some(ReportQuery {
+            query: Some(report_query::Query::Breakdown(many.clone())),
+            relative_span: None,
+        });
+        let report = Some(v1::Report { name: "Phones".into(), query, ..v1::Report::default() });
+        let kept = CreateReportRequest { report, ..CreateReportRequest::default() };
+        for status in [
+            refused(analytics.query_breakdown(many).await),
+            analytics.export_report(file).await.err().expect("is refused"),
+            refused(year.tenant.reports.clone().create_report(kept).await),
+        ] {
+            assert_eq!(reason(&status), "REPORT_TOO_LARGE");
+            let info = status.get_details_error_info().expect("always there");
+            assert_eq!((&*info.metadata["rows"], &*info.metadata["limit"]), ("clicks", "12"));
+        }
+        let mut clicks: Vec<_> = year.facts.iter().filter(|fact| fact.counts.clicks > 0).collect();
+        clicks.sort_by_key(|fact| fact.time);
+        let week = of_phones(span(clicks[0].time, clicks[0].time + Duration::minutes(15), ""));
+        let answer = analytics.query_breakdown(week).await.expect("few enough").into_inner();
+        assert_eq!(answer.source(), ReportSource::RawClicks);
         // A shorter time is no more than that.
         let mut times: Vec<_> = year.installs.iter().map(|install| install.time).collect();
         times.sort_unstable();
@@ -313,7 +350,7 @@ async fn the_statements_of_a_report_do_not_grow_with_what_it_shows() {
         return;
     }
     let (first, networks) = world(Store::Production, &[]).await;
-    let year = live_through(&first, 5, 60).await;
+    let year = live_through((&first, &networks), 5, 60).await;
     first.rolled().await;
     let database = first.env().config.database.as_ref().expect("production has one");
     let statements = Statements::to(database.url.expose_secret()).await;

@@ -1,5 +1,7 @@
 //! Time series, in zones near and far.
 
+use std::collections::BTreeSet;
+
 use chrono::{Duration, TimeZone as _};
 use chrono_tz::Tz;
 use linkforty::{
@@ -7,8 +9,11 @@ use linkforty::{
     pb::v1::{Granularity, QueryTimeSeriesRequest, report_scope::Part},
 };
 
-use super::{ZONES, at, filter, is_about, label, moment, scope, span, sum, told, total, visitors};
-use crate::support::year::{Counts, Year, dimension};
+use super::{
+    ZONES, at, filter, grouped, is_about, label, moment, scope, span, sum, told, total, values::DIMENSIONS,
+    visitors,
+};
+use crate::support::year::{Counts, Year};
 
 pub async fn time_series(year: &Year) {
     let analytics = &mut year.tenant.analytics.clone();
@@ -91,19 +96,25 @@ pub async fn time_series(year: &Year) {
             }
         }
     }
-    let values = ["CH", ""];
-    let request = QueryTimeSeriesRequest {
-        span: span(year.start, year.end, "Asia/Kathmandu"),
-        granularity: Granularity::Month.into(),
-        filter: Some(filter(dimension::COUNTRY, &values)),
-        ..QueryTimeSeriesRequest::default()
-    };
-    let answer = analytics.query_time_series(request).await.expect("a series").into_inner();
-    for bucket in &answer.buckets {
-        let (from, to) = (moment(bucket.start_time.as_ref()), moment(bucket.end_time.as_ref()));
-        let truth = year.between(None, from, to);
-        let truth = truth.into_iter().filter(|fact| values.contains(&fact.value(dimension::COUNTRY)));
-        assert_eq!(told(bucket.measures.as_ref()), sum(truth), "{from}");
-        assert_eq!(bucket.measures.as_ref().and_then(|measures| measures.unique_visitors), None);
+    // Of every dimension: some of its values, the unknown one among them.
+    let facts = year.between(None, year.start, year.end);
+    for dimension in DIMENSIONS {
+        let groups = grouped(&facts, dimension);
+        let values: Vec<&str> = groups.keys().copied().step_by(2).chain(["", "nothing"]).collect();
+        let values: Vec<&str> = BTreeSet::from_iter(values).into_iter().collect();
+        let request = QueryTimeSeriesRequest {
+            span: span(year.start, year.end, "Asia/Kathmandu"),
+            granularity: Granularity::Month.into(),
+            filter: Some(filter(dimension, &values)),
+            ..QueryTimeSeriesRequest::default()
+        };
+        let answer = analytics.query_time_series(request).await.expect("a series").into_inner();
+        for bucket in &answer.buckets {
+            let (from, to) = (moment(bucket.start_time.as_ref()), moment(bucket.end_time.as_ref()));
+            let truth = year.between(None, from, to);
+            let truth = truth.into_iter().filter(|fact| values.contains(&fact.value(dimension)));
+            assert_eq!(told(bucket.measures.as_ref()), sum(truth), "{dimension} from {from}");
+            assert_eq!(bucket.measures.as_ref().and_then(|measures| measures.unique_visitors), None);
+        }
     }
 }

@@ -40,7 +40,7 @@ pub async fn breakdown(
     }
 }
 
-const DIMENSIONS: [i32; 24] = {
+pub const DIMENSIONS: [i32; 26] = {
     use dimension::*;
     [
         COUNTRY,
@@ -59,6 +59,8 @@ const DIMENSIONS: [i32; 24] = {
         UTM_TERM,
         UTM_CONTENT,
         CLASS,
+        RULE,
+        VARIANT,
         DESTINATION,
         DOMAIN,
         PLATFORM,

@@ -8,8 +8,12 @@ import type { QueryBreakdownRequest } from "./breakdown_pb.js";
 import { file_linkforty_v1_breakdown } from "./breakdown_pb.js";
 import type { GetCampaignsRequest } from "./campaign_pb.js";
 import { file_linkforty_v1_campaign } from "./campaign_pb.js";
+import type { GetFunnelRequest } from "./funnel_pb.js";
+import { file_linkforty_v1_funnel } from "./funnel_pb.js";
 import type { ListClicksRequest } from "./recorded_click_pb.js";
 import { file_linkforty_v1_recorded_click } from "./recorded_click_pb.js";
+import type { GetRetentionRequest } from "./retention_pb.js";
+import { file_linkforty_v1_retention } from "./retention_pb.js";
 import type { QueryTimeSeriesRequest } from "./time_series_pb.js";
 import { file_linkforty_v1_time_series } from "./time_series_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -18,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/report_export.proto.
  */
 export const file_linkforty_v1_report_export: GenFile = /*@__PURE__*/
-  fileDesc("CiBsaW5rZm9ydHkvdjEvcmVwb3J0X2V4cG9ydC5wcm90bxIMbGlua2ZvcnR5LnYxIq0CChNFeHBvcnRSZXBvcnRSZXF1ZXN0EjsKC3RpbWVfc2VyaWVzGAEgASgLMiQubGlua2ZvcnR5LnYxLlF1ZXJ5VGltZVNlcmllc1JlcXVlc3RIABI4CglicmVha2Rvd24YAiABKAsyIy5saW5rZm9ydHkudjEuUXVlcnlCcmVha2Rvd25SZXF1ZXN0SAASNgoJY2FtcGFpZ25zGAMgASgLMiEubGlua2ZvcnR5LnYxLkdldENhbXBhaWduc1JlcXVlc3RIABIxCgZjbGlja3MYBCABKAsyHy5saW5rZm9ydHkudjEuTGlzdENsaWNrc1JlcXVlc3RIABIqCgZmb3JtYXQYCiABKA4yGi5saW5rZm9ydHkudjEuUmVwb3J0Rm9ybWF0QggKBnJlcG9ydCKEAQoURXhwb3J0UmVwb3J0UmVzcG9uc2USKAoEZmlsZRgBIAEoCzIYLmxpbmtmb3J0eS52MS5SZXBvcnRGaWxlSAASDgoEZGF0YRgCIAEoDEgAEioKA2VuZBgDIAEoCzIbLmxpbmtmb3J0eS52MS5SZXBvcnRGaWxlRW5kSABCBgoEcGFydCIzCgpSZXBvcnRGaWxlEhEKCWZpbGVfbmFtZRgBIAEoCRISCgptZWRpYV90eXBlGAIgASgJIiwKDVJlcG9ydEZpbGVFbmQSDAoEcm93cxgBIAEoAxINCgVieXRlcxgCIAEoAyp5CgxSZXBvcnRGb3JtYXQSHQoZUkVQT1JUX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhUKEVJFUE9SVF9GT1JNQVRfQ1NWEAESGAoUUkVQT1JUX0ZPUk1BVF9OREpTT04QAhIZChVSRVBPUlRfRk9STUFUX1BBUlFVRVQQA2IGcHJvdG8z", [file_linkforty_v1_breakdown, file_linkforty_v1_campaign, file_linkforty_v1_recorded_click, file_linkforty_v1_time_series]);
+  fileDesc("CiBsaW5rZm9ydHkvdjEvcmVwb3J0X2V4cG9ydC5wcm90bxIMbGlua2ZvcnR5LnYxIpcDChNFeHBvcnRSZXBvcnRSZXF1ZXN0EjsKC3RpbWVfc2VyaWVzGAEgASgLMiQubGlua2ZvcnR5LnYxLlF1ZXJ5VGltZVNlcmllc1JlcXVlc3RIABI4CglicmVha2Rvd24YAiABKAsyIy5saW5rZm9ydHkudjEuUXVlcnlCcmVha2Rvd25SZXF1ZXN0SAASNgoJY2FtcGFpZ25zGAMgASgLMiEubGlua2ZvcnR5LnYxLkdldENhbXBhaWduc1JlcXVlc3RIABIxCgZjbGlja3MYBCABKAsyHy5saW5rZm9ydHkudjEuTGlzdENsaWNrc1JlcXVlc3RIABIwCgZmdW5uZWwYBSABKAsyHi5saW5rZm9ydHkudjEuR2V0RnVubmVsUmVxdWVzdEgAEjYKCXJldGVudGlvbhgGIAEoCzIhLmxpbmtmb3J0eS52MS5HZXRSZXRlbnRpb25SZXF1ZXN0SAASKgoGZm9ybWF0GAogASgOMhoubGlua2ZvcnR5LnYxLlJlcG9ydEZvcm1hdEIICgZyZXBvcnQihAEKFEV4cG9ydFJlcG9ydFJlc3BvbnNlEigKBGZpbGUYASABKAsyGC5saW5rZm9ydHkudjEuUmVwb3J0RmlsZUgAEg4KBGRhdGEYAiABKAxIABIqCgNlbmQYAyABKAsyGy5saW5rZm9ydHkudjEuUmVwb3J0RmlsZUVuZEgAQgYKBHBhcnQiMwoKUmVwb3J0RmlsZRIRCglmaWxlX25hbWUYASABKAkSEgoKbWVkaWFfdHlwZRgCIAEoCSIsCg1SZXBvcnRGaWxlRW5kEgwKBHJvd3MYASABKAMSDQoFYnl0ZXMYAiABKAMqeQoMUmVwb3J0Rm9ybWF0Eh0KGVJFUE9SVF9GT1JNQVRfVU5TUEVDSUZJRUQQABIVChFSRVBPUlRfRk9STUFUX0NTVhABEhgKFFJFUE9SVF9GT1JNQVRfTkRKU09OEAISGQoVUkVQT1JUX0ZPUk1BVF9QQVJRVUVUEANiBnByb3RvMw", [file_linkforty_v1_breakdown, file_linkforty_v1_campaign, file_linkforty_v1_funnel, file_linkforty_v1_recorded_click, file_linkforty_v1_retention, file_linkforty_v1_time_series]);
 
 /**
  * Request of ExportReport. The pages of the report are followed to the end: its page size and token are not used.
@@ -63,6 +67,22 @@ export type ExportReportRequest = Message<"linkforty.v1.ExportReportRequest"> & 
      */
     value: ListClicksRequest;
     case: "clicks";
+  } | {
+    /**
+     * As GetFunnel answers: one row a step; behind them one for each step of each of the links with `kind` = `link`. Times are seconds.
+     *
+     * @generated from field: linkforty.v1.GetFunnelRequest funnel = 5;
+     */
+    value: GetFunnelRequest;
+    case: "funnel";
+  } | {
+    /**
+     * As GetRetention answers: one row a day of a cohort; behind them the days of all cohorts together with `kind` = `total`.
+     *
+     * @generated from field: linkforty.v1.GetRetentionRequest retention = 6;
+     */
+    value: GetRetentionRequest;
+    case: "retention";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -203,14 +223,14 @@ export enum ReportFormat {
   CSV = 1,
 
   /**
-   * One JSON object a line, by the names of the columns. Amounts are texts, so that no reader rounds them; what is not known is `null`.
+   * One JSON object a line, by the names of the columns. Amounts are texts, so that no reader rounds them; yes and no are `true` and `false`; what is not known is `null`.
    *
    * @generated from enum value: REPORT_FORMAT_NDJSON = 2;
    */
   NDJSON = 2,
 
   /**
-   * Apache Parquet, compressed by Snappy, all columns optional: texts, 64-bit integers, moments in microseconds (UTC), amounts as DECIMAL(38, 9).
+   * Apache Parquet, compressed by Snappy, all columns optional: texts, 64-bit integers, moments in microseconds (UTC), booleans, amounts as DECIMAL(38, 9).
    *
    * @generated from enum value: REPORT_FORMAT_PARQUET = 3;
    */
