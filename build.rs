@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "linkforty/v1/app_service.proto",
     "linkforty/v1/attribution_service.proto",
     "linkforty/v1/audit_service.proto",
+    "linkforty/v1/webhook_service.proto",
     "linkforty/sdk/v1/sdk_service.proto",
     "linkforty/internal/v1/page_token.proto",
     "linkforty/internal/v1/click_record.proto",
