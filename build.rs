@@ -30,6 +30,7 @@ const FILES: &[&str] = &[
     "linkforty/internal/v1/feed.proto",
     "linkforty/internal/v1/import_reading.proto",
     "linkforty/internal/v1/install_record.proto",
+    "linkforty/internal/v1/webhook.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]

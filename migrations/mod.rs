@@ -37,6 +37,7 @@ mod m20261127_000100_feed;
 mod m20261127_000110_rollups;
 mod m20261127_000120_saved_reports;
 mod m20261127_000121_clicks_of_links;
+mod m20261127_000130_webhooks;
 mod sql;
 
 /// Knows every migration.
@@ -81,6 +82,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000110_rollups::Migration),
             Box::new(m20261127_000120_saved_reports::Migration),
             Box::new(m20261127_000121_clicks_of_links::Migration),
+            Box::new(m20261127_000130_webhooks::Migration),
         ]
     }
 }
