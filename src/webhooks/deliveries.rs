@@ -118,6 +118,7 @@ pub struct Attempt {
 }
 
 /// A delivery that was found.
+#[derive(Debug)]
 pub struct Found {
     /// The row.
     pub row: Model,
@@ -139,8 +140,7 @@ pub async fn list(
         endpoint_store::find(db, tenant.id, endpoint).await?.ok_or_else(endpoints::unknown)?;
     }
     let after = page.after.as_ref().and_then(place_of);
-    let (found, mut next) =
-        walk(db, tenant.id, which, (after, page.size as usize, LOOKS)).await?;
+    let (found, next) = walk(db, tenant.id, which, (after, page.size as usize, LOOKS)).await?;
     let messages = found.iter().map(|found| found.row.message_id).collect();
     let tries = store::attempts(db, (tenant.id, which.endpoint), messages, ATTEMPT_LOOKS).await?;
     let mut tries = by_delivery(tries);
@@ -172,8 +172,7 @@ pub async fn list(
             items.push((place, delivery));
         }
     }
-    let next = next.take().map(cursor);
-    Ok(Page { items: unplaced(items), next })
+    Ok(Page { items: unplaced(items), next: next.map(cursor) })
 }
 
 fn unplaced(items: Vec<(Place, v1::WebhookDelivery)>) -> Vec<v1::WebhookDelivery> {

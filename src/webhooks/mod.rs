@@ -14,7 +14,8 @@
 //! | `store.rs` | queries of this room's tables |
 //! | `wire.rs` `grpc.rs` | `linkforty.v1.WebhookService` |
 
-mod deliver;
+mod call;
+mod compose;
 mod deliveries;
 pub mod endpoint;
 mod endpoints;
@@ -24,6 +25,7 @@ pub mod filter;
 mod grpc;
 mod macros;
 pub mod message;
+mod payload;
 mod redeliver;
 mod retry;
 mod secrets;

@@ -6,7 +6,7 @@ use super::{
     endpoint::State,
     endpoints::unknown,
     message::told_id,
-    store::{deliveries as store, deliveries::Place, endpoints as endpoint_store},
+    store::{deliveries as store, endpoints as endpoint_store},
     wake,
 };
 use crate::{
@@ -64,7 +64,7 @@ pub async fn redeliver(
     let (messages, states, next) = match what {
         What::One(message) => {
             let found = store::find(&tx, whose, *message).await?;
-            found.ok_or_else(|| Error::not_found("delivery of that message to the webhook endpoint"))?;
+            found.ok_or_else(|| Error::not_found("delivery"))?;
             (vec![*message], &ANY[..], None)
         }
         What::Those(which @ Which { states, .. }) => {
@@ -79,7 +79,7 @@ pub async fn redeliver(
     for messages in messages.chunks(CHUNK) {
         count += store::send_again(&tx, whose, messages, states, now).await?;
     }
-    let again = Again { count, next: next.map(|place: Place| cursor(place)) };
+    let again = Again { count, next: next.map(cursor) };
     if count > 0 {
         let changes = Changes::none().with("redelivered_count", count);
         let changes = match what {

@@ -44,7 +44,7 @@ pub fn shown(secret: &Secret, settings: &Settings) -> String {
     }
 }
 
-/// Returns what is good once `new` is there: the one until now for `overlap` longer, those before it as long as they were, and no more than three.
+/// Returns what is good once `new` is there: the one until now for `overlap` longer, those before it no longer than that, and no more than three.
 pub fn rotated(held: &[Secret], new: Secret, overlap: Duration, now: Moment) -> Vec<Secret> {
     let end = now + overlap;
     let before = held.iter().map(|secret| Secret {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     EventType, Message,
-    deliver::{self, Attempt},
+    call::{self, Attempt},
     endpoints::unknown,
     store::endpoints as store,
 };
@@ -59,7 +59,7 @@ impl Tests {
             time: now,
             body: json!({ "webhook_endpoint": named }).to_string().into_bytes(),
         };
-        let attempt = deliver::once(env, &self.outbound, &endpoint, &message).await;
+        let attempt = call::once(env, &self.outbound, &endpoint, &message).await;
         Ok(Tested { message, attempt })
     }
 }

@@ -4,7 +4,7 @@ use prost_types::Duration;
 
 use super::{
     DeliveryState, EventType, Filter,
-    deliver,
+    call,
     deliveries::{Attempt, Delivery},
     endpoint::{
         ClickMode, DisableReason, Endpoint, Format, Postback, PostbackMethod, Sealed, Signing, State,
@@ -181,7 +181,7 @@ impl From<Attempt> for v1::WebhookAttempt {
 }
 
 /// Returns what came of a test.
-pub fn tested(attempt: deliver::Attempt) -> v1::WebhookAttempt {
+pub fn tested(attempt: call::Attempt) -> v1::WebhookAttempt {
     let status = attempt.status.map(i32::from);
     let took_ms = i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX);
     let response = attempt.response.unwrap_or_default();

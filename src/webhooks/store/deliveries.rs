@@ -84,7 +84,7 @@ pub async fn list(
     }
     if let Some(Place { message, endpoint }) = after {
         // Both, since the first alone is what an index begins with.
-        let same = Column::MessageId.eq(message).and(Column::EndpointId.lt(endpoint));
+        let same = Condition::all().add(Column::MessageId.eq(message)).add(Column::EndpointId.lt(endpoint));
         query = query
             .filter(Column::MessageId.lte(message))
             .filter(Condition::any().add(Column::MessageId.lt(message)).add(same));
