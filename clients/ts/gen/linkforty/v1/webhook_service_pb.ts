@@ -1504,7 +1504,7 @@ export enum WebhookAttemptOutcome {
   TIMEOUT = 3,
 
   /**
-   * There was no connection: nobody took it, or not in time, or it ended before the answer.
+   * There was no connection: nobody took it, or not in time.
    *
    * @generated from enum value: WEBHOOK_ATTEMPT_OUTCOME_CONNECT = 4;
    */
@@ -1525,7 +1525,7 @@ export enum WebhookAttemptOutcome {
   TLS = 6,
 
   /**
-   * What came is no answer, or far more than one.
+   * What came is no answer, far more than one, or the beginning of one.
    *
    * @generated from enum value: WEBHOOK_ATTEMPT_OUTCOME_ANSWER = 7;
    */
