@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::{
     EventType, Message,
     call::{self, Attempt},
     endpoints::unknown,
+    payload,
     store::endpoints as store,
 };
 use crate::{
@@ -49,7 +48,6 @@ impl Tests {
                 .retry_after(retry_after));
         }
         let now = env.now();
-        let named = json!({ "id": id, "workspace_id": tenant.id, "name": endpoint.name });
         let message = Message {
             id: MessageId::mint(&env.ids, now),
             workspace: tenant.id,
@@ -57,7 +55,7 @@ impl Tests {
             event_type: EventType::TestSent,
             subject: id.0,
             time: now,
-            body: json!({ "webhook_endpoint": named }).to_string().into_bytes(),
+            body: payload::test(tenant.id, id),
         };
         let attempt = call::once(env, &self.outbound, &endpoint, &message).await;
         Ok(Tested { message, attempt })
