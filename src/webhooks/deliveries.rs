@@ -167,7 +167,10 @@ pub async fn list(
             let delivery = v1::WebhookDelivery::from(delivery(found, tries, &mut read));
             bytes += delivery.encoded_len();
             if bytes > PAGE_BYTES && !items.is_empty() {
-                return Ok(Page { next: items.last().map(|(place, _)| cursor(*place)), items: unplaced(items) });
+                return Ok(Page {
+                    next: items.last().map(|(place, _)| cursor(*place)),
+                    items: unplaced(items),
+                });
             }
             items.push((place, delivery));
         }

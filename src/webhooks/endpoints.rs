@@ -58,12 +58,7 @@ impl Opened {
 }
 
 /// Adds an endpoint. A repeat of `request` returns it without its secret.
-pub async fn create(
-    env: &Env,
-    tenant: &Tenant,
-    decided: Decided,
-    request: Option<&Request>,
-) -> Result<Made> {
+pub async fn create(env: &Env, tenant: &Tenant, decided: Decided, request: Option<&Request>) -> Result<Made> {
     let now = env.now();
     let tx = env.db.begin().await?;
     if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
@@ -163,8 +158,7 @@ pub async fn update(
     let stored = store::lock(&tx, tenant.id, change.id).await?.ok_or_else(unknown)?;
     crate::etag::require("webhook endpoint", &change.asked.etag, &wire::etag(&stored))?;
     let before = Opened::of(env, stored);
-    let decided =
-        fields::change(outbound, change.asked, change.fields, (&before.endpoint, &before.sealed))?;
+    let decided = fields::change(outbound, change.asked, change.fields, (&before.endpoint, &before.sealed))?;
     let mut after = applied(env, &before, decided, filter);
     let is_resumed = after.endpoint.state == State::Active && before.endpoint.state != State::Active;
     // What failed before says nothing of what is called now.
@@ -266,7 +260,10 @@ pub async fn rotate(
     }
     let stored = store::lock(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
     if !secrets::are_of(&stored.settings) {
-        return Err(Error::invalid_field("webhook_endpoint_id", "is that of a postback, which is not signed"));
+        return Err(Error::invalid_field(
+            "webhook_endpoint_id",
+            "is that of a postback, which is not signed",
+        ));
     }
     let before = Opened::of(env, stored);
     let secret = secrets::mint(&env.ids, now);

@@ -7,9 +7,7 @@ use std::collections::HashSet;
 
 use super::{
     EventType, Filter, Settings, Source,
-    endpoint::{
-        ClickMode, EVERY_CLICK, Endpoint, Format, Postback, PostbackMethod, Sealed, Signing, State,
-    },
+    endpoint::{ClickMode, EVERY_CLICK, Endpoint, Format, Postback, PostbackMethod, Sealed, Signing, State},
     macros::Template,
     wire,
 };

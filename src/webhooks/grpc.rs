@@ -27,9 +27,9 @@ use crate::{
         DeleteWebhookEndpointResponse, GetWebhookEndpointRequest, GetWebhookEndpointResponse,
         ListDeliveriesRequest, ListDeliveriesResponse, ListWebhookEndpointsRequest,
         ListWebhookEndpointsResponse, RedeliverEventsRequest, RedeliverEventsResponse,
-        RotateWebhookSecretRequest, RotateWebhookSecretResponse, SendTestEventRequest,
-        SendTestEventResponse, UpdateWebhookEndpointRequest, UpdateWebhookEndpointResponse,
-        WebhookEndpoint, webhook_service_server::WebhookService,
+        RotateWebhookSecretRequest, RotateWebhookSecretResponse, SendTestEventRequest, SendTestEventResponse,
+        UpdateWebhookEndpointRequest, UpdateWebhookEndpointResponse, WebhookEndpoint,
+        webhook_service_server::WebhookService,
     },
     rpc::{self, Permission, moment},
     workspaces::enter,
@@ -90,7 +90,8 @@ impl WebhookService for WebhookApi {
             let env = &self.env;
             let (caller, asked) = rpc::open(request)?;
             let tenant = enter(env, &caller, &asked.workspace_id, Permission::WebhooksRead).await?;
-            let (now, question) = (env.now(), [b"ListWebhookEndpoints".as_slice(), tenant.id.0.as_bytes()].concat());
+            let (now, question) =
+                (env.now(), [b"ListWebhookEndpoints".as_slice(), tenant.id.0.as_bytes()].concat());
             let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
             let page = endpoints::list(env, &tenant, &page).await?;
             Ok(ListWebhookEndpointsResponse {
@@ -386,7 +387,8 @@ mod tests {
             (Some((i64::MAX, 0)), None),
         ] {
             let given = given.map(|(seconds, nanos)| prost_types::Duration { seconds, nanos });
-            let asked = RotateWebhookSecretRequest { overlap: given, ..RotateWebhookSecretRequest::default() };
+            let asked =
+                RotateWebhookSecretRequest { overlap: given, ..RotateWebhookSecretRequest::default() };
             assert_eq!(overlap(&asked).ok(), expected, "{given:?}");
         }
     }

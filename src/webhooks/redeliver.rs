@@ -86,7 +86,8 @@ pub async fn redeliver(
             What::One(message) => changes.with("message_id", told_id(*message)),
             What::Those(_) => changes,
         };
-        trail::note(&tx, &env.ids, [tenant.did(Action::WebhookEventsRedelivered, id.0, changes)], now).await?;
+        trail::note(&tx, &env.ids, [tenant.did(Action::WebhookEventsRedelivered, id.0, changes)], now)
+            .await?;
     }
     idempotency::made(&tx, request, written(&again)).await?;
     tx.commit().await?;

@@ -79,7 +79,11 @@ mod tests {
             (vec![secret(1, None)], 24, vec![(9, None), (1, Some(124))]),
             (vec![secret(1, None)], 0, vec![(9, None)]),
             (vec![secret(2, None), secret(1, Some(99))], 24, vec![(9, None), (2, Some(124))]),
-            (vec![secret(2, None), secret(1, Some(101))], 24, vec![(9, None), (2, Some(124)), (1, Some(101))]),
+            (
+                vec![secret(2, None), secret(1, Some(101))],
+                24,
+                vec![(9, None), (2, Some(124)), (1, Some(101))],
+            ),
             // A shorter overlap ends all of them sooner: whoever rotates in haste means all that was.
             (vec![secret(2, None), secret(1, Some(150))], 1, vec![(9, None), (2, Some(101)), (1, Some(101))]),
             (vec![secret(2, None), secret(1, Some(150))], 0, vec![(9, None)]),

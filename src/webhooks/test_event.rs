@@ -41,7 +41,9 @@ impl Tests {
     pub async fn send(&self, env: &Env, tenant: &Tenant, id: WebhookEndpointId) -> Result<Tested> {
         let endpoint = store::find(&env.db.api, tenant.id, id).await?.ok_or_else(unknown)?;
         let limit = LimitName::WebhookTest;
-        if let Verdict::Limited { retry_after, .. } = self.limits.check(limit, &tenant.id.to_string(), 1).await {
+        if let Verdict::Limited { retry_after, .. } =
+            self.limits.check(limit, &tenant.id.to_string(), 1).await
+        {
             metrics::counter!("linkforty_rate_limited_total", "limit" => limit.name()).increment(1);
             return Err(Error::new(Reason::RateLimited, "too many tests; wait a moment")
                 .with("limit", limit.name())

@@ -3,8 +3,7 @@
 use prost_types::Duration;
 
 use super::{
-    DeliveryState, EventType, Filter,
-    call,
+    DeliveryState, EventType, Filter, call,
     deliveries::{Attempt, Delivery},
     endpoint::{
         ClickMode, DisableReason, Endpoint, Format, Postback, PostbackMethod, Sealed, Signing, State,
@@ -26,7 +25,8 @@ pub fn etag(endpoint: &Endpoint) -> String {
 
 /// Returns an endpoint as it is shown.
 pub fn shown(endpoint: &Endpoint, sealed: &Sealed, now: Moment) -> v1::WebhookEndpoint {
-    let valid = sealed.secrets.iter().filter(|secret| secret.is_valid(now) && secrets::are_of(&endpoint.settings));
+    let valid =
+        sealed.secrets.iter().filter(|secret| secret.is_valid(now) && secrets::are_of(&endpoint.settings));
     v1::WebhookEndpoint {
         id: endpoint.id.to_string(),
         workspace_id: endpoint.workspace.to_string(),
@@ -65,12 +65,15 @@ pub fn content(endpoint: &Endpoint, sealed: &Sealed) -> v1::WebhookEndpoint {
     let (state, reason) = match endpoint.state {
         State::Active => (WebhookEndpointState::Active, v1::WebhookDisableReason::Unspecified),
         State::Paused => (WebhookEndpointState::Paused, v1::WebhookDisableReason::Unspecified),
-        State::Disabled(DisableReason::Gone) => (WebhookEndpointState::Disabled, v1::WebhookDisableReason::Gone),
+        State::Disabled(DisableReason::Gone) => {
+            (WebhookEndpointState::Disabled, v1::WebhookDisableReason::Gone)
+        }
         State::Disabled(DisableReason::Failing) => {
             (WebhookEndpointState::Disabled, v1::WebhookDisableReason::Failing)
         }
     };
-    let header = |(name, _): &(String, String)| v1::WebhookHeader { name: name.clone(), value: String::new() };
+    let header =
+        |(name, _): &(String, String)| v1::WebhookHeader { name: name.clone(), value: String::new() };
     v1::WebhookEndpoint {
         name: endpoint.name.clone(),
         url: endpoint.url.clone(),
@@ -172,7 +175,10 @@ impl From<Attempt> for v1::WebhookAttempt {
         Self {
             number,
             create_time: Some(timestamp(create_time)),
-            duration: Some(Duration { seconds: i64::from(took_ms / 1000), nanos: took_ms % 1000 * 1_000_000 }),
+            duration: Some(Duration {
+                seconds: i64::from(took_ms / 1000),
+                nanos: took_ms % 1000 * 1_000_000,
+            }),
             outcome: v1::WebhookAttemptOutcome::try_from(i32::from(outcome)).unwrap_or_default().into(),
             status_code: status.unwrap_or_default(),
             response: safe(&response),

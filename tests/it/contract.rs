@@ -67,7 +67,8 @@ use Permission::{
     AnalyticsExport, AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead,
     AuditRead, DomainsRead, DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite,
     ProjectsDelete, ProjectsRead, ProjectsWrite, ReportsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead,
-    UtmPresetsWrite, WebhooksRead, WebhooksWrite, WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
+    UtmPresetsWrite, WebhooksRead, WebhooksWrite, WorkspacesDelete, WorkspacesRead, WorkspacesTransfer,
+    WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.

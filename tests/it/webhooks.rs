@@ -11,10 +11,9 @@ use linkforty::{
         ListDeliveriesRequest, ListDeliveriesResponse, ListWebhookEndpointsRequest, PostbackMethod,
         RedeliverEventsRequest, RedeliverEventsResponse, RotateWebhookSecretRequest,
         RotateWebhookSecretResponse, SendTestEventRequest, UpdateWebhookEndpointRequest,
-        WebhookAttemptOutcome, WebhookClickMode, WebhookDeliveryState, WebhookDisableReason,
-        WebhookEndpoint, WebhookEndpointState, WebhookEventType, WebhookFilter, WebhookFormat,
-        WebhookHeader, WebhookPostback, WebhookSigning,
-        webhook_service_client::WebhookServiceClient,
+        WebhookAttemptOutcome, WebhookClickMode, WebhookDeliveryState, WebhookDisableReason, WebhookEndpoint,
+        WebhookEndpointState, WebhookEventType, WebhookFilter, WebhookFormat, WebhookHeader, WebhookPostback,
+        WebhookSigning, webhook_service_client::WebhookServiceClient,
     },
     webhooks::{EventType, message::told_id},
     workspaces::Role,
@@ -28,7 +27,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    support::{App, Bearer, Says, Stranger, Tenant, a_link, an_app, on_every_store, reason, request_id, respond, wrong},
+    support::{
+        App, Bearer, Says, Stranger, Tenant, a_link, an_app, eventually, on_every_store, reason, request_id,
+        respond, wrong,
+    },
     workspaces::person,
 };
 
@@ -407,11 +409,15 @@ async fn everything_wrong_with_an_endpoint_is_told_at_once() {
             ),
         ] {
             let status = tenant.try_add_endpoint(endpoint.clone()).await.expect_err("is wrong");
-            let expected: Vec<String> = expected.iter().map(|field| format!("webhook_endpoint.{field}")).collect();
+            let expected: Vec<String> =
+                expected.iter().map(|field| format!("webhook_endpoint.{field}")).collect();
             assert_eq!(wrong(&status), expected, "{endpoint:?}");
         }
         // With it, what is wrong with the request itself.
-        let request = CreateWebhookEndpointRequest { request_id: "x".into(), ..CreateWebhookEndpointRequest::default() };
+        let request = CreateWebhookEndpointRequest {
+            request_id: "x".into(),
+            ..CreateWebhookEndpointRequest::default()
+        };
         let status = tenant.webhooks.clone().create_webhook_endpoint(request).await.expect_err("is wrong");
         assert_eq!(wrong(&status), ["webhook_endpoint", "request_id"]);
     })
@@ -420,11 +426,44 @@ async fn everything_wrong_with_an_endpoint_is_told_at_once() {
 
 /// The ways of writing an address that is not on the public internet, as a URL has it.
 const INSIDE: &[&str] = &[
-    "127.0.0.1", "[::1]", "0.0.0.0", "0", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "１２７.0.0.1",
-    "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[fe80::1]", "[fe80::1%25eth0]",
-    "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1",
-    "198.18.0.1", "192.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "localhost", "localhost.", "a.localhost",
-    "db.internal", "metadata.google.internal", "printer.local", "router.lan", "[::]", "[ff02::1]", "127.0.0.1.",
+    "127.0.0.1",
+    "[::1]",
+    "0.0.0.0",
+    "0",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.1",
+    "0177.0.0.1",
+    "１２７.0.0.1",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[64:ff9b::7f00:1]",
+    "[2002:7f00:1::]",
+    "[fe80::1]",
+    "[fe80::1%25eth0]",
+    "169.254.169.254",
+    "[fd00:ec2::254]",
+    "100.100.100.200",
+    "10.0.0.1",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "198.18.0.1",
+    "192.0.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "localhost",
+    "localhost.",
+    "a.localhost",
+    "db.internal",
+    "metadata.google.internal",
+    "printer.local",
+    "router.lan",
+    "[::]",
+    "[ff02::1]",
+    "127.0.0.1.",
 ];
 
 #[tokio::test]
@@ -438,14 +477,22 @@ async fn no_address_inside_can_be_saved_however_it_is_written() {
                 let new = WebhookEndpoint { url: url.clone(), ..an_endpoint() };
                 let status = tenant.try_add_endpoint(new).await.expect_err(&url);
                 assert_eq!(wrong(&status), ["webhook_endpoint.url"], "{url}");
-                let change = WebhookEndpoint { id: made.id.clone(), url: url.clone(), ..WebhookEndpoint::default() };
+                let change =
+                    WebhookEndpoint { id: made.id.clone(), url: url.clone(), ..WebhookEndpoint::default() };
                 let status = try_update(&tenant, change, &["url"]).await.expect_err(&url);
                 assert_eq!(wrong(&status), ["webhook_endpoint.url"], "{url}");
             }
         }
         for url in [
-            "", "example.com/hooks", "ftp://example.com/", "https://user:secret@example.com/", "https://example.com/#part",
-            "https://example.com:22/", "https://", "https://example.com/\r\nhost: inside", "javascript:alert(1)",
+            "",
+            "example.com/hooks",
+            "ftp://example.com/",
+            "https://user:secret@example.com/",
+            "https://example.com/#part",
+            "https://example.com:22/",
+            "https://",
+            "https://example.com/\r\nhost: inside",
+            "javascript:alert(1)",
         ] {
             let new = WebhookEndpoint { url: url.into(), ..an_endpoint() };
             let status = tenant.try_add_endpoint(new).await.expect_err(url);
@@ -496,7 +543,8 @@ async fn a_filter_names_what_the_workspace_has() {
         assert_eq!(made.filter.as_ref(), Some(&expected));
         // What it names may go, and the endpoint can be changed all the same.
         tenant.delete(&whole.link_ids[0]).await;
-        let renamed = WebhookEndpoint { id: made.id.clone(), name: "Other".into(), ..WebhookEndpoint::default() };
+        let renamed =
+            WebhookEndpoint { id: made.id.clone(), name: "Other".into(), ..WebhookEndpoint::default() };
         assert_eq!(update(&tenant, renamed, &["name"]).await.filter, Some(expected));
         let cleared = WebhookEndpoint { id: made.id, ..WebhookEndpoint::default() };
         assert_eq!(update(&tenant, cleared, &["filter"]).await.filter, None);
@@ -521,7 +569,10 @@ async fn what_headers_say_is_never_shown() {
         let more = WebhookEndpoint { headers: vec![header("x-new", "")], ..made.clone() };
         let status = try_update(&tenant, more, &["headers"]).await.expect_err("has no value");
         assert_eq!(wrong(&status), ["webhook_endpoint.headers[0].value"]);
-        let other = WebhookEndpoint { headers: vec![header("authorization", "Bearer other"), header("X-Team", "")], ..made.clone() };
+        let other = WebhookEndpoint {
+            headers: vec![header("authorization", "Bearer other"), header("X-Team", "")],
+            ..made.clone()
+        };
         let changed = update(&tenant, other, &["headers"]).await;
         assert_eq!(names(&changed), shown);
         assert_ne!(changed.etag, made.etag, "something else is sent");
@@ -568,15 +619,20 @@ async fn a_secret_is_told_once_and_the_one_before_is_good_a_while_longer() {
         let only = rotate(&tenant, &made.id, 0).await.webhook_endpoint.expect("always there");
         assert_eq!(ends(&only), [None], "nothing of before is good");
         for hours in [-1, 169] {
-            let status = webhooks.rotate_webhook_secret(rotation(&made.id, hours)).await.expect_err("too long");
+            let status =
+                webhooks.rotate_webhook_secret(rotation(&made.id, hours)).await.expect_err("too long");
             assert_eq!(wrong(&status), ["overlap"], "{hours}");
         }
         let status = webhooks.rotate_webhook_secret(rotation("x", 999)).await.expect_err("wrong");
         assert_eq!(wrong(&status), ["webhook_endpoint_id", "overlap"]);
 
         let notes = audit_event::Entity::find().all(&app.env().db.api).await.expect("reads");
-        let actions: BTreeSet<&str> = notes.iter().map(|note| &*note.action).filter(|action| action.starts_with("webhook")).collect();
-        assert_eq!(actions.into_iter().collect::<Vec<_>>(), ["webhook_endpoint.created", "webhook_endpoint.secret_rotated"]);
+        let actions: BTreeSet<&str> =
+            notes.iter().map(|note| &*note.action).filter(|action| action.starts_with("webhook")).collect();
+        assert_eq!(
+            actions.into_iter().collect::<Vec<_>>(),
+            ["webhook_endpoint.created", "webhook_endpoint.secret_rotated"]
+        );
         assert!(notes.iter().all(|note| !note.changes.contains("whsec_")));
     })
     .await;
@@ -597,24 +653,33 @@ async fn a_public_key_is_shown_always_and_what_is_not_signed_has_no_secret() {
         let keys = rotated.webhook_endpoint.expect("always there").secrets;
         assert_eq!((keys.len(), &keys[1].public_key), (2, key));
         // How it is signed stays; LinkForty's receivers cannot check that.
-        let other = WebhookEndpoint { id: made.id.clone(), signing: 1, format: 2, ..WebhookEndpoint::default() };
-        let status = try_update(&tenant, other.clone(), &["signing", "format"]).await.expect_err("does not fit");
+        let other =
+            WebhookEndpoint { id: made.id.clone(), signing: 1, format: 2, ..WebhookEndpoint::default() };
+        let status =
+            try_update(&tenant, other.clone(), &["signing", "format"]).await.expect_err("does not fit");
         assert_eq!(wrong(&status), ["webhook_endpoint.format"]);
         let same = update(&tenant, other, &["signing"]).await;
         assert_eq!(same.signing(), WebhookSigning::Ed25519);
 
         let (postback, secret) = tenant.add_endpoint(a_postback()).await;
-        assert_eq!((postback.signing(), postback.secrets.len(), &*secret), (WebhookSigning::Unspecified, 0, ""));
+        assert_eq!(
+            (postback.signing(), postback.secrets.len(), &*secret),
+            (WebhookSigning::Unspecified, 0, "")
+        );
         assert_eq!(postback.postback.as_ref().expect("always with it").method(), PostbackMethod::Get);
-        assert_eq!((postback.click_mode(), &*postback.url), (WebhookClickMode::Each, "https://example.com/p?click={click_id}"));
+        assert_eq!(
+            (postback.click_mode(), &*postback.url),
+            (WebhookClickMode::Each, "https://example.com/p?click={click_id}")
+        );
         let request = rotation(&postback.id, 1);
         let status = tenant.webhooks.clone().rotate_webhook_secret(request).await.expect_err("has none");
         assert_eq!(wrong(&status), ["webhook_endpoint_id"]);
         let other = WebhookEndpoint { format: WebhookFormat::Standard.into(), ..postback };
         let status = try_update(&tenant, other, &["format"]).await.expect_err("stays one");
         assert!(wrong(&status).contains(&"webhook_endpoint.format".to_owned()), "{status:?}");
-        let (linkforty, secret) =
-            tenant.add_endpoint(WebhookEndpoint { format: WebhookFormat::Linkforty.into(), ..an_endpoint() }).await;
+        let (linkforty, secret) = tenant
+            .add_endpoint(WebhookEndpoint { format: WebhookFormat::Linkforty.into(), ..an_endpoint() })
+            .await;
         assert!(secret.starts_with("whsec_"));
         // Another format has another way with clicks.
         assert_eq!(linkforty.click_mode(), WebhookClickMode::Each);
@@ -663,7 +728,10 @@ async fn an_endpoint_is_paused_and_resumed_and_enabled_again() {
         };
         let paused = update(&tenant, state(WebhookEndpointState::Paused), &[]).await;
         assert_eq!((paused.state(), &paused.name), (WebhookEndpointState::Paused, &made.name));
-        assert_eq!(update(&tenant, state(WebhookEndpointState::Active), &[]).await.state(), WebhookEndpointState::Active);
+        assert_eq!(
+            update(&tenant, state(WebhookEndpointState::Active), &[]).await.state(),
+            WebhookEndpointState::Active
+        );
         disable(app, &made).await;
         let disabled = get(&tenant, &made.id).await.expect("is there");
         assert_eq!(disabled.disable_reason(), WebhookDisableReason::Failing);
@@ -672,11 +740,17 @@ async fn an_endpoint_is_paused_and_resumed_and_enabled_again() {
         let renamed = WebhookEndpoint { name: "Other".into(), ..disabled.clone() };
         let renamed = update(&tenant, renamed, &["name"]).await;
         assert_eq!((renamed.state(), renamed.failing_time), (disabled.state(), disabled.failing_time));
-        let redelivery = RedeliverEventsRequest { webhook_endpoint_id: made.id.clone(), ..RedeliverEventsRequest::default() };
+        let redelivery = RedeliverEventsRequest {
+            webhook_endpoint_id: made.id.clone(),
+            ..RedeliverEventsRequest::default()
+        };
         let status = redeliver(&tenant, redelivery).await.expect_err("is disabled");
         assert_eq!(reason(&status), "WEBHOOK_ENDPOINT_DISABLED");
         let enabled = update(&tenant, state(WebhookEndpointState::Active), &["state"]).await;
-        assert_eq!((enabled.state(), enabled.disable_reason()), (WebhookEndpointState::Active, WebhookDisableReason::Unspecified));
+        assert_eq!(
+            (enabled.state(), enabled.disable_reason()),
+            (WebhookEndpointState::Active, WebhookDisableReason::Unspecified)
+        );
         assert_eq!(enabled.failing_time, None);
     })
     .await;
@@ -689,7 +763,8 @@ async fn a_test_is_sent_once_and_what_came_of_it_is_told() {
     let tenant = app.tenant().await;
     let send = async |url: String| {
         let (made, _) = tenant.add_endpoint(WebhookEndpoint { url, ..an_endpoint() }).await;
-        let request = SendTestEventRequest { webhook_endpoint_id: made.id, ..SendTestEventRequest::default() };
+        let request =
+            SendTestEventRequest { webhook_endpoint_id: made.id, ..SendTestEventRequest::default() };
         tenant.webhooks.clone().send_test_event(request).await.map(tonic::Response::into_inner)
     };
     stranger.at("/fine", respond("200 OK", "", "thank\x07 you"));
@@ -756,7 +831,10 @@ async fn deliveries_are_listed_newest_first_with_their_attempts() {
             (ListDeliveriesRequest { states: failing.clone(), ..all.clone() }, vec![fourth, first]),
             (ListDeliveriesRequest { event_types: links.clone(), ..of_one.clone() }, vec![fourth, second]),
             (ListDeliveriesRequest { states: failing, event_types: links, ..all.clone() }, vec![fourth]),
-            (ListDeliveriesRequest { start_time: minute(1), end_time: minute(3), ..all.clone() }, vec![third, second]),
+            (
+                ListDeliveriesRequest { start_time: minute(1), end_time: minute(3), ..all.clone() },
+                vec![third, second],
+            ),
             (ListDeliveriesRequest { start_time: minute(4), ..all.clone() }, vec![]),
         ] {
             let answer = list(&tenant, request.clone()).await.expect("lists");
@@ -774,7 +852,8 @@ async fn deliveries_are_listed_newest_first_with_their_attempts() {
             request.page_token = answer.next_page_token;
         }
         assert_eq!(seen, told(&[fourth, third, second, first]));
-        let status = list(&tenant, ListDeliveriesRequest { webhook_endpoint_id: one.id.clone(), ..request }).await;
+        let status =
+            list(&tenant, ListDeliveriesRequest { webhook_endpoint_id: one.id.clone(), ..request }).await;
         assert_eq!(status.map(drop).map_err(|status| reason(&status)), Err("PAGE_TOKEN_INVALID".to_owned()));
 
         let shown = list(&tenant, of_one).await.expect("lists").deliveries;
@@ -824,7 +903,10 @@ async fn a_page_of_long_answers_ends_earlier_and_loses_none() {
         for minute in 0..60 {
             store(app, &made, minute, failed(20)).await;
         }
-        let long = webhook_attempt::ActiveModel { response: Set(Some(vec![b'a'; 4096])), ..webhook_attempt::ActiveModel::default() };
+        let long = webhook_attempt::ActiveModel {
+            response: Set(Some(vec![b'a'; 4096])),
+            ..webhook_attempt::ActiveModel::default()
+        };
         webhook_attempt::Entity::update_many().set(long).exec(&app.env().db.api).await.expect("updates");
         let (mut seen, mut pages) = (BTreeSet::new(), 0);
         let mut request = ListDeliveriesRequest { page_size: 1000, ..ListDeliveriesRequest::default() };
@@ -854,12 +936,19 @@ async fn events_are_sent_again_one_by_one_or_by_their_time_and_state() {
         let third = store(app, &made, 2, of(WebhookDeliveryState::Cancelled)).await;
         let fourth = store(app, &made, 3, Stored { event_type: EventType::LinkCreated, ..failed(10) }).await;
         let theirs = store(app, &other, 4, failed(10)).await;
-        let of_made = RedeliverEventsRequest { webhook_endpoint_id: made.id.clone(), ..RedeliverEventsRequest::default() };
+        let of_made = RedeliverEventsRequest {
+            webhook_endpoint_id: made.id.clone(),
+            ..RedeliverEventsRequest::default()
+        };
         let waiting = async || {
             let mut waiting: Vec<MessageId> = Vec::new();
             for row in stored(app, &made).await {
                 if row.state == 1 {
-                    assert_eq!((row.attempts, row.next_time), (0, app.env().now()), "it begins anew, at once");
+                    assert_eq!(
+                        (row.attempts, row.next_time),
+                        (0, app.env().now()),
+                        "it begins anew, at once"
+                    );
                     waiting.push(row.message_id);
                 }
             }
@@ -867,11 +956,18 @@ async fn events_are_sent_again_one_by_one_or_by_their_time_and_state() {
             waiting
         };
 
-        let one = RedeliverEventsRequest { message_id: told_id(second), request_id: request_id(), ..of_made.clone() };
+        let one = RedeliverEventsRequest {
+            message_id: told_id(second),
+            request_id: request_id(),
+            ..of_made.clone()
+        };
         assert_eq!(redeliver(&tenant, one.clone()).await.expect("sends").redelivered_count, 1);
         assert_eq!(waiting().await, [second]);
         let unknown = RedeliverEventsRequest { message_id: told_id(theirs), ..of_made.clone() };
-        assert_eq!(reason(&redeliver(&tenant, unknown).await.expect_err("not to be sent there")), "NOT_FOUND");
+        assert_eq!(
+            reason(&redeliver(&tenant, unknown).await.expect_err("not to be sent there")),
+            "NOT_FOUND"
+        );
         let both = RedeliverEventsRequest { states: vec![1], ..one };
         assert_eq!(wrong(&redeliver(&tenant, both).await.expect_err("one or many")), ["states"]);
 
@@ -919,10 +1015,15 @@ async fn many_events_are_sent_again_step_by_step() {
         let head = webhook_message::Entity::find().one(db).await.expect("reads").expect("is there");
         let start = row.update_time + chrono::Duration::minutes(1);
         for _ in 0..12 {
-            let ids: Vec<MessageId> = (0..1000).map(|_| MessageId::mint_past(&app.env().ids, start)).collect();
-            let heads = ids.iter().map(|id| webhook_message::Model { id: *id, ..head.clone() }.into_active_model().reset_all());
+            let ids: Vec<MessageId> =
+                (0..1000).map(|_| MessageId::mint_past(&app.env().ids, start)).collect();
+            let heads = ids
+                .iter()
+                .map(|id| webhook_message::Model { id: *id, ..head.clone() }.into_active_model().reset_all());
             webhook_message::Entity::insert_many(heads).exec_without_returning(db).await.expect("inserts");
-            let rows = ids.iter().map(|id| webhook_delivery::Model { message_id: *id, ..row.clone() }.into_active_model().reset_all());
+            let rows = ids.iter().map(|id| {
+                webhook_delivery::Model { message_id: *id, ..row.clone() }.into_active_model().reset_all()
+            });
             webhook_delivery::Entity::insert_many(rows).exec_without_returning(db).await.expect("inserts");
         }
         let mut request = RedeliverEventsRequest {
@@ -952,7 +1053,10 @@ async fn what_an_endpoint_was_sent_goes_with_it() {
             store(app, &made, minute, failed(2)).await;
         }
         store(app, &other, 3, failed(1)).await;
-        let request = DeleteWebhookEndpointRequest { webhook_endpoint_id: made.id.clone(), ..DeleteWebhookEndpointRequest::default() };
+        let request = DeleteWebhookEndpointRequest {
+            webhook_endpoint_id: made.id.clone(),
+            ..DeleteWebhookEndpointRequest::default()
+        };
         tenant.webhooks.clone().delete_webhook_endpoint(request).await.expect("deletes");
         assert!(stored(app, &made).await.is_empty());
         let attempts = webhook_attempt::Entity::find().all(&app.env().db.api).await.expect("reads");
@@ -960,4 +1064,59 @@ async fn what_an_endpoint_was_sent_goes_with_it() {
         assert_eq!(list(&tenant, ListDeliveriesRequest::default()).await.expect("lists").deliveries.len(), 1);
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_happens_waits_for_a_paused_endpoint_and_can_be_sent_again() {
+    let stranger = Stranger::open().await;
+    let app = stranger.guest(&[]).await;
+    let tenant = app.tenant().await;
+    stranger.at("/hooks", respond("200 OK", "", "thanks"));
+    let wants = WebhookEndpoint {
+        url: stranger.url("/hooks"),
+        event_types: vec![WebhookEventType::LinkCreated.into()],
+        headers: vec![header("Authorization", "Bearer open-up")],
+        ..a_paused_one()
+    };
+    let (made, _) = tenant.add_endpoint(wants).await;
+    let link = tenant.create(a_link()).await;
+    let only = async || {
+        let answer = list(&tenant, ListDeliveriesRequest::default()).await.expect("lists");
+        assert!(answer.deliveries.len() <= 1);
+        answer.deliveries.into_iter().next()
+    };
+    eventually("it is noted", async || only().await.is_some()).await;
+    let noted = only().await.expect("is noted");
+    assert_eq!(
+        (noted.state(), noted.event_type()),
+        (WebhookDeliveryState::Pending, WebhookEventType::LinkCreated)
+    );
+    assert_eq!((&noted.subject_id, noted.attempts.len()), (&link.id, 0));
+    assert!(stranger.heard().is_empty(), "it waits");
+
+    let active = WebhookEndpoint { state: WebhookEndpointState::Active.into(), ..made.clone() };
+    update(&tenant, active, &["state"]).await;
+    let delivered = async |attempts: usize| {
+        let delivery = only().await.expect("stays");
+        delivery.state() == WebhookDeliveryState::Delivered && delivery.attempts.len() == attempts
+    };
+    eventually("it is delivered", async || delivered(1).await).await;
+    let again = RedeliverEventsRequest {
+        webhook_endpoint_id: made.id,
+        message_id: noted.message_id.clone(),
+        ..RedeliverEventsRequest::default()
+    };
+    assert_eq!(redeliver(&tenant, again).await.expect("sends").redelivered_count, 1);
+    eventually("it is delivered again", async || delivered(2).await).await;
+    let delivery = only().await.expect("stays");
+    assert_eq!((delivery.attempt_count, &delivery.message_id), (1, &noted.message_id));
+    assert!(delivery.attempts.iter().all(|attempt| attempt.number == 1 && attempt.response == "thanks"));
+    let heard = stranger.heard();
+    assert_eq!(heard.len(), 2);
+    for head in heard {
+        let head = head.to_ascii_lowercase();
+        assert!(head.contains(&format!("\r\nwebhook-id: {}\r\n", noted.message_id)), "{head}");
+        assert!(head.contains("\r\nauthorization: bearer open-up\r\n"), "{head}");
+    }
+    app.stop().await;
 }
