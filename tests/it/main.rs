@@ -88,4 +88,6 @@ mod tls;
 mod vectors;
 mod watch;
 mod web;
+mod webhook_deliveries;
+mod webhook_signatures;
 mod workspaces;
