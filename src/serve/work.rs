@@ -47,9 +47,11 @@ use crate::{
     idempotency,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
     mail::{self, Mailer},
+    outbound::Outbound,
     outbox,
     redirect::history::History,
     spool::{Reader, Spool},
+    webhooks,
     workspaces::{self, keys},
 };
 
@@ -98,6 +100,7 @@ pub(super) struct Works<'a> {
     pub sites: Sites,
     pub history: History,
     pub mailer: Arc<Mailer>,
+    pub outbound: Outbound,
     pub drain: (Spool, Reader),
 }
 
@@ -128,6 +131,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         sites,
         history,
         mailer,
+        outbound,
         drain,
     } = works;
     // What runs here leaves the connections of callers to callers.
@@ -190,6 +194,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("mail", move |token| {
         let (env, mailer) = (sending.clone(), mailer.clone());
         every(MAIL_EVERY, token, move || send_mail(env.clone(), mailer.clone()))
+    });
+    let telling = env.clone();
+    work.begin_apart("webhooks", move |token| {
+        webhooks::deliver::run(telling.clone(), outbound.clone(), token)
     });
     let used = env.clone();
     work.begin("key uses", move |token| {

@@ -10,7 +10,8 @@ use super::{
     endpoint::{Endpoint, Format, Postback, PostbackMethod, Sealed, Secret, Signing},
     macros::{Place, Template, Values},
     message::Message,
-    payload, sign,
+    payload::legacy::legacy,
+    sign,
 };
 use crate::{
     clock::{self, Moment},
@@ -108,17 +109,17 @@ impl Ready {
     /// What receivers of the existing product look at, and beside it what the standard has.
     fn linkforty(&self, url: &OutboundUrl, message: &Message, now: Moment) -> OutboundRequest {
         let told = serde_json::from_slice(&message.body).unwrap_or_default();
-        let (event, data) = payload::legacy(message.event_type, &told);
+        let (event, data) = legacy(message.event_type, &told);
         let event_id = message.id.to_string();
         let timestamp = message.time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        let body = LinkForty { event: &event, event_id: event_id.clone(), timestamp, data };
+        let body = LinkForty { event, event_id: event_id.clone(), timestamp, data };
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let secret = self.secrets.iter().find(|secret| secret.is_valid(now));
         let signature = secret.map(|secret| sign::of_body(&sign::secret_text(&secret.key), &body));
         let mut request = self.signed(url, body, message, now);
         let headers = &mut request.headers;
         set(headers, LINKFORTY_SIGNATURE, &signature.unwrap_or_default());
-        set(headers, LINKFORTY_EVENT, &event);
+        set(headers, LINKFORTY_EVENT, event);
         set(headers, LINKFORTY_EVENT_ID, &event_id);
         headers.insert(header::USER_AGENT, LINKFORTY_AGENT);
         request

@@ -296,7 +296,7 @@ impl<'a> Values<'a> {
     /// Returns the amount as a decimal number.
     fn revenue(&self) -> Option<String> {
         let number = |value: &Json| value.as_i64().or_else(|| value.as_str()?.parse().ok());
-        let revenue = self.subject.get("revenue")?;
+        let revenue = self.subject.get("revenue")?.as_object()?;
         let units = revenue.get("units").and_then(number).unwrap_or(0);
         let nanos = revenue.get("nanos").and_then(number).unwrap_or(0);
         let sign = if units < 0 || nanos < 0 { "-" } else { "" };

@@ -7,15 +7,24 @@
 //! | `filter.rs` | which of it; pure |
 //! | `message.rs` | what is told, and what becomes of it |
 //! | `wake.rs` | rouses those who deliver on this node |
+//! | `deliver.rs` | the task that tells it |
+//! | `queue.rs`, `breaker.rs`, `pace.rs` | whom it calls now, and how often; pure |
+//! | `ledger/` | which deliveries are due, and what became of them |
+//! | `compose.rs`, `sign.rs`, `macros.rs` | what is sent; pure |
+//! | `call.rs` | one attempt |
+//! | `retry.rs` | what becomes of a delivery after it; pure |
+//! | `standing.rs` | what becomes of the endpoint |
 //! | `fields.rs` | what clients may send of an endpoint; pure |
-//! | `endpoints.rs` `secrets.rs` | endpoints: added, changed, deleted, given other secrets |
-//! | `deliveries.rs` `redeliver.rs` | what endpoints were sent, and what they are sent again |
+//! | `endpoints.rs`, `secrets.rs` | endpoints: added, changed, deleted, given other secrets |
+//! | `deliveries.rs`, `redeliver.rs` | what endpoints were sent, and what they are sent again |
 //! | `test_event.rs` | one attempt, for whoever wants to see what becomes of it |
 //! | `store.rs` | queries of this room's tables |
-//! | `wire.rs` `grpc.rs` | `linkforty.v1.WebhookService` |
+//! | `wire.rs`, `grpc.rs` | `linkforty.v1.WebhookService` |
 
+mod breaker;
 mod call;
 mod compose;
+pub mod deliver;
 mod deliveries;
 pub mod endpoint;
 mod endpoints;
@@ -23,13 +32,17 @@ mod event_type;
 mod fields;
 pub mod filter;
 mod grpc;
-mod macros;
+mod ledger;
+pub mod macros;
 pub mod message;
+mod pace;
 mod payload;
+mod queue;
 mod redeliver;
-mod retry;
+pub mod retry;
 mod secrets;
-mod sign;
+pub mod sign;
+mod standing;
 mod store;
 mod test_event;
 mod wake;

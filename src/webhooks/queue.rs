@@ -237,6 +237,22 @@ impl<T> Queue<T> {
         self.waiting += 1;
     }
 
+    /// Takes out what is waiting for an endpoint that is told nothing any more.
+    pub fn leave(&mut self, id: WebhookEndpointId) -> Vec<T> {
+        self.turns.retain(|turn| *turn != id);
+        let left: Vec<T> =
+            self.endpoints.get_mut(&id).map(|known| known.waiting.drain(..).collect()).unwrap_or_default();
+        self.waiting -= left.len();
+        left
+    }
+
+    /// Forgets how an endpoint answered: somebody has changed it.
+    pub fn forgive(&mut self, id: WebhookEndpointId) {
+        if let Some(known) = self.endpoints.get_mut(&id) {
+            (known.breaker, known.pace, known.ahead) = (Breaker::default(), Pace::default(), 0);
+        }
+    }
+
     /// Takes out all that is waiting.
     pub fn empty(&mut self) -> Vec<T> {
         self.waiting = 0;

@@ -136,11 +136,8 @@ fn letter(env: &Env, endpoint: &Endpoint, reason: DisableReason, to: String) -> 
                 .to_owned(),
         ),
     ];
-    if let Some(base) = &env.config.frontend_url {
-        parts.push(Part::Link {
-            label: "Your dashboard".to_owned(),
-            url: base.to_string(),
-        });
+    if let Some(base) = env.config.frontend_urls.first() {
+        parts.push(Part::Link { label: "Your dashboard".to_owned(), url: base.to_string() });
     }
     Letter { to, subject: format!("The webhook endpoint \"{}\" was disabled", endpoint.name), parts }
 }

@@ -88,5 +88,7 @@ mod tls;
 mod vectors;
 mod watch;
 mod web;
+mod webhook_deliveries;
+mod webhook_signatures;
 mod webhooks;
 mod workspaces;

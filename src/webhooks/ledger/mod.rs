@@ -118,7 +118,7 @@ pub async fn claim(
             sqlite::claim(db.get_sqlite_connection_pool(), rooms, now, until).await.map_err(failed)?
         }
     };
-    rows.into_iter().map(|row| row.read(until)).collect()
+    rows.into_iter().map(|row| read(row, until)).collect()
 }
 
 /// Writes down what became of deliveries, in one transaction. What somebody else has claimed meanwhile is left as it is; its attempt is
@@ -160,34 +160,21 @@ pub async fn backlog(db: &DatabaseConnection) -> Result<Backlog, DbErr> {
     Ok(row.map_or(Backlog { waiting: 0, oldest: None }, |Row { waiting, oldest }| Backlog { waiting, oldest }))
 }
 
-/// A claimed delivery as it was read.
-#[derive(Debug, sqlx::FromRow)]
-struct Row {
-    endpoint_id: Uuid,
-    attempts: i32,
-    id: Uuid,
-    workspace_id: Uuid,
-    only_endpoint_id: Option<Uuid>,
-    event_type: i16,
-    subject_id: Uuid,
-    time: Moment,
-    body: Vec<u8>,
-}
+/// A claimed delivery as it is read: the endpoint and the attempts so far, and then the message.
+type Row = (Uuid, i32, Uuid, Uuid, Option<Uuid>, i16, Uuid, Moment, Vec<u8>);
 
-impl Row {
-    fn read(self, until: Moment) -> Result<Claimed, DbErr> {
-        let message = Message::read(webhook_message::Model {
-            id: MessageId(self.id),
-            workspace_id: WorkspaceId(self.workspace_id),
-            endpoint_id: self.only_endpoint_id.map(WebhookEndpointId),
-            event_type: self.event_type,
-            subject_id: self.subject_id,
-            time: self.time,
-            body: self.body,
-        })?;
-        let endpoint = WebhookEndpointId(self.endpoint_id);
-        Ok(Claimed { endpoint, message, attempts: self.attempts, until })
-    }
+fn read(row: Row, until: Moment) -> Result<Claimed, DbErr> {
+    let (endpoint, attempts, id, workspace, only_endpoint, event_type, subject_id, time, body) = row;
+    let message = Message::read(webhook_message::Model {
+        id: MessageId(id),
+        workspace_id: WorkspaceId(workspace),
+        endpoint_id: only_endpoint.map(WebhookEndpointId),
+        event_type,
+        subject_id,
+        time,
+        body,
+    })?;
+    Ok(Claimed { endpoint: WebhookEndpointId(endpoint), message, attempts, until })
 }
 
 fn failed(error: sqlx::Error) -> DbErr {

@@ -26,7 +26,7 @@ pub(super) async fn claim(
                AND webhook_deliveries.message_id = picked.message_id AND webhook_endpoints.state = 1
              RETURNING webhook_deliveries.endpoint_id, webhook_deliveries.message_id, webhook_deliveries.attempts)
          SELECT claimed.endpoint_id, claimed.attempts, message.id, message.workspace_id,
-                message.endpoint_id AS only_endpoint_id, message.event_type, message.subject_id, message.time, message.body
+                message.endpoint_id, message.event_type, message.subject_id, message.time, message.body
          FROM claimed JOIN webhook_messages AS message ON message.id = claimed.message_id",
     )
     .bind(rooms.iter().map(|(id, _)| id.0).collect::<Vec<_>>())

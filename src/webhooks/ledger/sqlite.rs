@@ -18,7 +18,7 @@ pub(super) async fn claim(
         let from = rows.len();
         let found: Vec<Row> = sqlx::query_as(
             "SELECT delivery.endpoint_id, delivery.attempts, message.id, message.workspace_id,
-                    message.endpoint_id AS only_endpoint_id, message.event_type, message.subject_id, message.time, message.body
+                    message.endpoint_id, message.event_type, message.subject_id, message.time, message.body
              FROM webhook_deliveries AS delivery
              JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id
              JOIN webhook_messages AS message ON message.id = delivery.message_id
@@ -31,11 +31,11 @@ pub(super) async fn claim(
         .fetch_all(&mut *tx)
         .await?;
         rows.extend(found);
-        for row in &rows[from..] {
+        for (_, _, message, ..) in &rows[from..] {
             sqlx::query("UPDATE webhook_deliveries SET next_time = ? WHERE endpoint_id = ? AND message_id = ?")
                 .bind(until)
-                .bind(row.endpoint_id)
-                .bind(row.id)
+                .bind(endpoint.0)
+                .bind(message)
                 .execute(&mut *tx)
                 .await?;
         }

@@ -18,3 +18,4 @@ mod stopping;
 pub mod support;
 mod survival;
 mod watching;
+mod webhooks;
