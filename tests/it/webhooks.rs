@@ -203,7 +203,7 @@ async fn disable(app: &App, endpoint: &WebhookEndpoint) {
         state: Set(3),
         state_reason: Set(2),
         failing_since: Set(Some(app.env().now())),
-        ..webhook_endpoint::ActiveModel::default()
+        ..Default::default()
     };
     webhook_endpoint::Entity::update(row).exec(&app.env().db.api).await.expect("updates");
 }
@@ -905,7 +905,7 @@ async fn a_page_of_long_answers_ends_earlier_and_loses_none() {
         }
         let long = webhook_attempt::ActiveModel {
             response: Set(Some(vec![b'a'; 4096])),
-            ..webhook_attempt::ActiveModel::default()
+            ..Default::default()
         };
         webhook_attempt::Entity::update_many().set(long).exec(&app.env().db.api).await.expect("updates");
         let (mut seen, mut pages) = (BTreeSet::new(), 0);
