@@ -88,4 +88,5 @@ mod tls;
 mod vectors;
 mod watch;
 mod web;
+mod webhook_events;
 mod workspaces;
