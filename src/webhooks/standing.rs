@@ -18,6 +18,7 @@ use crate::{
     error::Result,
     mail::{self, Letter, Part},
     outbox::{self, Fact, Kind},
+    trail::{self, Action, Changes, Note},
     workspaces,
 };
 
@@ -111,11 +112,14 @@ async fn disable(env: &Env, endpoint: &Endpoint, reason: DisableReason, now: Mom
     for owner in workspaces::members::owners(&tx, endpoint.workspace).await? {
         mail::post(env, &tx, &letter(env, endpoint, reason, owner), LETTER_LIFE, now).await?;
     }
-    tx.commit().await?;
     let name = match reason {
         DisableReason::Gone => "gone",
         DisableReason::Failing => "failing",
     };
+    let changes = Changes::none().with("disable_reason", name);
+    let did = Note::by_server(endpoint.workspace, Action::WebhookEndpointDisabled, endpoint.id.0, changes);
+    trail::note(&tx, &env.ids, [did], now).await?;
+    tx.commit().await?;
     metrics::counter!("linkforty_webhook_endpoints_disabled_total", "reason" => name).increment(1);
     tracing::info!(workspace.id = %endpoint.workspace, webhook_endpoint.id = %endpoint.id, reason = name, "a webhook endpoint was disabled");
     Ok(true)

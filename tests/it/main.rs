@@ -89,6 +89,7 @@ mod vectors;
 mod watch;
 mod web;
 mod webhook_deliveries;
+mod webhook_events;
 mod webhook_signatures;
 mod webhooks;
 mod workspaces;
