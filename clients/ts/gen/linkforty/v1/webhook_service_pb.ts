@@ -1456,7 +1456,7 @@ export enum WebhookDeliveryState {
   FAILED = 3,
 
   /**
-   * Its endpoint was disabled before it was delivered.
+   * It was called off before it was delivered.
    *
    * @generated from enum value: WEBHOOK_DELIVERY_STATE_CANCELLED = 4;
    */
@@ -1593,7 +1593,8 @@ export const WebhookService: GenService<{
    * Changes the fields named in `update_mask`. Needs `webhooks.write`. Idempotent. Fails with ETAG_MISMATCH when an `etag` is sent and somebody else was faster.
    * What was noted for the endpoint before is delivered as the endpoint is now.
    *
-   * `state` PAUSED: nothing is sent, and what happens waits, for 30 days. ACTIVE: what waited is sent, and an endpoint that was disabled begins anew.
+   * `state` PAUSED: nothing is sent, and what happens waits, for 30 days. ACTIVE: what waited is sent, and an endpoint that was disabled begins anew; what happened while it was
+   * disabled was not kept for it.
    *
    * @generated from rpc linkforty.v1.WebhookService.UpdateWebhookEndpoint
    */
