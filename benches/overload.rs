@@ -11,7 +11,10 @@
 //!
 //! Offered at a fixed rate, a call counts from the moment it was due. Latencies are in microseconds. This program shares its cores with the
 //! stores, and is itself what limits how much is offered: so it says how much that was. Visits are asked for one at a time by a thread of its
-//! own that sleeps in between, so what waking up takes is in all of their figures.
+//! own that sleeps in between, so what waking up takes is in all of their figures. The callers stand back behind it and the stores.
+
+#[path = "shared/calls.rs"]
+mod calls;
 
 use std::{
     fs,
@@ -19,23 +22,25 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
+use calls::{Call, Line, Pace, Seen};
+use futures::future::try_join_all;
 use linkforty::pb::v1::{
     CreateLinkRequest, GetLinkRequest, GetOverviewRequest, Link, ListLinksRequest,
-    analytics_service_client::AnalyticsServiceClient, link_service_client::LinkServiceClient,
+    link_service_client::LinkServiceClient,
 };
-use tokio::task::JoinSet;
-use tonic::{
-    Code, Request, Status,
-    metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+use rustix::{
+    process::{getpriority_process, setpriority_process},
+    thread::gettid,
 };
+use tonic::Request;
 
 /// How many times as much as can be answered is offered.
 const TIMES: f64 = 10.0;
@@ -43,45 +48,68 @@ const TIMES: f64 = 10.0;
 const NOISE: f64 = 50.0;
 /// Visits a second, so few that they are nobody's overload.
 const VISITS: f64 = 200.0;
-/// Connections of each workspace.
+/// Connections of each workspace. What they cannot carry would wait in this program and not at the server, so it is not sent, and the run says
+/// how many that were.
 const CONNECTIONS: usize = 8;
 /// How many calls at once are tried for the peak.
 const AT_ONCE: [usize; 4] = [4, 8, 16, 32];
-/// As many of a workspace as its connections carry at once. What is beyond would wait in this program and not at the server, so it is not
-/// sent, and the run says how many that were.
-const MOST_UNDER_WAY: usize = CONNECTIONS * 100;
+/// How much nicer those who call are than whoever visits: a visitor's waiting for the callers' core is not the server's doing.
+const STANDS_BACK: i32 = 5;
 const DESTINATION: &str = "https://www.example.com/collections/spring";
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [links, api, process, keys, paths, seconds] = &arguments[..] else {
         println!("usage: overload LINKS API PID KEYS PATHS SECONDS");
         return Ok(());
     };
     let links: SocketAddr = links.parse().context("LINKS")?;
+    let api: SocketAddr = api.parse().context("API")?;
     let process: u32 = process.parse().context("PID")?;
     let length = Duration::from_secs_f64(seconds.parse().context("SECONDS")?);
     let keys = fs::read_to_string(keys).context("KEYS")?;
-    let [first, second] = &keys.lines().collect::<Vec<_>>()[..] else { anyhow::bail!("KEYS: two lines") };
+    let [first, second] = &keys.lines().map(ToOwned::to_owned).collect::<Vec<_>>()[..] else {
+        anyhow::bail!("KEYS: two lines")
+    };
+    let keys = [first.clone(), second.clone()];
     let paths: Vec<String> =
         fs::read_to_string(paths).context("PATHS")?.lines().map(ToOwned::to_owned).collect();
-    let (first, second) =
-        (Arc::new(Workspace::open(api, first).await?), Arc::new(Workspace::open(api, second).await?));
-    let both = [first.clone(), second.clone()];
+
+    let (visits, asked) = mpsc::channel::<Visits>();
+    let calling = thread::spawn(move || {
+        let nice = getpriority_process(Some(gettid())).unwrap_or(0);
+        setpriority_process(Some(gettid()), nice + STANDS_BACK).context("nice")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(run(api, &keys, process, length, &visits))
+    });
+    for visits in asked {
+        visits.told.send(visit(links, &paths, &visits.stop)).ok();
+    }
+    calling.join().map_err(|_| anyhow::anyhow!("the callers panicked"))?
+}
+
+/// Runs the parts.
+async fn run(
+    api: SocketAddr,
+    [first, second]: &[String; 2],
+    process: u32,
+    length: Duration,
+    visitor: &mpsc::Sender<Visits>,
+) -> anyhow::Result<()> {
+    let (mut first, mut second) = (Workspace::open(api, first).await?, Workspace::open(api, second).await?);
 
     // Everything is warm before anything counts.
-    offered(&[(second.clone(), 50.0)], length / 4).await;
-    peak(&both, AT_ONCE[1], length / 4).await;
+    second.call(CONNECTIONS, Pace::Rate(50.0), length / 4).await?;
+    peak(&mut first, &mut second, AT_ONCE[1], length / 4).await?;
     rest().await;
 
-    let visits = Visits::begin(links, paths.clone());
-    let [alone] = &offered(&[(second.clone(), 20.0)], length).await[..] else { anyhow::bail!("one") };
-    println!("part=alone {} {}", visits.end()?, alone.told());
+    let visits = Visited::begin(visitor)?;
+    let alone = second.call(CONNECTIONS, Pace::Rate(20.0), length).await?;
+    println!("part=alone {} {}", visits.end()?, told(&alone, length));
 
     let mut best = (0.0, 0);
     for at_once in AT_ONCE {
-        let rate = peak(&both, at_once, length / 2).await;
+        let rate = peak(&mut first, &mut second, at_once, length / 2).await?;
         println!("part=peak at_once={at_once} rps={rate:.0}");
         if rate > best.0 {
             best = (rate, at_once);
@@ -90,23 +118,28 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("part=best at_once={} rps={:.0}", best.1, best.0);
 
-    let (visits, memory) = (Visits::begin(links, paths), Memory::begin(process));
-    let rates = [(first.clone(), best.0 * TIMES / 2.0), (second.clone(), best.0 * TIMES / 2.0)];
-    let all = offered(&rates, length * 2).await.into_iter().fold(Seen::default(), Seen::and);
-    println!("part=overload {} {} {}", visits.end()?, all.told(), memory.end());
+    let (visits, memory) = (Visited::begin(visitor)?, Memory::begin(process));
+    let rate = Pace::Rate(best.0 * TIMES / 2.0);
+    let (one, other) = tokio::try_join!(
+        first.call(CONNECTIONS, rate, length * 2),
+        second.call(CONNECTIONS, rate, length * 2)
+    )?;
+    println!("part=overload {} {} {}", visits.end()?, told(&one.and(other), length * 2), memory.end());
     rest().await;
 
     let quiet = best.0 / NOISE;
-    let [_, seen] = &offered(&[(first.clone(), quiet), (second.clone(), quiet)], length * 2).await[..] else {
-        anyhow::bail!("two")
-    };
-    println!("part=quiet {}", seen.told());
+    let (_, seen) = tokio::try_join!(
+        first.call(CONNECTIONS, Pace::Rate(quiet), length * 2),
+        second.call(CONNECTIONS, Pace::Rate(quiet), length * 2)
+    )?;
+    println!("part=quiet {}", told(&seen, length * 2));
     rest().await;
-    let [noise, seen] = &offered(&[(first, quiet * NOISE), (second, quiet)], length * 2).await[..] else {
-        anyhow::bail!("two")
-    };
-    println!("part=noise {}", noise.told());
-    println!("part=noisy {}", seen.told());
+    let (noise, seen) = tokio::try_join!(
+        first.call(CONNECTIONS, Pace::Rate(quiet * NOISE), length * 2),
+        second.call(CONNECTIONS, Pace::Rate(quiet), length * 2)
+    )?;
+    println!("part=noise {}", told(&noise, length * 2));
+    println!("part=noisy {}", told(&seen, length * 2));
     Ok(())
 }
 
@@ -117,54 +150,68 @@ async fn rest() {
 
 /// One workspace's calls.
 struct Workspace {
-    clients: Vec<LinkServiceClient<Channel>>,
-    analytics: Vec<AnalyticsServiceClient<Channel>>,
-    key: MetadataValue<Ascii>,
-    link_id: String,
+    lines: Vec<Line>,
+    calls: Vec<Call>,
 }
 
 impl Workspace {
-    async fn open(api: &str, key: &str) -> anyhow::Result<Self> {
-        let key = format!("Bearer {}", key.trim()).parse().context("the key")?;
-        let (mut clients, mut analytics) = (Vec::new(), Vec::new());
-        for _ in 0..CONNECTIONS {
-            let channel = Endpoint::from_shared(format!("http://{api}"))?.connect().await?;
-            analytics.push(AnalyticsServiceClient::new(channel.clone()));
-            clients.push(LinkServiceClient::new(channel));
-        }
-        let mut workspace = Self { clients, analytics, key, link_id: String::new() };
+    async fn open(api: SocketAddr, key: &str) -> anyhow::Result<Self> {
+        let key = format!("Bearer {}", key.trim());
+        let mut client = LinkServiceClient::connect(format!("http://{api}")).await?;
+        let mut link_id = String::new();
         for _ in 0..50 {
-            let made =
-                workspace.clients[0].clone().create_link(workspace.signed(a_link())).await?.into_inner();
-            workspace.link_id = made.link.context("always there")?.id;
+            let mut request = Request::new(a_link());
+            request.metadata_mut().insert("authorization", key.parse().context("the key")?);
+            link_id = client.create_link(request).await?.into_inner().link.context("always there")?.id;
         }
-        Ok(workspace)
+        let mut lines = Vec::new();
+        for _ in 0..CONNECTIONS {
+            lines.push(Line::open(api).await?);
+        }
+        let host = api.to_string();
+        let links = |method: &str| format!("/linkforty.v1.LinkService/{method}");
+        let create = Call::new(&host, &links("CreateLink"), &key, &a_link());
+        let list = Call::new(&host, &links("ListLinks"), &key, &ListLinksRequest::default());
+        let get = GetLinkRequest { link_id, ..GetLinkRequest::default() };
+        let get = Call::new(&host, &links("GetLink"), &key, &get);
+        let overview = "/linkforty.v1.AnalyticsService/GetOverview";
+        let overview = Call::new(&host, overview, &key, &GetOverviewRequest::default());
+        // What a dashboard and its scripts do: of ten calls five read a link, three a page of the usual fifty, one the overview of the last thirty
+        // days, and one makes a link.
+        let calls = [&create, &list, &get, &get, &list, &overview, &get, &list, &get, &get]
+            .map(Clone::clone)
+            .to_vec();
+        Ok(Self { lines, calls })
     }
 
-    fn signed<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.key.clone());
-        request
+    /// Makes calls on so many connections for that long.
+    async fn call(&mut self, lines: usize, pace: Pace, length: Duration) -> anyhow::Result<Seen> {
+        let (begun, lines) = (Instant::now(), lines.min(self.lines.len()));
+        let calling = self.lines.iter_mut().take(lines).enumerate().map(|(at, line)| {
+            let (pace, begun) = match pace {
+                // In turns.
+                Pace::Rate(rate) => {
+                    (Pace::Rate(rate / lines as f64), begun + Duration::from_secs_f64(at as f64 / rate))
+                }
+                Pace::AtOnce(many) => (Pace::AtOnce(many / lines), begun),
+            };
+            line.call(&self.calls, at * 3, pace, (begun, begun + length))
+        });
+        Ok(try_join_all(calling).await?.into_iter().fold(Seen::default(), Seen::and))
     }
+}
 
-    /// What a dashboard and its scripts do: of ten calls five read a link, three a page of the usual fifty, one the overview of the last thirty
-    /// days, and one makes a link.
-    async fn call(&self, number: u64) -> Result<(), Status> {
-        let client = number as usize % self.clients.len();
-        let mut links = self.clients[client].clone();
-        match number % 10 {
-            0 => links.create_link(self.signed(a_link())).await.map(drop),
-            1 | 4 | 7 => links.list_links(self.signed(ListLinksRequest::default())).await.map(drop),
-            5 => {
-                let mut analytics = self.analytics[client].clone();
-                analytics.get_overview(self.signed(GetOverviewRequest::default())).await.map(drop)
-            }
-            _ => {
-                let request = GetLinkRequest { link_id: self.link_id.clone(), ..GetLinkRequest::default() };
-                links.get_link(self.signed(request)).await.map(drop)
-            }
-        }
-    }
+/// Calls as often as answers come, so many at once, and returns how many were answered a second.
+async fn peak(
+    first: &mut Workspace,
+    second: &mut Workspace,
+    at_once: usize,
+    length: Duration,
+) -> anyhow::Result<f64> {
+    let (begun, each) = (Instant::now(), Pace::AtOnce(at_once / 2));
+    let lines = CONNECTIONS.min(at_once / 2);
+    let (one, other) = tokio::try_join!(first.call(lines, each, length), second.call(lines, each, length))?;
+    Ok((one.answered.len() + other.answered.len()) as f64 / begun.elapsed().as_secs_f64())
 }
 
 fn a_link() -> CreateLinkRequest {
@@ -172,157 +219,49 @@ fn a_link() -> CreateLinkRequest {
     CreateLinkRequest { link: Some(link), ..CreateLinkRequest::default() }
 }
 
-/// What became of calls that were offered.
-#[derive(Default)]
-struct Seen {
-    answered: Vec<u64>,
-    refused: Vec<u64>,
-    failed: u64,
-    unsent: u64,
-    seconds: f64,
+fn told(seen: &Seen, length: Duration) -> String {
+    let (mut answered, mut refused) = (seen.answered.clone(), seen.refused.clone());
+    answered.sort_unstable();
+    refused.sort_unstable();
+    let sent = answered.len() as u64 + refused.len() as u64 + seen.failed;
+    let seconds = length.as_secs_f64();
+    format!(
+        "offered_rps={:.0} answered_rps={:.0} refused={} failed={} unsent={} call_p50_us={} call_p99_us={} \
+         refused_p50_us={} refused_p99_us={}",
+        sent as f64 / seconds,
+        answered.len() as f64 / seconds,
+        refused.len(),
+        seen.failed,
+        seen.unsent,
+        percentile(&answered, 0.5),
+        percentile(&answered, 0.99),
+        percentile(&refused, 0.5),
+        percentile(&refused, 0.99),
+    )
 }
 
-impl Seen {
-    fn and(mut self, other: Self) -> Self {
-        self.answered.extend(other.answered);
-        self.refused.extend(other.refused);
-        self.failed += other.failed;
-        self.unsent += other.unsent;
-        self.seconds = self.seconds.max(other.seconds);
-        self
-    }
-
-    fn told(&self) -> String {
-        let (mut answered, mut refused) = (self.answered.clone(), self.refused.clone());
-        answered.sort_unstable();
-        refused.sort_unstable();
-        let sent = answered.len() as u64 + refused.len() as u64 + self.failed;
-        format!(
-            "offered_rps={:.0} answered_rps={:.0} refused={} failed={} unsent={} call_p50_us={} call_p99_us={} \
-             refused_p50_us={} refused_p99_us={}",
-            sent as f64 / self.seconds,
-            answered.len() as f64 / self.seconds,
-            refused.len(),
-            self.failed,
-            self.unsent,
-            percentile(&answered, 0.5),
-            percentile(&answered, 0.99),
-            percentile(&refused, 0.5),
-            percentile(&refused, 0.99),
-        )
-    }
-}
-
-/// Offers calls at so many a second for each workspace, whatever becomes of them.
-async fn offered(rates: &[(Arc<Workspace>, f64)], length: Duration) -> Vec<Seen> {
-    let begun = Instant::now();
-    let mut offers = Vec::new();
-    for (workspace, rate) in rates {
-        offers.push(tokio::spawn(offer(workspace.clone(), *rate, begun, length)));
-    }
-    let mut seen = Vec::new();
-    for offer in offers {
-        seen.push(offer.await.unwrap_or_default());
-    }
-    seen
-}
-
-async fn offer(workspace: Arc<Workspace>, rate: f64, begun: Instant, length: Duration) -> Seen {
-    let mut seen = Seen { seconds: length.as_secs_f64(), ..Seen::default() };
-    let mut calls = JoinSet::new();
-    let mut number = 0_u64;
-    let mut ticks = tokio::time::interval(Duration::from_millis(1));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while begun.elapsed() < length {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            Some(outcome) = calls.join_next() => seen.note(outcome),
-        }
-        loop {
-            let due = begun + Duration::from_secs_f64(number as f64 / rate);
-            if due > Instant::now() || due > begun + length {
-                break;
-            }
-            number += 1;
-            if calls.len() >= MOST_UNDER_WAY {
-                seen.unsent += 1;
-                continue;
-            }
-            let workspace = workspace.clone();
-            calls.spawn(async move {
-                let outcome = workspace.call(number).await;
-                (due.elapsed(), outcome)
-            });
-        }
-    }
-    while let Some(outcome) = calls.join_next().await {
-        seen.note(outcome);
-    }
-    seen
-}
-
-impl Seen {
-    fn note(&mut self, outcome: Result<(Duration, Result<(), Status>), tokio::task::JoinError>) {
-        let Ok((took, outcome)) = outcome else {
-            self.failed += 1;
-            return;
-        };
-        let micros = took.as_micros() as u64;
-        match outcome {
-            Ok(()) => self.answered.push(micros),
-            Err(status)
-                if status.code() == Code::Unavailable
-                    && status.metadata().contains_key("grpc-retry-pushback-ms") =>
-            {
-                self.refused.push(micros);
-            }
-            Err(status) => {
-                if self.failed == 0 {
-                    eprintln!("overload: the first failure: {status:?}");
-                }
-                self.failed += 1;
-            }
-        }
-    }
-}
-
-/// Calls as often as answers come, so many at once, and returns how many were answered a second.
-async fn peak(workspaces: &[Arc<Workspace>; 2], at_once: usize, length: Duration) -> f64 {
-    let (begun, answered) = (Instant::now(), Arc::new(AtomicU64::new(0)));
-    let mut callers = JoinSet::new();
-    for caller in 0..at_once as u64 {
-        let (workspace, answered) = (workspaces[caller as usize % 2].clone(), answered.clone());
-        callers.spawn(async move {
-            let mut number = caller;
-            while begun.elapsed() < length {
-                number += 7;
-                if workspace.call(number).await.is_ok() {
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        });
-    }
-    callers.join_all().await;
-    answered.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
-}
-
-/// Somebody who follows links, one after the other.
+/// What the visitor is asked for: to follow links, one after the other, until it is told to stop.
 struct Visits {
     stop: Arc<AtomicBool>,
-    visitor: thread::JoinHandle<anyhow::Result<(Vec<u64>, u64)>>,
+    told: mpsc::Sender<anyhow::Result<(Vec<u64>, u64)>>,
 }
 
-impl Visits {
-    fn begin(links: SocketAddr, paths: Vec<String>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        Self { stop, visitor: thread::spawn(move || visit(links, &paths, &told)) }
+/// Visits under way.
+struct Visited {
+    stop: Arc<AtomicBool>,
+    outcome: mpsc::Receiver<anyhow::Result<(Vec<u64>, u64)>>,
+}
+
+impl Visited {
+    fn begin(visitor: &mpsc::Sender<Visits>) -> anyhow::Result<Self> {
+        let ((told, outcome), stop) = (mpsc::channel(), Arc::new(AtomicBool::new(false)));
+        visitor.send(Visits { stop: stop.clone(), told }).context("the visitor is gone")?;
+        Ok(Self { stop, outcome })
     }
 
     fn end(self) -> anyhow::Result<String> {
         self.stop.store(true, Ordering::Relaxed);
-        let (mut micros, errors) =
-            self.visitor.join().map_err(|_| anyhow::anyhow!("the visitor panicked"))??;
+        let (mut micros, errors) = self.outcome.recv().context("the visitor is gone")??;
         micros.sort_unstable();
         Ok(format!(
             "visits={} visit_errors={errors} visit_p50_us={} visit_p99_us={} visit_max_us={}",

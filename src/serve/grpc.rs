@@ -110,7 +110,7 @@ pub(super) fn for_apps(sdk: &Sdk, life: &Life, walls: (&Gate, Option<&Limiters>)
     let api = SdkApi { sdk: sdk.clone() };
     let service = bounded!(SdkServiceServer::new(api.clone()));
     let router = Routes::new(ByEvent::new(service, api, MOST_IN)).into_axum_router().reset_fallback();
-    let apps = Apps { env: sdk.env.clone(), sites: sdk.sites.clone() };
+    let apps = Apps { env: Arc::new(sdk.env.clone()), sites: sdk.sites.clone() };
     layers::app_calls(router, json_routes(sdk.clone()), apps, life, walls)
 }
 

@@ -52,14 +52,16 @@ const APPS_AT_THE_DOOR: usize = 2048;
 /// What every request through a router passes, on each listener.
 pub(super) fn common(router: Router, listener: &'static str, env: &Env, methods: &Arc<Methods>) -> Router {
     let cookies = if listener == "api" { cors::Cookies::Allowed } else { cors::Cookies::None };
+    // A request takes a copy for every layer: one of a pointer.
+    let shared = Arc::new(env.clone());
     router.layer(
         ServiceBuilder::new()
             // Outermost: refusals of every kind are told too.
             .layer(with(Told::by(listener, env), browsers::tell))
             // First of those that look: limits and logs go by it.
-            .layer(with(env.clone(), address::find))
+            .layer(with(shared.clone(), address::find))
             // Everything from here on is logged with the ids.
-            .layer(with(env.clone(), identify::identify))
+            .layer(with(shared, identify::identify))
             // Counts refusals too, so it stands outside of everything that refuses.
             .layer(with(measure::Meter::new(listener, methods), measure::measure))
             // Outside of refusals: a browser may only read an answer that carries these headers.
@@ -108,12 +110,13 @@ pub(super) fn calls(
     life: &Life,
     (gate, limits): (&Gate, Option<&Limiters>),
 ) -> Router {
+    let shared = Arc::new(env.clone());
     router.layer(
         ServiceBuilder::new()
             // Whoever is refused below is not cut off for having sent a message.
             .layer(from_fn(reading::to_the_end))
             // Cheapest first, and before credentials are looked at: no browser page of others may use them.
-            .layer(with(env.clone(), gate::content_type_and_origin))
+            .layer(with(shared.clone(), gate::content_type_and_origin))
             // Before anything costs: a full house says so at once.
             .layer(with(bounds::Room::for_calls(API_AT_THE_DOOR, life, &env.ids), bounds::shed))
             // Everything after this is cut off when nobody waits for it any more.
@@ -121,7 +124,7 @@ pub(super) fn calls(
             // Before credentials: guessing them costs the guesser.
             .option_layer(limits.map(Limiters::by_address))
             // Who calls.
-            .layer(with(env.clone(), authenticate::authenticate))
+            .layer(with(shared, authenticate::authenticate))
             // Fair shares on this node, by key or person, or by address for those who are neither.
             .layer(with(limits.cloned(), limits::callers))
             // A place to be worked on: by class, and by turns among those who call.

@@ -159,6 +159,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     });
     let rolling = env.clone();
     work.begin_apart("rollups", move |token| analytics::rollup::run(rolling.clone(), token));
+    let telling = env.clone();
+    work.begin_apart("webhook messages", move |token| webhooks::run_fan_out(telling.clone(), token));
+    let sweeping = env.clone();
+    work.begin("old webhook messages", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_messages(env.clone()))
+    });
     let (refreshing, refreshes) = (resolver.clone(), Arc::new(Mutex::new(refreshes)));
     work.begin("link refreshes", move |token| {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());
@@ -428,11 +435,16 @@ async fn forget_what_happened(env: Env) {
     forgotten("what happened a week ago", outbox::sweep(&env.db.api, env.now()).await.map_err(Error::from));
 }
 
+async fn forget_messages(env: Env) {
+    forgotten("what webhooks were told a month ago", webhooks::sweep(&env).await.map_err(Error::from));
+}
+
 async fn forget_feed(env: Env) {
-    // What is not counted is still needed, however old it is.
-    let done = match analytics::rollup::counted(&env.db.drain).await {
-        Ok(counted) => feed::sweep(&env, counted).await,
-        Err(error) => Err(error),
+    // What is not counted is still needed, however old it is, and so is what is not told.
+    let counted = analytics::rollup::counted(&env.db.drain).await;
+    let done = match (counted, webhooks::told(&env.db.drain).await) {
+        (Ok(counted), Ok(told)) => feed::sweep(&env, counted.min(told)).await,
+        (Err(error), _) | (_, Err(error)) => Err(error),
     };
     forgotten("what streams are not shown any more", done.map_err(Error::from));
 }

@@ -6,6 +6,9 @@
 //! | `endpoint.rs` | who is told what and how, and how that is stored |
 //! | `filter.rs` | which of it; pure |
 //! | `message.rs` | what is told, and what becomes of it |
+//! | `fan_out.rs` `gather.rs` `listener.rs` | from what happened to messages for those who want them |
+//! | `payload/` | what is told of each thing; pure |
+//! | `store.rs` | the statements of those |
 //! | `wake.rs` | rouses those who deliver on this node |
 //! | `deliver.rs` | the task that tells it |
 //! | `queue.rs`, `breaker.rs`, `pace.rs` | whom it calls now, and how often; pure |
@@ -14,6 +17,9 @@
 //! | `call.rs` | one attempt |
 //! | `retry.rs` | what becomes of a delivery after it; pure |
 //! | `standing.rs` | what becomes of the endpoint |
+//!
+//! Guarantees: what happens is told to every endpoint that wants it, whatever dies when, and there is one message of it, whose id is the same
+//! in every attempt. Nothing is told that did not happen. `docs/webhooks.md` says what receivers may count on.
 
 mod breaker;
 mod call;
@@ -21,21 +27,26 @@ mod compose;
 pub mod deliver;
 pub mod endpoint;
 mod event_type;
+mod fan_out;
 pub mod filter;
+mod gather;
 mod ledger;
+mod listener;
 pub mod macros;
 pub mod message;
 mod pace;
-mod payload;
+pub mod payload;
 mod queue;
 pub mod retry;
 pub mod sign;
 mod standing;
+mod store;
 mod wake;
 
 pub use self::{
     endpoint::{Endpoint, Settings},
     event_type::{EventType, Source},
+    fan_out::{LIFE, Round, fan_out, run as run_fan_out, sweep, told},
     filter::Filter,
     message::{DeliveryState, Message},
     wake::{due, wake},

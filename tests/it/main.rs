@@ -89,5 +89,6 @@ mod vectors;
 mod watch;
 mod web;
 mod webhook_deliveries;
+mod webhook_events;
 mod webhook_signatures;
 mod workspaces;

@@ -14,7 +14,7 @@ use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::json;
 
 use crate::support::{
-    App, Mood, PostOffice, Receiver, Store, Zone, an_endpoint, eventually, guest_of, hooks, stores, told,
+    App, DESKTOP, Mood, PostOffice, Receiver, Store, Zone, a_link, an_endpoint, eventually, guest_of, hooks, stores, told,
 };
 
 /// Runs a test on every store, with a receiver that the server may call.
@@ -554,4 +554,40 @@ async fn a_node_that_stops_gives_back_what_it_has_not_told() {
     let left = webhook_delivery::Entity::find().count(&app.env().db.api).await.expect("the stores answer");
     assert_eq!((left, receiver.count()), (20, 24));
     app.stop().await;
+}
+
+/// From what somebody does to what receivers hear: as Standard Webhooks has it, and as receivers of LinkForty know it.
+#[tokio::test]
+async fn what_happens_is_told_in_either_form() {
+    with_receiver(&[], async |app, receiver, workspace| {
+        let (mut endpoint, sealed) = an_endpoint(app, workspace, &receiver.url("/standard"));
+        endpoint.settings.event_types = vec![EventType::LinkCreated];
+        let standard = app.hook((endpoint, sealed)).await;
+        let (mut endpoint, sealed) = an_endpoint(app, workspace, &receiver.url("/linkforty"));
+        endpoint.settings.event_types = vec![EventType::ClickRecorded];
+        endpoint.settings.format = Format::LinkForty;
+        let linkforty = app.hook((endpoint, sealed)).await;
+
+        let made = app.tenant().await.create(a_link()).await;
+        app.delivered(standard, DeliveryState::Delivered, 1).await;
+        let heard = receiver.heard().remove(0);
+        assert_eq!(heard.json()["type"], "link.created");
+        assert_eq!(heard.json()["data"]["link"]["id"], made.id);
+
+        let visit = app.visit_as(http::Method::GET, &format!("/{}", made.short_code), &[("user-agent", DESKTOP)]);
+        assert_eq!(visit.await.status, 302);
+        app.settled().await;
+        app.delivered(linkforty, DeliveryState::Delivered, 1).await;
+        let heard = receiver.heard().pop().expect("it came");
+        assert_eq!(heard.path, "/linkforty");
+        let body = heard.json();
+        assert_eq!((&body["event"], &body["data"]["linkId"]), (&json!("click_event"), &json!(made.id)));
+        assert_eq!(heard.header("x-linkforty-event"), "click_event");
+        assert_eq!(body["event_id"], heard.header("x-linkforty-event-id"));
+        let secret = sign::secret_text(&hooks::KEY);
+        assert_eq!(heard.header("x-linkforty-signature"), sign::of_body(&secret, &heard.body));
+        assert_eq!(heard.header("user-agent"), "LinkForty-Webhook/1.0");
+        assert!(heard.header("webhook-signature").starts_with("v1,"));
+    })
+    .await;
 }

@@ -1,6 +1,9 @@
 //! Where a request really comes from.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -15,7 +18,7 @@ use crate::env::Env;
 pub(in crate::serve) use crate::rpc::ClientAddress;
 
 /// Puts the client's address into the extensions.
-pub(super) async fn find(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+pub(super) async fn find(State(env): State<Arc<Env>>, mut request: Request, next: Next) -> Response {
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() {
         let address = client_address(peer.ip(), request.headers(), &env.config.trusted_proxies);
         request.extensions_mut().insert(ClientAddress(address));

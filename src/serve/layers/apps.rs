@@ -1,7 +1,7 @@
 //! Whose app calls, as far as that is known without asking anybody: limits and fairness go by it. Who it is for the call itself the room finds
 //! out.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -22,7 +22,7 @@ use crate::{
 /// What the layer needs.
 #[derive(Clone)]
 pub(in crate::serve) struct Apps {
-    pub env: Env,
+    pub env: Arc<Env>,
     pub sites: Sites,
 }
 

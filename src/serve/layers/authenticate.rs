@@ -1,5 +1,7 @@
 //! Finds out who calls.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -50,7 +52,7 @@ const API_KEY_START: &str = "lf_";
 
 /// Puts the caller into the extensions. Bad credentials are refused here, for every method alike; whether there must be
 /// some is for the method to say.
-pub(super) async fn authenticate(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+pub(super) async fn authenticate(State(env): State<Arc<Env>>, mut request: Request, next: Next) -> Response {
     let mut key = None;
     if !OPEN.contains(&request.uri().path()) {
         let shown = Shown {
@@ -90,7 +92,7 @@ struct Shown {
     names: Option<ClientNames>,
 }
 
-fn recheck(env: Env, shown: Shown) -> Recheck {
+fn recheck(env: Arc<Env>, shown: Shown) -> Recheck {
     Recheck::new(move || {
         let (env, shown) = (env.clone(), shown.clone());
         Box::pin(async move { caller(&env, &shown).await?.ok_or_else(Error::credentials_invalid) })

@@ -4,6 +4,8 @@
 //! asking first. With tokens in a header that is harmless; a call that carries the dashboard's cookie must have come from the
 //! dashboard, and say so.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -25,7 +27,7 @@ use crate::{
 
 /// Refuses what is no gRPC and what pages of other origins send.
 pub(super) async fn content_type_and_origin(
-    State(env): State<Env>,
+    State(env): State<Arc<Env>>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -1,5 +1,7 @@
 //! Gives every request an id and a place in a trace, and both to every log line about it.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -16,7 +18,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Opens the span that every log line of the request carries, and sends the request id back.
-pub(super) async fn identify(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+pub(super) async fn identify(State(env): State<Arc<Env>>, mut request: Request, next: Next) -> Response {
     let id = id(request.headers(), &env.ids, env.now());
     let trace = Trace::continued(request.headers(), u64::from_be_bytes(env.ids.bytes::<8>()))
         .unwrap_or_else(|| Trace::begun(env.ids.bytes::<16>(), env.ids.bytes::<8>()));

@@ -8,6 +8,7 @@ mod certificates;
 mod crash;
 mod database;
 mod events;
+mod fan_out;
 mod freshness;
 mod imports;
 mod installs;
