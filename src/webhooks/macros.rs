@@ -487,5 +487,9 @@ mod tests {
         assert!(names.is_sorted(), "they are in the order of their names");
         names.dedup();
         assert_eq!(names.len(), MACROS.len());
+        let page = include_str!("../../docs/webhooks.md");
+        for name in names {
+            assert!(page.contains(&format!("`{{{name}}}`")), "docs/webhooks.md does not say what {name} is");
+        }
     }
 }
