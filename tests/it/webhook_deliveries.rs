@@ -14,7 +14,8 @@ use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::json;
 
 use crate::support::{
-    App, DESKTOP, Mood, PostOffice, Receiver, Store, Zone, a_link, an_endpoint, eventually, guest_of, hooks, stores, told,
+    App, DESKTOP, Mood, PostOffice, Receiver, Store, Zone, a_link, an_endpoint, eventually, guest_of, hooks,
+    stores, told,
 };
 
 /// Runs a test on every store, with a receiver that the server may call.
@@ -45,7 +46,10 @@ async fn what_is_told_is_signed_and_written_down() {
         let (id, seconds) = (told(message), app.env().now().timestamp());
         assert_eq!(heard.header("webhook-id"), id);
         assert_eq!(heard.header("webhook-timestamp"), seconds.to_string());
-        assert_eq!(heard.header("webhook-signature"), sign::hmac([&hooks::KEY[..]], (&id, seconds, &heard.body)));
+        assert_eq!(
+            heard.header("webhook-signature"),
+            sign::hmac([&hooks::KEY[..]], (&id, seconds, &heard.body))
+        );
         assert_eq!(heard.header("content-type"), "application/json");
 
         let delivery = app.tried(hook, message, 1).await;
@@ -75,9 +79,15 @@ async fn what_fails_is_tried_ten_times_in_three_days_and_given_up() {
         }
         assert_eq!((delivery.state, delivery.attempts), (DeliveryState::GivenUp as i16, 10));
         let attempts = app.attempts(hook, message).await;
-        assert_eq!(attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
-        assert!(attempts.iter().all(|attempt| attempt.response.as_ref().is_some_and(|body| body.len() == 4096)));
-        let ids: Vec<String> = receiver.heard().iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
+        assert_eq!(
+            attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(),
+            (1..=10).collect::<Vec<_>>()
+        );
+        assert!(
+            attempts.iter().all(|attempt| attempt.response.as_ref().is_some_and(|body| body.len() == 4096))
+        );
+        let ids: Vec<String> =
+            receiver.heard().iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
         assert_eq!(ids, vec![told(message); 10], "the same id each time");
         assert!(app.stored_hook(hook).await.failing_since.is_some());
         // And a success is forgotten as little as a failure.
@@ -124,11 +134,8 @@ async fn a_receiver_says_when_to_come_again_and_what_it_will_never_take() {
 async fn an_endpoint_that_is_gone_is_disabled_and_its_owner_hears_of_it() {
     let office = PostOffice::open().await;
     let url = office.url();
-    let mail = [
-        ("MAIL_DRIVER", "smtp"),
-        ("SMTP_URL", &*url),
-        ("MAIL_FROM", "linkforty <no-reply@example.com>"),
-    ];
+    let mail =
+        [("MAIL_DRIVER", "smtp"), ("SMTP_URL", &*url), ("MAIL_FROM", "linkforty <no-reply@example.com>")];
     with_receiver(&mail, async |app, receiver, workspace| {
         let before = office.mails().len();
         receiver.is(Mood::status(410));
@@ -139,7 +146,13 @@ async fn an_endpoint_that_is_gone_is_disabled_and_its_owner_hears_of_it() {
         let disabled = app.stored_hook(hook).await;
         assert_eq!((disabled.state, disabled.version), (State::Disabled(DisableReason::Gone), 2));
         let noted = outbox::Entity::find().all(&app.env().db.api).await.expect("the stores answer");
-        assert_eq!(noted.iter().filter(|row| row.kind == "webhook_endpoint.disabled" && row.subject_id == hook.0).count(), 1);
+        assert_eq!(
+            noted
+                .iter()
+                .filter(|row| row.kind == "webhook_endpoint.disabled" && row.subject_id == hook.0)
+                .count(),
+            1
+        );
         eventually("the owner is written to", async || office.mails().len() > before).await;
         let mail = office.mails().pop().expect("it came");
         assert!(mail.header("subject").contains("Orders") && mail.text().contains("410 (Gone)"), "{mail:?}");
@@ -349,7 +362,8 @@ async fn hostile_receivers_cost_one_bounded_attempt_each() {
         };
         let all: Vec<&Receiver> = receivers.iter().collect();
         // All are one host: places enough for each.
-        let app = guest_of(&all, store, &[("OUTBOUND_TIMEOUT_MS", "2000"), ("OUTBOUND_MAX_PER_HOST", "64")]).await;
+        let app =
+            guest_of(&all, store, &[("OUTBOUND_TIMEOUT_MS", "2000"), ("OUTBOUND_MAX_PER_HOST", "64")]).await;
         let workspace = app.tenant().await.id;
         let mut told = Vec::new();
         for receiver in &receivers {
@@ -361,8 +375,13 @@ async fn hostile_receivers_cost_one_bounded_attempt_each() {
             assert_eq!(delivery.last_outcome, *outcome as i16, "{name}, on {store}");
             assert_eq!(receiver.connections(), 1, "{name}, on {store}");
             let attempts = app.attempts(*hook, *message).await;
-            let kept: usize = attempts.iter().filter_map(|attempt| attempt.response.as_ref().map(Vec::len)).sum();
-            assert!(attempts.len() == 1 && kept <= 4096, "{name} left {kept} bytes in {} attempts", attempts.len());
+            let kept: usize =
+                attempts.iter().filter_map(|attempt| attempt.response.as_ref().map(Vec::len)).sum();
+            assert!(
+                attempts.len() == 1 && kept <= 4096,
+                "{name} left {kept} bytes in {} attempts",
+                attempts.len()
+            );
         }
         app.stop().await;
     }
@@ -385,7 +404,10 @@ async fn no_form_of_an_inner_address_is_called() {
             // Where the operator has opened a network, a name may lead there; these lead nowhere.
             let is_name = host.ends_with(|last: char| last.is_ascii_alphabetic() || last == '.');
             let nowhere = [Outcome::Name as i16, Outcome::Connect as i16];
-            assert!(outcome == Outcome::Refused as i16 || is_name && nowhere.contains(&outcome), "{host}: {outcome}");
+            assert!(
+                outcome == Outcome::Refused as i16 || is_name && nowhere.contains(&outcome),
+                "{host}: {outcome}"
+            );
         }
         assert_eq!((inside.connections(), receiver.connections()), (0, 0));
     })
@@ -575,7 +597,8 @@ async fn what_happens_is_told_in_either_form() {
         assert_eq!(heard.json()["type"], "link.created");
         assert_eq!(heard.json()["data"]["link"]["id"], made.id);
 
-        let visit = app.visit_as(http::Method::GET, &format!("/{}", made.short_code), &[("user-agent", DESKTOP)]);
+        let visit =
+            app.visit_as(http::Method::GET, &format!("/{}", made.short_code), &[("user-agent", DESKTOP)]);
         assert_eq!(visit.await.status, 302);
         app.settled().await;
         app.delivered(linkforty, DeliveryState::Delivered, 1).await;

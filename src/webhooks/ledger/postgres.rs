@@ -72,8 +72,7 @@ async fn update(tx: &mut PgConnection, entries: &[Entry], now: Moment) -> Result
 
 /// What belongs to a delivery that is gone, with its endpoint, is not written.
 async fn insert_attempts(tx: &mut PgConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let made: Vec<_> =
-        entries.iter().filter_map(|entry| Some((entry, entry.attempt.as_ref()?))).collect();
+    let made: Vec<_> = entries.iter().filter_map(|entry| Some((entry, entry.attempt.as_ref()?))).collect();
     if made.is_empty() {
         return Ok(());
     }
