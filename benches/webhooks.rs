@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context as _;
 use linkforty::{
     accounts::bootstrap,
-    clock::{Clock as _, SystemClock},
+    clock::SystemClock,
     config::Config,
     db::{self, Db},
     entity::{webhook_delivery, webhook_endpoint, webhook_message},
