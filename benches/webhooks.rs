@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context as _;
 use linkforty::{
     accounts::bootstrap,
-    clock::{Clock as _, SystemClock},
+    clock::SystemClock,
     config::Config,
     db::{self, Db},
     entity::{webhook_delivery, webhook_endpoint, webhook_message},
@@ -202,7 +202,8 @@ async fn facts(
     let begun = Instant::now();
     let mut committed = HashMap::new();
     for number in 0..seconds * FACTS_A_SECOND {
-        sleep((Duration::from_millis(1000 / FACTS_A_SECOND) * number as u32).saturating_sub(begun.elapsed())).await;
+        sleep((Duration::from_millis(1000 / FACTS_A_SECOND) * number as u32).saturating_sub(begun.elapsed()))
+            .await;
         let tx = env.db.begin().await?;
         let body = format!("{{\"fact\":{number}}}").into_bytes();
         let fact = Fact { kind: Kind::LinkCreated, subject: env.ids.uuid(env.now()), body };

@@ -62,7 +62,9 @@ impl Breaker {
     #[must_use]
     pub fn after(self, heard: Heard, now: Moment) -> Self {
         match heard {
-            Heard::Alive => Self { failures: 0, rest_until: self.rest_until.filter(|until| now < *until), proved: true },
+            Heard::Alive => {
+                Self { failures: 0, rest_until: self.rest_until.filter(|until| now < *until), proved: true }
+            }
             Heard::Down => {
                 let failures = self.failures.saturating_add(1);
                 let rest = (failures >= ENOUGH).then(|| now + pause(failures));

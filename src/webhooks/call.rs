@@ -100,7 +100,9 @@ fn answered(answer: OutboundResponse, now: Moment) -> Attempt {
         took,
         outcome: if status.is_success() { Outcome::Delivered } else { Outcome::Status },
         status: Some(status.as_u16()),
-        retry_after: retry_after.filter(|_| !status.is_success()).and_then(|value| retry::retry_after(value, now)),
+        retry_after: retry_after
+            .filter(|_| !status.is_success())
+            .and_then(|value| retry::retry_after(value, now)),
         response: Some(body[..body.len().min(KEPT)].to_vec()).filter(|_| status != StatusCode::NO_CONTENT),
     }
 }

@@ -44,7 +44,11 @@ pub struct Ready {
 enum Form {
     Standard(OutboundUrl),
     LinkForty(OutboundUrl),
-    Postback { url: Template, body: Template, postback: Postback },
+    Postback {
+        url: Template,
+        body: Template,
+        postback: Postback,
+    },
     /// It was saved under other settings: its secrets do not open, or its URL is not called any more.
     Unusable,
 }

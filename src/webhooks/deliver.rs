@@ -180,7 +180,8 @@ impl Desk {
     fn next_step(&self) -> Instant {
         let clock = Instant::now();
         let may_look = !self.looking && self.unwritten.len() < UNWRITTEN;
-        let look = self.looked.filter(|_| may_look).map(|looked| (looked + self.patience()).max(self.rest_until));
+        let look =
+            self.looked.filter(|_| may_look).map(|looked| (looked + self.patience()).max(self.rest_until));
         let tick = (self.queue.waiting() > 0 || self.since.is_some()).then(|| clock + TICK);
         look.into_iter().chain(tick).min().unwrap_or(clock + LOOK_EVERY)
     }
@@ -247,7 +248,8 @@ impl Desk {
 
     fn write(&mut self, now: Moment, clock: Instant) {
         let Some(since) = self.since else { return };
-        let enough = self.unwritten.len() >= WRITTEN_AT_ONCE || clock >= since + GATHER || self.flying.is_empty();
+        let enough =
+            self.unwritten.len() >= WRITTEN_AT_ONCE || clock >= since + GATHER || self.flying.is_empty();
         if self.writing || !enough || clock < self.rest_until {
             return;
         }
@@ -305,7 +307,9 @@ impl Desk {
                 fail::fail_point!("webhooks.claimed.after");
                 self.claimed(&rooms, claimed, now, clock);
             }
-            Done::Called(ready, claimed, place, attempt) => self.called(&ready, claimed, place, attempt, (now, clock)),
+            Done::Called(ready, claimed, place, attempt) => {
+                self.called(&ready, claimed, place, attempt, (now, clock))
+            }
             Done::Wrote(_, _, Ok(changed)) => {
                 self.writing = false;
                 fail::fail_point!("webhooks.recorded.after");
@@ -380,8 +384,11 @@ impl Desk {
                 None => self.put_back([one], now, clock),
             }
         }
-        let full: HashSet<WebhookEndpointId> =
-            rooms.iter().filter(|(id, room)| counts.get(id).is_none_or(|count| count < room)).map(|(id, _)| *id).collect();
+        let full: HashSet<WebhookEndpointId> = rooms
+            .iter()
+            .filter(|(id, room)| counts.get(id).is_none_or(|count| count < room))
+            .map(|(id, _)| *id)
+            .collect();
         self.hungry.retain(|id| !full.contains(id));
     }
 
@@ -406,7 +413,8 @@ impl Desk {
         if let Some((until, back)) = self.queue.ended(place, Some(heard), attempt.took, moments) {
             self.put_back(back, until, clock);
         }
-        let told = Told { outcome: attempt.outcome, status: attempt.status, retry_after: attempt.retry_after };
+        let told =
+            Told { outcome: attempt.outcome, status: attempt.status, retry_after: attempt.retry_after };
         let number = claimed.attempts.saturating_add(1);
         let fate = retry::next(number.unsigned_abs(), told, now, self.env.ids.below(SIDES));
         let (state, next_time, name) = match fate {
@@ -513,7 +521,9 @@ impl Desk {
             Ok(Err(error)) => {
                 tracing::warn!(cause = %error.inward(), "cannot write down what became of webhook deliveries; they come again");
             }
-            Err(_) => tracing::warn!("no time to write down what became of webhook deliveries; they come again"),
+            Err(_) => {
+                tracing::warn!("no time to write down what became of webhook deliveries; they come again")
+            }
         }
     }
 }

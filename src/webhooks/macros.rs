@@ -163,7 +163,9 @@ impl Place {
                 let quoted = Json::from(value).to_string();
                 quoted[1..quoted.len() - 1].to_owned().into()
             }
-            Self::Text => value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into(),
+            Self::Text => {
+                value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
+            }
         }
     }
 }
@@ -196,7 +198,8 @@ impl Template {
         if let Some(at) = text[..host_end].find('{') {
             return Err(name_in(&text[at..]).map_or(Refused::Brace, |name| Refused::InHost(name.to_owned())));
         }
-        let braces = template.0.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['{', '}'])));
+        let braces =
+            template.0.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['{', '}'])));
         if braces { Err(Refused::Brace) } else { Ok(template) }
     }
 
@@ -211,7 +214,9 @@ impl Template {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
-                Piece::Macro(wanted) => filled.push_str(&place.encode(&values.of(wanted).unwrap_or_default())),
+                Piece::Macro(wanted) => {
+                    filled.push_str(&place.encode(&values.of(wanted).unwrap_or_default()))
+                }
             }
         }
         filled
@@ -271,7 +276,9 @@ impl<'a> Values<'a> {
             Macro::Query(name) => {
                 let query = self.text("query").or_else(|| self.text("click_query"))?;
                 let query = query.trim_start_matches('?').as_bytes();
-                url::form_urlencoded::parse(query).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+                url::form_urlencoded::parse(query)
+                    .find(|(key, _)| key == name)
+                    .map(|(_, value)| value.into_owned())
             }
             // A name with a slash is one name: it must not lead elsewhere.
             Macro::Property(name) => text_of(self.subject.get("properties")?.get(name)?),
@@ -449,7 +456,11 @@ mod tests {
             ("text/plain", "a\"b\\c  X: 1&d=é"),
             ("", "a\"b\\c  X: 1&d=é"),
         ] {
-            assert_eq!(filled("{ua}", &message, Place::of_content_type(content_type)), expected, "{content_type}");
+            assert_eq!(
+                filled("{ua}", &message, Place::of_content_type(content_type)),
+                expected,
+                "{content_type}"
+            );
         }
         let body = filled(r#"{"ua": "{ua}", "none": {}}"#, &message, Place::Json);
         let read: Json = serde_json::from_str(&body).expect("it is still JSON");
@@ -487,5 +498,9 @@ mod tests {
         assert!(names.is_sorted(), "they are in the order of their names");
         names.dedup();
         assert_eq!(names.len(), MACROS.len());
+        let page = include_str!("../../docs/webhooks.md");
+        for name in names {
+            assert!(page.contains(&format!("`{{{name}}}`")), "docs/webhooks.md does not say what {name} is");
+        }
     }
 }

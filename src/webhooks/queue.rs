@@ -354,7 +354,8 @@ mod tests {
     #[test]
     fn who_answers_fast_has_more_claimed_ahead_and_who_fails_none() {
         let mut bench = Bench::of(1, LIMITS);
-        let room = |bench: &Bench| bench.queue.rooms(&bench.ids, bench.now).first().map_or(0, |(_, room)| *room);
+        let room =
+            |bench: &Bench| bench.queue.rooms(&bench.ids, bench.now).first().map_or(0, |(_, room)| *room);
         assert_eq!(room(&bench), 4);
         for _ in 0..20 {
             bench.put(0, 1);

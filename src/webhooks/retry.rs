@@ -126,8 +126,7 @@ mod tests {
     }
 
     fn status(status: u16) -> Told {
-        let outcome =
-            if (200..300).contains(&status) { Outcome::Delivered } else { Outcome::Status };
+        let outcome = if (200..300).contains(&status) { Outcome::Delivered } else { Outcome::Status };
         Told { outcome, status: Some(status), retry_after: None }
     }
 
@@ -200,7 +199,11 @@ mod tests {
             (1, TimeDelta::days(30), TimeDelta::hours(24)),
         ] {
             let told = Told { retry_after: Some(asked), ..status(429) };
-            assert_eq!(next(attempt, told, noon(), EVEN), Fate::Again(noon() + expected), "{attempt} {asked}");
+            assert_eq!(
+                next(attempt, told, noon(), EVEN),
+                Fate::Again(noon() + expected),
+                "{attempt} {asked}"
+            );
         }
         let told = Told { retry_after: Some(TimeDelta::seconds(9)), ..status(503) };
         assert_eq!(next(10, told, noon(), EVEN), Fate::GivenUp, "it buys no attempt");

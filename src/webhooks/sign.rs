@@ -26,7 +26,10 @@ pub fn hmac<'a>(keys: impl IntoIterator<Item = &'a [u8]>, (id, seconds, body): (
 }
 
 /// The same under Ed25519; each key is a seed of 32 bytes, and one that is not is passed over.
-pub fn ed25519<'a>(seeds: impl IntoIterator<Item = &'a [u8]>, (id, seconds, body): (&str, i64, &[u8])) -> String {
+pub fn ed25519<'a>(
+    seeds: impl IntoIterator<Item = &'a [u8]>,
+    (id, seconds, body): (&str, i64, &[u8]),
+) -> String {
     let content = content(id, seconds, body);
     let pairs = seeds.into_iter().filter_map(|seed| Ed25519KeyPair::from_seed_unchecked(seed).ok());
     joined(pairs.map(|pair| format!("v1a,{}", STANDARD.encode(pair.sign(&content)))))

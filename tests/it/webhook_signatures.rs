@@ -59,10 +59,14 @@ fn verdicts(secret: &str, heard: &Heard) -> [String; 3] {
     let rust = rust.map_or_else(|error| format!("bad: {error}"), |()| "good".to_owned());
     let folder = tempfile::tempdir().expect("a temporary directory");
     let file = folder.path().join("request.json");
-    let headers: serde_json::Map<_, _> =
-        heard.headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().expect("ASCII")))).collect();
+    let headers: serde_json::Map<_, _> = heard
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), json!(value.to_str().expect("ASCII"))))
+        .collect();
     let body = String::from_utf8_lossy(&heard.body);
-    fs::write(&file, json!({"secret": secret, "headers": headers, "body": body}).to_string()).expect("written");
+    fs::write(&file, json!({"secret": secret, "headers": headers, "body": body}).to_string())
+        .expect("written");
     let (python, modules) = (variable("LINKFORTY_TEST_PYTHON"), variable("LINKFORTY_TEST_NODE_MODULES"));
     let (Some(python), Some(modules)) = (python, modules) else {
         assert_ne!(variable("LINKFORTY_TEST_REQUIRE_STORES").as_deref(), Some("1"), "use tests/services.sh");

@@ -157,7 +157,8 @@ pub async fn backlog(db: &DatabaseConnection) -> Result<Backlog, DbErr> {
         JOIN webhook_endpoints ON webhook_endpoints.id = webhook_deliveries.endpoint_id
         WHERE webhook_deliveries.state = 1 AND webhook_endpoints.state = 1";
     let row = Row::find_by_statement(Statement::from_string(db.get_database_backend(), sql)).one(db).await?;
-    Ok(row.map_or(Backlog { waiting: 0, oldest: None }, |Row { waiting, oldest }| Backlog { waiting, oldest }))
+    Ok(row
+        .map_or(Backlog { waiting: 0, oldest: None }, |Row { waiting, oldest }| Backlog { waiting, oldest }))
 }
 
 /// A claimed delivery as it is read: the endpoint and the attempts so far, and then the message.

@@ -5,7 +5,8 @@ use sqlx::{PgConnection, PgPool};
 use super::{Entry, Row};
 use crate::{clock::Moment, ids::WebhookEndpointId};
 
-/// One statement: who else is about to claim passes over what this one holds.
+/// One statement: who else is about to claim passes over what this one holds. Rows are found again by their place, since no plan can know how
+/// few they are; locked, they stay there.
 pub(super) async fn claim(
     pool: &PgPool,
     rooms: &[(WebhookEndpointId, usize)],
@@ -14,17 +15,15 @@ pub(super) async fn claim(
 ) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as(
         "WITH picked AS MATERIALIZED (
-             SELECT due.endpoint_id, due.message_id FROM unnest($1::uuid[], $2::bigint[]) AS wanted (id, room)
+             SELECT due.place FROM unnest($1::uuid[], $2::bigint[]) AS wanted (id, room)
+             JOIN webhook_endpoints ON webhook_endpoints.id = wanted.id AND webhook_endpoints.state = 1
              CROSS JOIN LATERAL (
-                 SELECT endpoint_id, message_id FROM webhook_deliveries
+                 SELECT ctid AS place FROM webhook_deliveries
                  WHERE endpoint_id = wanted.id AND state = 1 AND next_time <= $3
                  ORDER BY next_time LIMIT wanted.room FOR UPDATE SKIP LOCKED) AS due),
          claimed AS (
-             UPDATE webhook_deliveries SET next_time = $4
-             FROM picked JOIN webhook_endpoints ON webhook_endpoints.id = picked.endpoint_id
-             WHERE webhook_deliveries.endpoint_id = picked.endpoint_id
-               AND webhook_deliveries.message_id = picked.message_id AND webhook_endpoints.state = 1
-             RETURNING webhook_deliveries.endpoint_id, webhook_deliveries.message_id, webhook_deliveries.attempts)
+             UPDATE webhook_deliveries SET next_time = $4 WHERE ctid = ANY (ARRAY(SELECT place FROM picked))
+             RETURNING endpoint_id, message_id, attempts)
          SELECT claimed.endpoint_id, claimed.attempts, message.id, message.workspace_id,
                 message.endpoint_id, message.event_type, message.subject_id, message.time, message.body
          FROM claimed JOIN webhook_messages AS message ON message.id = claimed.message_id",
@@ -73,8 +72,7 @@ async fn update(tx: &mut PgConnection, entries: &[Entry], now: Moment) -> Result
 
 /// What belongs to a delivery that is gone, with its endpoint, is not written.
 async fn insert_attempts(tx: &mut PgConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let made: Vec<_> =
-        entries.iter().filter_map(|entry| Some((entry, entry.attempt.as_ref()?))).collect();
+    let made: Vec<_> = entries.iter().filter_map(|entry| Some((entry, entry.attempt.as_ref()?))).collect();
     if made.is_empty() {
         return Ok(());
     }

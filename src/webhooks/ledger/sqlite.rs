@@ -32,12 +32,14 @@ pub(super) async fn claim(
         .await?;
         rows.extend(found);
         for (_, _, message, ..) in &rows[from..] {
-            sqlx::query("UPDATE webhook_deliveries SET next_time = ? WHERE endpoint_id = ? AND message_id = ?")
-                .bind(until)
-                .bind(endpoint.0)
-                .bind(message)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(
+                "UPDATE webhook_deliveries SET next_time = ? WHERE endpoint_id = ? AND message_id = ?",
+            )
+            .bind(until)
+            .bind(endpoint.0)
+            .bind(message)
+            .execute(&mut *tx)
+            .await?;
         }
     }
     tx.commit().await?;

@@ -71,7 +71,8 @@ async fn whatever_step_a_node_dies_at_everything_is_told_and_repeats_have_their_
         db.close().await.expect("it closes");
 
         let heard = receiver.heard().split_off(before);
-        let mut told_ids: Vec<String> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
+        let mut told_ids: Vec<String> =
+            heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
         eprintln!("{}: {} things told in {} requests", world.store, messages.len(), told_ids.len());
         for one in &heard {
             let same = heard.iter().filter(|other| other.header("webhook-id") == one.header("webhook-id"));

@@ -64,13 +64,19 @@ impl App {
         endpoint.sealed = sealed.seal(&endpoint::seal(env), &env.ids, endpoint.id);
         let id = endpoint.id;
         let row = endpoint.write().into_active_model();
-        webhook_endpoint::Entity::insert(row).exec_without_returning(&env.db.api).await.expect("it is stored");
+        webhook_endpoint::Entity::insert(row)
+            .exec_without_returning(&env.db.api)
+            .await
+            .expect("it is stored");
         id
     }
 
     /// Stores an endpoint as it is now, and returns it.
     pub async fn stored_hook(&self, id: WebhookEndpointId) -> Endpoint {
-        let row = webhook_endpoint::Entity::find_by_id(id).one(&self.env().db.api).await.expect("the stores answer");
+        let row = webhook_endpoint::Entity::find_by_id(id)
+            .one(&self.env().db.api)
+            .await
+            .expect("the stores answer");
         Endpoint::read(row.expect("it is there")).expect("it is readable")
     }
 
@@ -101,7 +107,10 @@ impl App {
         let ids = messages.iter().map(|message| message.id).collect();
         let tx = env.db.begin().await.expect("the stores answer");
         let rows = messages.into_iter().map(|message| message.write().into_active_model());
-        webhook_message::Entity::insert_many(rows).exec_without_returning(&tx).await.expect("they are stored");
+        webhook_message::Entity::insert_many(rows)
+            .exec_without_returning(&tx)
+            .await
+            .expect("they are stored");
         let rows: Vec<_> = deliveries.into_iter().map(sea_orm::IntoActiveModel::into_active_model).collect();
         for rows in rows.chunks(1000) {
             let insert = webhook_delivery::Entity::insert_many(rows.to_vec());
@@ -119,7 +128,11 @@ impl App {
     }
 
     /// Returns the attempts to tell an endpoint a message, the first one first.
-    pub async fn attempts(&self, endpoint: WebhookEndpointId, message: MessageId) -> Vec<webhook_attempt::Model> {
+    pub async fn attempts(
+        &self,
+        endpoint: WebhookEndpointId,
+        message: MessageId,
+    ) -> Vec<webhook_attempt::Model> {
         webhook_attempt::Entity::find()
             .filter(webhook_attempt::Column::EndpointId.eq(endpoint))
             .filter(webhook_attempt::Column::MessageId.eq(message))
@@ -145,8 +158,10 @@ impl App {
 
     /// Waits until so many deliveries to an endpoint are in a state.
     pub async fn delivered(&self, endpoint: WebhookEndpointId, state: DeliveryState, count: u64) {
-        eventually(&format!("{count} are {state:?}"), async || self.deliveries(endpoint, state).await == count)
-            .await;
+        eventually(&format!("{count} are {state:?}"), async || {
+            self.deliveries(endpoint, state).await == count
+        })
+        .await;
     }
 
     /// Counts the deliveries to an endpoint that are in a state.
@@ -195,8 +210,10 @@ pub fn due(
         state: DeliveryState::Due as i16,
         last_outcome: 0,
     };
-    let deliveries =
-        messages.iter().flat_map(|message| to.iter().map(|endpoint| delivery(message.id, *endpoint))).collect();
+    let deliveries = messages
+        .iter()
+        .flat_map(|message| to.iter().map(|endpoint| delivery(message.id, *endpoint)))
+        .collect();
     (messages, deliveries)
 }
 
