@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "linkforty/v1/app_service.proto",
     "linkforty/v1/attribution_service.proto",
     "linkforty/v1/audit_service.proto",
+    "linkforty/v1/webhook_service.proto",
     "linkforty/sdk/v1/sdk_service.proto",
     "linkforty/internal/v1/page_token.proto",
     "linkforty/internal/v1/click_record.proto",
@@ -30,6 +31,7 @@ const FILES: &[&str] = &[
     "linkforty/internal/v1/feed.proto",
     "linkforty/internal/v1/import_reading.proto",
     "linkforty/internal/v1/install_record.proto",
+    "linkforty/internal/v1/webhook.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]

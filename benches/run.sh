@@ -13,11 +13,11 @@ case ${1-} in
   '') mode=full pairs=3 capacity_seconds=8 latency_seconds=6 idle_seconds=10 drain_rows=200000 drain_rounds=5 starts=3
     links_in_database=1000000 unknown_codes=100000 cold_links=50000 list_links=1000000 list_rounds=50
     clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-10000000} installs=1000 report_rounds=200
-    report_clicks=${LINKFORTY_BENCH_CLICKS:-10000000} report_days=90 report_links=10000 report_drained=500000 report_visits=100 ;;
+    report_clicks=${LINKFORTY_BENCH_CLICKS:-10000000} report_days=90 report_links=10000 report_drained=500000 report_visits=100 hooks=40000 hook_seconds=20 ;;
   quick) mode=quick pairs=1 capacity_seconds=4 latency_seconds=4 idle_seconds=10 drain_rows=100000 drain_rounds=2 starts=1
     links_in_database=100000 unknown_codes=25000 cold_links=20000 list_links=100000 list_rounds=20
     clicks_before=100000 clicks_after=${LINKFORTY_BENCH_CLICKS:-1000000} installs=300 report_rounds=50
-    report_clicks=${LINKFORTY_BENCH_CLICKS:-300000} report_days=90 report_links=2000 report_drained=100000 report_visits=20 ;;
+    report_clicks=${LINKFORTY_BENCH_CLICKS:-300000} report_days=90 report_links=2000 report_drained=100000 report_visits=20 hooks=10000 hook_seconds=8 ;;
   *)
     echo "usage: benches/run.sh [quick]" >&2
     exit 64
@@ -34,7 +34,7 @@ source benches/shared/tools.sh
 if [ -z "${LINKFORTY_BENCH_PROGRAMS-}" ]; then
   command -v strace >/dev/null || .ci/apt-install strace
   command -v valgrind >/dev/null || .ci/apt-install valgrind
-  benches=(null_server load start seed drain events installs choose lists analytics)
+  benches=(null_server load start seed drain events installs choose lists analytics webhooks)
   if [ "$mode" = full ]; then benches+=(micro); fi
   build "${benches[@]}"
   exec tests/services.sh -- benches/run.sh "$@"
@@ -364,6 +364,26 @@ reports Postgres env DATABASE_URL="$(new_database bench_reports)" APP_ENV=develo
 psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'DROP DATABASE bench_reports'
 reports SQLite env APP_ENV=development DATA_DIR="$scratch/reports-sqlite"
 rm -rf "$scratch/reports-sqlite"
+
+##### webhooks
+
+# hooks NAME COMMAND...: measures telling endpoints on one database.
+webhooks_on() {
+  local name=$1 told
+  shift
+  told=$("$@" "$(program webhooks)" "$hooks" "$hook_seconds" | tee -a /dev/stderr | tail -n 1)
+  at_least "webhook deliveries to four endpoints, receiver on the same cores, $name" deliveries/s 1000 "$(value deliveries_per_second <<<"$told")"
+  at_most "the same beside a dead endpoint: how many times as long it takes" "" 1.2 "$(value dead_ratio <<<"$told")"
+  at_most "from commit to the first attempt, p99, $name" ms 1000 "$(value commit_to_attempt_p99_ms <<<"$told")"
+  note "the same at the median" ms "$(value commit_to_attempt_p50_ms <<<"$told")"
+}
+say "webhooks: $hooks deliveries, on Postgres and on SQLite"
+mkdir -p "$scratch/hooks-postgres" "$scratch/hooks-sqlite"
+addresses
+webhooks_on Postgres env DATABASE_URL="$(new_database bench_hooks)" APP_ENV=development DATA_DIR="$scratch/hooks-postgres"
+psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'DROP DATABASE bench_hooks'
+addresses
+webhooks_on SQLite env APP_ENV=development DATA_DIR="$scratch/hooks-sqlite"
 
 ##### embedded mode
 

@@ -38,6 +38,7 @@ mod m20261127_000110_rollups;
 mod m20261127_000120_saved_reports;
 mod m20261127_000121_clicks_of_links;
 mod m20261127_000122_awaited_clicks;
+mod m20261127_000130_webhooks;
 mod m20261127_000140_rollup_storage;
 mod sql;
 
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000120_saved_reports::Migration),
             Box::new(m20261127_000121_clicks_of_links::Migration),
             Box::new(m20261127_000122_awaited_clicks::Migration),
+            Box::new(m20261127_000130_webhooks::Migration),
             Box::new(m20261127_000140_rollup_storage::Migration),
         ]
     }

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use chrono::{DateTime, Duration, Timelike as _, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Timelike as _, Utc};
 
 /// A moment in UTC, cut to microseconds: what both databases can hold without loss.
 pub type Moment = DateTime<Utc>;
@@ -70,6 +70,11 @@ pub fn cut(moment: Moment) -> Moment {
     // Every visit asks for the time; its date need not be found anew.
     let whole = moment.naive_utc();
     whole.with_nanosecond(whole.nanosecond() / 1000 * 1000).map_or(moment, |cut| cut.and_utc())
+}
+
+/// Writes a moment as JSON has it (RFC 3339), with as many digits as it needs: as the contract's messages do.
+pub fn text(moment: Moment) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use url::Url;
 use self::reader::Reader;
 pub use self::{
     acme::{Acme, Proof},
-    network::{Calls, ClientAuthorities, Limits, Outbound, Tls},
+    network::{Calls, ClientAuthorities, Limits, Outbound, Tls, Webhooks},
     people::{Mail, Oidc, Security, Sessions, Smtp, is_loopback},
     refusals::Risk,
     secrets::{Secrets, ed25519_keys},
@@ -82,6 +82,8 @@ pub struct Config {
     pub report_max_rows: usize,
     /// Calls to URLs that strangers gave.
     pub outbound: Outbound,
+    /// Telling webhook endpoints.
+    pub webhooks: Webhooks,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
     pub tls: Option<Tls>,
     /// The authority that certificates are got from; `None`: nobody gets any.
@@ -365,6 +367,7 @@ impl Config {
         let shared_networks_file = shared_networks_file.map(PathBuf::from);
         let geoip_file = Some(read.text("GEOIP_FILE", "")).filter(|file| !file.is_empty()).map(PathBuf::from);
         let outbound = read.outbound();
+        let webhooks = read.webhooks();
         let tls = read.tls();
         let acme = read.acme(stage, &links_url, &listen);
         let log = Log {
@@ -489,6 +492,7 @@ impl Config {
             install_budget,
             report_max_rows,
             outbound,
+            webhooks,
             tls,
             acme,
             log,

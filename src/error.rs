@@ -137,6 +137,8 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::TooManyPasskeys
         | Reason::TooManyReports
         | Reason::TooManyReportShares
+        | Reason::TooManyWebhookEndpoints
+        | Reason::WebhookEndpointDisabled
         | Reason::ImportDone
         | Reason::FetchRefused
         | Reason::FetchFailed

@@ -98,6 +98,12 @@ id! {
     SavedReportId;
     /// A link to such a report.
     ReportShareId;
+    /// Where somebody is told what happens.
+    WebhookEndpointId;
+    /// What such places are told. Its time part is the moment it was written.
+    MessageId;
+    /// One try to tell one of them.
+    WebhookAttemptId;
 }
 
 /// Mints ids and random bytes.

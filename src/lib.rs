@@ -6,7 +6,7 @@
 //! - **Tools**, which talk to the outside and still know nothing of links: [`acme`], [`admission`], [`env`], [`db`], [`entity`], [`cache`],
 //!   [`dns`], [`geo`], [`hashing`], [`idempotency`], [`limits`], [`mail`], [`memory`], [`outbound`], [`outbox`], [`qr`], [`rpc`], [`sealing`], [`spool`], [`telemetry`], [`trail`].
 //! - **Rooms**, one for each feature: [`accounts`], [`workspaces`], [`domains`], [`apps`], [`links`], [`redirect`], [`clicks`], [`attribution`],
-//!   [`analytics`], [`audit`].
+//!   [`analytics`], [`webhooks`], [`audit`].
 //! - **Doors**, which hold the sockets and the command line: [`serve`], [`cli`].
 
 pub mod app_scheme;
@@ -59,6 +59,7 @@ pub mod clicks;
 pub mod domains;
 pub mod links;
 pub mod redirect;
+pub mod webhooks;
 pub mod workspaces;
 
 pub mod cli;

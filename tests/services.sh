@@ -10,6 +10,8 @@
 #   LINKFORTY_TEST_PG_BIN         folder of initdb, postgres and pg_ctl, for tests that break a server of their own
 #   LINKFORTY_TEST_REDIS_SERVER   path of redis-server, for the same
 #   LINKFORTY_TEST_NGINX          path of nginx, for tests with a proxy in front
+#   LINKFORTY_TEST_PYTHON         path of a Python that has what tests/webhooks/requirements.txt says
+#   LINKFORTY_TEST_NODE_MODULES   folder of what clients/ts installs
 # The exit code is the command's. The servers' logs stay in target/services/.
 set -euo pipefail
 
@@ -44,7 +46,21 @@ nginx_path() { command -v nginx || PATH=/usr/sbin:/usr/local/sbin command -v ngi
 if [ -z "$(nginx_path)" ]; then missing+=(nginx); fi
 # The fault tests stop and kill servers by `kill` and `ps`, which the smallest Debian lacks.
 if ! command -v ps >/dev/null || [ ! -x "$(type -P kill)" ]; then missing+=(procps); fi
+# Receivers of webhooks check signatures with the package for Python, which gets a place of its own. Debian has these apart from Python.
+python=$logs/python/bin/python
+if [ ! -x "$python" ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 if [ "${#missing[@]}" -gt 0 ]; then "$root/.ci/apt-install" "${missing[@]}"; fi
+if ! "$python" -c 'import standardwebhooks' 2>/dev/null; then
+  rm -rf "$logs/python"
+  mkdir -p "$logs"
+  python3 -m venv "$logs/python"
+  "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$root/tests/webhooks/requirements.txt" >&2
+fi
+# And with the one for Node, which comes with the client's.
+node_modules=$root/clients/ts/node_modules
+if [ ! -d "$node_modules/standardwebhooks" ]; then
+  npm ci --prefix "$root/clients/ts" --no-audit --no-fund --loglevel=error >&2
+fi
 pg_bin=$(postgres_bin)
 redis_server=$(command -v redis-server)
 nginx=$(nginx_path)
@@ -169,6 +185,8 @@ export LINKFORTY_TEST_REDIS_ADMIN_URL="redis://default:$password@127.0.0.1:$redi
 export LINKFORTY_TEST_PG_BIN=$pg_bin
 export LINKFORTY_TEST_REDIS_SERVER=$redis_server
 export LINKFORTY_TEST_NGINX=$nginx
+export LINKFORTY_TEST_PYTHON=$python
+export LINKFORTY_TEST_NODE_MODULES=$node_modules
 echo "services: PostgreSQL on 127.0.0.1:$postgres_port, Redis on 127.0.0.1:$redis_port" >&2
 
 code=0

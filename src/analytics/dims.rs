@@ -237,11 +237,16 @@ pub struct EventFacts<'a> {
 /// What a user agent says, as values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Agent {
-    device: String,
-    system: String,
-    version: String,
-    browser: String,
-    in_app: String,
+    /// `phone`, `tablet`, ...; empty where nobody knows, as the others.
+    pub device: String,
+    /// `ios`, `windows`, ...
+    pub system: String,
+    /// The same, with its version: `ios 17.5`.
+    pub version: String,
+    /// `safari`, `instagram`, ...
+    pub browser: String,
+    /// The same, where it is the browser inside of an app.
+    pub in_app: String,
 }
 
 impl Agent {

@@ -3,6 +3,8 @@
 
 use http::{HeaderMap, HeaderName, Method};
 
+use crate::pb::v1::ClickClass;
+
 /// Who made a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -66,6 +68,17 @@ impl Class {
     /// Returns the class that a number stands for; `None` for one that a later release made up.
     pub fn of_number(number: i16) -> Option<Self> {
         NUMBERS.iter().find(|(_, own)| *own == number).map(|(class, _)| *class)
+    }
+
+    /// Returns the contract's word for a number. What this release does not know is no person's all the same.
+    pub fn told(number: i16) -> ClickClass {
+        match Self::of_number(number) {
+            Some(Self::Human) => ClickClass::Human,
+            Some(Self::Preview) => ClickClass::Preview,
+            Some(Self::Prefetch) => ClickClass::Prefetch,
+            Some(Self::Monitor) => ClickClass::Monitor,
+            Some(Self::Bot(_)) | None => ClickClass::Bot,
+        }
     }
 
     /// Returns the class's name in metrics.

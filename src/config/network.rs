@@ -52,6 +52,15 @@ pub struct Outbound {
     pub max_per_host: u32,
 }
 
+/// Telling webhook endpoints.
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    /// Calls under way on this node at the most.
+    pub at_once: usize,
+    /// Calls under way to one endpoint at the most, from this node.
+    pub per_endpoint: usize,
+}
+
 /// Certificate files.
 #[derive(Debug, Clone)]
 pub struct Tls {
@@ -140,6 +149,18 @@ impl Reader<'_> {
             );
         }
         outbound
+    }
+
+    pub(super) fn webhooks(&mut self) -> Webhooks {
+        let calls = "a number of calls";
+        let webhooks = Webhooks {
+            at_once: self.parse("WEBHOOKS_CONCURRENCY", "64", calls),
+            per_endpoint: self.parse("WEBHOOKS_PER_ENDPOINT", "4", calls),
+        };
+        if webhooks.at_once == 0 || webhooks.per_endpoint == 0 {
+            self.problem("WEBHOOKS_CONCURRENCY and WEBHOOKS_PER_ENDPOINT must be at least 1");
+        }
+        webhooks
     }
 
     pub(super) fn tls(&mut self) -> Option<Tls> {

@@ -67,6 +67,8 @@ fn production_refuses_weak_secrets_and_names_each() {
         ("OUTBOUND_ALLOW_NETWORKS", "::/0", "OUTBOUND_ALLOW_NETWORKS allows every address"),
         ("OUTBOUND_ALLOW_PORTS", "8443,99999", "OUTBOUND_ALLOW_PORTS holds \"99999\""),
         ("OUTBOUND_MAX_PER_HOST", "0", "must be at least 1"),
+        ("WEBHOOKS_CONCURRENCY", "0", "must be at least 1"),
+        ("WEBHOOKS_PER_ENDPOINT", "0", "must be at least 1"),
         ("LINKS_HOSTS", "https://go.example.com", "LINKS_HOSTS holds"),
         ("DOMAIN_TARGETS", "*", "DOMAIN_TARGETS holds"),
         ("DNS_SERVERS", "192.0.2.53,ns", "DNS_SERVERS holds \"ns\""),

@@ -108,6 +108,12 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::event_property::Entity>(db, "event_properties").await);
         wrong.extend(readable::<entity::exchange_rate::Entity>(db, "exchange_rates").await);
         wrong.extend(readable::<entity::feed::Entity>(db, "feed").await);
+        wrong.extend(readable::<entity::outbox::Entity>(db, "outbox").await);
+        wrong.extend(readable::<entity::webhook_endpoint::Entity>(db, "webhook_endpoints").await);
+        wrong.extend(readable::<entity::webhook_message::Entity>(db, "webhook_messages").await);
+        wrong.extend(readable::<entity::webhook_delivery::Entity>(db, "webhook_deliveries").await);
+        wrong.extend(readable::<entity::webhook_attempt::Entity>(db, "webhook_attempts").await);
+        wrong.extend(readable::<entity::webhook_progress::Entity>(db, "webhook_progress").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);
         wrong.extend(readable::<entity::spool_progress::Entity>(db, "spool_progress").await);
         wrong.extend(readable::<entity::dead_letter::Entity>(db, "dead_letters").await);

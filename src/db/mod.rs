@@ -56,7 +56,8 @@ const LOOKUP_STATEMENT: Duration = Duration::from_millis(200);
 const BULK_PATIENCE: u32 = 5;
 /// A drain batch may be large; nobody waits for it.
 const DRAIN_STATEMENT: Duration = Duration::from_secs(30);
-const DRAIN_CONNECTIONS: u32 = 2;
+/// One each for the drain, what counts, what puts into messages and what delivers those, which all are at it without a pause under load.
+const DRAIN_CONNECTIONS: u32 = 4;
 /// A connection idle for longer than this is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(10);
 const MAX_LIFETIME: Duration = Duration::from_mins(15);

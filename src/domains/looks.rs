@@ -7,6 +7,7 @@ use std::{net::IpAddr, time::Duration};
 
 use futures::StreamExt as _;
 use prost::Message as _;
+use serde_json::json;
 
 use super::{
     Domain,
@@ -21,7 +22,8 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     idempotency::{self, Claim, Request},
-    pb::v1,
+    outbox::{self, Fact, Kind},
+    pb::{self, v1},
     trail::{self, Action, Changes, Note},
     workspaces::Tenant,
 };
@@ -230,6 +232,9 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) 
     idempotency::made(&tx, request, domain.id.to_string()).await?;
     if stored.state != domain.state {
         trail::note(&tx, &env.ids, [moved(&stored, after.state, asked)], now).await?;
+        if after.state == State::Verified {
+            outbox::note(&tx, &env.ids, domain.workspace_id, [verified(env, &domain)], now).await?;
+        }
         tracing::info!(
             domain.id = %domain.id, host = domain.host, before = ?State::numbered(stored.state), after = ?after.state,
             "the state of a domain changed"
@@ -243,6 +248,12 @@ async fn conclude(env: &Env, looked_at: &Domain, look: &Look, asked: Asked<'_>) 
         tx.commit().await?;
     }
     Ok((domain, proof))
+}
+
+/// Returns what is told of a domain that was found to be the workspace's.
+fn verified(env: &Env, domain: &Domain) -> Fact {
+    let data = json!({ "domain": pb::to_json("Domain", &super::noted(env, domain)) });
+    Fact { kind: Kind::DomainVerified, subject: domain.id.0, body: data.to_string().into_bytes() }
 }
 
 /// Returns the note that what the DNS says changed the state of a domain.

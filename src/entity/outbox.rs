@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::ids::WorkspaceId;
+use crate::{clock::Moment, ids::WorkspaceId};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -15,8 +15,12 @@ pub struct Model {
     pub workspace_id: WorkspaceId,
     /// What, as [`crate::outbox::Kind`] names it.
     pub kind: String,
-    /// What it happened to: the id of an install or of an API key.
+    /// What it happened to: the id of a link, of a domain, of an API key.
     pub subject_id: Uuid,
+    /// What is told of it: JSON. Nodes of earlier releases leave it out.
+    pub body: Option<Vec<u8>>,
+    /// When it was told; none: it is still to be.
+    pub told_time: Option<Moment>,
 }
 
 /// None: queries join by hand.

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `content.rs` | what a row says, and how it is written; pure |
+//! | `filter.rs` | which items somebody wants to see; pure |
 //! | `store.rs` | appending, reading, forgetting |
 //! | `tail.rs` | reads what is new, once for all who watch on this node |
 //!
@@ -12,6 +13,7 @@
 //! twice, whatever transactions are under way on whatever node. A row holds at most 1,000 items of one workspace. Rows are kept for [`LIFE`].
 
 mod content;
+mod filter;
 mod store;
 pub mod tail;
 
@@ -21,6 +23,7 @@ use sea_orm::DbErr;
 
 pub use self::{
     content::{Click, Credit, Entry, Event, Install, Items, Money, clicks, events, installs},
+    filter::Filter,
     store::{
         all_after, append, append_to_postgres, append_to_sqlite, forget, read_after, read_between, settled,
     },

@@ -38,6 +38,8 @@ pub enum LimitName {
     QrCode,
     /// Other people's pages and pictures that are fetched for a workspace; the key is its id.
     Fetch,
+    /// Tests of webhook endpoints that somebody sends from a workspace; the key is its id.
+    WebhookTest,
     /// Calls of all API keys of a workspace together; the key is its id.
     Workspace,
     /// Calls of an app's copies behind one address; the key is the app, or the workspace where nothing says which app, and the address, of IPv6
@@ -49,7 +51,7 @@ pub enum LimitName {
 
 impl LimitName {
     /// Every limit.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Caller,
         Self::Address,
         Self::Unlock,
@@ -60,6 +62,7 @@ impl LimitName {
         Self::ReportLink,
         Self::QrCode,
         Self::Fetch,
+        Self::WebhookTest,
         Self::Workspace,
         Self::App,
         Self::Unknown,
@@ -78,6 +81,7 @@ impl LimitName {
             Self::ReportLink => "report_link",
             Self::QrCode => "qr_code",
             Self::Fetch => "fetch",
+            Self::WebhookTest => "webhook_test",
             Self::Workspace => "workspace",
             Self::App => "app",
             Self::Unknown => "unknown",
@@ -190,6 +194,9 @@ pub struct Rates {
 
 /// How many times an address's share of passwords everybody together may try on one link.
 const ADDRESSES_AT_ONE_LINK: u32 = 10;
+/// Tests of webhook endpoints that a workspace may send.
+const WEBHOOK_TESTS: Rate = Rate { per_minute: TEN, burst: TEN };
+const TEN: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
 
 impl Rates {
     /// Returns those of the settings.
@@ -221,6 +228,8 @@ impl Rates {
             LimitName::Workspace => self.workspace,
             LimitName::App => self.app,
             LimitName::Unknown => self.unknown,
+            // Strangers are called as fast as a person clicks, whatever a server allows its callers.
+            LimitName::WebhookTest => WEBHOOK_TESTS,
         }
     }
 }

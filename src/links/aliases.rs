@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Alphabet, CODE_ATTEMPTS, CodeStyle, CountedLink, Shown, changes::Changes, code_taken, codes, home_of,
-    made_earlier, store, unknown,
+    made_earlier, store, told, told::Fate, unknown,
 };
 use crate::{
     clock::Moment,
@@ -60,7 +60,8 @@ pub async fn add_alias(
     let did = tenant.did(Action::LinkAliasAdded, id.0, trail::Changes::none().with("alias", code.clone()));
     trail::note(&tx, &env.ids, [did], now).await?;
     aliases.push(code);
-    let link = with(stored, aliases, now);
+    let link = with(stored.clone(), aliases, now);
+    told::note(env, &tx, tenant.id, [Fate::Updated(&stored, &link)], now).await?;
     let clicks = finish(env, tenant, tx, request.as_ref(), (&link, &link), now).await?;
     Ok(Shown::Link(CountedLink { link, clicks }))
 }
@@ -87,6 +88,7 @@ pub async fn remove_alias(
     trail::note(&tx, &env.ids, [did], now).await?;
     let rest = aliases_of(&stored).into_iter().filter(|known| *known != alias).collect();
     let link = with(stored.clone(), rest, now);
+    told::note(env, &tx, tenant.id, [Fate::Updated(&stored, &link)], now).await?;
     let clicks = finish(env, tenant, tx, request.as_ref(), (&link, &stored), now).await?;
     Ok(Shown::Link(CountedLink { link, clicks }))
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Code, CodeStyle, Content, CountedLink, Draft, Inserted, LinkChange, NewLink, Run, Shown, budget,
     changes::Changes, etag, external_id_taken, homes_of, insert, noted, related::Related, require_reach,
-    reuse, revisions, routing_tests::Runner, save, seal, store, unknown, weight,
+    reuse, revisions, routing_tests::Runner, save, seal, store, told, told::Fate, unknown, weight,
 };
 use crate::{
     clock::Moment,
@@ -77,6 +77,7 @@ pub async fn batch_create(
     weight::require("links", &results)?;
     let notes: Vec<_> = links_of(&results).map(|link| noted::created(env, tenant, link)).collect();
     trail::note(&tx, &env.ids, notes, now).await?;
+    told::note(env, &tx, tenant.id, links_of(&results).map(Fate::Created), now).await?;
     finish(env, tx, changes, request.as_ref(), results).await
 }
 
@@ -191,6 +192,8 @@ pub async fn batch_update(
     revisions::record(env, &tx, tenant, &pairs).await?;
     let notes: Vec<_> = pairs.iter().map(|pair| noted::updated(env, tenant, pair)).collect();
     trail::note(&tx, &env.ids, notes, now).await?;
+    let fates = pairs.iter().map(|(before, after)| Fate::Updated(before, after));
+    told::note(env, &tx, tenant.id, fates, now).await?;
     finish(env, tx, Changes::of(&changed, now), request.as_ref(), results).await
 }
 
@@ -229,6 +232,7 @@ pub async fn batch_delete(
     store::remove(&tx, tenant.id, going).await?;
     let notes: Vec<_> = links_of(&results).map(|link| noted::deleted(env, tenant, link)).collect();
     trail::note(&tx, &env.ids, notes, now).await?;
+    told::note(env, &tx, tenant.id, links_of(&results).map(Fate::Deleted), now).await?;
     // A repeat finds nothing any more, so it is told that they are gone.
     let outcomes = outcomes(&results, Outcome::Gone);
     finish_with(env, tx, changes, request.as_ref(), outcomes).await?;

@@ -1,6 +1,6 @@
 //! Links that hand their parameters over once: when an app says that it got them, they are erased, from the link and from its history.
 
-use super::{changes::Changes, etag, revisions, save, store, unknown};
+use super::{changes::Changes, etag, revisions, save, store, told, told::Fate, unknown};
 use crate::{
     entity::link::Model,
     env::Env,
@@ -51,6 +51,8 @@ pub async fn acknowledge(env: &Env, tenant: &Tenant, (domain, code): (&str, &str
         // Without what was erased.
         let did = tenant.did(Action::LinkAcknowledged, stored.id.0, trail::Changes::none());
         trail::note(&tx, &env.ids, [did], now).await?;
+        let fates = changes_of.iter().map(|(before, after)| Fate::Updated(before, after));
+        told::note(env, &tx, tenant.id, fates, now).await?;
     }
     let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;

@@ -14,6 +14,7 @@
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
 //! | `import/` `export.rs` `flat.rs` `moments.rs` | files of links, and what stands in them |
 //! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
+//! | `told.rs` | what those hear of links who want to be told what happens |
 //! | `by_app.rs` | links that apps make for their users |
 //! | `ephemeral.rs` | links whose parameters are erased once an app has got them |
 //! | `credit.rs` | what links say of the installs that are credited to them |
@@ -66,6 +67,7 @@ mod snapshot;
 mod store;
 mod target;
 mod templates;
+mod told;
 mod weight;
 mod wire;
 
@@ -105,7 +107,7 @@ pub use self::{
     templates::TemplateApi,
     wire::{both, once},
 };
-use self::{changes::Changes, code::Alphabet, fields::MAX_TITLE, related::Related};
+use self::{changes::Changes, code::Alphabet, fields::MAX_TITLE, related::Related, told::Fate};
 use crate::{
     clock::Moment,
     domains::{self, Home, Homes},
@@ -212,6 +214,7 @@ pub async fn create(
         match insert_one(env, &tx, tenant, &draft).await? {
             Ok(link) => {
                 trail::note(&tx, &env.ids, [noted::created(env, tenant, &link)], now).await?;
+                told::note(env, &tx, tenant.id, [Fate::Created(&link)], now).await?;
                 idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
                 let changes = Changes::of([&link], now);
                 changes.notify(&tx).await?;
@@ -297,6 +300,8 @@ pub async fn update(
     revisions::record(env, &tx, tenant, &changes_of).await?;
     let notes: Vec<_> = changes_of.iter().map(|pair| noted::updated(env, tenant, pair)).collect();
     trail::note(&tx, &env.ids, notes, now).await?;
+    let fates = changes_of.iter().map(|(before, after)| Fate::Updated(before, after));
+    told::note(env, &tx, tenant.id, fates, now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of(&changed, now);
     changes.notify(&tx).await?;
@@ -334,6 +339,7 @@ pub async fn delete(
     store::remove(&tx, tenant.id, [id]).await?;
     budget::forget(&tx, tenant.id, &[id]).await?;
     trail::note(&tx, &env.ids, [noted::deleted(env, tenant, &stored)], now).await?;
+    told::note(env, &tx, tenant.id, [Fate::Deleted(&stored)], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     let changes = Changes::of([&stored], now);
     changes.notify(&tx).await?;
@@ -360,6 +366,7 @@ pub async fn duplicate(
     routing_tests::require(env, &tx, checks, Some(&original), &draft.link, now).await?;
     let link = insert_one(env, &tx, tenant, &draft).await?.map_err(|refusal| refusal.of(&draft.link))?;
     trail::note(&tx, &env.ids, [noted::created(env, tenant, &link)], now).await?;
+    told::note(env, &tx, tenant.id, [Fate::Created(&link)], now).await?;
     idempotency::made(&tx, request.as_ref(), link.id.to_string()).await?;
     let changes = Changes::of([&link], now);
     changes.notify(&tx).await?;

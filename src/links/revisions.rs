@@ -162,7 +162,7 @@ fn content(env: &Env, link: &link::Model) -> Vec<u8> {
 }
 
 /// Returns the names of the fields in which two states of a link differ.
-fn names(before: &link::Model, after: &link::Model) -> Vec<&'static str> {
+pub(super) fn names(before: &link::Model, after: &link::Model) -> Vec<&'static str> {
     Field::ALL.into_iter().filter(|field| differs(*field, before, after)).map(Field::name).collect()
 }
 

@@ -180,7 +180,7 @@ impl OutboundUrl {
     }
 
     /// Returns the host as it stands in the URL; addresses of IPv6 in brackets.
-    pub(super) fn host_text(&self) -> &str {
+    pub fn host_text(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 

@@ -86,6 +86,10 @@ permissions! {
     AppsRead = "apps.read", AppsRead, [];
     /// Create, change and delete apps.
     AppsWrite = "apps.write", AppsWrite, [];
+    /// See webhook endpoints and what became of their deliveries.
+    WebhooksRead = "webhooks.read", WebhooksRead, [];
+    /// Create, change and delete webhook endpoints, and send events again.
+    WebhooksWrite = "webhooks.write", WebhooksWrite, [];
     /// See who did what.
     AuditRead = "audit.read", AuditRead, [];
     /// See API keys.

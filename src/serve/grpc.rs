@@ -31,9 +31,10 @@ use crate::{
         domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
         project_service_server::ProjectServiceServer, report_service_server::ReportServiceServer,
         template_service_server::TemplateServiceServer, utm_preset_service_server::UtmPresetServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        webhook_service_server::WebhookServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
+    webhooks::{Tests, WebhookApi},
     workspaces::{grpc::WorkspaceApi, keys::grpc::ApiKeyApi},
 };
 
@@ -81,6 +82,7 @@ impl Services {
 /// Lists the services of the contract, one line each.
 fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Services {
     let env = || env.clone();
+    let tests = Tests { outbound: outbound.clone(), limits: shares.clone() };
     let fetch = Fetch { outbound: outbound.clone(), limits: shares.clone() };
     Services { routes: Routes::default(), names: Vec::new() }
         .with(bounded!(AuthServiceServer::new(AuthApi::new(env(), outbound))))
@@ -102,6 +104,7 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
         .with(bounded!(ReportServiceServer::new(ReportApi { env: env(), limits: shares.clone() })))
         .with(bounded!(AttributionServiceServer::new(AttributionApi { env: env() })))
+        .with(bounded!(WebhookServiceServer::new(WebhookApi { env: env(), tests })))
         .with(bounded!(AuditServiceServer::new(AuditApi::new(env()))))
 }
 

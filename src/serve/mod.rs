@@ -228,6 +228,7 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
         sites,
         history,
         mailer,
+        outbound,
         drain,
     };
     let admission = works.gate.admission.clone();

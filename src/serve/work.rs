@@ -48,9 +48,11 @@ use crate::{
     idempotency,
     links::{self, Budgets, Refreshes, Resolver, Snapshots},
     mail::{self, Mailer},
+    outbound::Outbound,
     outbox,
     redirect::history::History,
     spool::{Reader, Spool},
+    webhooks,
     workspaces::{self, keys},
 };
 
@@ -99,6 +101,7 @@ pub(super) struct Works<'a> {
     pub sites: Sites,
     pub history: History,
     pub mailer: Arc<Mailer>,
+    pub outbound: Outbound,
     pub drain: (Spool, Reader),
 }
 
@@ -129,6 +132,7 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         sites,
         history,
         mailer,
+        outbound,
         drain,
     } = works;
     // What runs here leaves the connections of callers to callers.
@@ -156,6 +160,13 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     });
     let rolling = env.clone();
     work.begin_apart("rollups", move |token| analytics::rollup::run(rolling.clone(), token));
+    let telling = env.clone();
+    work.begin_apart("webhook messages", move |token| webhooks::run_fan_out(telling.clone(), token));
+    let sweeping = env.clone();
+    work.begin("old webhook messages", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_messages(env.clone()))
+    });
     let (refreshing, refreshes) = (resolver.clone(), Arc::new(Mutex::new(refreshes)));
     work.begin("link refreshes", move |token| {
         let (resolver, refreshes) = (refreshing.clone(), refreshes.clone());
@@ -191,6 +202,10 @@ pub(super) fn begin(works: Works<'_>) -> Work {
     work.begin("mail", move |token| {
         let (env, mailer) = (sending.clone(), mailer.clone());
         every(MAIL_EVERY, token, move || send_mail(env.clone(), mailer.clone()))
+    });
+    let telling = env.clone();
+    work.begin_apart("webhooks", move |token| {
+        webhooks::deliver::run(telling.clone(), outbound.clone(), token)
     });
     let used = env.clone();
     work.begin("key uses", move |token| {
@@ -423,11 +438,16 @@ async fn forget_what_happened(env: Env) {
     forgotten("what happened a week ago", outbox::sweep(&env.db.api, env.now()).await.map_err(Error::from));
 }
 
+async fn forget_messages(env: Env) {
+    forgotten("what webhooks were told a month ago", webhooks::sweep(&env).await.map_err(Error::from));
+}
+
 async fn forget_feed(env: Env) {
-    // What is not counted is still needed, however old it is.
-    let done = match analytics::rollup::counted(&env.db.drain).await {
-        Ok(counted) => feed::sweep(&env, counted).await,
-        Err(error) => Err(error),
+    // What is not counted is still needed, however old it is, and so is what is not told.
+    let counted = analytics::rollup::counted(&env.db.drain).await;
+    let done = match (counted, webhooks::told(&env.db.drain).await) {
+        (Ok(counted), Ok(told)) => feed::sweep(&env, counted.min(told)).await,
+        (Err(error), _) | (_, Err(error)) => Err(error),
     };
     forgotten("what streams are not shown any more", done.map_err(Error::from));
 }

@@ -90,6 +90,18 @@ actions! {
     CertificateRenewed = "domain.certificate_renewed",
     /// A certificate for a domain could not be got; noted once, until the next one is got.
     CertificateFailed = "domain.certificate_failed",
+    /// A webhook endpoint was created.
+    WebhookEndpointCreated = "webhook_endpoint.created",
+    /// A webhook endpoint was changed, paused, resumed or enabled again.
+    WebhookEndpointUpdated = "webhook_endpoint.updated",
+    /// A webhook endpoint was deleted, and what it was still to be sent with it.
+    WebhookEndpointDeleted = "webhook_endpoint.deleted",
+    /// A webhook endpoint got another secret.
+    WebhookSecretRotated = "webhook_endpoint.secret_rotated",
+    /// A webhook endpoint is sent events again: the changes count them.
+    WebhookEventsRedelivered = "webhook_endpoint.events_redelivered",
+    /// The server disabled a webhook endpoint, which is gone or has failed for days.
+    WebhookEndpointDisabled = "webhook_endpoint.disabled",
     /// An app was created.
     AppCreated = "app.created",
     /// An app was changed.

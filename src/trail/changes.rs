@@ -33,7 +33,20 @@ macro_rules! told {
         $(impl Told for v1::$message { const NAME: &'static str = stringify!($message); })+
     };
 }
-told!(ApiKey, App, Domain, Link, Project, Report, ReportShare, Template, User, UtmPreset, Workspace);
+told!(
+    ApiKey,
+    App,
+    Domain,
+    Link,
+    Project,
+    Report,
+    ReportShare,
+    Template,
+    User,
+    UtmPreset,
+    WebhookEndpoint,
+    Workspace
+);
 
 /// What was changed: the path of each field, with what it was and what it became. The side on which there was nothing is left out.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 pub use super::store::Person;
 use super::{
@@ -18,7 +18,7 @@ use crate::{
     env::Env,
     error::{Error, Reason, Result},
     idempotency::{self, Claim, Request},
-    ids::{UserId, parse},
+    ids::{UserId, WorkspaceId, parse},
     page::{Cursor, Page, PageRequest},
     rpc::Permission,
     trail::{self, Action, Changes},
@@ -35,6 +35,11 @@ pub async fn list(env: &Env, tenant: &Tenant, page: &PageRequest) -> Result<Page
         key: person.create_time.timestamp_micros().to_string(),
         id: person.user_id.to_string(),
     }))
+}
+
+/// Returns the e-mails of those who own a workspace.
+pub async fn owners(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<Vec<String>> {
+    Ok(store::owners(db, workspace).await?)
 }
 
 /// Makes a member of another role; `etag` is that of the member as it was read, or empty.

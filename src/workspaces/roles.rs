@@ -10,7 +10,7 @@ pub enum Role {
     Viewer,
     /// Creates, changes and exports links; sees API keys.
     Member,
-    /// Manages people, API keys, settings, domains and apps.
+    /// Manages people, API keys, settings, domains, apps and webhooks.
     Admin,
     /// Owns the workspace: exactly one person.
     Owner,
@@ -68,7 +68,8 @@ pub const fn least(permission: Permission) -> Role {
         | Permission::MembersRead
         | Permission::WorkspacesRead
         | Permission::AppsRead
-        | Permission::DomainsRead => Role::Viewer,
+        | Permission::DomainsRead
+        | Permission::WebhooksRead => Role::Viewer,
         // Who takes data away is to be somebody who works with it.
         Permission::LinksWrite
         | Permission::LinksExport
@@ -85,7 +86,8 @@ pub const fn least(permission: Permission) -> Role {
         | Permission::WorkspacesWrite
         | Permission::AppsWrite
         | Permission::AuditRead
-        | Permission::DomainsWrite => Role::Admin,
+        | Permission::DomainsWrite
+        | Permission::WebhooksWrite => Role::Admin,
         Permission::WorkspacesTransfer | Permission::WorkspacesDelete => Role::Owner,
     }
 }
@@ -152,6 +154,8 @@ mod tests {
             (Permission::AppsRead, [true, true, true, true]),
             (Permission::AppsWrite, [false, false, true, true]),
             (Permission::AuditRead, [false, false, true, true]),
+            (Permission::WebhooksRead, [true, true, true, true]),
+            (Permission::WebhooksWrite, [false, false, true, true]),
         ];
         assert_eq!(rows.len(), Permission::ALL.len());
         for (permission, expected) in rows {

@@ -267,6 +267,12 @@ pub async fn list_people(
         .await
 }
 
+/// Returns the e-mails of those who own the workspace.
+pub async fn owners(db: &impl ConnectionTrait, workspace: WorkspaceId) -> Result<Vec<String>, DbErr> {
+    let query = people(workspace).filter(member::Column::Role.eq(Role::Owner.number()));
+    Ok(query.into_model::<Person>().all(db).await?.into_iter().map(|person| person.email).collect())
+}
+
 /// Says whether somebody with this e-mail belongs to the workspace.
 pub async fn has_member_of_email(
     db: &impl ConnectionTrait,

@@ -9,7 +9,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use linkforty::{
     audit,
     db::Dialect,
-    entity::{invitation, user},
+    entity::{invitation, user, webhook_endpoint},
     ids::{Ids, ProjectId, UserId, WorkspaceId},
     pb::{
         self,
@@ -67,7 +67,8 @@ use Permission::{
     AnalyticsExport, AnalyticsRead, ApiKeysRead, ApiKeysWrite, AppsRead, AppsWrite, AttributionRead,
     AuditRead, DomainsRead, DomainsWrite, LinksExport, LinksRead, LinksWrite, MembersRead, MembersWrite,
     ProjectsDelete, ProjectsRead, ProjectsWrite, ReportsWrite, TemplatesRead, TemplatesWrite, UtmPresetsRead,
-    UtmPresetsWrite, WorkspacesDelete, WorkspacesRead, WorkspacesTransfer, WorkspacesWrite,
+    UtmPresetsWrite, WebhooksRead, WebhooksWrite, WorkspacesDelete, WorkspacesRead, WorkspacesTransfer,
+    WorkspacesWrite,
 };
 
 /// Every method: who may call it, and whether its request names things of a workspace by their ids.
@@ -187,6 +188,15 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.UtmPresetService/DeleteUtmPreset", Who::With(&[UtmPresetsWrite]), Names::Things),
     ("linkforty.v1.UtmPresetService/ListUtmPresets", Who::With(&[UtmPresetsRead]), Names::Nothing),
     ("linkforty.v1.UtmPresetService/UpdateUtmPreset", Who::With(&[UtmPresetsWrite]), Names::Things),
+    ("linkforty.v1.WebhookService/CreateWebhookEndpoint", Who::With(&[WebhooksWrite]), Names::Nothing),
+    ("linkforty.v1.WebhookService/GetWebhookEndpoint", Who::With(&[WebhooksRead]), Names::Things),
+    ("linkforty.v1.WebhookService/ListWebhookEndpoints", Who::With(&[WebhooksRead]), Names::Nothing),
+    ("linkforty.v1.WebhookService/UpdateWebhookEndpoint", Who::With(&[WebhooksWrite]), Names::Things),
+    ("linkforty.v1.WebhookService/RotateWebhookSecret", Who::With(&[WebhooksWrite]), Names::Things),
+    ("linkforty.v1.WebhookService/SendTestEvent", Who::With(&[WebhooksWrite]), Names::Things),
+    ("linkforty.v1.WebhookService/ListDeliveries", Who::With(&[WebhooksRead]), Names::Things),
+    ("linkforty.v1.WebhookService/RedeliverEvents", Who::With(&[WebhooksWrite]), Names::Things),
+    ("linkforty.v1.WebhookService/DeleteWebhookEndpoint", Who::With(&[WebhooksWrite]), Names::Things),
     ("linkforty.v1.WorkspaceService/CreateWorkspace", Who::Person, Names::Nothing),
     ("linkforty.v1.WorkspaceService/GetWorkspace", Who::With(&[WorkspacesRead]), Names::Nothing),
     ("linkforty.v1.WorkspaceService/ListWorkspaces", Who::With(&[WorkspacesRead]), Names::Nothing),
@@ -297,6 +307,8 @@ impl Contract {
                         "IosApp",
                         "AndroidApp",
                         "RelativeSpan",
+                        "WebhookHeader",
+                        "WebhookPostback",
                     ]
                     .iter()
                     .any(|end| inner.ends_with(end));
@@ -344,6 +356,7 @@ struct Fill<'a> {
     preset: &'a str,
     report: &'a str,
     share: &'a str,
+    endpoint: &'a str,
     alias: &'a str,
     import: &'a str,
     app: &'a str,
@@ -371,6 +384,7 @@ impl Fill<'_> {
             "alias" if message == ".linkforty.v1.RemoveAliasRequest" => self.alias,
             "report_id" => self.report,
             "share_id" => self.share,
+            "webhook_endpoint_id" => self.endpoint,
             "import_id" => self.import,
             "app_id" => self.app,
             "user_id" => self.member,
@@ -390,6 +404,7 @@ impl Fill<'_> {
                 ".linkforty.v1.UtmPreset" => self.preset,
                 ".linkforty.v1.Report" => self.report,
                 ".linkforty.v1.ReportShare" => self.share,
+                ".linkforty.v1.WebhookEndpoint" => self.endpoint,
                 _ => panic!("{message}.id: say whose id that is"),
             },
             "destination_url" | "url" => "https://example.com/contract",
@@ -427,7 +442,7 @@ impl Fill<'_> {
             | "background_color" | "caption" | "hosts" | "served_hosts" | "logo_url" | "frame_color"
             | "install_id" | "reporting_currency" | "app_token" | "display_name" | "inviter_id"
             | "project_ids" | "domain_ids" | "iss" | "time_zone" | "order_by" | "certificate_name"
-            | "issuer" | "failure_detail" | "advice" => {
+            | "issuer" | "failure_detail" | "advice" | "message_id" | "public_key" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),
@@ -517,6 +532,7 @@ fn nowhere() -> Fill<'static> {
         preset: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50b",
         report: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50f",
         share: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f510",
+        endpoint: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f511",
         alias: "nowhere",
         import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
@@ -708,6 +724,7 @@ struct Things {
     preset: String,
     report: String,
     share: String,
+    endpoint: String,
     alias: String,
     member: String,
     invitation: String,
@@ -732,6 +749,7 @@ impl Things {
             preset: folders.preset(number, v1::Utm { source: "x".into(), ..v1::Utm::default() }).await,
             report,
             share,
+            endpoint: an_endpoint(app, tenant, number).await,
             alias,
             member: a_member(app, &tenant.id, &format!("member-{number}@example.com")).await,
             invitation: {
@@ -763,6 +781,24 @@ async fn a_shared_report(tenant: &Tenant) -> (String, String) {
         v1::CreateReportShareRequest { report_id: report.clone(), ..v1::CreateReportShareRequest::default() };
     let made = reports.create_report_share(request).await.expect("shares").into_inner();
     (report, made.share.expect("always there").id)
+}
+
+/// Adds a webhook endpoint. There is room for a hundred, so those before it that a test has made and not used go. Returns its id.
+async fn an_endpoint(app: &App, tenant: &Tenant, name: &str) -> String {
+    let workspace = WorkspaceId::parse(&tenant.id).expect("an id");
+    webhook_endpoint::Entity::delete_many()
+        .filter(webhook_endpoint::Column::WorkspaceId.eq(workspace))
+        .filter(webhook_endpoint::Column::Name.ne("victim"))
+        .exec(&app.env().db.api)
+        .await
+        .expect("deletes");
+    let endpoint = v1::WebhookEndpoint {
+        name: name.to_owned(),
+        url: "https://example.com/contract".into(),
+        event_types: vec![v1::WebhookEventType::DomainVerified.into()],
+        ..v1::WebhookEndpoint::default()
+    };
+    tenant.add_endpoint(endpoint).await.0.id
 }
 
 /// Makes somebody a member who never signs in, which takes no hash. Returns who.
@@ -830,6 +866,7 @@ impl Victim {
             preset,
             report,
             share,
+            endpoint,
             alias,
             member,
             invitation,
@@ -846,6 +883,7 @@ impl Victim {
             preset,
             report,
             share,
+            endpoint,
             alias,
             install: &self.install,
             member,

@@ -89,4 +89,8 @@ mod tls;
 mod vectors;
 mod watch;
 mod web;
+mod webhook_deliveries;
+mod webhook_events;
+mod webhook_signatures;
+mod webhooks;
 mod workspaces;

@@ -72,6 +72,7 @@ const BETWEEN_ROOMS: &[(&str, &[&str])] = &[
     ("redirect", &["links", "clicks", "domains", "apps"]),
     ("attribution", &["links", "clicks", "apps", "domains", "redirect"]),
     ("analytics", &["links", "clicks", "attribution", "redirect", "apps", "domains"]),
+    ("webhooks", &["links", "clicks", "attribution", "analytics", "apps", "domains"]),
     ("clicks", &["domains"]),
     ("links", &["domains"]),
     ("apps", &["domains"]),

@@ -34,4 +34,5 @@ export * from "../gen/linkforty/v1/platform_pb.js";
 export * from "../gen/linkforty/v1/report_span_pb.js";
 export * from "../gen/linkforty/v1/retention_pb.js";
 export * from "../gen/linkforty/v1/time_series_pb.js";
+export * from "../gen/linkforty/v1/webhook_service_pb.js";
 export * from "../gen/linkforty/v1/workspace_service_pb.js";

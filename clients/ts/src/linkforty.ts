@@ -6,6 +6,7 @@ import { AppService } from "../gen/linkforty/v1/app_service_pb.js";
 import { AuthService } from "../gen/linkforty/v1/auth_service_pb.js";
 import { DomainService } from "../gen/linkforty/v1/domain_service_pb.js";
 import { LinkService } from "../gen/linkforty/v1/link_service_pb.js";
+import { WebhookService } from "../gen/linkforty/v1/webhook_service_pb.js";
 import { WorkspaceService } from "../gen/linkforty/v1/workspace_service_pb.js";
 import { byApiKey, bySession } from "./credentials.js";
 import type { LinkfortyError } from "./error.js";
@@ -48,6 +49,8 @@ export interface Linkforty {
   readonly links: Client<typeof LinkService>;
   /** What was recorded. */
   readonly analytics: Client<typeof AnalyticsService>;
+  /** URLs that are called with what happens. */
+  readonly webhooks: Client<typeof WebhookService>;
 }
 
 /**
@@ -86,5 +89,6 @@ export function createLinkforty(options: LinkfortyOptions): Linkforty {
     apps: createClient(AppService, transport),
     links: createClient(LinkService, transport),
     analytics: createClient(AnalyticsService, transport),
+    webhooks: createClient(WebhookService, transport),
   };
 }

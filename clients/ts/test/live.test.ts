@@ -17,6 +17,8 @@ import {
   Role,
   Scope,
   type Session,
+  WebhookEndpointState,
+  WebhookEventType,
 } from "@linkforty/client";
 import { type Server, skipped, startServer } from "./server.js";
 
@@ -92,6 +94,34 @@ describe("against the server", { skip: skipped() }, () => {
       [{ linkId: link.id, clicks: 1n }],
     );
     assert.equal(overview.byDay.reduce((sum, day) => sum + day.clicks, 0n), overview.clicks);
+  });
+
+  test("a webhook endpoint is kept, its secret told once, and what it cannot be is refused", async () => {
+    const endpoint = {
+      name: "Shop",
+      url: "https://example.com/hooks",
+      eventTypes: [WebhookEventType.CLICK_RECORDED],
+      headers: [{ name: "authorization", value: "Bearer open-up" }],
+    };
+    const made = await client.webhooks.createWebhookEndpoint({ workspaceId, webhookEndpoint: endpoint });
+    assert.match(made.secret, /^whsec_/);
+    assert.deepEqual(made.webhookEndpoint?.headers.map(({ name, value }) => [name, value]), [["authorization", ""]]);
+    const { webhookEndpoints } = await client.webhooks.listWebhookEndpoints({ workspaceId });
+    assert.deepEqual(webhookEndpoints, [made.webhookEndpoint]);
+    const paused = await client.webhooks.updateWebhookEndpoint({
+      workspaceId,
+      webhookEndpoint: { id: made.webhookEndpoint!.id, state: WebhookEndpointState.PAUSED },
+      updateMask: { paths: ["state"] },
+    });
+    assert.equal(paused.webhookEndpoint?.state, WebhookEndpointState.PAUSED);
+    const inside = { ...endpoint, url: "https://169.254.169.254/latest" };
+    await assert.rejects(client.webhooks.createWebhookEndpoint({ workspaceId, webhookEndpoint: inside }), {
+      reason: "INVALID_FIELDS",
+    });
+    const webhookEndpointId = made.webhookEndpoint!.id;
+    assert.deepEqual((await client.webhooks.listDeliveries({ workspaceId, webhookEndpointId })).deliveries, []);
+    await client.webhooks.deleteWebhookEndpoint({ workspaceId, webhookEndpointId });
+    await assert.rejects(client.webhooks.getWebhookEndpoint({ workspaceId, webhookEndpointId }), { reason: "NOT_FOUND" });
   });
 
   test("reports say where a click came from and when", async () => {

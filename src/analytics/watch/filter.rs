@@ -7,7 +7,7 @@ use crate::{
     domains,
     env::Env,
     error::{Error, Result, Violations},
-    feed::{Click, Event, Install},
+    feed::{self, Click, Event, Install},
     geo::Country,
     ids::{LinkId, ProjectId},
     links::{self, NOT_A_UUID},
@@ -23,15 +23,9 @@ const NOT_KNOWN: &str = "must be one this server knows";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     kinds: HashSet<WatchKind>,
-    links: HashSet<LinkId>,
     project: Option<ProjectId>,
-    /// The same, as the feed has it.
-    project_text: String,
-    /// As it was asked for, and then as the feed has it.
-    domain: String,
-    classes: HashSet<ClickClass>,
-    countries: HashSet<Country>,
-    event_names: HashSet<String>,
+    /// Its domain is the one that was asked for, and then as the feed has it.
+    of: feed::Filter,
 }
 
 impl Filter {
@@ -75,79 +69,49 @@ impl Filter {
         if !request.project_id.is_empty() {
             project = wrong.take("project_id", ProjectId::parse(&request.project_id).ok_or(NOT_A_UUID));
         }
-        wrong.into_result(Self {
-            kinds,
+        let of = feed::Filter {
             links,
-            project,
-            project_text: project.map(|project| project.to_string()).unwrap_or_default(),
+            project: project.map(|project: ProjectId| project.to_string()).unwrap_or_default(),
             domain: request.domain.clone(),
+            apps: HashSet::new(),
             classes,
             countries,
             event_names: request.event_names.iter().cloned().collect(),
-        })
+        };
+        wrong.into_result(Self { kinds, project, of })
     }
 
     /// Fails for what is not the workspace's, and takes the domain as the feed has it.
     pub async fn expect(mut self, env: &Env, tenant: &Tenant) -> Result<Self> {
-        if !self.links.is_empty() {
-            links::expect_all(env, tenant, &self.links).await?;
+        if !self.of.links.is_empty() {
+            links::expect_all(env, tenant, &self.of.links).await?;
         }
         if let Some(project) = self.project {
             links::expect_project(env, tenant, project).await?;
         }
-        if !self.domain.is_empty() {
-            self.domain = domains::expect_host(env, tenant, &self.domain).await?;
+        if !self.of.domain.is_empty() {
+            self.of.domain = domains::expect_host(env, tenant, &self.of.domain).await?;
         }
         Ok(self)
     }
 
     /// Says whether a click is to be shown.
     pub fn click(&self, click: &Click) -> bool {
-        let is_from =
-            |country: &str| Country::parse(country).is_some_and(|one| self.countries.contains(&one));
-        self.kind(WatchKind::Clicks)
-            && (self.classes.is_empty() || self.classes.contains(&class(click.class)))
-            && (self.countries.is_empty() || is_from(&click.country))
-            && self.place([Some(click.link)].into_iter(), &[(&click.domain, &click.project)])
+        self.kind(WatchKind::Clicks) && self.of.click(click, Class::told(click.class))
     }
 
     /// Says whether what became of an install is to be shown.
     pub fn install(&self, install: &Install) -> bool {
-        let credits = || [Some(&install.now), install.before.as_ref()].into_iter().flatten();
-        let homes: Vec<(&str, &str)> =
-            credits().map(|credit| (credit.domain.as_str(), credit.project.as_str())).collect();
-        self.kind(WatchKind::Installs) && self.place(credits().map(|credit| credit.link), &homes)
+        self.kind(WatchKind::Installs) && self.of.install(install)
     }
 
     /// Says whether an event is to be shown. One whose rate was found later was shown before.
     pub fn event(&self, event: &Event) -> bool {
-        self.kind(WatchKind::Events)
-            && !event.priced_later
-            && (self.event_names.is_empty() || self.event_names.contains(&event.name))
-            && self.place([event.link].into_iter(), &[(&event.domain, &event.project)])
+        self.kind(WatchKind::Events) && !event.priced_later && self.of.event(event)
     }
 
     fn kind(&self, kind: WatchKind) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind)
-    }
-
-    fn place(&self, mut links: impl Iterator<Item = Option<LinkId>>, homes: &[(&str, &str)]) -> bool {
-        (self.links.is_empty() || links.any(|link| link.is_some_and(|link| self.links.contains(&link))))
-            && homes.iter().any(|(domain, project)| {
-                (self.domain.is_empty() || self.domain == *domain)
-                    && (self.project_text.is_empty() || self.project_text == *project)
-            })
-    }
-}
-
-/// Returns the contract's word for who made a click. One that this release does not know is no person's all the same.
-pub fn class(number: i16) -> ClickClass {
-    match Class::of_number(number) {
-        Some(Class::Human) => ClickClass::Human,
-        Some(Class::Preview) => ClickClass::Preview,
-        Some(Class::Prefetch) => ClickClass::Prefetch,
-        Some(Class::Monitor) => ClickClass::Monitor,
-        Some(Class::Bot(_)) | None => ClickClass::Bot,
     }
 }
 
@@ -292,7 +256,7 @@ mod tests {
     fn all_that_is_wrong_is_named() {
         let good = link(1).to_string();
         let links = |link_ids| WatchEventsRequest { link_ids, ..ask() };
-        assert_eq!(read(&links(vec![good.clone(); 100])).links.len(), 1);
+        assert_eq!(read(&links(vec![good.clone(); 100])).of.links.len(), 1);
         Filter::read(&links(vec![good.clone(); 101])).expect_err("too many");
         let request = WatchEventsRequest {
             link_ids: vec!["x".into(), good, String::new()],
@@ -318,7 +282,7 @@ mod tests {
 
     #[test]
     fn unknown_classes_are_no_persons() {
-        let classes: Vec<_> = [0, 1, 3, 4, 5, 6, 99].map(class).into();
+        let classes: Vec<_> = [0, 1, 3, 4, 5, 6, 99].map(Class::told).into();
         let bot = ClickClass::Bot;
         let (human, preview) = (ClickClass::Human, ClickClass::Preview);
         assert_eq!(classes, [human, bot, bot, preview, ClickClass::Prefetch, ClickClass::Monitor, bot]);

@@ -1,7 +1,7 @@
 //! Items of the feed as the contract shows them. Pure.
 
-use super::filter::class;
 use crate::{
+    clicks::class::Class,
     feed,
     ids::{LinkId, time_of},
     links::timestamp,
@@ -18,7 +18,7 @@ pub fn click(click: &feed::Click) -> Click {
         link_id: click.link.to_string(),
         time: Some(timestamp(time_of(click.id.0))),
         platform: platform(click.platform).into(),
-        class: class(click.class).into(),
+        class: Class::told(click.class).into(),
         referrer_host: click.referrer_host.to_string(),
         language: click.language.to_string(),
         query: click.query.to_string(),

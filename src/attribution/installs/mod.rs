@@ -39,7 +39,6 @@ use crate::{
     error::{Error, Kind, Result},
     feed::tail,
     ids::{AppId, InstallId, WorkspaceId},
-    outbox::{self, Kind as Happened},
     page::{Page, PageRequest},
     pb::{
         internal::v1::InstallRecord,
@@ -218,9 +217,6 @@ where
         let facts = Facts::of(report, gathered.candidates, gathered.crowded);
         let row = settle((id, workspace, app), report, &facts, &facts.decide(), &gathered.told);
         if write(tx, &row).await? {
-            let kind =
-                if row.click_id.is_some() { Happened::InstallAttributed } else { Happened::InstallOrganic };
-            outbox::note(tx, &env.ids, (workspace, kind, row.id.0), env.now()).await?;
             told::note(env, tx, &row, before, &gathered.told).await?;
             return Ok(row);
         }

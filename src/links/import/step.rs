@@ -271,6 +271,10 @@ async fn store(
             let did = tenant.did(Action::LinksImported, before.id.0, counts);
             trail::note(&tx, &env.ids, [did], now).await?;
         }
+        let updated = revisions::pairs(&before_them, &changed);
+        let updated = updated.iter().map(|(before, after)| links::told::Fate::Updated(before, after));
+        let fates = inserted.stored.values().map(links::told::Fate::Created).chain(updated);
+        links::told::note(env, &tx, tenant.id, fates, now).await?;
         touched = changed;
         touched.extend(inserted.stored.into_values());
     }

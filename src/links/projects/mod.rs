@@ -5,12 +5,15 @@
 mod grpc;
 pub(super) mod store;
 
+use super::{told, told::Fate};
 use crate::{
     clock::Moment,
+    entity::link::Model as Link,
     env::Env,
     error::{Error, Result},
     idempotency::{self, Claim, Request},
     ids::{ProjectId, parse},
+    outbox::{self, Kind},
     page::{Cursor, Page, PageRequest},
     pb::v1,
     trail::{self, Action, Changes},
@@ -107,7 +110,7 @@ pub async fn update(
 pub async fn delete(env: &Env, tenant: &Tenant, id: ProjectId, request: Option<Request>) -> Result<()> {
     let now = env.now();
     let known = store::find(&env.db.api, tenant.id, id).await?.is_some();
-    while known && store::take_out(&env.db.api, tenant.id, id, now).await? > 0 {}
+    while known && take_out(env, tenant, id, now).await? > 0 {}
     let tx = env.db.begin().await?;
     if let Claim::Made(_) = idempotency::claim(&tx, request.as_ref(), now).await? {
         return Ok(());
@@ -119,6 +122,21 @@ pub async fn delete(env: &Env, tenant: &Tenant, id: ProjectId, request: Option<R
     trail::note(&tx, &env.ids, [tenant.did(Action::ProjectDeleted, id.0, changes)], now).await?;
     idempotency::made(&tx, request.as_ref(), id.to_string()).await?;
     Ok(tx.commit().await?)
+}
+
+/// Takes some links out of a project and returns how many. Whoever wants to know is told of each.
+async fn take_out(env: &Env, tenant: &Tenant, id: ProjectId, now: Moment) -> Result<u64> {
+    if !outbox::is_wanted(&env.db.api, tenant.id, &[Kind::LinkUpdated]).await? {
+        return Ok(store::take_out(&env.db.api, tenant.id, id, now).await?);
+    }
+    let tx = env.db.begin().await?;
+    let before = store::some_links(&tx, tenant.id, id).await?;
+    let after: Vec<Link> = before.iter().map(|link| store::without_project(link, now)).collect();
+    store::take_these_out(&tx, tenant.id, after.iter().map(|link| link.id), now).await?;
+    let fates = before.iter().zip(&after).map(|(before, after)| Fate::Updated(before, after));
+    told::note(env, &tx, tenant.id, fates, now).await?;
+    tx.commit().await?;
+    Ok(after.len() as u64)
 }
 
 fn apply(change: ProjectChange, stored: &Project, now: Moment) -> Project {

@@ -16,11 +16,13 @@ use crate::{
         link::{self, Column as LinkColumn},
         project::{ActiveModel, Column, Entity},
     },
-    ids::{ProjectId, WorkspaceId},
+    ids::{LinkId, ProjectId, WorkspaceId},
 };
 
 /// The links of one statement that takes links out of a project.
 const LINKS_AT_ONCE: u64 = 5000;
+/// The same, where somebody is told of each.
+const TOLD_AT_ONCE: u64 = 1000;
 
 /// Inserts a project.
 pub async fn insert(tx: &impl ConnectionTrait, project: &Project) -> Result<(), DbErr> {
@@ -103,6 +105,44 @@ pub async fn take_out(
         .exec(db)
         .await?;
     Ok(taken.rows_affected)
+}
+
+/// Returns some links of a project, locked.
+pub async fn some_links(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    id: ProjectId,
+) -> Result<Vec<link::Model>, DbErr> {
+    link::Entity::find()
+        .filter(LinkColumn::WorkspaceId.eq(workspace))
+        .filter(LinkColumn::ProjectId.eq(id))
+        .limit(TOLD_AT_ONCE)
+        .lock(LockType::Update)
+        .all(tx)
+        .await
+}
+
+/// Returns what a link becomes that is taken out of its project.
+pub fn without_project(link: &link::Model, now: Moment) -> link::Model {
+    link::Model { project_id: None, version: link.version + 1, update_time: now, ..link.clone() }
+}
+
+/// Takes locked links out of their project.
+pub async fn take_these_out(
+    tx: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    links: impl Iterator<Item = LinkId>,
+    now: Moment,
+) -> Result<(), DbErr> {
+    link::Entity::update_many()
+        .col_expr(LinkColumn::ProjectId, Expr::value(None::<Uuid>))
+        .col_expr(LinkColumn::Version, Expr::col(LinkColumn::Version).add(1_i64))
+        .col_expr(LinkColumn::UpdateTime, Expr::value(now))
+        .filter(LinkColumn::WorkspaceId.eq(workspace))
+        .filter(LinkColumn::Id.is_in(links))
+        .exec(tx)
+        .await
+        .map(drop)
 }
 
 /// Deletes a project; `false` when there is none.

@@ -1,13 +1,15 @@
 //! Keys that end soon: somebody is told, once at each step, however many nodes look.
 
 use chrono::Duration;
+use serde_json::json;
 
 use super::{Key, store, uses};
 use crate::{
     clock::Moment,
     env::Env,
     error::Result,
-    outbox::{self, Kind},
+    outbox::{self, Fact, Kind},
+    pb::{self, v1},
 };
 
 /// How many days before its end a key is spoken of, the earliest first.
@@ -26,13 +28,19 @@ pub async fn sweep(env: &Env) -> Result<u64> {
         let tx = env.db.begin().await?;
         // Whoever writes the step down speaks of it.
         if store::set_warned(&tx, &key, step).await? {
-            outbox::note(&tx, &env.ids, (key.workspace_id, Kind::ApiKeyExpiring, key.id.0), now).await?;
+            outbox::note(&tx, &env.ids, key.workspace_id, [fact(&key)], now).await?;
             tx.commit().await?;
             noted += 1;
         }
     }
     store::forget_uses(&env.db.api, uses::day_of(now) - USES_KEPT_DAYS).await?;
     Ok(noted)
+}
+
+/// Returns what is told of it: nothing that opens anything.
+fn fact(key: &Key) -> Fact {
+    let data = json!({ "api_key": pb::to_json("ApiKey", &v1::ApiKey::from(key.clone())) });
+    Fact { kind: Kind::ApiKeyExpiring, subject: key.id.0, body: data.to_string().into_bytes() }
 }
 
 /// Returns the step at which somebody is to be told, in days; `None`: they were, or it is too early. A step that passed while nobody

@@ -16,12 +16,16 @@ use linkforty::{
     analytics::rollup,
     clock::{SettableClock, from_micros},
     config::Config,
+    entity::outbox,
     env::Env,
     feed,
     ids::Ids,
     serve::{self, Ground, Running},
+    webhooks,
 };
-use sea_orm::DatabaseConnection;
+use sea_orm::{
+    ColumnTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
@@ -218,6 +222,18 @@ impl App {
         let end = feed::settled(db).await.expect("the feed has an end");
         eventually("everything is counted", async || {
             rollup::counted(db).await.expect("the roller tells how far it is") >= end
+        })
+        .await;
+    }
+
+    /// Waits until all that happened is told to whoever wants it.
+    pub async fn told(&self) {
+        let db = &self.env().db.api;
+        let end = feed::settled(db).await.expect("the feed has an end");
+        let waiting = || outbox::Entity::find().filter(outbox::Column::ToldTime.is_null()).count(db);
+        eventually("everything is told", async || {
+            webhooks::told(db).await.expect("the stores answer") >= end
+                && waiting().await.expect("the stores answer") == 0
         })
         .await;
     }

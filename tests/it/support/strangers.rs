@@ -125,6 +125,14 @@ pub async fn asked(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, Str
 
 async fn serve(mut stream: TcpStream, known: Arc<Mutex<Known>>) {
     let Some((head, path)) = asked(&mut stream).await else { return };
+    // What is left unread would reset the connection, and take the answer along.
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    if stream.read_exact(&mut body).await.is_err() {
+        return;
+    }
     let says = {
         let mut known = known.lock().expect("nobody panicked");
         known.heard.push(head);

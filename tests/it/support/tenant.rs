@@ -9,7 +9,7 @@ use linkforty::{
         GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link, UpdateLinkRequest,
         analytics_service_client::AnalyticsServiceClient, app_service_client::AppServiceClient,
         domain_service_client::DomainServiceClient, link_service_client::LinkServiceClient,
-        report_service_client::ReportServiceClient,
+        report_service_client::ReportServiceClient, webhook_service_client::WebhookServiceClient,
     },
     rpc::Permission,
     trail::{Actor, Who},
@@ -38,8 +38,11 @@ pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
 /// Kept reports, for whoever holds a token.
 pub type Reports = ReportServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// Webhook endpoints, for whoever holds a token.
+pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 13] = [
+pub const ALL_SCOPES: [Permission; 15] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
@@ -53,6 +56,8 @@ pub const ALL_SCOPES: [Permission; 13] = [
     Permission::AppsWrite,
     Permission::MembersRead,
     Permission::AuditRead,
+    Permission::WebhooksRead,
+    Permission::WebhooksWrite,
 ];
 
 /// A workspace and a key that may do there whatever a key may.
@@ -72,6 +77,8 @@ pub struct Tenant {
     pub apps: Apps,
     /// Its kept reports.
     pub reports: Reports,
+    /// Its webhook endpoints.
+    pub webhooks: Webhooks,
 }
 
 impl App {
@@ -111,7 +118,8 @@ impl App {
             domains: DomainServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             analytics: AnalyticsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             apps: AppServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            reports: ReportServiceClient::with_interceptor(channel, bearer),
+            reports: ReportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            webhooks: WebhookServiceClient::with_interceptor(channel, bearer),
         }
     }
 
@@ -208,6 +216,24 @@ impl Tenant {
     pub async fn try_create_app(&self, app: v1::App) -> Result<v1::App, Status> {
         let request = v1::CreateAppRequest { app: Some(app), ..v1::CreateAppRequest::default() };
         Ok(self.apps.clone().create_app(request).await?.into_inner().app.expect("always there"))
+    }
+
+    /// Adds a webhook endpoint. Returns it with its secret.
+    pub async fn add_endpoint(&self, endpoint: v1::WebhookEndpoint) -> (v1::WebhookEndpoint, String) {
+        self.try_add_endpoint(endpoint).await.expect("adds")
+    }
+
+    /// Adds a webhook endpoint, if it may be.
+    pub async fn try_add_endpoint(
+        &self,
+        endpoint: v1::WebhookEndpoint,
+    ) -> Result<(v1::WebhookEndpoint, String), Status> {
+        let request = v1::CreateWebhookEndpointRequest {
+            webhook_endpoint: Some(endpoint),
+            ..v1::CreateWebhookEndpointRequest::default()
+        };
+        let made = self.webhooks.clone().create_webhook_endpoint(request).await?.into_inner();
+        Ok((made.webhook_endpoint.expect("always there"), made.secret))
     }
 
     /// Returns the numbers of the last thirty days, of one link unless `link_id` is empty.

@@ -167,6 +167,11 @@ impl World {
         super::books::count(&self.database(), table).await
     }
 
+    /// Runs one statement on the database.
+    pub async fn execute(&self, sql: &str) {
+        super::books::execute(&self.database(), sql).await;
+    }
+
     /// Makes spool and database forget how far the spool was drained.
     pub async fn forget_progress(&self) {
         std::fs::remove_file(self.node.spool().join("checkpoint")).expect("there is a checkpoint");
