@@ -903,10 +903,8 @@ async fn a_page_of_long_answers_ends_earlier_and_loses_none() {
         for minute in 0..60 {
             store(app, &made, minute, failed(20)).await;
         }
-        let long = webhook_attempt::ActiveModel {
-            response: Set(Some(vec![b'a'; 4096])),
-            ..Default::default()
-        };
+        let long =
+            webhook_attempt::ActiveModel { response: Set(Some(vec![b'a'; 4096])), ..Default::default() };
         webhook_attempt::Entity::update_many().set(long).exec(&app.env().db.api).await.expect("updates");
         let (mut seen, mut pages) = (BTreeSet::new(), 0);
         let mut request = ListDeliveriesRequest { page_size: 1000, ..ListDeliveriesRequest::default() };
