@@ -663,7 +663,8 @@ async fn forged_expired_and_revoked_credentials_open_nothing() {
 
 /// Everything a workspace owns, table by table, whatever tables there are.
 async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
-    // When a key was used, and which place in the chain a note has, is written a while later, and is no harm.
+    // When a key was used, which place in the chain a note has, and that something was told, is written a while later, and is no harm.
+    app.told().await;
     audit::seal(app.env()).await.expect("seals");
     keys::flush_last_use(app.env()).await.expect("writes");
     let db = &app.env().db.api;
