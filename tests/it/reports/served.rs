@@ -16,7 +16,8 @@ use crate::support::{
 
 const LEVELS: [CampaignLevel; 4] =
     [CampaignLevel::Source, CampaignLevel::Medium, CampaignLevel::Campaign, CampaignLevel::Link];
-const RECORDED: [&str; 6] = ["clicks", "events", "installs", "feed", "link_totals", "click_rollups"];
+/// Totals of links are none of these: they are read with the names of links.
+const RECORDED: [&str; 5] = ["clicks", "events", "installs", "feed", "click_rollups"];
 
 /// One question of every report from rollups, of the whole workspace and of each sort of part.
 struct Questions {
