@@ -6,6 +6,7 @@ use linkforty::{
     clock::from_micros,
     entity::{webhook_delivery, webhook_message, workspace},
     ids::{Ids, WebhookEndpointId},
+    pb::v1::ClickClass,
     webhooks::{
         Endpoint, EventType, Filter, Settings,
         endpoint::{ClickMode, EVERY_CLICK, Format, Signing, State},
@@ -17,6 +18,9 @@ use sea_orm::{
 };
 
 use super::support::{Book, Load, on_every_store, within};
+
+const EVERYBODY: [ClickClass; 5] =
+    [ClickClass::Human, ClickClass::Bot, ClickClass::Preview, ClickClass::Prefetch, ClickClass::Monitor];
 
 /// On either side of its commit: how far it came is noted with the messages, or neither is.
 #[tokio::test]
@@ -34,7 +38,8 @@ async fn what_happened_is_put_into_one_message_however_often_the_node_dies_meanw
             url: "https://hooks.invalid/".to_owned(),
             settings: Settings {
                 event_types: vec![EventType::ClickRecorded],
-                filter: Filter::default(),
+                // The load has programs in it too.
+                filter: Filter { classes: EVERYBODY.to_vec(), ..Filter::default() },
                 format: Format::Standard,
                 clicks: ClickMode::Each,
                 click_sample: EVERY_CLICK,
