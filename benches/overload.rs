@@ -50,7 +50,7 @@ const NOISE: f64 = 50.0;
 const VISITS: f64 = 200.0;
 /// Connections of each workspace. What they cannot carry would wait in this program and not at the server, so it is not sent, and the run says
 /// how many that were.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 4;
 /// How many calls at once are tried for the peak.
 const AT_ONCE: [usize; 4] = [4, 8, 16, 32];
 /// How much nicer those who call are than whoever visits: a visitor's waiting for the callers' core is not the server's doing.

@@ -207,6 +207,11 @@ impl Classes {
         self.0.get_key_value(path.strip_prefix('/')?).map(|(name, work)| (*name, *work))
     }
 
+    /// Returns the names of all methods.
+    pub(super) fn methods(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// Returns what a call of an app is: the same for the paths that it calls by JSON.
     pub(super) fn of_app(&self, path: &str) -> Work {
         self.0.get(path.trim_start_matches('/')).copied().unwrap_or(APPS)
