@@ -2,22 +2,20 @@
 //! report and on a stream of events.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use linkforty::{
-    analytics::rollup::{self, Round},
+    analytics::rollup,
     attribution,
     clicks::{Click, Recorder, class::Class, drain},
     clock::SystemClock,
     config::Config,
     db::Dialect,
     env::Env,
+    feed,
     ids::{ClickId, Ids, LinkId},
     pb::v1::{
         GetOverviewRequest, WatchEventsRequest, analytics_service_client::AnalyticsServiceClient,
@@ -39,6 +37,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, transport::Channel};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -85,30 +84,20 @@ pub async fn drained(
         recorder.record(ClickId::mint(&env.ids, time), &click)?;
     }
     let started = Instant::now();
-    let done = Arc::new(AtomicBool::new(false));
-    let rolling = tokio::spawn({
-        let (env, done) = (env.clone(), done.clone());
-        async move {
-            loop {
-                // Asked before: what is drained afterwards is counted by the next round.
-                let is_last = done.load(Ordering::Acquire);
-                if rollup::roll(&env).await? == Round::Idle {
-                    if is_last {
-                        return anyhow::Ok(());
-                    }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-    });
+    let stop = CancellationToken::new();
+    let rolling = tokio::spawn(rollup::run(env.clone(), stop.clone()));
     let draining = tokio::spawn({
         let env = env.clone();
         async move { drain::once((&env, attribution::carry), &spool, &mut reader).await }
     });
     let drained = draining.await??;
-    done.store(true, Ordering::Release);
-    rolling.await??;
-    let rate = drained as f64 / started.elapsed().as_secs_f64();
+    while rollup::counted(&env.db.api).await? < feed::settled(&env.db.api).await? {
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    stop.cancel();
+    rolling.await?;
+    let rate = drained as f64 / seconds;
     anyhow::ensure!(drained == clicks as u64, "{drained} of {clicks} were drained");
     Ok((rate, stored_bytes(env).await?))
 }
