@@ -9,7 +9,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use linkforty::{
     audit,
     db::Dialect,
-    entity::{invitation, user, webhook_endpoint},
+    entity::{app, invitation, user, webhook_endpoint},
     ids::{Ids, ProjectId, UserId, WorkspaceId},
     pb::{
         self,
@@ -29,7 +29,7 @@ use prost_types::{
 };
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, Statement,
+    QueryFilter as _, QueryOrder as _, Statement,
 };
 use tonic::{
     Code, Request, Status,
@@ -744,7 +744,7 @@ impl Things {
             link,
             domain: tenant.add_domain(&format!("{number}.shop.test")).await.id,
             import: crate::imports::start(tenant, v1::ImportSource::Csv).await.id,
-            app: tenant.create_app(an_app()).await.id,
+            app: a_new_app(app, tenant).await,
             project: folders.project("fresh").await,
             template: folders.template("", v1::LinkDefaults::default()).await.id,
             preset: folders.preset(number, v1::Utm { source: "x".into(), ..v1::Utm::default() }).await,
@@ -782,6 +782,18 @@ async fn a_shared_report(tenant: &Tenant) -> (String, String) {
         v1::CreateReportShareRequest { report_id: report.clone(), ..v1::CreateReportShareRequest::default() };
     let made = reports.create_report_share(request).await.expect("shares").into_inner();
     (report, made.share.expect("always there").id)
+}
+
+/// Creates an app. There is room for a hundred, so those before it that a test has made and not used go: all but the first two, which are the
+/// victim's and the one that its install is of. Returns its id.
+async fn a_new_app(app: &App, tenant: &Tenant) -> String {
+    let workspace = WorkspaceId::parse(&tenant.id).expect("an id");
+    let db = &app.env().db.api;
+    let theirs = app::Entity::find().filter(app::Column::WorkspaceId.eq(workspace));
+    let theirs = theirs.order_by_asc(app::Column::Id).all(db).await.expect("the stores answer");
+    let left_over = theirs.iter().skip(2).map(|theirs| theirs.id);
+    app::Entity::delete_many().filter(app::Column::Id.is_in(left_over)).exec(db).await.expect("deletes");
+    tenant.create_app(an_app()).await.id
 }
 
 /// Adds a webhook endpoint. There is room for a hundred, so those before it that a test has made and not used go. Returns its id.
