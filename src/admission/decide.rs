@@ -43,9 +43,6 @@ pub struct Share {
     pub borrows_below: usize,
     /// Places that one party may have while others of the class are about.
     pub of_one: usize,
-    /// Places that all parties who wait have together at the least, each as many, while several do: there is nobody left then to hold
-    /// back for.
-    pub of_several: usize,
     /// How many may wait.
     pub queue: usize,
     /// How many of one party may wait while others of the class are about.
@@ -56,14 +53,6 @@ pub struct Share {
     pub burst: Duration,
     /// Nobody joins such a queue who would have to wait for as many turns.
     pub turns: usize,
-}
-
-impl Share {
-    /// Returns the places that one party may have while others are about and so many parties wait.
-    pub const fn of_party(&self, waiting: usize) -> usize {
-        let among_several = if waiting > 1 { self.of_several / waiting } else { 0 };
-        if among_several > self.of_one { among_several } else { self.of_one }
-    }
 }
 
 /// What the classes may have.
@@ -83,7 +72,6 @@ impl Shares {
             most,
             borrows_below: part(below),
             of_one: (reserved / 4).max(1),
-            of_several: reserved,
             queue: reserved * 25,
             queue_of_one: reserved * 10,
             patience: Duration::from_secs(10),
@@ -96,12 +84,8 @@ impl Shares {
             Share { queue: 0, queue_of_one: 0, ..share(REDIRECTS.max(part(40)), REDIRECTS.max(part(40)), 0) },
             // It waits for the disk, or for a database that may be away, and hardly for a processor.
             share(part(30), part(240), 300),
-            // Each uses the processor, and one party's are the others' wait: two of twenty leave most of it to them, and six keep it busy.
-            Share {
-                of_one: (part(20) / 10).max(1),
-                of_several: part(20) * 3 / 10,
-                ..share(part(20), part(40), 70)
-            },
+            // Each uses the processor, and one party's are the others' wait: two of twenty leave most of it to them.
+            Share { of_one: (part(20) / 10).max(1), ..share(part(20), part(40), 70) },
             // One call may take that long.
             Share { burst: Duration::from_secs(5), ..share(bulk, bulk, 0) },
         ])
@@ -131,8 +115,6 @@ pub struct Standing {
     pub has: usize,
     /// How many of the party's calls wait.
     pub waits: usize,
-    /// How many parties of the class wait.
-    pub parties: usize,
     /// Others of the class have been about lately.
     pub others: bool,
 }
@@ -196,7 +178,7 @@ pub fn has_room(class: Class, standing: &Standing, shares: &Shares) -> bool {
     let in_use = standing.in_use[class as usize];
     let all: usize = standing.in_use.iter().sum();
     let of_the_class = in_use < share.reserved || (in_use < share.most && all < share.borrows_below);
-    of_the_class && (standing.has < share.of_party(standing.parties) || !standing.others)
+    of_the_class && (standing.has < share.of_one || !standing.others)
 }
 
 /// What somebody sees who is about to wait.
@@ -275,25 +257,19 @@ mod tests {
     #[test]
     fn one_party_has_its_part_while_others_are_about() {
         use Decision::{Admitted, Queued, Shed};
-        for (has, waits, parties, others, expected) in [
-            (1, 0, 0, true, Admitted),
-            (2, 0, 0, true, Queued),
-            (2, 199, 1, true, Queued),
-            (2, 200, 1, true, Shed(Why::Full)),
-            // Where several wait, nobody is held back for: six places for them together, and two for each if they are many.
-            (2, 1, 2, true, Admitted),
-            (3, 1, 2, true, Queued),
-            (1, 1, 3, true, Admitted),
-            (2, 1, 3, true, Queued),
-            (2, 1, 9, true, Queued),
+        for (has, waits, others, expected) in [
+            (1, 0, true, Admitted),
+            (2, 0, true, Queued),
+            (2, 199, true, Queued),
+            (2, 200, true, Shed(Why::Full)),
             // Alone it may wait as it likes, up to the end of the queue.
-            (40, 499, 1, false, Queued),
-            (40, 500, 1, false, Shed(Why::Full)),
-            (19, 0, 0, false, Admitted),
+            (40, 499, false, Queued),
+            (40, 500, false, Shed(Why::Full)),
+            (19, 0, false, Admitted),
         ] {
-            let standing = Standing { in_use: [0, 0, has, 0], waiting: waits, has, waits, parties, others };
+            let standing = Standing { in_use: [0, 0, has, 0], waiting: waits, has, waits, others };
             let decision = admit(Class::Interactive, &standing, Pressure::None, &shares());
-            assert_eq!(decision, expected, "{has} {waits} {parties} {others}");
+            assert_eq!(decision, expected, "{has} {waits} {others}");
         }
     }
 

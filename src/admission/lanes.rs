@@ -79,7 +79,7 @@ impl Lanes {
         let since = guest.and_then(|guest| guest.since);
         Queue {
             ahead: guest.map_or(0, |guest| guest.waiting.len()),
-            places: if lane.has_others(now) { share.of_party(lane.turns.len()) } else { share.reserved },
+            places: if lane.has_others(now) { share.of_one } else { share.reserved },
             median: lane.median,
             standing: since.map_or(Duration::ZERO, |since| now - since),
         }
@@ -168,7 +168,6 @@ impl Lanes {
             waiting: lane.waiting,
             has: guest.map_or(0, |guest| guest.has),
             waits: guest.map_or(0, |guest| guest.waiting.len()),
-            parties: lane.turns.len(),
             others: lane.has_others(now),
         }
     }

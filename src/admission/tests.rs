@@ -16,7 +16,6 @@ fn house() -> Admission {
         most: 4,
         borrows_below: 0,
         of_one: 2,
-        of_several: 4,
         queue: 8,
         queue_of_one: 4,
         patience: Duration::from_millis(500),
