@@ -196,7 +196,10 @@ impl Drain {
             }
         }
         let progress = Progress { spool: self.spool.id(), position: end, now: self.env.now() };
-        match store::write(db, (&self.dictionary, &self.homes), &rows, progress).await {
+        let turn = self.env.db.turn().await;
+        let written = store::write(db, (&self.dictionary, &self.homes), &rows, progress).await;
+        drop(turn);
+        match written {
             Err(error) if fault(&error) == Fault::Refused => match records {
                 [] => Err(error),
                 [record] => self.bury(record, &error.to_string()).await,

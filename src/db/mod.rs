@@ -9,13 +9,14 @@ mod migrate;
 mod role;
 mod standby;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     AccessMode, ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use self::fault::{Fault, fault};
 pub use self::migrate::{Migration, migrate, status, verify};
@@ -36,6 +37,8 @@ pub struct Db {
     pub drain: DatabaseConnection,
     /// Where reports are read, if there is one.
     standby: Option<Standby>,
+    /// Whose turn it is to write in the background; see [`Db::turn`].
+    turn: Arc<Mutex<()>>,
 }
 
 /// Which database this is, for the few statements that differ.
@@ -108,6 +111,7 @@ impl Db {
             lookup: connect(config, url, "lookup", lookup).await?,
             drain: connect(config, url, "drain", drain).await?,
             standby,
+            turn: Arc::default(),
         })
     }
 
@@ -135,6 +139,16 @@ impl Db {
     /// Says which database this is.
     pub fn dialect(&self) -> Dialect {
         dialect(self.api.get_database_backend())
+    }
+
+    /// Waits until nobody else in the background of this process writes much, and keeps the others waiting until the turn is dropped. A writer of
+    /// SQLite that finds another at work sleeps for up to a tenth of a second between looks: of two that always have something to write, each
+    /// slept while the file was free. There are no turns on Postgres, whose writers do not wait for each other.
+    pub async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match self.dialect() {
+            Dialect::Postgres => None,
+            Dialect::Sqlite => Some(self.turn.clone().lock_owned().await),
+        }
     }
 
     /// Begins a transaction that will write. Nothing else than statements happens until its commit.

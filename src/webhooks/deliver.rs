@@ -222,12 +222,12 @@ impl Desk {
         while let Some((claimed, place)) = self.queue.next(now, clock - self.begun) {
             let Some(Seen { ready, .. }) = self.seen.get(&claimed.endpoint) else {
                 self.put_back([claimed], now, clock);
-                self.queue.ended(place, None, Duration::ZERO, (now, clock - self.begun));
+                self.queue.unused(place);
                 continue;
             };
             if claimed.until - now < LEFT {
                 // It waited too long and comes again by itself.
-                self.queue.ended(place, None, Duration::ZERO, (now, clock - self.begun));
+                self.queue.unused(place);
                 continue;
             }
             if claimed.attempts == 0 {

@@ -198,16 +198,7 @@ impl<T> Queue<T> {
         took: Duration,
         (now, clock): (Moment, Duration),
     ) -> Option<(Moment, Vec<T>)> {
-        self.under_way -= 1;
-        self.doubtful -= usize::from(place.doubtful);
-        let known = self.endpoints.get_mut(&place.endpoint)?;
-        known.under_way -= 1;
-        if let Some(count) = self.hosts.get_mut(&known.host) {
-            *count -= 1;
-            if *count == 0 {
-                self.hosts.remove(&known.host);
-            }
-        }
+        let known = self.free(&place)?;
         let Some(heard) = heard else {
             known.not_before = clock + NO_PLACE;
             return None;
@@ -225,6 +216,25 @@ impl<T> Queue<T> {
         self.waiting -= back.len();
         self.turns.retain(|id| *id != place.endpoint);
         Some((until, back))
+    }
+
+    /// Takes back a place in which nobody was called, since there was nothing to say any more: the next delivery may have it at once.
+    pub fn unused(&mut self, place: Place) {
+        self.free(&place);
+    }
+
+    fn free(&mut self, place: &Place) -> Option<&mut Known<T>> {
+        self.under_way -= 1;
+        self.doubtful -= usize::from(place.doubtful);
+        let known = self.endpoints.get_mut(&place.endpoint)?;
+        known.under_way -= 1;
+        if let Some(count) = self.hosts.get_mut(&known.host) {
+            *count -= 1;
+            if *count == 0 {
+                self.hosts.remove(&known.host);
+            }
+        }
+        Some(known)
     }
 
     /// Puts a delivery in front again that was taken and not sent.
@@ -392,6 +402,17 @@ mod tests {
         assert_eq!(rooms.iter().map(|(_, room)| room).sum::<usize>(), 64 * HELD);
         assert_eq!(rooms.len(), 300, "everybody gets one");
         assert!(bench.queue.rooms(&[], bench.now).is_empty());
+    }
+
+    #[test]
+    fn what_is_stale_holds_nobody_up() {
+        let mut bench = Bench::of(1, LIMITS);
+        bench.put(0, 100);
+        for _ in 0..99 {
+            let (_, place) = bench.queue.next(bench.now, bench.clock).expect("at once");
+            bench.queue.unused(place);
+        }
+        assert_eq!(bench.begin().len(), 1);
     }
 
     #[test]

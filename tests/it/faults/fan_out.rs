@@ -61,7 +61,7 @@ async fn what_happened_is_put_into_one_message_however_often_the_node_dies_meanw
         endpoint.write().into_active_model().reset_all().insert(&db).await.expect("is stored");
         world.node.kill();
         let mut book = Book::default();
-        for place in ["fan_out.commit.before:8", "fan_out.commit.after:8", "fan_out.commit.before:9"] {
+        for place in ["fan_out.commit.before:3", "fan_out.commit.after:2", "fan_out.commit.before:2"] {
             world.node.start_with(&[("FAILPOINT_ABORT", place)]).await;
             let ledger = world.load(Load::CLOSED).await;
             world.node.wait_for_abort().await;

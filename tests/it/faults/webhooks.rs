@@ -8,7 +8,7 @@ use linkforty::{
     ids::{Ids, WebhookEndpointId, WorkspaceId},
     sealing::Seal,
     webhooks::{
-        DeliveryState, Endpoint, EventType, Filter, Settings,
+        Endpoint, EventType, Filter, Settings,
         endpoint::{self, ClickMode, Format, Sealed, Signing, State},
     },
 };
