@@ -25,8 +25,6 @@ use crate::{
 const LIFE: Duration = Duration::days(7);
 /// Rows of one statement: each has six values, and SQLite takes 32,766.
 const ROWS: usize = 1000;
-/// The state of an endpoint for which nothing is kept.
-const DISABLED: i16 = 3;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,7 +127,7 @@ pub async fn is_wanted(
         .select_only()
         .column(webhook_endpoint::Column::Settings)
         .filter(webhook_endpoint::Column::WorkspaceId.eq(workspace))
-        .filter(webhook_endpoint::Column::State.ne(DISABLED))
+        .filter(webhook_endpoint::Column::State.ne(webhook_endpoint::DISABLED))
         .into_tuple()
         .all(tx)
         .await?;

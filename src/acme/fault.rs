@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use crate::{clock::Moment, outbound::Failure};
+use crate::{
+    clock::Moment,
+    outbound::{self, Failure},
+};
 
 /// What errors of ACME begin with.
 const NAMESPACE: &str = "urn:ietf:params:acme:error:";
@@ -64,13 +66,9 @@ impl Problem {
     }
 }
 
-/// Reads how long somebody wants to be left alone: seconds, or a date.
+/// Reads how long somebody wants to be left alone; `None` where that is over.
 pub(super) fn retry_after(headers: &HeaderMap, now: Moment) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.to_utc() - now).to_std().ok(),
-    }
+    outbound::retry_after(headers.get(header::RETRY_AFTER)?.to_str().ok()?, now)?.to_std().ok()
 }
 
 #[cfg(test)]

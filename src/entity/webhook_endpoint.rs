@@ -7,6 +7,9 @@ use crate::{
     ids::{WebhookEndpointId, WorkspaceId},
 };
 
+/// The `state` of an endpoint that the server disabled: nothing is kept for it.
+pub const DISABLED: i16 = 3;
+
 /// Where somebody is told what happens. `crate::webhooks::Endpoint` reads it.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "webhook_endpoints")]

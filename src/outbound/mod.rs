@@ -18,6 +18,7 @@
 //! | `headers.rs` | which headers may be added |
 //! | `follow.rs` | pages behind redirects |
 //! | `crowd.rs` | how many calls are under way |
+//! | `retry_after.rs` | how long somebody wants to be left alone |
 //! | `resolve.rs`, `tls.rs`, `wire.rs` | looking up, encrypting, counting bytes |
 //! | `certificate.rs` | what a certificate says of itself |
 //! | `failure.rs` | how a call ends without an answer |
@@ -29,6 +30,7 @@ mod failure;
 mod follow;
 mod headers;
 mod resolve;
+mod retry_after;
 mod target;
 mod tls;
 mod wire;
@@ -56,6 +58,7 @@ pub use self::{
     follow::Fetched,
     headers::{HeaderFault, HeaderRefused, TenantHeaders},
     resolve::{Resolver, SystemResolver},
+    retry_after::retry_after,
     target::{OutboundUrl, Policy, Refused},
 };
 use self::{

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{EventType, filter::Filter};
 use crate::{
     clock::{Moment, from_micros},
-    entity::webhook_endpoint::Model,
+    entity::webhook_endpoint::{DISABLED, Model},
     env::Env,
     geo::Country,
     ids::{AppId, Ids, LinkId, ProjectId, WebhookEndpointId, WorkspaceId},
@@ -81,8 +81,8 @@ impl State {
         match self {
             Self::Active => (1, 0),
             Self::Paused => (2, 0),
-            Self::Disabled(DisableReason::Gone) => (3, 1),
-            Self::Disabled(DisableReason::Failing) => (3, 2),
+            Self::Disabled(DisableReason::Gone) => (DISABLED, 1),
+            Self::Disabled(DisableReason::Failing) => (DISABLED, 2),
         }
     }
 
@@ -91,8 +91,8 @@ impl State {
         match (state, reason) {
             (1, _) => Some(Self::Active),
             (2, _) => Some(Self::Paused),
-            (3, 1) => Some(Self::Disabled(DisableReason::Gone)),
-            (3, 2) => Some(Self::Disabled(DisableReason::Failing)),
+            (DISABLED, 1) => Some(Self::Disabled(DisableReason::Gone)),
+            (DISABLED, 2) => Some(Self::Disabled(DisableReason::Failing)),
             _ => None,
         }
     }

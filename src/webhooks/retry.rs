@@ -1,9 +1,9 @@
 //! Decides what becomes of a delivery after an attempt. Pure.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::endpoint::DisableReason;
-use crate::clock::Moment;
+use crate::{clock::Moment, outbound};
 
 /// How long before each attempt it is waited: 75 hours and 35 minutes in all, as Standard Webhooks 1.0 has it.
 pub const SCHEDULE: [TimeDelta; 10] = [
@@ -92,15 +92,9 @@ pub fn is_hopeless(since: Moment, now: Moment) -> bool {
     now - since >= PATIENCE
 }
 
-/// Reads `Retry-After`: seconds, or a date of HTTP (RFC 9110 10.2.3).
+/// Reads how long a receiver asks us to wait: not at all when that is over, and a day at the most.
 pub fn retry_after(value: &str, now: Moment) -> Option<TimeDelta> {
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds = value.parse().unwrap_or(i64::MAX).min(LONGEST.num_seconds());
-        return Some(TimeDelta::seconds(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(value).ok()?.with_timezone(&Utc);
-    Some((date - now).clamp(TimeDelta::zero(), LONGEST))
+    outbound::retry_after(value, now).map(|wait| wait.clamp(TimeDelta::zero(), LONGEST))
 }
 
 /// Says whether a status may be another one next time. What is refused for what it is will be refused again.

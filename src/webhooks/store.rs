@@ -27,8 +27,6 @@ use crate::{
 const ROWS: usize = 3000;
 /// How many rows one statement forgets.
 const FORGOTTEN_AT_ONCE: u64 = 500;
-/// The state of an endpoint for which nothing is kept.
-const DISABLED: i16 = 3;
 
 /// How far the feed has been told, and how often something was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +50,13 @@ pub struct Sight {
 
 /// Returns what there may be to do.
 pub async fn look(db: &impl ConnectionTrait) -> Result<Sight, DbErr> {
-    let sql = "SELECT seq, round,
+    let disabled = webhook_endpoint::DISABLED;
+    let sql = format!(
+        "SELECT seq, round,
             (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE told_time IS NULL LIMIT 1) AS untold),
-            (SELECT count(*) FROM (SELECT 1 FROM webhook_endpoints WHERE state <> 3 LIMIT 1) AS listening)
-        FROM webhook_progress WHERE id = 1";
+            (SELECT count(*) FROM (SELECT 1 FROM webhook_endpoints WHERE state <> {disabled} LIMIT 1) AS listening)
+        FROM webhook_progress WHERE id = 1"
+    );
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("how far the feed was told".to_owned()))?;
     let some = |at: usize| row.try_get_by_index::<i64>(at).map(|count| count > 0);
@@ -91,7 +92,7 @@ pub async fn advance(tx: &impl ConnectionTrait, Progress { seq, round }: Progres
 pub async fn listening(
     db: &impl ConnectionTrait,
 ) -> Result<Vec<(WorkspaceId, WebhookEndpointId, Vec<u8>)>, DbErr> {
-    use webhook_endpoint::{Column, Entity};
+    use webhook_endpoint::{Column, DISABLED, Entity};
     // What is deleted is erased bit by bit.
     let alive = workspace::Entity::find()
         .select_only()

@@ -191,8 +191,7 @@ impl<'a, C: ConnectionTrait> Rows<'a, C> {
             return Ok(());
         }
         let mut large = Wanted::new();
-        let small = format!("CASE WHEN length(content) <= {SMALL} THEN content END");
-        for (place, version, content) in self.select(&missing, &small).await? {
+        for (place, version, content) in self.select(&missing, &if_small()).await? {
             let content = content.or_else(|| self.kept.get(&self.key(place), version));
             if content.is_none() {
                 large.entry((place.0, place.1)).or_default().insert(place.2);
@@ -305,9 +304,10 @@ pub async fn visitors_of_links(
         period,
     };
     let (mut missing, mut periods) = (BTreeSet::new(), BTreeSet::new());
-    let small = format!("CASE WHEN length(content) <= {SMALL} THEN content END");
     let all: BTreeSet<u32> = links.iter().copied().collect();
-    for (part, period, version, content) in days_of_links(db, workspace, &all, days.clone(), &small).await? {
+    for (part, period, version, content) in
+        days_of_links(db, workspace, &all, days.clone(), &if_small()).await?
+    {
         match content {
             Some(content) => {
                 kept.note_read(content.len());
@@ -369,6 +369,11 @@ async fn days_of_links(
         Ok((part.cast_unsigned(), period, version, row.try_get_by_index(3)?))
     });
     rows.collect()
+}
+
+/// Returns what is selected of contents that come at once.
+fn if_small() -> String {
+    format!("CASE WHEN length(content) <= {SMALL} THEN content END")
 }
 
 /// Returns what says that something is in a list of numbers, which is a parameter.
