@@ -97,6 +97,33 @@ impl Mood {
     pub fn with_header(status: u16, name: &str, value: &str) -> Self {
         Self::Says(status, format!("{name}: {value}\r\n"), Vec::new())
     }
+
+    /// What nobody's own receiver would do, each with its name.
+    pub fn hostile() -> [(&'static str, Self); 11] {
+        let endless =
+            |first: &str, again: Vec<u8>| Self::WithoutEnd(first.as_bytes().to_vec(), again, Duration::ZERO);
+        let drips = |first: &str| {
+            Self::WithoutEnd(first.as_bytes().to_vec(), b"a".to_vec(), Duration::from_millis(50))
+        };
+        let huge = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(1024 * 1024));
+        let short = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc";
+        let early = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+        let packed = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n";
+        let metadata = "http://169.254.169.254/latest/meta-data/";
+        [
+            ("hangs", Self::Hangs),
+            ("drips its headers", drips("HTTP/1.1 200 OK\r\nx: ")),
+            ("drips its body", drips("HTTP/1.1 200 OK\r\n\r\n")),
+            ("never ends", endless("HTTP/1.1 200 OK\r\n\r\n", vec![b'a'; 65536])),
+            ("sends huge headers", Self::Resets(huge.into_bytes())),
+            ("floods with interim answers", endless("", early.repeat(1000))),
+            ("sends what unpacks to more than it is", endless(packed, vec![0; 65536])),
+            ("resets in its body", Self::Resets(short.to_vec())),
+            ("resets", Self::Resets(Vec::new())),
+            ("sends us to the metadata address", Self::with_header(302, "location", metadata)),
+            ("sends us to itself", Self::with_header(307, "location", "/other")),
+        ]
+    }
 }
 
 impl Receiver {
