@@ -118,7 +118,7 @@ pub async fn seal(env: &Env) -> Result<usize> {
 }
 
 async fn seal_some(env: &Env) -> Result<usize> {
-    let tx = db::begin(&env.db.drain).await?;
+    let tx = env.db.begin_on(&env.db.drain).await?;
     let events = store::unsealed(&tx, SEALED_AT_ONCE).await?;
     let mut head = head(&tx).await?;
     for event in &events {

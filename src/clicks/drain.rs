@@ -187,7 +187,7 @@ impl Drain {
     /// Writes the clicks among records. When the database refuses the data, finds the records it refuses and sets them aside,
     /// halving the batch each time; any other failure is the caller's to repeat.
     async fn store_clicks(&self, records: &[Record], end: Position) -> Result<(), DbErr> {
-        let db = &self.env.db.drain;
+        let db = self.env.db.writer(&self.env.db.drain);
         let mut rows: Vec<Row<'_>> = Vec::with_capacity(records.len());
         for record in records.iter().filter(|record| record.kind == RecordKind::Click) {
             match decode(record.id, &record.payload) {
@@ -196,10 +196,7 @@ impl Drain {
             }
         }
         let progress = Progress { spool: self.spool.id(), position: end, now: self.env.now() };
-        let turn = self.env.db.turn().await;
-        let written = store::write(db, (&self.dictionary, &self.homes), &rows, progress).await;
-        drop(turn);
-        match written {
+        match store::write(db, (&self.dictionary, &self.homes), &rows, progress).await {
             Err(error) if fault(&error) == Fault::Refused => match records {
                 [] => Err(error),
                 [record] => self.bury(record, &error.to_string()).await,

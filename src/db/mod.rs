@@ -2,21 +2,20 @@
 //!
 //! Four pools of their own, so that none can starve another: `api` for calls, `bulk` for files and batches, `lookup` for redirect misses, `drain`
 //! for the spool. Connections to Postgres are made when first needed: a node starts, and redirects what it remembers, while
-//! its database is away.
+//! its database is away. On SQLite there is one more, of one connection, by which all transactions go that write: [`Db::writer`].
 
 mod fault;
 mod migrate;
 mod role;
 mod standby;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use sea_orm::{
     AccessMode, ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use self::fault::{Fault, fault};
 pub use self::migrate::{Migration, migrate, status, verify};
@@ -37,8 +36,8 @@ pub struct Db {
     pub drain: DatabaseConnection,
     /// Where reports are read, if there is one.
     standby: Option<Standby>,
-    /// Whose turn it is to write in the background; see [`Db::turn`].
-    turn: Arc<Mutex<()>>,
+    /// What writes to SQLite; see [`Db::writer`].
+    writer: Option<DatabaseConnection>,
 }
 
 /// Which database this is, for the few statements that differ.
@@ -66,6 +65,12 @@ const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(10);
 const MAX_LIFETIME: Duration = Duration::from_mins(15);
 /// How long an SQLite writer waits for the one before it.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
+/// After how many pages of 4 KiB what was written is carried from the log into the file: a page that many transactions write is carried once. By default
+/// SQLite does it after 1,000, which is less than one batch of clicks.
+const SQLITE_CHECKPOINT_PAGES: &str = "8000";
+/// How many KiB of the file a connection remembers (a negative number: not pages). 2,000 is SQLite's default.
+const SQLITE_CACHE: &str = "-2000";
+const SQLITE_WRITER_CACHE: &str = "-65536";
 /// How long opening the file may take.
 const SQLITE_OPEN: Duration = Duration::from_secs(10);
 
@@ -105,13 +110,17 @@ impl Db {
                 Some(Standby::new(pool, standby.max_lag))
             }
         };
+        let writer = match url {
+            Some(_) => None,
+            None => Some(connect(config, url, "writer", Pool { min: 0, max: 1, ..drain }).await?),
+        };
         Ok(Self {
             api: connect(config, url, "api", api).await?,
             bulk: connect(config, url, "bulk", bulk).await?,
             lookup: connect(config, url, "lookup", lookup).await?,
             drain: connect(config, url, "drain", drain).await?,
             standby,
-            turn: Arc::default(),
+            writer,
         })
     }
 
@@ -141,19 +150,22 @@ impl Db {
         dialect(self.api.get_database_backend())
     }
 
-    /// Waits until nobody else in the background of this process writes much, and keeps the others waiting until the turn is dropped. A writer of
-    /// SQLite that finds another at work sleeps for up to a tenth of a second between looks: of two that always have something to write, each
-    /// slept while the file was free. There are no turns on Postgres, whose writers do not wait for each other.
-    pub async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
-        match self.dialect() {
-            Dialect::Postgres => None,
-            Dialect::Sqlite => Some(self.turn.clone().lock_owned().await),
-        }
+    /// Returns what transactions write by that would else use this pool: on SQLite one connection for all of them, first come, first served. A
+    /// writer of SQLite that finds another at work sleeps for up to a tenth of a second between looks, so that of many some came last
+    /// again and again, and of two that always had something to write each slept while the file was free. And what a connection remembers of the
+    /// file is worth nothing once another has written.
+    pub fn writer<'a>(&'a self, pool: &'a DatabaseConnection) -> &'a DatabaseConnection {
+        self.writer.as_ref().unwrap_or(pool)
     }
 
     /// Begins a transaction that will write. Nothing else than statements happens until its commit.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        begin(&self.api).await
+        self.begin_on(&self.api).await
+    }
+
+    /// The same on another pool.
+    pub async fn begin_on(&self, pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+        begin(self.writer(pool)).await
     }
 }
 
@@ -162,7 +174,7 @@ pub fn dialect(backend: DbBackend) -> Dialect {
     if backend == DbBackend::Postgres { Dialect::Postgres } else { Dialect::Sqlite }
 }
 
-/// Begins a transaction that will write. On SQLite it takes the write lock at once: a reader that becomes a writer half-way
+/// Begins a transaction that will write a little, for a visitor, who does not wait in line. On SQLite it takes the write lock at once: a reader that becomes a writer half-way
 /// fails at once when another came first, whatever the busy timeout says.
 pub async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     pool.begin_with_options(TransactionOptions {
@@ -214,7 +226,8 @@ async fn connect(
     } else {
         let mut options =
             ConnectOptions::new(format!("sqlite://{}?mode=rwc", config.sqlite_file().display()));
-        options.test_before_acquire(false).map_sqlx_sqlite_opts(|options| {
+        let cache = if name == "writer" { SQLITE_WRITER_CACHE } else { SQLITE_CACHE };
+        options.test_before_acquire(false).map_sqlx_sqlite_opts(move |options| {
             use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
             options
                 .journal_mode(SqliteJournalMode::Wal)
@@ -222,6 +235,8 @@ async fn connect(
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(SQLITE_BUSY)
                 .foreign_keys(true)
+                .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_PAGES)
+                .pragma("cache_size", cache)
         });
         options
     };

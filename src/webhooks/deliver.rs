@@ -210,7 +210,7 @@ impl Desk {
             return;
         }
         self.claiming = true;
-        let db = self.env.db.drain.clone();
+        let db = self.env.db.writer(&self.env.db.drain).clone();
         let claiming = async move {
             let claimed = ledger::claim(&db, &rooms, now, now + ledger::LEASE).await;
             Done::Claimed(rooms, claimed)
@@ -543,7 +543,7 @@ async fn write_down(
         }
     }
     fail::fail_point!("webhooks.record.before");
-    ledger::record(&env.db.drain, entries, now).await?;
+    ledger::record(env.db.writer(&env.db.drain), entries, now).await?;
     Ok(changed)
 }
 

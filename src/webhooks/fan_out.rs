@@ -93,8 +93,6 @@ pub async fn fan_out(env: &Env) -> Result<Round, DbErr> {
         gauge!("linkforty_webhook_fan_out_lag_seconds").set(0.0);
         return Ok(Round::Idle { listening: sight.listening });
     }
-    // It ends after the transaction.
-    let _turn;
     let (tx, gathered, from);
     match env.db.dialect() {
         Dialect::Postgres => {
@@ -109,7 +107,6 @@ pub async fn fan_out(env: &Env) -> Result<Round, DbErr> {
         Dialect::Sqlite => {
             from = sight.progress;
             gathered = gather::gather(db, env, Position(from.seq)).await?;
-            _turn = env.db.turn().await;
             tx = env.db.begin().await?;
             if store::take(&tx).await? != Some(from) {
                 tx.rollback().await?;

@@ -80,7 +80,7 @@ pub async fn make(env: &Env, endpoint: &Endpoint, change: Change, now: Moment) -
 }
 
 async fn disable(env: &Env, endpoint: &Endpoint, reason: DisableReason, now: Moment) -> Result<bool> {
-    let tx = crate::db::begin(&env.db.drain).await?;
+    let tx = env.db.begin_on(&env.db.drain).await?;
     let (state, state_reason) = State::Disabled(reason).numbers();
     let row = ActiveModel {
         state: Set(state),

@@ -128,8 +128,6 @@ pub async fn roll(env: &Env) -> Result<Round, DbErr> {
         return Ok(Round::Idle);
     }
     let work;
-    // It ends after the transaction.
-    let _turn;
     let tx;
     match env.db.dialect() {
         Dialect::Postgres => {
@@ -142,7 +140,6 @@ pub async fn roll(env: &Env) -> Result<Round, DbErr> {
         }
         Dialect::Sqlite => {
             work = gather(db, env, seen).await?;
-            _turn = env.db.turn().await;
             tx = env.db.begin().await?;
             if store::take(&tx, Patience::None).await? != Some(work.from) {
                 tx.rollback().await?;

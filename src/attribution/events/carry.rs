@@ -38,7 +38,7 @@ pub async fn carry(env: &Env, records: &[(usize, &Record)]) -> Result<Vec<Unread
     let meters = meters::of(env);
     let dropped = names::keep_known(env, &mut rows).await?;
     let priced = price(env, &rows).await?;
-    let written = store::write(&env.db.drain, &priced, env.now()).await?;
+    let written = store::write(env.db.writer(&env.db.drain), &priced, env.now()).await?;
     if !written.inserted.is_empty() {
         tail::wake(env);
     }

@@ -241,7 +241,7 @@ async fn keep(
     (report, id): (&InstallRecord, InstallId),
 ) -> Result<(), DbErr> {
     let now = from_micros(report.receive_time_micros);
-    let tx = crate::db::begin(&env.db.drain).await?;
+    let tx = env.db.begin_on(&env.db.drain).await?;
     let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
     if known.is_none() {
         let row = settle::pending((id, workspace, app), report, Some(env.now() + GRACE));
