@@ -27,15 +27,18 @@ use super::{
     store::{self, Dictionary, Progress, Row},
 };
 use crate::{
-    db::{Fault, fault},
+    db::{Dialect, Fault, fault},
     env::Env,
     feed::tail,
     spool::{Batch, Position, Reader, Record, RecordKind, Spool},
 };
 
-/// Large enough to make a transaction worth its flush, small enough to stay a fraction of a second.
-const BATCH_RECORDS: usize = 5000;
-const BATCH_BYTES: usize = 4 << 20;
+/// How many records a batch has at the most, and bytes: large enough to make a transaction worth its flush, small enough to stay a fraction
+/// of a second.
+const BATCH: (usize, usize) = (5000, 4 << 20);
+/// The same on SQLite, which writes every page that a transaction has touched twice over: with as many links as there are clicks in a batch, that
+/// is most of the work. Twice as many clicks in one go are a quarter more a second.
+const SQLITE_BATCH: (usize, usize) = (20_000, 16 << 20);
 /// How long a batch waits for company: what an operator sees as lag when little happens.
 const LINGER: Duration = Duration::from_millis(100);
 /// What is said of a record that is set aside without the database having seen it.
@@ -80,9 +83,10 @@ pub async fn once((env, carry): (&Env, Carry), spool: &Spool, reader: &mut Reade
     if let Some(position) = store::progress(&drain.env.db.drain, spool.id()).await? {
         reader.seek(position);
     }
+    let (most_records, most_bytes) = batch_of(env);
     let mut drained = 0;
     while spool.status().lag_records > 0 {
-        let batch = reader.next_batch(BATCH_RECORDS, BATCH_BYTES, Duration::ZERO).await;
+        let batch = reader.next_batch(most_records, most_bytes, Duration::ZERO).await;
         if batch.records.is_empty() {
             break;
         }
@@ -127,8 +131,9 @@ impl Drain {
                 Err(error) => self.pause(&mut failures, &error).await,
             }
         }
+        let (most_records, most_bytes) = batch_of(&self.env);
         loop {
-            let batch = reader.next_batch(BATCH_RECORDS, BATCH_BYTES, LINGER).await;
+            let batch = reader.next_batch(most_records, most_bytes, LINGER).await;
             if batch.records.is_empty() {
                 return;
             }
@@ -139,7 +144,7 @@ impl Drain {
             }
             fail_point!("drain.commit.after");
             commit(reader, &batch);
-            if behind.0.load(Ordering::Acquire) && self.spool.status().lag_records < BATCH_RECORDS as u64 {
+            if behind.0.load(Ordering::Acquire) && self.spool.status().lag_records < BATCH.0 as u64 {
                 behind.0.store(false, Ordering::Release);
             }
             self.meters.batch_seconds.record(started.elapsed());
@@ -234,6 +239,14 @@ impl Drain {
         tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the spool waits for the database");
         self.meters.failures.increment(1);
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Returns how many records and bytes a batch has at the most.
+fn batch_of(env: &Env) -> (usize, usize) {
+    match env.db.dialect() {
+        Dialect::Postgres => BATCH,
+        Dialect::Sqlite => SQLITE_BATCH,
     }
 }
 

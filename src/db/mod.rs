@@ -67,7 +67,7 @@ const MAX_LIFETIME: Duration = Duration::from_mins(15);
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 /// After how many pages of 4 KiB what was written is carried from the log into the file: a page that many transactions write is carried once. By default
 /// SQLite does it after 1,000, which is less than one batch of clicks.
-const SQLITE_CHECKPOINT_PAGES: &str = "8000";
+const SQLITE_CHECKPOINT_PAGES: &str = "16000";
 /// How many KiB of the file a connection remembers (a negative number: not pages). 2,000 is SQLite's default.
 const SQLITE_CACHE: &str = "-2000";
 const SQLITE_WRITER_CACHE: &str = "-65536";
