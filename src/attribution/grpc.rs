@@ -5,6 +5,7 @@ use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{
+    decisions,
     events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount},
     explain,
     installs::{self, InstallQuery, report::install_id},
@@ -20,6 +21,8 @@ use crate::{
         sdk::v1::{AttributionState, MatchMethod},
         v1::{
             self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
+            GetDecisionProofRequest, GetDecisionProofResponse, ListDecisionCheckpointsRequest,
+            ListDecisionCheckpointsResponse,
             GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
             ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
             attribution_service_server::AttributionService,
@@ -88,6 +91,43 @@ impl AttributionService for AttributionApi {
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
             Ok(explain::explain(&found.ok_or_else(|| Error::not_found("install"))?))
+        })
+        .await
+    }
+
+    async fn get_decision_proof(
+        &self,
+        request: Request<GetDecisionProofRequest>,
+    ) -> Result<Response<GetDecisionProofResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let install = install_id(&asked.install_id)?;
+            decisions::proof::prove(env, &tenant, install, asked.include_evidence).await
+        })
+        .await
+    }
+
+    async fn list_decision_checkpoints(
+        &self,
+        request: Request<ListDecisionCheckpointsRequest>,
+    ) -> Result<Response<ListDecisionCheckpointsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let now = env.now();
+            let question = [b"ListDecisionCheckpoints", tenant.id.0.as_bytes().as_slice()].concat();
+            let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = decisions::list_checkpoints(env, &tenant, &page).await?;
+            Ok(ListDecisionCheckpointsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, now),
+                checkpoints: page.items.into_iter().map(decisions::proof::shown).collect(),
+                public_key: decisions::public_key(env, tenant.id).text(),
+            })
         })
         .await
     }

@@ -7,6 +7,7 @@
 //! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
+//! | `decisions/` | the log of what was decided, which anybody can check |
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
@@ -19,6 +20,7 @@
 pub mod decide;
 #[cfg(test)]
 mod decide_tests;
+pub mod decisions;
 mod deep_link;
 mod device;
 pub mod events;

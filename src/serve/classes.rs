@@ -62,9 +62,12 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.v1.AppService/RotateAppToken", PERSON),
     ("linkforty.v1.AppService/UpdateApp", PERSON),
     ("linkforty.v1.AttributionService/ExplainAttribution", PERSON),
+    // It works its answer out from some thousand rows.
+    ("linkforty.v1.AttributionService/GetDecisionProof", BULK),
     ("linkforty.v1.AttributionService/GetInstall", PERSON),
     // It reads events one by one, up to 50,000.
     ("linkforty.v1.AttributionService/GetScreenFlow", BULK),
+    ("linkforty.v1.AttributionService/ListDecisionCheckpoints", PERSON),
     ("linkforty.v1.AttributionService/ListEvents", PERSON),
     ("linkforty.v1.AttributionService/ListInstalls", PERSON),
     ("linkforty.v1.AuditService/ExportAuditEvents", FILE),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use linkforty::{
+    attribution::decisions,
     audit,
     db::Dialect,
     entity::{app, invitation, user, webhook_endpoint},
@@ -96,8 +97,14 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/RotateAppToken", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/GetDecisionProof", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetInstall", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AttributionRead]), Names::Things),
+    (
+        "linkforty.v1.AttributionService/ListDecisionCheckpoints",
+        Who::With(&[AttributionRead]),
+        Names::Nothing,
+    ),
     ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AuditService/ExportAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
@@ -666,6 +673,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
     // When a key was used, which place in the chain a note has, and that something was told, is written a while later, and is no harm.
     app.told().await;
     audit::seal(app.env()).await.expect("seals");
+    decisions::seal(app.env()).await.expect("seals");
     keys::flush_last_use(app.env()).await.expect("writes");
     let db = &app.env().db.api;
     let ask = async |sql: String| {

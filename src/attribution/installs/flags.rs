@@ -21,6 +21,15 @@ pub enum Flag {
 impl Flag {
     /// Every flag.
     pub const ALL: [Self; 3] = [Self::ClickInjection, Self::ShortTime, Self::HarvestedClick];
+
+    /// Returns its name in the log of decisions.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClickInjection => "click_injection",
+            Self::ShortTime => "short_time",
+            Self::HarvestedClick => "harvested_click",
+        }
+    }
 }
 
 /// A second of the store's clock, which counts whole ones.

@@ -129,6 +129,7 @@ pub fn pending(
         report: report.encode_to_vec(),
         facts: String::new(),
         deep_link: Vec::new(),
+        decision_salt: None,
     }
 }
 
@@ -146,6 +147,7 @@ pub fn open_again(row: Model) -> Model {
         click_time: None,
         facts: String::new(),
         deep_link: Vec::new(),
+        decision_salt: None,
         ..row
     }
 }
@@ -158,6 +160,7 @@ pub fn forgotten(row: Model) -> Model {
         facts: String::new(),
         deep_link: Vec::new(),
         due_time: None,
+        decision_salt: None,
         ..row
     }
 }
