@@ -1,5 +1,8 @@
 //! `linkforty.v1.AttributionService`: who calls, may they, what do they want, do it, answer.
 
+use std::mem::take;
+
+use futures::stream::BoxStream;
 use prost::Message as _;
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
@@ -8,7 +11,9 @@ use super::{
     decisions,
     events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount},
     explain,
+    fraud,
     installs::{self, InstallQuery, report::install_id},
+    replay,
 };
 use crate::{
     clock::Moment,
@@ -21,15 +26,17 @@ use crate::{
         sdk::v1::{AttributionState, MatchMethod},
         v1::{
             self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
-            GetDecisionProofRequest, GetDecisionProofResponse, ListDecisionCheckpointsRequest,
-            ListDecisionCheckpointsResponse,
+            GetDecisionProofRequest, GetDecisionProofResponse, GetFraudReportRequest, GetFraudReportResponse,
+            ListDecisionCheckpointsRequest, ListDecisionCheckpointsResponse, ListFraudRulesRequest,
+            ListFraudRulesResponse, ReplayAttributionRequest, ReplayAttributionResponse,
+            UpdateFraudRuleRequest, UpdateFraudRuleResponse,
             GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
             ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
             attribution_service_server::AttributionService,
         },
     },
-    rpc::{self, Permission},
-    workspaces,
+    rpc::{self, Permission, Vigil},
+    workspaces::{self, grpc::once},
 };
 
 /// Answers `AttributionService`.
@@ -132,6 +139,77 @@ impl AttributionService for AttributionApi {
         .await
     }
 
+    type ReplayAttributionStream = BoxStream<'static, Result<ReplayAttributionResponse, Status>>;
+
+    async fn replay_attribution(
+        &self,
+        request: Request<ReplayAttributionRequest>,
+    ) -> Result<Response<Self::ReplayAttributionStream>, Status> {
+        let opened = async {
+            let env = &self.env.for_bulk();
+            let caller = rpc::caller(&request)?;
+            let vigil = Vigil::of(&request, env.now())?;
+            let asked = request.into_inner();
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            replay::replay(env, tenant, read_replay(asked, env.now())?, vigil).await
+        };
+        let parts = opened.await.map_err(|error: Error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn list_fraud_rules(
+        &self,
+        request: Request<ListFraudRulesRequest>,
+    ) -> Result<Response<ListFraudRulesResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let rules = fraud::list(env, &tenant).await?;
+            let rules = rules.into_iter().map(|(rule, setting)| fraud::wire::rule(rule, setting)).collect();
+            Ok(ListFraudRulesResponse { rules })
+        })
+        .await
+    }
+
+    async fn update_fraud_rule(
+        &self,
+        request: Request<UpdateFraudRuleRequest>,
+    ) -> Result<Response<UpdateFraudRuleResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::WorkspacesWrite).await?;
+            let mut wrong = Violations::default();
+            let id = take(&mut asked.request_id);
+            let once = once(&tenant, "UpdateFraudRule", &id, &asked, &mut wrong);
+            let change = fraud::wire::read(&asked.id, asked.action, asked.threshold, &mut wrong);
+            let (change, once) = wrong.into_result((change, once))?;
+            let (rule, change) = change.ok_or_else(|| Error::internal("a rule that was not read"))?;
+            let setting = fraud::update(env, &tenant, rule, change, once.as_ref()).await?;
+            Ok(UpdateFraudRuleResponse { rule: Some(fraud::wire::rule(rule, setting)) })
+        })
+        .await
+    }
+
+    async fn get_fraud_report(
+        &self,
+        request: Request<GetFraudReportRequest>,
+    ) -> Result<Response<GetFraudReportResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let asked = read_fraud_report(&asked, env.now())?;
+            Ok(fraud::wire::report(fraud::report(env, &tenant, &asked).await?))
+        })
+        .await
+    }
+
     async fn list_events(
         &self,
         request: Request<ListEventsRequest>,
@@ -215,6 +293,26 @@ fn read_flow(asked: &GetScreenFlowRequest, now: Moment) -> Result<FlowQuery> {
     let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
     let (app, link, span) = wrong.into_result((app, link, (start, end)))?;
     FlowQuery::new(app, link, span, now)
+}
+
+fn read_replay(asked: ReplayAttributionRequest, now: Moment) -> Result<replay::Asked> {
+    let mut wrong = Violations::default();
+    let app = read_id("app_id", &asked.app_id, AppId::parse, &mut wrong);
+    let start = read_time("start_time", asked.start_time.as_ref(), &mut wrong);
+    let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
+    let otherwise = replay::wire::read(asked.rules, &mut wrong);
+    let (app, start, end, otherwise) = wrong.into_result((app, start, end, otherwise))?;
+    Ok(replay::Asked { app, span: replay::span(start, end, now)?, otherwise })
+}
+
+fn read_fraud_report(asked: &GetFraudReportRequest, now: Moment) -> Result<fraud::Asked> {
+    let mut wrong = Violations::default();
+    let app = read_id("app_id", &asked.app_id, AppId::parse, &mut wrong);
+    let link = read_id("link_id", &asked.link_id, LinkId::parse, &mut wrong);
+    let start = read_time("start_time", asked.start_time.as_ref(), &mut wrong);
+    let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
+    let (app, link, start, end) = wrong.into_result((app, link, start, end))?;
+    Ok(fraud::Asked { app, link, span: fraud::span(start, end, now)? })
 }
 
 fn read_id<T>(field: &str, text: &str, parse: fn(&str) -> Option<T>, wrong: &mut Violations) -> Option<T> {

@@ -28,7 +28,7 @@ pub struct Model {
     pub score: i16,
     /// What click and install had in common, where that was the evidence: the sum of `1 << Factor`.
     pub factors: i16,
-    /// What is odd about it (`attribution::flags`).
+    /// What is odd about it (`attribution::fraud`).
     pub flags: i32,
     /// The link; it may be deleted since.
     pub link_id: Option<LinkId>,

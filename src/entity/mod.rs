@@ -29,6 +29,7 @@ pub mod event_property;
 pub mod event_transaction;
 pub mod exchange_rate;
 pub mod feed;
+pub mod fraud_rule;
 pub mod idempotency_key;
 pub mod identity;
 pub mod install;

@@ -57,6 +57,7 @@ const TABLES: &[&str] = &[
     "decision_nodes",
     "decisions",
     "decision_logs",
+    "fraud_rules",
     "apps",
     "links",
     "report_shares",

@@ -98,6 +98,7 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetDecisionProof", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/GetFraudReport", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetInstall", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AttributionRead]), Names::Things),
     (
@@ -106,7 +107,10 @@ pub const METHODS: &[(&str, Who, Names)] = &[
         Names::Nothing,
     ),
     ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ListFraudRules", Who::With(&[AttributionRead]), Names::Nothing),
     ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ReplayAttribution", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/UpdateFraudRule", Who::With(&[WorkspacesWrite]), Names::Nothing),
     ("linkforty.v1.AuditService/ExportAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuditService/ListAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuthService/BeginIdentityLink", Who::Person, Names::Nothing),
@@ -226,6 +230,7 @@ pub const METHODS: &[(&str, Who, Names)] = &[
 const STREAMS: &[&str] = &[
     "linkforty.v1.AnalyticsService/ExportReport",
     "linkforty.v1.AnalyticsService/WatchEvents",
+    "linkforty.v1.AttributionService/ReplayAttribution",
     "linkforty.v1.AuditService/ExportAuditEvents",
     "linkforty.v1.LinkService/ExportImportErrors",
     "linkforty.v1.LinkService/ExportLinks",
@@ -316,6 +321,7 @@ impl Contract {
                         "RelativeSpan",
                         "WebhookHeader",
                         "WebhookPostback",
+                        "ReplayRules",
                     ]
                     .iter()
                     .any(|end| inner.ends_with(end));
@@ -327,6 +333,8 @@ impl Contract {
                 Type::Enum => {
                     prost::encoding::int32::encode(number, &1, &mut bytes);
                 }
+                // What a rule compares with has bounds of its own.
+                Type::Int32 if field.name() == "threshold" => {}
                 Type::Int32 => prost::encoding::int32::encode(number, &0, &mut bytes),
                 Type::Bool => prost::encoding::bool::encode(number, &false, &mut bytes),
                 Type::Int64 if field.name() == "revision" => {
@@ -400,6 +408,7 @@ impl Fill<'_> {
             "confirmation" | "token" => "nothing of this name",
             "install_id" if !message.ends_with(".ListEventsRequest") => self.install,
             "id" => match message {
+                ".linkforty.v1.UpdateFraudRuleRequest" | ".linkforty.v1.ReplayFraudRule" => "short_time",
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
                 ".linkforty.v1.Domain" => self.domain,

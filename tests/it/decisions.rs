@@ -46,8 +46,11 @@ async fn an_evening(app: &App, tenant: &Tenant, organic: usize) -> ReportInstall
     let brought = report(&sdk, first_open("phone-brought", iphone())).await;
     assert!(brought.deep_link.is_some(), "{brought:?}");
     stream::iter(0..organic)
-        .for_each_concurrent(8, async |number| {
-            report(&sdk, first_open(&format!("phone-{number:05}"), iphone())).await;
+        .for_each_concurrent(8, |number| {
+            let sdk = sdk.clone();
+            async move {
+                report(&sdk, first_open(&format!("phone-{number:05}"), iphone())).await;
+            }
         })
         .await;
     brought

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::tree::{Hash, sha256};
 use crate::{
-    attribution::installs::flags::Flag,
+    attribution::fraud::rules::Rule,
     clock::Moment,
     entity::install::Model,
     pb::sdk::v1::{AttributionState, MatchMethod, NoMatchReason},
@@ -76,7 +76,6 @@ impl Entry {
             salt.zip(text).map(|(salt, text)| HEXLOWER.encode(&sha256(&[label, salt, text])))
         };
         let click = row.click_id.map(|click| click.to_string());
-        let flags = Flag::ALL.into_iter().filter(|flag| row.flags & *flag as i32 != 0);
         Self {
             v: 1,
             workspace: row.workspace_id.0,
@@ -88,7 +87,7 @@ impl Entry {
             no_match: no_match(row.no_match),
             score: row.score,
             link: row.link_id.map(|link| link.0),
-            flags: flags.map(|flag| flag.name().to_owned()).collect(),
+            flags: Rule::of_flags(row.flags).map(|rule| rule.id().to_owned()).collect(),
             install_time: moment(row.install_time),
             click: hashed(CLICK, click.as_deref().map(str::as_bytes)),
             facts: hashed(FACTS, Some(row.facts.as_bytes()).filter(|facts| !facts.is_empty())),

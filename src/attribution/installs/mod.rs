@@ -6,13 +6,11 @@
 //! | `gather.rs` | the clicks it could be credited to |
 //! | `settle.rs` | from report and clicks to the row; pure |
 //! | `told.rs` | what the feed is told of it |
-//! | `flags.rs` | what is odd about an install; pure |
 //! | `list.rs` `store.rs` | queries |
 //!
 //! Guarantees: one install is one row and one decision, however often and on however many nodes it is reported; a click is claimed by
 //! one install; an install that was answered survives, also when its answer was that it is not decided yet.
 
-pub mod flags;
 mod gather;
 mod list;
 pub mod report;
@@ -33,6 +31,7 @@ use self::{
 use super::{
     Sdk,
     decisions::{self, What},
+    fraud,
 };
 use crate::{
     clicks::{ClickTokens, drain},
@@ -216,10 +215,11 @@ where
 {
     let (workspace, app) = whose(report)?;
     let again = before.is_some_and(|before| before.state != PENDING);
+    let rules = fraud::settings(tx, workspace).await?;
     for _ in 0..ATTEMPTS {
         let gathered = gather::gather(env, tx, workspace, report).await?;
-        let facts = Facts::of(report, gathered.candidates, gathered.crowded);
-        let mut row = settle((id, workspace, app), report, &facts, &facts.decide(), &gathered.told);
+        let facts = Facts::of(report, gathered.candidates, gathered.crowded, rules.clone());
+        let mut row = settle((id, workspace, app), report, &facts, &facts.decide(report), &gathered.told);
         row.decision_salt = Some(decisions::salt(env));
         if write(tx, &row).await? {
             let what = if again { What::DecidedAgain } else { What::Decided };
