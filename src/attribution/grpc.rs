@@ -10,8 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{
     decisions,
     events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount},
-    explain,
-    fraud,
+    explain, fraud,
     installs::{self, InstallQuery, report::install_id},
     replay,
 };
@@ -27,12 +26,11 @@ use crate::{
         v1::{
             self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
             GetDecisionProofRequest, GetDecisionProofResponse, GetFraudReportRequest, GetFraudReportResponse,
-            ListDecisionCheckpointsRequest, ListDecisionCheckpointsResponse, ListFraudRulesRequest,
-            ListFraudRulesResponse, ReplayAttributionRequest, ReplayAttributionResponse,
-            UpdateFraudRuleRequest, UpdateFraudRuleResponse,
             GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
-            ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
-            attribution_service_server::AttributionService,
+            ListDecisionCheckpointsRequest, ListDecisionCheckpointsResponse, ListEventsRequest,
+            ListEventsResponse, ListFraudRulesRequest, ListFraudRulesResponse, ListInstallsRequest,
+            ListInstallsResponse, ReplayAttributionRequest, ReplayAttributionResponse,
+            UpdateFraudRuleRequest, UpdateFraudRuleResponse, attribution_service_server::AttributionService,
         },
     },
     rpc::{self, Permission, Vigil},

@@ -105,7 +105,9 @@ fn words(verdict: &Verdict) -> String {
         Fault::Altered { leaf, install } => format!("entry {leaf} (install {install}) is not what it was"),
         Fault::Node { level, place } => format!("hash {place} of level {level} is not what the entries say"),
         Fault::Checkpoint { size, why: Why::OtherKey } => {
-            format!("the checkpoint over {size} entries is signed by a key that is not known: hand it in with --key if SESSION_SECRET was changed since")
+            format!(
+                "the checkpoint over {size} entries is signed by a key that is not known: hand it in with --key if SESSION_SECRET was changed since"
+            )
         }
         Fault::Checkpoint { size, why: Why::Signature } => {
             format!("the checkpoint over {size} entries is not what was signed")
@@ -126,8 +128,8 @@ fn words(verdict: &Verdict) -> String {
 }
 
 pub(super) fn check_proof(asked: &CheckProof) -> anyhow::Result<ExitCode> {
-    let text = fs::read_to_string(&asked.file)
-        .with_context(|| format!("cannot read {}", asked.file.display()))?;
+    let text =
+        fs::read_to_string(&asked.file).with_context(|| format!("cannot read {}", asked.file.display()))?;
     match proof::check(&text, &asked.key) {
         Ok(proved) => {
             say!("proved: signed {} over {} entries", proved.checkpoint.time, proved.checkpoint.size);
@@ -154,5 +156,6 @@ fn workspace(text: &str) -> Result<WorkspaceId, &'static str> {
 }
 
 fn key(text: &str) -> Result<Public, &'static str> {
-    Public::parse(text).ok_or("must be a key as GetDecisionProof shows it: a name, eight digits and the key, joined by +")
+    Public::parse(text)
+        .ok_or("must be a key as GetDecisionProof shows it: a name, eight digits and the key, joined by +")
 }

@@ -295,19 +295,21 @@ async fn any_byte_of_the_log_that_is_another_is_found_and_named() {
         assert_eq!(install, brought);
         run(app, "UPDATE installs SET score = 80 WHERE score = 81").await.expect("rewrites");
 
-        run(app, "UPDATE decision_checkpoints SET note = replace(note, 'time 2', 'time 3')").await.expect("sets");
+        run(app, "UPDATE decision_checkpoints SET note = replace(note, 'time 2', 'time 3')")
+            .await
+            .expect("sets");
         let said = checked(app, tenant).await;
-        assert!(
-            matches!(said, Verdict::Broken(Fault::Checkpoint { why: Why::Signature, .. })),
-            "{said:?}"
-        );
-        run(app, "UPDATE decision_checkpoints SET note = replace(note, 'time 3', 'time 2')").await.expect("sets");
+        assert!(matches!(said, Verdict::Broken(Fault::Checkpoint { why: Why::Signature, .. })), "{said:?}");
+        run(app, "UPDATE decision_checkpoints SET note = replace(note, 'time 3', 'time 2')")
+            .await
+            .expect("sets");
         assert!(matches!(checked(app, tenant).await, Verdict::Whole(_)));
         let key = if postgres { r"decode(repeat('07', 32), 'hex')" } else { "zeroblob(32)" };
         run(app, &format!("UPDATE decision_checkpoints SET public_key = {key}")).await.expect("sets");
         let said = checked(app, tenant).await;
         assert!(matches!(said, Verdict::Broken(Fault::Checkpoint { why: Why::OtherKey, .. })), "{said:?}");
 
+        run(app, "DELETE FROM decision_checkpoints").await.expect("deletes");
         run(app, &format!("DELETE FROM decisions WHERE number = {}", victim.number)).await.expect("deletes");
         assert_eq!(checked(app, tenant).await, Verdict::Broken(Fault::Missing { leaf: 1 }));
     })

@@ -3,8 +3,8 @@
 use linkforty::pb::{
     sdk::v1::{AttributionState, NoMatchReason, ReportInstallRequest, StoreReferrer},
     v1::{
-        FraudAction, GetFraudReportRequest, GetInstallRequest, Install, InstallFlag, LossReason,
-        ExplainAttributionRequest, ListFraudRulesRequest, UpdateFraudRuleRequest,
+        ExplainAttributionRequest, FraudAction, GetFraudReportRequest, GetInstallRequest, Install,
+        InstallFlag, ListFraudRulesRequest, LossReason, UpdateFraudRuleRequest,
         attribution_service_client::AttributionServiceClient,
     },
 };

@@ -16,7 +16,9 @@ use prost_types::Duration;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tonic::{Code, Status, service::interceptor::InterceptedService, transport::Channel};
 
-use crate::support::{App, Bearer, HERE, Tenant, an_app, behind_a_proxy, coded, first_open, iphone, report, wrong};
+use crate::support::{
+    App, Bearer, HERE, Tenant, an_app, behind_a_proxy, coded, first_open, iphone, report, wrong,
+};
 
 type People = AttributionServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -166,10 +168,7 @@ async fn the_first_touch_and_a_rule_that_rejects_move_what_they_should() {
         let mut strangers = self::people(app, &other).await;
         let diff = replayed(&mut strangers, None).await.expect("is answered");
         assert_eq!((diff.replayed_count, diff.forgotten_count), (0, 0));
-        let foreign = ReplayAttributionRequest {
-            app_id: made.id,
-            ..Default::default()
-        };
+        let foreign = ReplayAttributionRequest { app_id: made.id, ..Default::default() };
         let refused = strangers.replay_attribution(foreign).await.expect_err("is unknown");
         assert_eq!(refused.code(), Code::NotFound);
     })

@@ -25,14 +25,14 @@ use chrono::Duration;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use secrecy::ExposeSecret as _;
 
+pub use self::{
+    entry::What,
+    note::{Checkpoint, Fault as NoteFault, Public},
+};
 use self::{
     entry::{Entry, START, chained},
     note::Signer,
     tree::{Hash, Known, WIDTH, needed},
-};
-pub use self::{
-    entry::What,
-    note::{Checkpoint, Fault as NoteFault, Public},
 };
 use crate::{
     clock::Moment,

@@ -162,6 +162,9 @@ impl Walk<'_> {
             let tx = db::begin_snapshot(db).await?;
             let entries = store::entries(&tx, self.workspace, self.size, AT_ONCE).await?;
             if entries.is_empty() {
+                if let Some(fault) = self.end(&tx).await? {
+                    return Ok(Verdict::Broken(fault));
+                }
                 break;
             }
             for entry in &entries {
@@ -188,24 +191,24 @@ impl Walk<'_> {
             tx.rollback().await?;
             progress(self.size);
         }
-        // What the log says was read behind the entries may be more by now; never less.
-        let log = store::log(db, self.workspace).await?;
-        let ends = log.is_some_and(|log| {
-            log.size > self.size || log.size == self.size && log.head.as_slice() == self.head.as_slice()
-        });
-        let nodes = store::count_nodes(db, self.workspace).await?;
-        if !ends || nodes < self.nodes {
-            return Ok(Verdict::Broken(Fault::End { size: self.size }));
-        }
-        // Its entries were there when it was read.
-        if let Some(beyond) = checkpoint {
-            return Ok(Verdict::Broken(Fault::Checkpoint { size: beyond.size, why: Why::Content }));
-        }
         if self.kept.as_ref().is_some_and(|kept| kept.size > self.size.cast_unsigned()) {
             return Ok(Verdict::Broken(Fault::OtherLog));
         }
         let without_entry = store::without_entry(db, self.workspace).await?;
         Ok(Verdict::Whole(Whole { size: self.size, checkpoints: self.checkpoints, without_entry }))
+    }
+
+    /// Holds what the log says of its end against what was there.
+    async fn end(&self, db: &impl ConnectionTrait) -> Result<Option<Fault>, DbErr> {
+        let log = store::log(db, self.workspace).await?;
+        let is_here = log.map_or(self.size == 0, |log| {
+            log.size == self.size && log.head.as_slice() == self.head.as_slice()
+        });
+        if !is_here || store::count_nodes(db, self.workspace).await? != self.nodes {
+            return Ok(Some(Fault::End { size: self.size }));
+        }
+        let beyond = store::next_checkpoint(db, self.workspace, self.size).await?;
+        Ok(beyond.map(|beyond| Fault::Checkpoint { size: beyond.size, why: Why::Content }))
     }
 
     /// Goes on by one entry.
@@ -219,9 +222,8 @@ impl Walk<'_> {
         }
         let altered = Fault::Altered { leaf: self.size, install: entry.install_id };
         let said: Option<Entry> = serde_json::from_str(&entry.entry).ok();
-        let is_its = said.is_some_and(|said| {
-            said.install == entry.install_id.0 && said.workspace == entry.workspace_id.0
-        });
+        let is_its = said
+            .is_some_and(|said| said.install == entry.install_id.0 && said.workspace == entry.workspace_id.0);
         let head = chained(&self.head, &entry.entry);
         if !is_its || entry.hash.as_deref() != Some(head.as_slice()) {
             return Ok(Some(altered));

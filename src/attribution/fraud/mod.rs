@@ -20,8 +20,8 @@ pub mod wire;
 use chrono::Duration;
 use sea_orm::ConnectionTrait;
 
-use self::rules::{ALL, Action, Rule, Setting, Settings};
 pub use self::report::Report;
+use self::rules::{ALL, Action, Rule, Setting, Settings};
 use super::events;
 use crate::{
     clock::Moment,
@@ -119,7 +119,8 @@ pub async fn report(env: &Env, tenant: &Tenant, asked: &Asked) -> Result<Report>
         after = Some((last.install_time, last.id));
         installs.extend(some);
         if installs.len() > MOST_INSTALLS {
-            let message = format!("there are more than {MOST_INSTALLS} installs: ask for a shorter time or one app");
+            let message =
+                format!("there are more than {MOST_INSTALLS} installs: ask for a shorter time or one app");
             let error = Error::new(Reason::ReportTooLarge, message);
             return Err(error.with("rows", "installs").with("limit", MOST_INSTALLS.to_string()));
         }

@@ -186,11 +186,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{
-        attribution::fraud::rules::Setting,
-        clock::from_micros,
-        ids::InstallId,
-    };
+    use crate::{attribution::fraud::rules::Setting, clock::from_micros, ids::InstallId};
 
     fn link(number: u128) -> LinkId {
         LinkId(Uuid::from_u128(number))
@@ -277,7 +273,14 @@ mod tests {
         assert!(!told(1900, spread(1, 20, (24, 72)), &default), "more than a fifth of the others' rate");
         assert!(told(2000, spread(1, 20, (24, 72)), &default), "a fifth");
         assert!(!told(5000, spread(1, 20, (0, 48)), &default), "half came within a day");
-        assert!(!told(5000, spread(1, 20, (24, 72)).into_iter().chain(spread(1, 3, (200, 300))).collect(), &default), "some came very late");
+        assert!(
+            !told(
+                5000,
+                spread(1, 20, (24, 72)).into_iter().chain(spread(1, 3, (200, 300))).collect(),
+                &default
+            ),
+            "some came very late"
+        );
         assert!(!told(5000, spread(1, 9, (24, 72)), &default), "too few to tell");
         let mut settings = Settings::default();
         settings.set(Rule::ClickFlooding, Setting { action: Action::Off, threshold: 1000 });

@@ -93,15 +93,8 @@ fn a_click_that_the_store_saw_much_later_was_carried_off() {
         Case { times: (0, 900, 900), store: Some((301, 400)), ..Case::default() }.rules(),
         ["harvested_click"]
     );
-    assert_eq!(
-        Case { times: (0, 900, 900), store: Some((300, 400)), ..Case::default() }.rules(),
-        [""; 0]
-    );
-    let pasted = Case {
-        evidence: Evidence::Pasteboard,
-        times: (0, 900, 900),
-        store: Some((301, 400)),
-    };
+    assert_eq!(Case { times: (0, 900, 900), store: Some((300, 400)), ..Case::default() }.rules(), [""; 0]);
+    let pasted = Case { evidence: Evidence::Pasteboard, times: (0, 900, 900), store: Some((301, 400)) };
     assert_eq!(pasted.rules(), [""; 0], "the store does not say that it is of this click");
 }
 

@@ -31,8 +31,7 @@ pub async fn save(
     (action, threshold): (i16, i32),
     now: Moment,
 ) -> Result<(), DbErr> {
-    let row =
-        Model { workspace_id: workspace, rule: rule.to_owned(), action, threshold, update_time: now };
+    let row = Model { workspace_id: workspace, rule: rule.to_owned(), action, threshold, update_time: now };
     Rules::insert(row.into_active_model())
         .on_conflict(
             OnConflict::columns([Rule::WorkspaceId, Rule::Rule])

@@ -131,10 +131,8 @@ pub fn report(report: Report) -> GetFraudReportResponse {
 }
 
 fn counts(counts: Vec<(Rule, i64)>) -> Vec<FraudRuleCount> {
-    let count = |(rule, installs): (Rule, i64)| FraudRuleCount {
-        id: rule.id().to_owned(),
-        install_count: installs,
-    };
+    let count =
+        |(rule, installs): (Rule, i64)| FraudRuleCount { id: rule.id().to_owned(), install_count: installs };
     counts.into_iter().map(count).collect()
 }
 

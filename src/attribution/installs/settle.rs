@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::gather::Told;
 use crate::{
     attribution::{
-        decide::{Candidate, Decision, Evidence, Factor, Fate, Install, Likeness, Loss, NoMatch, Outcome, Rules, decide},
+        decide::{
+            Candidate, Decision, Evidence, Factor, Fate, Install, Likeness, Loss, NoMatch, Outcome, Rules,
+            decide,
+        },
         deep_link::{Tap, deep_link},
         device::of_install,
         fraud::rules::{Judgement, Settings, judge},
@@ -49,12 +52,7 @@ pub struct Decided {
 
 impl Facts {
     /// Puts them together.
-    pub fn of(
-        report: &InstallRecord,
-        candidates: Vec<Candidate>,
-        crowded: bool,
-        fraud: Settings,
-    ) -> Self {
+    pub fn of(report: &InstallRecord, candidates: Vec<Candidate>, crowded: bool, fraud: Settings) -> Self {
         Self {
             install: Install { time: from_micros(report.install_time_micros), device: of_install(report) },
             candidates,

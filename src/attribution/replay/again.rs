@@ -176,13 +176,7 @@ pub struct Replay {
 impl Replay {
     /// Begins; `owners` says who of those that will come has which click.
     pub fn new(otherwise: Otherwise, owners: HashMap<ClickId, InstallId>) -> Self {
-        Self {
-            otherwise,
-            owners,
-            kept: HashSet::new(),
-            got: HashSet::new(),
-            lost: HashSet::new(),
-        }
+        Self { otherwise, owners, kept: HashSet::new(), got: HashSet::new(), lost: HashSet::new() }
     }
 
     /// Decides the next one.
