@@ -363,9 +363,13 @@ pub async fn forget(env: &Env, tenant: &Tenant, id: InstallId) -> Result<()> {
     let did = tenant.did(Action::InstallForgotten, row.id.0, Changes::none());
     let tx = env.db.begin().await?;
     store::forget_keys(&tx, tenant.id, row.id).await?;
+    let is_known = !row.report.is_empty();
     let row = settle::forgotten(row);
     store::save(&tx, &row).await?;
-    decisions::append(&tx, &row, What::Forgotten, env.now()).await?;
+    // Once is enough, however often it is asked for.
+    if is_known {
+        decisions::append(&tx, &row, What::Forgotten, env.now()).await?;
+    }
     trail::note(&tx, &env.ids, [did], env.now()).await?;
     tx.commit().await?;
     Ok(())
