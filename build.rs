@@ -5,6 +5,8 @@ use std::{env, fs, path::PathBuf};
 
 const FILES: &[&str] = &[
     "linkforty/v1/error_reason.proto",
+    "linkforty/v1/fraud.proto",
+    "linkforty/v1/replay.proto",
     "linkforty/v1/auth_service.proto",
     "linkforty/v1/workspace_service.proto",
     "linkforty/v1/api_key_service.proto",

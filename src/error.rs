@@ -138,6 +138,7 @@ pub const fn kind_of(reason: Reason) -> Kind {
         | Reason::TooManyReports
         | Reason::TooManyReportShares
         | Reason::TooManyWebhookEndpoints
+        | Reason::DecisionNotLogged
         | Reason::WebhookEndpointDisabled
         | Reason::ImportDone
         | Reason::FetchRefused

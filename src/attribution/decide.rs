@@ -1,7 +1,7 @@
 //! Which click an install is credited to: pure.
 //!
 //! Order: the class of the evidence, then inside a class the touch. For evidence that names its click that is the last
-//! touch; for likeness it is the higher score, then the last touch. Two visitors who fit equally are [`NoMatch::Ambiguous`]: nobody
+//! touch, unless the rules say the first; for likeness it is the higher score, then the last touch. Two visitors who fit equally are [`NoMatch::Ambiguous`]: nobody
 //! gets the install.
 //!
 //! Every candidate has exactly one [`Fate`], and a fate that is a loss names the first thing that stood in the way, in the order of
@@ -132,6 +132,9 @@ pub struct Rules {
     /// Of how many visitors there may be clicks among the candidates that have the install's address (its network, where that will
     /// do). Where there are more, likeness is no evidence.
     pub crowd: u16,
+    /// Whether the first touch wins and not the last.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub first_touch: bool,
 }
 
 /// The version of the rules in this file.
@@ -154,8 +157,14 @@ impl Default for Rules {
             likeness_window_seconds: LIKENESS_WINDOW.num_seconds(),
             same_address: true,
             crowd: CROWD,
+            first_touch: false,
         }
     }
+}
+
+/// What is as it was before there was a word for it is not written: facts that were kept stay the same text.
+fn is_not(of: &bool) -> bool {
+    !of
 }
 
 /// What is credited.
@@ -182,17 +191,20 @@ pub enum NoMatch {
     LikenessOff,
     /// There were, but other installs have them.
     Claimed,
+    /// There was one, and a rule of fraud of the workspace took the credit away.
+    Rejected,
 }
 
 impl NoMatch {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoClick,
         Self::WindowPassed,
         Self::NotAlike,
         Self::Ambiguous,
         Self::LikenessOff,
         Self::Claimed,
+        Self::Rejected,
     ];
 }
 
@@ -236,6 +248,10 @@ pub enum Loss {
     Ambiguous,
     /// There is a later one.
     Earlier,
+    /// There is an earlier one, and the first touch wins.
+    Later,
+    /// It won, and a rule of fraud of the workspace took the credit away.
+    Rejected,
 }
 
 /// One term of a score.
@@ -366,7 +382,12 @@ pub fn decide(install: &Install, candidates: &[Candidate], rules: &Rules) -> Dec
         }
     }
     // The id settles what happened in the same microsecond.
-    keep_best(&mut left, &mut verdicts, Loss::Earlier, |at, _| (candidates[at].time, candidates[at].click));
+    let touch = |at: usize| (candidates[at].time, candidates[at].click);
+    if rules.first_touch {
+        keep_best(&mut left, &mut verdicts, Loss::Later, |at, _| Reverse(touch(at)));
+    } else {
+        keep_best(&mut left, &mut verdicts, Loss::Earlier, |at, _| touch(at));
+    }
     let outcome = match left.first() {
         Some(at) => Outcome::Attributed(*at),
         None => Outcome::Organic(why_none(&verdicts)),

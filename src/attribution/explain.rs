@@ -5,10 +5,8 @@ use prost_types::Duration;
 
 use super::{
     decide::{Candidate, Device, Fate, Loss, Outcome, System, Verdict},
-    installs::{
-        flags::Flag,
-        settle::{Facts, method, no_match},
-    },
+    fraud::{rules::Rule, wire::flag},
+    installs::settle::{Decided, Facts, method, no_match},
 };
 use crate::{
     entity::install::Model,
@@ -17,7 +15,7 @@ use crate::{
         internal::v1::InstallRecord,
         v1::{
             AttributionCandidate, AttributionRules, ComparedDevice, DeviceSystem, ExplainAttributionResponse,
-            Install, InstallFlag, LossReason, ScoreTerm,
+            Install, LossReason, ScoreTerm,
         },
     },
 };
@@ -25,7 +23,6 @@ use crate::{
 /// Writes an install.
 pub fn install(row: &Model) -> Install {
     let report = InstallRecord::decode(&row.report[..]).unwrap_or_default();
-    let flags = Flag::ALL.into_iter().filter(|flag| row.flags & *flag as i32 != 0);
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     Install {
         id: row.id.to_string(),
@@ -49,16 +46,8 @@ pub fn install(row: &Model) -> Install {
         sdk_name: report.sdk_name,
         sdk_version: report.sdk_version,
         test: row.test,
-        flags: flags.map(|flag| flag_word(flag).into()).collect(),
+        flags: Rule::of_flags(row.flags).map(|rule| flag(rule).into()).collect(),
         forgotten: row.report.is_empty(),
-    }
-}
-
-const fn flag_word(flag: Flag) -> InstallFlag {
-    match flag {
-        Flag::ClickInjection => InstallFlag::ClickInjection,
-        Flag::ShortTime => InstallFlag::ShortTime,
-        Flag::HarvestedClick => InstallFlag::HarvestedClick,
     }
 }
 
@@ -68,13 +57,14 @@ pub fn explain(row: &Model) -> ExplainAttributionResponse {
     let Ok(facts) = serde_json::from_str::<Facts>(&row.facts) else {
         return ExplainAttributionResponse { install: Some(shown), ..ExplainAttributionResponse::default() };
     };
-    let decision = facts.decide();
+    let report = InstallRecord::decode(&row.report[..]).unwrap_or_default();
+    let Decided { decision, flags } = facts.decide(&report);
     let again = match decision.outcome {
         Outcome::Attributed(at) => {
             let click = &facts.candidates[at];
-            (Some(click.click), method(click.evidence) as i16, 0)
+            (Some(click.click), method(click.evidence) as i16, 0, flags)
         }
-        Outcome::Organic(why) => (None, 0, no_match(why) as i16),
+        Outcome::Organic(why) => (None, 0, no_match(why) as i16, flags),
     };
     let candidates = facts.candidates.iter().zip(&decision.verdicts);
     ExplainAttributionResponse {
@@ -90,7 +80,7 @@ pub fn explain(row: &Model) -> ExplainAttributionResponse {
         }),
         candidates: candidates.map(|(candidate, verdict)| shown_candidate(candidate, verdict)).collect(),
         crowded: facts.crowded,
-        agrees: again == (row.click_id, row.method, row.no_match),
+        agrees: again == (row.click_id, row.method, row.no_match, row.flags),
     }
 }
 
@@ -159,6 +149,8 @@ const fn loss(fate: Fate) -> LossReason {
         Fate::Lost(Loss::LowerScore) => LossReason::LowerScore,
         Fate::Lost(Loss::Ambiguous) => LossReason::Ambiguous,
         Fate::Lost(Loss::Earlier) => LossReason::Earlier,
+        Fate::Lost(Loss::Later) => LossReason::Later,
+        Fate::Lost(Loss::Rejected) => LossReason::Rejected,
     }
 }
 

@@ -1,13 +1,18 @@
 //! `linkforty.v1.AttributionService`: who calls, may they, what do they want, do it, answer.
 
+use std::mem::take;
+
+use futures::stream::BoxStream;
 use prost::Message as _;
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{
+    decisions,
     events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount},
-    explain,
+    explain, fraud,
     installs::{self, InstallQuery, report::install_id},
+    replay,
 };
 use crate::{
     clock::Moment,
@@ -20,13 +25,16 @@ use crate::{
         sdk::v1::{AttributionState, MatchMethod},
         v1::{
             self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
+            GetDecisionProofRequest, GetDecisionProofResponse, GetFraudReportRequest, GetFraudReportResponse,
             GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
-            ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
-            attribution_service_server::AttributionService,
+            ListDecisionCheckpointsRequest, ListDecisionCheckpointsResponse, ListEventsRequest,
+            ListEventsResponse, ListFraudRulesRequest, ListFraudRulesResponse, ListInstallsRequest,
+            ListInstallsResponse, ReplayAttributionRequest, ReplayAttributionResponse,
+            UpdateFraudRuleRequest, UpdateFraudRuleResponse, attribution_service_server::AttributionService,
         },
     },
-    rpc::{self, Permission},
-    workspaces,
+    rpc::{self, Permission, Vigil},
+    workspaces::{self, grpc::once},
 };
 
 /// Answers `AttributionService`.
@@ -88,6 +96,114 @@ impl AttributionService for AttributionApi {
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
             Ok(explain::explain(&found.ok_or_else(|| Error::not_found("install"))?))
+        })
+        .await
+    }
+
+    async fn get_decision_proof(
+        &self,
+        request: Request<GetDecisionProofRequest>,
+    ) -> Result<Response<GetDecisionProofResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let install = install_id(&asked.install_id)?;
+            decisions::proof::prove(env, &tenant, install, asked.include_evidence).await
+        })
+        .await
+    }
+
+    async fn list_decision_checkpoints(
+        &self,
+        request: Request<ListDecisionCheckpointsRequest>,
+    ) -> Result<Response<ListDecisionCheckpointsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let now = env.now();
+            let question = [b"ListDecisionCheckpoints", tenant.id.0.as_bytes().as_slice()].concat();
+            let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = decisions::list_checkpoints(env, &tenant, &page).await?;
+            Ok(ListDecisionCheckpointsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, now),
+                checkpoints: page.items.into_iter().map(decisions::proof::shown).collect(),
+                public_key: decisions::public_key(env, tenant.id).text(),
+            })
+        })
+        .await
+    }
+
+    type ReplayAttributionStream = BoxStream<'static, Result<ReplayAttributionResponse, Status>>;
+
+    async fn replay_attribution(
+        &self,
+        request: Request<ReplayAttributionRequest>,
+    ) -> Result<Response<Self::ReplayAttributionStream>, Status> {
+        let opened = async {
+            let env = &self.env.for_bulk();
+            let caller = rpc::caller(&request)?;
+            let vigil = Vigil::of(&request, env.now())?;
+            let asked = request.into_inner();
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            replay::replay(env, tenant, read_replay(asked, env.now())?, vigil).await
+        };
+        let parts = opened.await.map_err(|error: Error| rpc::status(&error))?;
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn list_fraud_rules(
+        &self,
+        request: Request<ListFraudRulesRequest>,
+    ) -> Result<Response<ListFraudRulesResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let rules = fraud::list(env, &tenant).await?;
+            let rules = rules.into_iter().map(|(rule, setting)| fraud::wire::rule(rule, setting)).collect();
+            Ok(ListFraudRulesResponse { rules })
+        })
+        .await
+    }
+
+    async fn update_fraud_rule(
+        &self,
+        request: Request<UpdateFraudRuleRequest>,
+    ) -> Result<Response<UpdateFraudRuleResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::WorkspacesWrite).await?;
+            let mut wrong = Violations::default();
+            let id = take(&mut asked.request_id);
+            let once = once(&tenant, "UpdateFraudRule", &id, &asked, &mut wrong);
+            let change = fraud::wire::read(&asked.id, asked.action, asked.threshold, &mut wrong);
+            let (change, once) = wrong.into_result((change, once))?;
+            let (rule, change) = change.ok_or_else(|| Error::internal("a rule that was not read"))?;
+            let setting = fraud::update(env, &tenant, rule, change, once.as_ref()).await?;
+            Ok(UpdateFraudRuleResponse { rule: Some(fraud::wire::rule(rule, setting)) })
+        })
+        .await
+    }
+
+    async fn get_fraud_report(
+        &self,
+        request: Request<GetFraudReportRequest>,
+    ) -> Result<Response<GetFraudReportResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let asked = read_fraud_report(&asked, env.now())?;
+            Ok(fraud::wire::report(fraud::report(env, &tenant, &asked).await?))
         })
         .await
     }
@@ -175,6 +291,26 @@ fn read_flow(asked: &GetScreenFlowRequest, now: Moment) -> Result<FlowQuery> {
     let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
     let (app, link, span) = wrong.into_result((app, link, (start, end)))?;
     FlowQuery::new(app, link, span, now)
+}
+
+fn read_replay(asked: ReplayAttributionRequest, now: Moment) -> Result<replay::Asked> {
+    let mut wrong = Violations::default();
+    let app = read_id("app_id", &asked.app_id, AppId::parse, &mut wrong);
+    let start = read_time("start_time", asked.start_time.as_ref(), &mut wrong);
+    let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
+    let otherwise = replay::wire::read(asked.rules, &mut wrong);
+    let (app, start, end, otherwise) = wrong.into_result((app, start, end, otherwise))?;
+    Ok(replay::Asked { app, span: replay::span(start, end, now)?, otherwise })
+}
+
+fn read_fraud_report(asked: &GetFraudReportRequest, now: Moment) -> Result<fraud::Asked> {
+    let mut wrong = Violations::default();
+    let app = read_id("app_id", &asked.app_id, AppId::parse, &mut wrong);
+    let link = read_id("link_id", &asked.link_id, LinkId::parse, &mut wrong);
+    let start = read_time("start_time", asked.start_time.as_ref(), &mut wrong);
+    let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
+    let (app, link, start, end) = wrong.into_result((app, link, start, end))?;
+    Ok(fraud::Asked { app, link, span: fraud::span(start, end, now)? })
 }
 
 fn read_id<T>(field: &str, text: &str, parse: fn(&str) -> Option<T>, wrong: &mut Violations) -> Option<T> {

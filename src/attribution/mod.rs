@@ -7,10 +7,13 @@
 //! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
+//! | `decisions/` | the log of what was decided, which anybody can check |
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
 //! | `json/` | the paths that LinkForty's SDKs call |
+//! | `fraud/` | what is odd about installs and links, and what follows from it |
+//! | `replay/` | what other rules would have decided |
 //! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
@@ -19,10 +22,12 @@
 pub mod decide;
 #[cfg(test)]
 mod decide_tests;
+pub mod decisions;
 mod deep_link;
 mod device;
 pub mod events;
 mod explain;
+pub mod fraud;
 mod grpc;
 mod installs;
 mod json;
@@ -31,6 +36,7 @@ mod opens;
 mod reference;
 #[cfg(test)]
 mod reference_tests;
+mod replay;
 mod sdk;
 mod shared;
 mod sharing;

@@ -39,6 +39,7 @@ impl History {
             likeness_window_seconds: one(rng, &[60, 3600, 7200]),
             same_address: rng.random_bool(0.6),
             crowd: one(rng, &[0, 2, 3, 10, 10, 10]),
+            first_touch: false,
         };
         let many = rng.random_range(0..9);
         let by_likeness = one(rng, &[0.3, 0.9, 1.0]);
@@ -95,6 +96,8 @@ fn name(fate: Fate) -> &'static str {
         Fate::Lost(Loss::LowerScore) => "LowerScore",
         Fate::Lost(Loss::Ambiguous) => "Ambiguous",
         Fate::Lost(Loss::Earlier) => "Earlier",
+        Fate::Lost(Loss::Later) => "Later",
+        Fate::Lost(Loss::Rejected) => "Rejected",
     }
 }
 
@@ -106,6 +109,7 @@ fn name_of_none(why: NoMatch) -> &'static str {
         NoMatch::Ambiguous => "Ambiguous",
         NoMatch::LikenessOff => "LikenessOff",
         NoMatch::Claimed => "Claimed",
+        NoMatch::Rejected => "Rejected",
     }
 }
 
@@ -334,6 +338,8 @@ fn mended(history: &History, decision: &Decision, at: usize, loss: Loss) -> Hist
             click.time = (time + chrono::Duration::microseconds(1)).min(install.time);
             click.click = ClickId(Uuid::max());
         }
+        // The histories have the last touch, and what a workspace makes of rules of fraud is not decided here.
+        Loss::Later | Loss::Rejected => unreachable!("nothing loses for it"),
     }
     changed
 }

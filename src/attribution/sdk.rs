@@ -249,12 +249,17 @@ fn pending(id: InstallId) -> sdk::ReportInstallResponse {
 fn decided(row: &Model) -> sdk::ReportInstallResponse {
     let attributed = row.state == sdk::AttributionState::Attributed as i16;
     let deep_link = sdk::DeepLink::decode(&row.deep_link[..]).ok();
+    // Whoever made the install up would learn by what.
+    let no_match = match sdk::NoMatchReason::try_from(i32::from(row.no_match)).unwrap_or_default() {
+        sdk::NoMatchReason::Rejected => sdk::NoMatchReason::NoClick,
+        known => known,
+    };
     sdk::ReportInstallResponse {
         install_id: row.id.to_string(),
         state: row.state.into(),
         method: row.method.into(),
         score: row.score.into(),
-        no_match: row.no_match.into(),
+        no_match: no_match.into(),
         deep_link: deep_link.filter(|_| attributed),
         retry_after: None,
         matched_factors: matched_factors(row).into_iter().map(|factor| factor.name().to_owned()).collect(),

@@ -7,6 +7,7 @@
 mod out;
 
 mod api;
+mod attribution;
 mod audit;
 mod certificates;
 mod config;
@@ -77,6 +78,9 @@ enum Command {
     /// Who did what, and whether that is still what was noted: list, verify
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What was decided of installs, and whether that is still what was logged: verify, check-proof
+    #[command(subcommand)]
+    Attribution(attribution::Command),
     /// Secrets: make one, and change JWT_SECRET without signing anybody out
     #[command(subcommand)]
     Secret(secret::Command),
@@ -115,8 +119,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Smoke(smoke) => return conclude(block_on(smoke.run()).map(|()| ExitCode::SUCCESS)),
         Command::Import(import) => return conclude(block_on(import.run())),
         Command::Export(export) => return conclude(block_on(export.run()).map(|()| ExitCode::SUCCESS)),
-        // It needs nothing but its arguments.
+        // These need nothing but their arguments.
         Command::Simulate(command) => return conclude(simulate::run(&command)),
+        Command::Attribution(attribution::Command::CheckProof(asked)) => {
+            return conclude(attribution::check_proof(&asked));
+        }
         Command::Secret(secret::Command::Generate(what)) => {
             secret::generate(&what);
             return ExitCode::SUCCESS;
@@ -136,6 +143,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Workspace(command) => block_on(workspace::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Key(arguments) => block_on(key::run(config, arguments)).map(|()| ExitCode::SUCCESS),
         Command::Audit(command) => block_on(audit::run(config, command)),
+        Command::Attribution(attribution::Command::Verify(asked)) => {
+            block_on(attribution::run(config, asked))
+        }
         Command::Secret(secret::Command::Rotate(step)) => {
             secret::rotate(&config, &step).map(|()| ExitCode::SUCCESS)
         }
@@ -149,6 +159,7 @@ pub fn run(cli: Cli) -> ExitCode {
         | Command::Import(_)
         | Command::Export(_)
         | Command::Simulate(_)
+        | Command::Attribution(attribution::Command::CheckProof(_))
         | Command::Secret(secret::Command::Generate(_))
         | Command::Version => Ok(ExitCode::SUCCESS),
     };

@@ -114,6 +114,12 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::webhook_delivery::Entity>(db, "webhook_deliveries").await);
         wrong.extend(readable::<entity::webhook_attempt::Entity>(db, "webhook_attempts").await);
         wrong.extend(readable::<entity::webhook_progress::Entity>(db, "webhook_progress").await);
+        wrong.extend(readable::<entity::install::Entity>(db, "installs").await);
+        wrong.extend(readable::<entity::decision::Entity>(db, "decisions").await);
+        wrong.extend(readable::<entity::decision_log::Entity>(db, "decision_logs").await);
+        wrong.extend(readable::<entity::decision_node::Entity>(db, "decision_nodes").await);
+        wrong.extend(readable::<entity::decision_checkpoint::Entity>(db, "decision_checkpoints").await);
+        wrong.extend(readable::<entity::fraud_rule::Entity>(db, "fraud_rules").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);
         wrong.extend(readable::<entity::spool_progress::Entity>(db, "spool_progress").await);
         wrong.extend(readable::<entity::dead_letter::Entity>(db, "dead_letters").await);

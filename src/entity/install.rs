@@ -28,7 +28,7 @@ pub struct Model {
     pub score: i16,
     /// What click and install had in common, where that was the evidence: the sum of `1 << Factor`.
     pub factors: i16,
-    /// What is odd about it (`attribution::flags`).
+    /// What is odd about it (`attribution::fraud`).
     pub flags: i32,
     /// The link; it may be deleted since.
     pub link_id: Option<LinkId>,
@@ -56,6 +56,9 @@ pub struct Model {
     pub facts: String,
     /// What the app was told (`linkforty.sdk.v1.DeepLink`); empty when no link brought the user.
     pub deep_link: Vec<u8>,
+    /// What the hashes of its entry in the log of decisions are salted with. None for those decided before there was one, for pending ones, and
+    /// once it is forgotten: nobody can find out by trying then what was hashed.
+    pub decision_salt: Option<Vec<u8>>,
 }
 
 /// None: queries join by hand.

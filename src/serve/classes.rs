@@ -62,11 +62,19 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.v1.AppService/RotateAppToken", PERSON),
     ("linkforty.v1.AppService/UpdateApp", PERSON),
     ("linkforty.v1.AttributionService/ExplainAttribution", PERSON),
+    // It works its answer out from some thousand rows.
+    ("linkforty.v1.AttributionService/GetDecisionProof", BULK),
+    // It reads installs one by one, up to 200,000.
+    ("linkforty.v1.AttributionService/GetFraudReport", BULK),
     ("linkforty.v1.AttributionService/GetInstall", PERSON),
     // It reads events one by one, up to 50,000.
     ("linkforty.v1.AttributionService/GetScreenFlow", BULK),
+    ("linkforty.v1.AttributionService/ListDecisionCheckpoints", PERSON),
     ("linkforty.v1.AttributionService/ListEvents", PERSON),
+    ("linkforty.v1.AttributionService/ListFraudRules", PERSON),
     ("linkforty.v1.AttributionService/ListInstalls", PERSON),
+    ("linkforty.v1.AttributionService/ReplayAttribution", FILE),
+    ("linkforty.v1.AttributionService/UpdateFraudRule", PERSON),
     ("linkforty.v1.AuditService/ExportAuditEvents", FILE),
     ("linkforty.v1.AuditService/ListAuditEvents", PERSON),
     ("linkforty.v1.AuthService/BeginIdentityLink", PERSON),

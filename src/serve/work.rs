@@ -227,6 +227,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let env = noting.clone();
         every(SEAL_EVERY, token, move || seal_audit_events(env.clone()))
     });
+    let deciding = env.clone();
+    work.begin("log of decisions", move |token| {
+        let env = deciding.clone();
+        every(SEAL_EVERY, token, move || seal_decisions(env.clone()))
+    });
     if !privileges_known {
         let (asked, later) = (env.clone(), Arc::new(privileges::Later::default()));
         work.begin("privileges", move |token| {
@@ -502,6 +507,15 @@ async fn seal_audit_events(env: Env) {
         Ok(sealed) => metrics::counter!("linkforty_audit_sealed_total").increment(sealed as u64),
         Err(error) => {
             tracing::debug!(cause = %error.inward(), "cannot seal what was done; trying again");
+        }
+    }
+}
+
+async fn seal_decisions(env: Env) {
+    match attribution::decisions::seal(&env).await {
+        Ok(sealed) => metrics::counter!("linkforty_decisions_sealed_total").increment(sealed as u64),
+        Err(error) => {
+            tracing::debug!(cause = %error.inward(), "cannot give decisions their places; trying again");
         }
     }
 }

@@ -112,6 +112,8 @@ actions! {
     AppTokenRotated = "app.token_rotated",
     /// What is known of an install was erased on the user's wish.
     InstallForgotten = "install.forgotten",
+    /// What follows from a rule of fraud was changed, or the number that it compares with. The target is the workspace.
+    FraudRuleUpdated = "fraud_rule.updated",
     /// The operator imported exchange rates.
     RatesImported = "rates.imported",
     /// A workspace was created.

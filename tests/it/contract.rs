@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use linkforty::{
+    attribution::decisions,
     audit,
     db::Dialect,
     entity::{app, invitation, user, webhook_endpoint},
@@ -96,10 +97,20 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/RotateAppToken", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/GetDecisionProof", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/GetFraudReport", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetInstall", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetScreenFlow", Who::With(&[AttributionRead]), Names::Things),
+    (
+        "linkforty.v1.AttributionService/ListDecisionCheckpoints",
+        Who::With(&[AttributionRead]),
+        Names::Nothing,
+    ),
     ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ListFraudRules", Who::With(&[AttributionRead]), Names::Nothing),
     ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ReplayAttribution", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/UpdateFraudRule", Who::With(&[WorkspacesWrite]), Names::Nothing),
     ("linkforty.v1.AuditService/ExportAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuditService/ListAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
     ("linkforty.v1.AuthService/BeginIdentityLink", Who::Person, Names::Nothing),
@@ -219,6 +230,7 @@ pub const METHODS: &[(&str, Who, Names)] = &[
 const STREAMS: &[&str] = &[
     "linkforty.v1.AnalyticsService/ExportReport",
     "linkforty.v1.AnalyticsService/WatchEvents",
+    "linkforty.v1.AttributionService/ReplayAttribution",
     "linkforty.v1.AuditService/ExportAuditEvents",
     "linkforty.v1.LinkService/ExportImportErrors",
     "linkforty.v1.LinkService/ExportLinks",
@@ -309,6 +321,7 @@ impl Contract {
                         "RelativeSpan",
                         "WebhookHeader",
                         "WebhookPostback",
+                        "ReplayRules",
                     ]
                     .iter()
                     .any(|end| inner.ends_with(end));
@@ -320,6 +333,8 @@ impl Contract {
                 Type::Enum => {
                     prost::encoding::int32::encode(number, &1, &mut bytes);
                 }
+                // What a rule compares with has bounds of its own.
+                Type::Int32 if field.name() == "threshold" => {}
                 Type::Int32 => prost::encoding::int32::encode(number, &0, &mut bytes),
                 Type::Bool => prost::encoding::bool::encode(number, &false, &mut bytes),
                 Type::Int64 if field.name() == "revision" => {
@@ -393,6 +408,7 @@ impl Fill<'_> {
             "confirmation" | "token" => "nothing of this name",
             "install_id" if !message.ends_with(".ListEventsRequest") => self.install,
             "id" => match message {
+                ".linkforty.v1.UpdateFraudRuleRequest" | ".linkforty.v1.ReplayFraudRule" => "short_time",
                 ".linkforty.v1.Link" => self.link,
                 ".linkforty.v1.ApiKey" => self.api_key,
                 ".linkforty.v1.Domain" => self.domain,
@@ -666,6 +682,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
     // When a key was used, which place in the chain a note has, and that something was told, is written a while later, and is no harm.
     app.told().await;
     audit::seal(app.env()).await.expect("seals");
+    decisions::seal(app.env()).await.expect("seals");
     keys::flush_last_use(app.env()).await.expect("writes");
     let db = &app.env().db.api;
     let ask = async |sql: String| {

@@ -452,6 +452,7 @@ async fn installed(app: &App, tenant: &Tenant, link: &Link, click_time: Moment, 
         report: Vec::new(),
         facts: String::new(),
         deep_link: Vec::new(),
+        decision_salt: None,
     };
     row.into_active_model().reset_all().insert(&app.env().db.api).await.expect("inserts");
     id

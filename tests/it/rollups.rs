@@ -266,6 +266,7 @@ impl Told<'_> {
             report: Vec::new(),
             facts: String::new(),
             deep_link: Vec::new(),
+            decision_salt: None,
         }
     }
 

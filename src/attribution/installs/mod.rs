@@ -6,13 +6,11 @@
 //! | `gather.rs` | the clicks it could be credited to |
 //! | `settle.rs` | from report and clicks to the row; pure |
 //! | `told.rs` | what the feed is told of it |
-//! | `flags.rs` | what is odd about an install; pure |
 //! | `list.rs` `store.rs` | queries |
 //!
 //! Guarantees: one install is one row and one decision, however often and on however many nodes it is reported; a click is claimed by
 //! one install; an install that was answered survives, also when its answer was that it is not decided yet.
 
-pub mod flags;
 mod gather;
 mod list;
 pub mod report;
@@ -30,7 +28,11 @@ use self::{
     report::likeness_life,
     settle::{Facts, settle},
 };
-use super::Sdk;
+use super::{
+    Sdk,
+    decisions::{self, What},
+    fraud,
+};
 use crate::{
     clicks::{ClickTokens, drain},
     clock::{Moment, from_micros},
@@ -212,11 +214,16 @@ where
     W: AsyncFn(&'a DatabaseTransaction, &Model) -> Result<bool, DbErr>,
 {
     let (workspace, app) = whose(report)?;
+    let again = before.is_some_and(|before| before.state != PENDING);
+    let rules = fraud::settings(tx, workspace).await?;
     for _ in 0..ATTEMPTS {
         let gathered = gather::gather(env, tx, workspace, report).await?;
-        let facts = Facts::of(report, gathered.candidates, gathered.crowded);
-        let row = settle((id, workspace, app), report, &facts, &facts.decide(), &gathered.told);
+        let facts = Facts::of(report, gathered.candidates, gathered.crowded, rules.clone());
+        let mut row = settle((id, workspace, app), report, &facts, &facts.decide(report), &gathered.told);
+        row.decision_salt = Some(decisions::salt(env));
         if write(tx, &row).await? {
+            let what = if again { What::DecidedAgain } else { What::Decided };
+            decisions::append(tx, &row, what, env.now()).await?;
             told::note(env, tx, &row, before, &gathered.told).await?;
             return Ok(row);
         }
@@ -246,6 +253,7 @@ async fn keep(
     if known.is_none() {
         let row = settle::pending((id, workspace, app), report, Some(env.now() + GRACE));
         if store::insert(&tx, &row).await? {
+            decisions::append(&tx, &row, What::PutOff, env.now()).await?;
             told::note(env, &tx, &row, None, &HashMap::new()).await?;
         }
     }
@@ -355,7 +363,13 @@ pub async fn forget(env: &Env, tenant: &Tenant, id: InstallId) -> Result<()> {
     let did = tenant.did(Action::InstallForgotten, row.id.0, Changes::none());
     let tx = env.db.begin().await?;
     store::forget_keys(&tx, tenant.id, row.id).await?;
-    store::save(&tx, &settle::forgotten(row)).await?;
+    let is_known = !row.report.is_empty();
+    let row = settle::forgotten(row);
+    store::save(&tx, &row).await?;
+    // Once is enough, however often it is asked for.
+    if is_known {
+        decisions::append(&tx, &row, What::Forgotten, env.now()).await?;
+    }
     trail::note(&tx, &env.ids, [did], env.now()).await?;
     tx.commit().await?;
     Ok(())

@@ -5,12 +5,16 @@ use std::collections::HashMap;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{flags::flags, gather::Told};
+use super::gather::Told;
 use crate::{
     attribution::{
-        decide::{Candidate, Decision, Evidence, Factor, Install, Likeness, NoMatch, Outcome, Rules, decide},
+        decide::{
+            Candidate, Decision, Evidence, Factor, Fate, Install, Likeness, Loss, NoMatch, Outcome, Rules,
+            decide,
+        },
         deep_link::{Tap, deep_link},
         device::of_install,
+        fraud::rules::{Judgement, Settings, judge},
     },
     clock::{Moment, from_micros},
     entity::install::Model,
@@ -32,11 +36,23 @@ pub struct Facts {
     pub rules: Rules,
     /// Whether there were too many clicks of its network to tell them apart; none of them is a candidate then.
     pub crowded: bool,
+    /// What the workspace said of the rules of fraud, of those alone that it wanted otherwise.
+    #[serde(default, skip_serializing_if = "Settings::is_default")]
+    pub fraud: Settings,
+}
+
+/// What was decided of an install, and what is odd about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The decision.
+    pub decision: Decision,
+    /// The sum of the rules of fraud that hold.
+    pub flags: i32,
 }
 
 impl Facts {
     /// Puts them together.
-    pub fn of(report: &InstallRecord, candidates: Vec<Candidate>, crowded: bool) -> Self {
+    pub fn of(report: &InstallRecord, candidates: Vec<Candidate>, crowded: bool, fraud: Settings) -> Self {
         Self {
             install: Install { time: from_micros(report.install_time_micros), device: of_install(report) },
             candidates,
@@ -47,16 +63,23 @@ impl Facts {
                 ..Rules::default()
             },
             crowded,
+            fraud,
         }
     }
 
-    /// Decides.
-    pub fn decide(&self) -> Decision {
+    /// Decides. `report` is what the facts are of.
+    pub fn decide(&self, report: &InstallRecord) -> Decided {
         let mut decision = decide(&self.install, &self.candidates, &self.rules);
         if self.crowded && self.rules.likeness && matches!(decision.outcome, Outcome::Organic(_)) {
             decision.outcome = Outcome::Organic(NoMatch::Ambiguous);
         }
-        decision
+        let decided = (decision.outcome, &decision.verdicts[..]);
+        let Judgement { flags, rejected } = judge(report, &self.candidates, decided, &self.fraud);
+        if let (true, Outcome::Attributed(at)) = (rejected, decision.outcome) {
+            decision.verdicts[at].fate = Fate::Lost(Loss::Rejected);
+            decision.outcome = Outcome::Organic(NoMatch::Rejected);
+        }
+        Decided { decision, flags }
     }
 }
 
@@ -65,11 +88,12 @@ pub fn settle(
     (id, workspace, app): (InstallId, WorkspaceId, Option<AppId>),
     report: &InstallRecord,
     facts: &Facts,
-    decision: &Decision,
+    Decided { decision, flags }: &Decided,
     told: &HashMap<ClickId, Told>,
 ) -> Model {
     let mut row = pending((id, workspace, app), report, None);
     row.facts = serde_json::to_string(facts).unwrap_or_default();
+    row.flags = *flags;
     match decision.outcome {
         Outcome::Organic(why) => {
             row.state = AttributionState::Organic as i16;
@@ -87,7 +111,6 @@ pub fn settle(
                 Evidence::Likeness => factors(&decision.verdicts[at].likeness),
                 _ => 0,
             };
-            row.flags = flags(report, click);
             row.link_id = Some(click.link);
             row.click_id = Some(click.click);
             row.click_time = Some(click.time);
@@ -129,6 +152,7 @@ pub fn pending(
         report: report.encode_to_vec(),
         facts: String::new(),
         deep_link: Vec::new(),
+        decision_salt: None,
     }
 }
 
@@ -146,6 +170,7 @@ pub fn open_again(row: Model) -> Model {
         click_time: None,
         facts: String::new(),
         deep_link: Vec::new(),
+        decision_salt: None,
         ..row
     }
 }
@@ -158,6 +183,7 @@ pub fn forgotten(row: Model) -> Model {
         facts: String::new(),
         deep_link: Vec::new(),
         due_time: None,
+        decision_salt: None,
         ..row
     }
 }
@@ -180,6 +206,7 @@ pub fn method_name(row: &Model) -> &'static str {
     match MatchMethod::try_from(i32::from(row.method)).unwrap_or_default() {
         MatchMethod::Unspecified => match NoMatchReason::try_from(i32::from(row.no_match)) {
             Ok(NoMatchReason::Ambiguous) => "ambiguous",
+            Ok(NoMatchReason::Rejected) => "rejected",
             _ => "organic",
         },
         MatchMethod::StoreReferrer => "store_referrer",
@@ -212,5 +239,6 @@ pub fn no_match(why: NoMatch) -> NoMatchReason {
         NoMatch::Ambiguous => NoMatchReason::Ambiguous,
         NoMatch::LikenessOff => NoMatchReason::ProbabilisticOff,
         NoMatch::Claimed => NoMatchReason::Claimed,
+        NoMatch::Rejected => NoMatchReason::Rejected,
     }
 }

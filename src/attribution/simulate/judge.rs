@@ -76,6 +76,51 @@ pub(super) fn ours(index: &Index<'_>, rules: &Rules) -> Vec<Answer> {
     answers
 }
 
+/// Decides all installs and writes their rows, as the server stores them.
+#[cfg(test)]
+pub(super) fn rows(index: &Index<'_>, rules: &Rules) -> Vec<crate::entity::install::Model> {
+    use uuid::Uuid;
+
+    use crate::{
+        attribution::{fraud::rules, installs::settle},
+        ids::{InstallId, WorkspaceId},
+        pb::internal::v1::InstallRecord,
+    };
+
+    let mut claimed = HashSet::new();
+    let mut row = |(number, install): (usize, &Install)| {
+        let found = found(index, install);
+        let candidates = found
+            .iter()
+            .map(|(at, evidence)| candidate(index.history, install, *at, *evidence, &claimed))
+            .collect();
+        let report = InstallRecord {
+            network: install.device.network.clone().into(),
+            install_time_micros: install.time.timestamp_micros(),
+            receive_time_micros: install.time.timestamp_micros() + 1_000_000,
+            likeness: rules.likeness,
+            threshold: rules.threshold.into(),
+            likeness_window_seconds: rules.likeness_window_seconds,
+            default_window_seconds: WINDOW.num_seconds(),
+            ..InstallRecord::default()
+        };
+        let facts = settle::Facts {
+            install: decide::Install { time: install.time, device: install.device.clone() },
+            candidates,
+            rules: rules.clone(),
+            crowded: index.is_full(install),
+            fraud: rules::Settings::default(),
+        };
+        let decided = facts.decide(&report);
+        if let Outcome::Attributed(at) = decided.decision.outcome {
+            claimed.insert(found[at].0);
+        }
+        let whose = (InstallId(Uuid::from_u128(number as u128)), WorkspaceId(Uuid::nil()), None);
+        settle::settle(whose, &report, &facts, &decided, &HashMap::new())
+    };
+    index.history.installs.iter().enumerate().map(&mut row).collect()
+}
+
 /// Gathers the clicks that an install names and those of its network, each once with its strongest evidence.
 fn found(index: &Index<'_>, install: &Install) -> Vec<(usize, Evidence)> {
     let mut found: Vec<(usize, Evidence)> =

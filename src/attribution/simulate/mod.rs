@@ -88,6 +88,13 @@ const WINDOWS: [i64; 6] = [1, 2, 6, 24, 72, 168];
 /// Its thresholds.
 const THRESHOLDS: [u16; 3] = [60, 70, 80];
 
+/// Lets the population live and returns the rows of its installs, as the server would store them.
+#[cfg(test)]
+pub(in crate::attribution) fn rows(settings: &Settings) -> Vec<crate::entity::install::Model> {
+    let history = lives::live(settings);
+    judge::rows(&Index::of(&history), &settings.rules)
+}
+
 /// Lets the population live and decides all its installs.
 pub fn run(settings: &Settings) -> Report {
     let history = lives::live(settings);

@@ -219,6 +219,7 @@ const fn reason(why: NoMatch) -> &'static str {
         NoMatch::Ambiguous => "ambiguous, crowded",
         NoMatch::LikenessOff => "likeness off",
         NoMatch::Claimed => "another install has it",
+        NoMatch::Rejected => "rejected",
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) const OPEN: &[&str] = &[
 const LONG: &[&str] = &[
     "/linkforty.v1.AnalyticsService/ExportReport",
     "/linkforty.v1.AnalyticsService/WatchEvents",
+    "/linkforty.v1.AttributionService/ReplayAttribution",
     "/linkforty.v1.AuditService/ExportAuditEvents",
     "/linkforty.v1.LinkService/ExportLinks",
     "/linkforty.v1.LinkService/ImportLinks",
