@@ -115,6 +115,7 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::webhook_attempt::Entity>(db, "webhook_attempts").await);
         wrong.extend(readable::<entity::webhook_progress::Entity>(db, "webhook_progress").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);
+        wrong.extend(readable::<entity::takeover::Entity>(db, "takeovers").await);
         wrong.extend(readable::<entity::spool_progress::Entity>(db, "spool_progress").await);
         wrong.extend(readable::<entity::dead_letter::Entity>(db, "dead_letters").await);
     }

@@ -7,6 +7,7 @@
 //! | `settle.rs` | from report and clicks to the row; pure |
 //! | `told.rs` | what the feed is told of it |
 //! | `flags.rs` | what is odd about an install; pure |
+//! | `past.rs` | installs that another product decided |
 //! | `list.rs` `store.rs` | queries |
 //!
 //! Guarantees: one install is one row and one decision, however often and on however many nodes it is reported; a click is claimed by
@@ -15,6 +16,7 @@
 pub mod flags;
 mod gather;
 mod list;
+pub mod past;
 pub mod report;
 pub mod settle;
 pub(super) mod store;
