@@ -1,6 +1,8 @@
 //! What reports are made from, made of what was taken over: day by day, each in one step that may be repeated (`rollup::rebuild`), so that every click
 //! counts once however the takeover went.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use sea_orm::FromQueryResult;
 use serde::Serialize;
@@ -24,26 +26,26 @@ pub struct Settled {
 }
 
 #[derive(Debug, FromQueryResult)]
-struct Span {
-    first: Option<i64>,
-    last: Option<i64>,
+struct Day {
+    day: i64,
 }
 
 /// Makes the days, from where it is, and compares all of them with what was recorded.
 pub async fn settle(cx: &Cx<'_>) -> anyhow::Result<Settled> {
-    let mut settled = Settled::default();
-    let Some((first, last)) = days(cx).await? else { return Ok(settled) };
+    let days = days(cx).await?;
     let workspace = cx.tenant.id;
-    let all = u64::from(last.abs_diff(first)) + 1;
-    let tell = |what: &str, day: i32| {
-        let done = u64::from(day.abs_diff(first)) + 1;
-        (cx.tell)(&Told { what: what.to_owned(), done, all });
+    let all = days.len() as u64;
+    let tell = |what: &str, at: usize| {
+        (cx.tell)(&Told { what: what.to_owned(), done: at as u64 + 1, all });
     };
     if cx.run == Run::Carry {
         let db = &cx.env.db.api;
         let mut part = store::find(db, workspace, &cx.fingerprint, NUMBER, cx.env.now()).await?;
-        let from = part.place.parse::<i32>().map_or(first, |day| day + 1).max(first);
-        for day in from..=last {
+        let counted = part.place.parse::<i32>().ok();
+        for (at, day) in days.iter().copied().enumerate() {
+            if counted.is_some_and(|counted| day <= counted) {
+                continue;
+            }
             let made = rollup::rebuild(&cx.env, Wanted { workspace, day }).await;
             let made = made.with_context(|| format!("the reports of day {day} cannot be made"))?;
             part.place = day.to_string();
@@ -52,46 +54,41 @@ pub async fn settle(cx: &Cx<'_>) -> anyhow::Result<Settled> {
                 Outcome::Rebuilt(_) => part.stored += 1,
                 Outcome::LeftAlone => part.present += 1,
             }
-            part.done = day == last;
+            part.done = at + 1 == days.len();
             part.update_time = cx.env.now();
             store::save(db, part.clone()).await?;
-            tell("counting days", day);
+            tell("counting days", at);
         }
     }
-    for day in first..=last {
+    let mut settled = Settled::default();
+    for (at, day) in days.iter().copied().enumerate() {
         settled.days += 1;
         match rollup::verify(&cx.env, Wanted { workspace, day }).await? {
             Some(differences) => settled.differences += differences.len() as u64,
             None => settled.left_alone += 1,
         }
-        tell("comparing days", day);
+        tell("comparing days", at);
     }
     Ok(settled)
 }
 
-/// Returns the days of which the source has anything that can be taken over, first and last.
-async fn days(cx: &Cx<'_>) -> anyhow::Result<Option<(i32, i32)>> {
+/// Returns the days (of UTC, since 1970) of which the source has anything that can be taken over, oldest first.
+async fn days(cx: &Cx<'_>) -> anyhow::Result<BTreeSet<i32>> {
     let source = &cx.source;
-    let tables = [
-        ("click_events", "clicked_at"),
-        ("install_events", "installed_at"),
-        ("in_app_events", "event_timestamp"),
-    ];
-    let now = cx.env.now().timestamp_micros();
-    let mut days: Option<(i32, i32)> = None;
+    let tables =
+        [("click_events", "clicked_at"), ("install_events", "installed_at"), ("in_app_events", "event_timestamp")];
+    let today = cx.env.now().timestamp_micros().div_euclid(DAY_MICROS) as i32;
+    let mut days = BTreeSet::new();
     for (table, column) in tables.into_iter().filter(|(table, _)| source.has(table)) {
-        let (first, last) =
-            (source.micros(&format!("min({column})")), source.micros(&format!("max({column})")));
+        let micros = source.micros(column);
         let sql = format!(
-            "SELECT {first} AS first, {last} AS last FROM {table} WHERE isfinite({column})
-             AND {column} >= '1970-01-02' AND {column} < now() + interval '2 days'"
+            "SELECT DISTINCT {micros} / {DAY_MICROS} AS day FROM {table} WHERE isfinite({column})
+             AND {column} >= '1969-12-30' AND {column} < now() + interval '3 days'"
         );
-        for Span { first, last } in source.rows::<Span>(sql, Vec::new()).await? {
-            let Some((first, last)) = first.zip(last) else { continue };
-            // A device's clock may be a day ahead, and what is counted under a day stands up to a day behind it.
-            let day = |micros: i64| micros.clamp(0, now).div_euclid(DAY_MICROS) as i32;
-            let (first, last) = (day(first - DAY_MICROS), day(last));
-            days = Some(days.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
+        for Day { day } in source.rows::<Day>(sql, Vec::new()).await? {
+            // What a device's clock puts ahead counts when it was heard of, up to a day before.
+            let day = (day as i32).min(today + 1);
+            days.extend((day - 1..=day).filter(|day| *day >= 0));
         }
     }
     Ok(days)
