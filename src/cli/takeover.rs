@@ -16,7 +16,7 @@ use super::operator::{self, told};
 use crate::{
     config::Config,
     ids::AppId,
-    takeover::{self, Into, Run, Told, Wanted},
+    takeover::{self, Destination, Run, Told, Wanted},
     workspaces,
 };
 
@@ -90,9 +90,9 @@ pub(super) async fn run(config: Config, asked: Takeover) -> anyhow::Result<ExitC
         user: asked.user,
         zone: asked.time_zone,
     };
-    let into = Into { domain: asked.domain, app: asked.app };
+    let into = Destination { domain: asked.domain, app: asked.app };
     let progress = Progress::new();
-    let report = takeover::run(&env, &tenant, &wanted, &into, run, &|told| progress.show(told)).await;
+    let report = takeover::run(&env, &tenant, &wanted, &into, run, &|told: &Told| progress.show(told)).await;
     progress.bar.finish_and_clear();
     let report = report?;
     if asked.json {

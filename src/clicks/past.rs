@@ -229,7 +229,7 @@ pub async fn stored(
             let rows::Told { row, user_agent, referrer_host, language, campaign, place } = &told;
             let numbers = (row.class, row.platform, row.step, row.address, row.visitor);
             let query = row.query.as_deref().unwrap_or_default();
-            let texts = [user_agent, referrer_host, language, query, campaign];
+            let texts: [&str; 5] = [user_agent, referrer_host, language, query, campaign];
             let place = [&*place[0], &*place[1], &*place[2]];
             (row.id, parts((row.id, row.link_id), numbers, &row.network, texts, place))
         })

@@ -62,7 +62,7 @@ pub enum Run {
 
 /// Where what is taken over goes.
 #[derive(Debug, Clone)]
-pub struct Into {
+pub struct Destination {
     /// The host that links are to live on; empty: the server's own.
     pub domain: String,
     /// The app that installs and events are of.
@@ -85,7 +85,7 @@ pub async fn run(
     env: &Env,
     tenant: &Tenant,
     wanted: &Wanted,
-    into: &Into,
+    into: &Destination,
     run: Run,
     tell: &dyn Fn(&Told),
 ) -> anyhow::Result<Report> {

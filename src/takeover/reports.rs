@@ -75,8 +75,11 @@ pub async fn settle(cx: &Cx<'_>) -> anyhow::Result<Settled> {
 /// Returns the days (of UTC, since 1970) of which the source has anything that can be taken over, oldest first.
 async fn days(cx: &Cx<'_>) -> anyhow::Result<BTreeSet<i32>> {
     let source = &cx.source;
-    let tables =
-        [("click_events", "clicked_at"), ("install_events", "installed_at"), ("in_app_events", "event_timestamp")];
+    let tables = [
+        ("click_events", "clicked_at"),
+        ("install_events", "installed_at"),
+        ("in_app_events", "event_timestamp"),
+    ];
     let today = cx.env.now().timestamp_micros().div_euclid(DAY_MICROS) as i32;
     let mut days = BTreeSet::new();
     for (table, column) in tables.into_iter().filter(|(table, _)| source.has(table)) {

@@ -45,7 +45,7 @@ pub async fn insert(
         use link_total::Column as Total;
         let row =
             link_total::Model { workspace_id: workspace, link_id: link, clicks: people, bot_clicks: others };
-        let add = |column, count: i64| (column, Expr::col((link_total::Entity, column)).add(count));
+        let add = |column: Total, count: i64| (column, Expr::col((link_total::Entity, column)).add(count));
         let again = OnConflict::columns([Total::WorkspaceId, Total::LinkId])
             .values([add(Total::Clicks, people), add(Total::BotClicks, others)])
             .to_owned();

@@ -111,7 +111,8 @@ impl Part for Templates {
     }
 
     async fn page(cx: &Cx<'_>, after: &str) -> anyhow::Result<Page<PastTemplate>> {
-        let (found, place) = whole(&cx.source, ("link_templates", &Self::condition(cx)), after, STEP).await?;
+        let (found, place) =
+            whole(&cx.source, ("link_templates", &*Self::condition(cx)), after, STEP).await?;
         let is_last = found.len() < STEP;
         let row = |(of, columns): (Uuid, Columns)| {
             let (made, changed) = times(cx, &columns);
@@ -177,7 +178,7 @@ impl Part for Links {
     }
 
     async fn page(cx: &Cx<'_>, after: &str) -> anyhow::Result<Page<PastLink>> {
-        let (found, place) = whole(&cx.source, ("links", &cx.source.of_links("t")), after, STEP).await?;
+        let (found, place) = whole(&cx.source, ("links", &*cx.source.of_links("t")), after, STEP).await?;
         let is_last = found.len() < STEP;
         let suspended = suspended(cx).await?;
         let ids: Vec<Uuid> = found.iter().map(|(id, _)| *id).collect();
@@ -258,7 +259,7 @@ impl Part for Webhooks {
     }
 
     async fn page(cx: &Cx<'_>, after: &str) -> anyhow::Result<Page<PastEndpoint>> {
-        let (found, place) = whole(&cx.source, ("webhooks", &cx.source.of_users("t")), after, STEP).await?;
+        let (found, place) = whole(&cx.source, ("webhooks", &*cx.source.of_users("t")), after, STEP).await?;
         let is_last = found.len() < STEP;
         let row = |(of, columns): (Uuid, Columns)| {
             let (made, changed) = times(cx, &columns);

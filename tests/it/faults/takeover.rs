@@ -106,7 +106,8 @@ fn rows(remarks: &Value) -> u64 {
 /// `LINKFORTY_TEST_CLICKS=1000000` takes a million clicks.
 #[tokio::test]
 async fn a_takeover_that_is_killed_again_and_again_ends_exact() {
-    let clicks = variable("LINKFORTY_TEST_CLICKS").map_or(DEFAULT_CLICKS, |many| many.parse().expect("a number"));
+    let clicks =
+        variable("LINKFORTY_TEST_CLICKS").map_or(DEFAULT_CLICKS, |many| many.parse().expect("a number"));
     on_every_store(&[], async |world| {
         let Some(old) = Old::create(clicks).await else { return };
         let folder = tempfile::tempdir().expect("a temporary directory");
