@@ -32,6 +32,11 @@ impl Sum {
         self.0 = self.0.wrapping_add(content.0);
     }
 
+    /// Adds the rows of another sum.
+    pub fn add_all(&mut self, other: Self) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
+
     /// Returns the bytes that are stored.
     pub fn bytes(self) -> Vec<u8> {
         self.0.to_be_bytes().to_vec()
@@ -67,6 +72,9 @@ mod tests {
             sum
         };
         assert_eq!(sum(&[0, 1, 2]), sum(&[2, 0, 1]));
+        let mut both = sum(&[0]);
+        both.add_all(sum(&[2, 1]));
+        assert_eq!(both, sum(&[0, 1, 2]));
         assert_ne!(sum(&[0, 1]), sum(&[0, 2]));
         assert_ne!(sum(&[0, 1]), sum(&[0, 1, 1]));
         assert_eq!(Sum::read(&sum(&[0, 1]).bytes()), sum(&[0, 1]));

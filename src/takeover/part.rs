@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fail::fail_point;
 use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
@@ -171,6 +170,7 @@ pub async fn carry<P: Part>(cx: &Cx<'_>, all: u64, report: &mut PartReport) -> a
         for row in carried {
             if let Some(why) = refused.get(&row.id) {
                 remarks.refuse(row.of, why);
+                remarks.displaced += 1;
                 continue;
             }
             sum.add(row.content);
@@ -188,9 +188,7 @@ pub async fn carry<P: Part>(cx: &Cx<'_>, all: u64, report: &mut PartReport) -> a
         part.update_time = now;
         let done = part.seen.unsigned_abs();
         store::save(&tx, part).await?;
-        fail_point!("takeover.commit.before");
         tx.commit().await?;
-        fail_point!("takeover.commit.after");
         (cx.tell)(&Told { what: format!("carrying {}", P::NAME), done, all });
     }
 }
@@ -219,9 +217,8 @@ pub async fn attempt<P: Part>(cx: &Cx<'_>, all: u64, report: &mut PartReport) ->
 
 /// Reads a part of both databases again and compares.
 pub async fn compare<P: Part>(cx: &Cx<'_>, all: u64, report: &mut PartReport) -> anyhow::Result<()> {
-    let mut compared = Compared::default();
-    let (mut theirs, mut ours) = (Sum::default(), Sum::default());
-    let mut remarks = Remarks::default();
+    let (mut compared, mut remarks) = (Compared::default(), Remarks::default());
+    let (mut theirs, mut ours, mut missing) = (Sum::default(), Sum::default(), Sum::default());
     let (mut place, mut done) = (String::new(), 0);
     loop {
         let page = P::page(cx, &place).await?;
@@ -233,29 +230,31 @@ pub async fn compare<P: Part>(cx: &Cx<'_>, all: u64, report: &mut PartReport) ->
         stored.values().for_each(|content| ours.add(*content));
         compared.here += stored.len() as u64;
         for row in carried {
-            // What was refused because somebody else has its place is missing, and was told already.
-            let is_known = || report.remarks.refused.values().any(|remark| remark.first.contains(&row.of));
-            match stored.get(&row.id) {
-                None if is_known() => {}
-                None => {
-                    compared.missing.add(row.of);
-                    theirs.add(row.content);
-                    compared.there += 1;
-                }
-                Some(content) => {
-                    if *content != row.content {
-                        compared.different.add(row.of);
-                    }
-                    theirs.add(row.content);
-                    compared.there += 1;
-                }
+            let Some(content) = stored.get(&row.id) else {
+                compared.missing.add(row.of);
+                missing.add(row.content);
+                continue;
+            };
+            if *content != row.content {
+                compared.different.add(row.of);
             }
+            theirs.add(row.content);
+            compared.there += 1;
         }
         (cx.tell)(&Told { what: format!("comparing {}", P::NAME), done, all });
         place = page.place;
         if page.is_last {
             break;
         }
+    }
+    let part = store::find(&cx.env.db.api, cx.tenant.id, &cx.fingerprint, P::NUMBER, cx.env.now()).await?;
+    let known: Remarks = serde_json::from_str(&part.remarks).unwrap_or_default();
+    if compared.missing.rows == known.displaced {
+        // They were refused, and that is told.
+        compared.missing = Found::default();
+    } else {
+        theirs.add_all(missing);
+        compared.there += compared.missing.rows;
     }
     compared.checksum_there = theirs.to_string();
     compared.checksum_here = ours.to_string();

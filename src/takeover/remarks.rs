@@ -29,6 +29,9 @@ pub struct Remarks {
     pub refused: BTreeMap<String, Remark>,
     /// Those that were carried, but not whole.
     pub left_out: BTreeMap<String, Remark>,
+    /// How many of those that were not carried have no place here, because somebody else has it.
+    #[serde(default)]
+    pub displaced: u64,
 }
 
 impl Remarks {
