@@ -224,7 +224,7 @@ async fn facts(
 async fn hook(env: &Env, workspace: WorkspaceId, url: &str) -> anyhow::Result<WebhookEndpointId> {
     let now = env.now();
     let id = WebhookEndpointId::mint(&env.ids, now);
-    let secret = Secret { key: [7; 32], create_time: now, expire_time: None };
+    let secret = Secret { key: [7; 32], create_time: now, expire_time: None, text: None };
     let sealed = Sealed { secrets: vec![secret], headers: Vec::new() };
     let endpoint = Endpoint {
         id,

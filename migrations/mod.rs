@@ -42,6 +42,7 @@ mod m20261127_000130_webhooks;
 mod m20261127_000140_rollup_storage;
 mod m20261127_000160_decisions;
 mod m20261127_000161_fraud_rules;
+mod m20261127_000170_takeovers;
 mod sql;
 
 /// Knows every migration.
@@ -91,6 +92,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000140_rollup_storage::Migration),
             Box::new(m20261127_000160_decisions::Migration),
             Box::new(m20261127_000161_fraud_rules::Migration),
+            Box::new(m20261127_000170_takeovers::Migration),
         ]
     }
 }

@@ -47,6 +47,7 @@ pub mod qr;
 pub mod rpc;
 pub mod sealing;
 pub mod spool;
+pub mod takeover;
 pub mod telemetry;
 pub mod trail;
 

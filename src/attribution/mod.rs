@@ -46,7 +46,10 @@ use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
 pub use self::{
-    grpc::AttributionApi, installs::decide_pending, json::router as json_routes, sdk::SdkApi,
+    grpc::AttributionApi,
+    installs::{decide_pending, past as past_installs},
+    json::{platform as json_platform, revenue as json_revenue, router as json_routes},
+    sdk::SdkApi,
     shared::refresh as refresh_shared_networks,
 };
 use crate::{

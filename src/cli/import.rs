@@ -11,13 +11,16 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use data_encoding::HEXLOWER;
 use futures::{Stream, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use ring::digest;
 
-use super::api::{Api, is_passing};
+use super::{
+    api::{Api, is_passing},
+    takeover::Takeover,
+};
 use crate::{
     ids::Ids,
     pb::v1::{
@@ -25,6 +28,44 @@ use crate::{
         ImportLinksRequest, ImportOutcome, ImportRow, ImportSource, ImportState, StartImportRequest,
     },
 };
+
+/// What `linkforty import` imports: a file, or by the word `linkforty` a database.
+#[derive(Debug)]
+pub(super) enum Import {
+    /// A file of links.
+    File(FileImport),
+    /// A database of LinkForty.
+    Takeover(Takeover),
+}
+
+const TAKEOVER: &str = "linkforty";
+
+impl Args for Import {
+    fn augment_args(command: Command) -> Command {
+        FileImport::augment_args(command)
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+            .subcommand(Takeover::augment_args(Command::new(TAKEOVER)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Import {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some((TAKEOVER, matches)) => Takeover::from_arg_matches(matches).map(Self::Takeover),
+            _ => FileImport::from_arg_matches(matches).map(Self::File),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
 
 /// Imports a file of links. A row that is imported is never imported again, whatever breaks down in between. Exits 0 when every
 /// row was imported or was there already.
@@ -35,7 +76,7 @@ use crate::{
   linkforty import dub-links.csv --source dub --domain go.brand.com
   linkforty import bitlinks.json --source bitly --errors not-imported.csv
   linkforty import bitlinks.json --source bitly --resume 0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f507")]
-pub(super) struct Import {
+pub(super) struct FileImport {
     /// The file.
     file: PathBuf,
     /// The tool that wrote it.
@@ -104,7 +145,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// On no terminal, how many rows lie between two lines.
 const LINE_EVERY: i64 = 10_000;
 
-impl Import {
+impl FileImport {
     /// Runs the import.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let size = self.size()?;

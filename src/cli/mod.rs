@@ -23,6 +23,7 @@ mod serve;
 mod simulate;
 mod smoke;
 mod spool;
+mod takeover;
 mod user;
 mod workspace;
 
@@ -97,8 +98,8 @@ enum Command {
     Rollup(rollup::Command),
     /// Checks a running deployment from outside: create, click, counted, deleted
     Smoke(smoke::Smoke),
-    /// Imports a file of links into a running deployment: CSV, Bitly, Dub, Shlink, Kutt, YOURLS, linkforty
-    Import(import::Import),
+    /// Imports a file of links into a running deployment (CSV, Bitly, Dub, Shlink, Kutt, YOURLS, linkforty), or takes over a LinkForty database
+    Import(Box<import::Import>),
     /// Writes the links of a running deployment to a file
     Export(export::Export),
     /// What attribution is worth on a population of which everything is known
@@ -117,7 +118,10 @@ pub fn run(cli: Cli) -> ExitCode {
     let command = match cli.command.unwrap_or(Command::Serve) {
         // They talk to a deployment and read none of this machine's settings.
         Command::Smoke(smoke) => return conclude(block_on(smoke.run()).map(|()| ExitCode::SUCCESS)),
-        Command::Import(import) => return conclude(block_on(import.run())),
+        Command::Import(import) => match *import {
+            import::Import::File(file) => return conclude(block_on(file.run())),
+            import::Import::Takeover(_) => Command::Import(import),
+        },
         Command::Export(export) => return conclude(block_on(export.run()).map(|()| ExitCode::SUCCESS)),
         // These need nothing but their arguments.
         Command::Simulate(command) => return conclude(simulate::run(&command)),
@@ -155,8 +159,11 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Rates(command) => block_on(rates::run(config, command)).map(|()| ExitCode::SUCCESS),
         Command::Rollup(command) => block_on(rollup::run(config, command)),
+        Command::Import(import) => match *import {
+            import::Import::Takeover(asked) => block_on(takeover::run(config, asked)),
+            import::Import::File(_) => Ok(ExitCode::SUCCESS),
+        },
         Command::Smoke(_)
-        | Command::Import(_)
         | Command::Export(_)
         | Command::Simulate(_)
         | Command::Attribution(attribution::Command::CheckProof(_))

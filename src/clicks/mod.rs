@@ -2,7 +2,7 @@
 //!
 //! Cast: [`Click`] is one visit; [`Recorder`] writes it into the spool; [`drain`] carries the spool into the database in batches
 //! and into the feed, and keeps the totals; [`Homes`] knows where their links are; [`class`] tells people from programs; [`query`]
-//! reads what the query of a short URL says; `record` is a click as the
+//! reads what the query of a short URL says; [`past`] takes in what another product recorded; `record` is a click as the
 //! spool holds it; [`VisitorHash`] tells visitors apart; [`ClickTokens`] carry a click through a store; `store` the SQL of both
 //! databases.
 //!
@@ -15,6 +15,7 @@ pub mod drain;
 mod homes;
 mod meters;
 mod network;
+pub mod past;
 pub mod query;
 mod record;
 mod store;

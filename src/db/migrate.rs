@@ -121,6 +121,7 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::decision_checkpoint::Entity>(db, "decision_checkpoints").await);
         wrong.extend(readable::<entity::fraud_rule::Entity>(db, "fraud_rules").await);
         wrong.extend(readable::<entity::dictionary::Entity>(db, "dictionary").await);
+        wrong.extend(readable::<entity::takeover::Entity>(db, "takeovers").await);
         wrong.extend(readable::<entity::spool_progress::Entity>(db, "spool_progress").await);
         wrong.extend(readable::<entity::dead_letter::Entity>(db, "dead_letters").await);
     }

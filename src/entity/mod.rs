@@ -58,6 +58,7 @@ pub mod session;
 pub mod sign_in_attempt;
 pub mod sign_in_place;
 pub mod spool_progress;
+pub mod takeover;
 pub mod template;
 pub mod undecided_event;
 pub mod used_handle;

@@ -13,6 +13,7 @@
 //! | `resolve.rs` `target/` `rules.rs` `changes.rs` | from a code to what redirects need of a link, and how they hear that it changed |
 //! | `budget/` | how many visits of a link with a limit may still be sent on, leased in parts to each node |
 //! | `import/` `export.rs` `flat.rs` `moments.rs` | files of links, and what stands in them |
+//! | `past.rs` | links, templates and projects of a LinkForty database |
 //! | `fetch.rs` `preview/` | other people's pages and pictures, and what pages say of themselves |
 //! | `told.rs` | what those hear of links who want to be told what happens |
 //! | `by_app.rs` | links that apps make for their users |
@@ -50,6 +51,7 @@ mod import;
 mod list;
 mod moments;
 mod noted;
+pub mod past;
 mod presets;
 mod preview;
 mod projects;

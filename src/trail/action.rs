@@ -46,6 +46,8 @@ actions! {
     LinkAcknowledged = "link.acknowledged",
     /// Links of a file were stored: the target is the import, the changes count them.
     LinksImported = "links.imported",
+    /// A LinkForty database was taken over: the target is the workspace, the changes count what was stored.
+    LinkfortyTakenOver = "linkforty.taken_over",
     /// A project was created.
     ProjectCreated = "project.created",
     /// A project was changed.

@@ -119,7 +119,11 @@ impl Ready {
         let body = LinkForty { event, event_id: event_id.clone(), timestamp, data };
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let secret = self.secrets.iter().find(|secret| secret.is_valid(now));
-        let signature = secret.map(|secret| sign::of_body(&sign::secret_text(&secret.key), &body));
+        let signature = secret.map(|secret| {
+            // A receiver that LinkForty told its secret goes on with that.
+            let text = secret.text.clone().unwrap_or_else(|| sign::secret_text(&secret.key));
+            sign::of_body(&text, &body)
+        });
         let mut request = self.signed(url, body, message, now);
         let headers = &mut request.headers;
         set(headers, LINKFORTY_SIGNATURE, &signature.unwrap_or_default());

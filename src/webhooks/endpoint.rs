@@ -184,6 +184,8 @@ pub struct Secret {
     pub create_time: Moment,
     /// Until when it is good; `None`: until there is another.
     pub expire_time: Option<Moment>,
+    /// What receivers of LinkForty's format know it as, where LinkForty made it; `None`: as everybody does.
+    pub text: Option<String>,
 }
 
 impl std::fmt::Debug for Sealed {
@@ -195,7 +197,7 @@ impl std::fmt::Debug for Sealed {
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { key: _, create_time, expire_time } = self;
+        let Self { key: _, create_time, expire_time, text: _ } = self;
         f.debug_struct("Secret")
             .field("create_time", create_time)
             .field("expire_time", expire_time)
@@ -261,6 +263,7 @@ impl Sealed {
             key: secret.key.to_vec().into(),
             create_time_micros: secret.create_time.timestamp_micros(),
             expire_time_micros: secret.expire_time.map_or(0, |time| time.timestamp_micros()),
+            text: secret.text.clone().unwrap_or_default(),
         });
         let headers = self.headers.iter().cloned().map(|(name, value)| WebhookHeader { name, value });
         let message = WebhookSecrets { secrets: secrets.collect(), headers: headers.collect() };
@@ -275,6 +278,7 @@ impl Sealed {
                 key: secret.key[..].try_into().ok()?,
                 create_time: from_micros(secret.create_time_micros),
                 expire_time: (end != 0).then(|| from_micros(end)),
+                text: Some(secret.text).filter(|text| !text.is_empty()),
             })
         };
         Some(Self {
@@ -482,6 +486,7 @@ mod tests {
             key: [7; 32],
             create_time: from_micros(5),
             expire_time: end.map(from_micros),
+            text: end.map(|_| "0f".repeat(32)),
         };
         let sealed = Sealed {
             secrets: vec![secret(None), secret(Some(9))],
@@ -503,7 +508,8 @@ mod tests {
         };
         assert_eq!(endpoint.open(&seal).as_ref(), Some(&sealed));
         assert_eq!(Endpoint::read(endpoint.clone().write()).expect("readable"), endpoint);
-        assert!(!format!("{sealed:?}").contains("token") && !format!("{sealed:?}").contains("7, 7"));
+        let shown = format!("{sealed:?}");
+        assert!(!["token", "7, 7", "0f0f"].into_iter().any(|secret| shown.contains(secret)));
         endpoint.id = WebhookEndpointId(Uuid::from_u128(3));
         assert_eq!(endpoint.open(&seal), None);
         let valid = |end| secret(end).is_valid(from_micros(9));

@@ -21,6 +21,7 @@
 //! | `endpoints.rs`, `secrets.rs` | endpoints: added, changed, deleted, given other secrets |
 //! | `deliveries.rs`, `redeliver.rs` | what endpoints were sent, and what they are sent again |
 //! | `test_event.rs` | one attempt, for whoever wants to see what becomes of it |
+//! | `past.rs` | webhooks of a LinkForty database |
 //! | `wire.rs`, `grpc.rs` | `linkforty.v1.WebhookService` |
 //!
 //! Guarantees: what happens is told to every endpoint that wants it, whatever dies when, and there is one message of it, whose id is the same
@@ -44,6 +45,7 @@ mod listener;
 pub mod macros;
 pub mod message;
 mod pace;
+pub mod past;
 pub mod payload;
 mod queue;
 mod redeliver;

@@ -20,7 +20,7 @@ const MOST: usize = 3;
 
 /// Makes one.
 pub fn mint(ids: &Ids, now: Moment) -> Secret {
-    Secret { key: ids.bytes(), create_time: now, expire_time: None }
+    Secret { key: ids.bytes(), create_time: now, expire_time: None, text: None }
 }
 
 /// Says whether such an endpoint has any.
@@ -70,7 +70,7 @@ mod tests {
     }
 
     fn secret(key: u8, expires: Option<i64>) -> Secret {
-        Secret { key: [key; 32], create_time: at(0), expire_time: expires.map(at) }
+        Secret { key: [key; 32], create_time: at(0), expire_time: expires.map(at), text: None }
     }
 
     #[test]

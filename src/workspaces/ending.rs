@@ -44,6 +44,7 @@ const TABLES: &[&str] = &[
     "link_import_drafts",
     "link_import_errors",
     "link_imports",
+    "takeovers",
     "click_leases",
     "click_budgets",
     "click_identities",

@@ -69,7 +69,7 @@ async fn conflicts(env: &Env, rows: &[Row], written: &store::Written) -> Result<
 }
 
 /// Converts what events earned into what their workspaces count in.
-async fn price<'a>(env: &Env, rows: &'a [Row]) -> Result<Vec<Priced<'a>>, DbErr> {
+pub(super) async fn price<'a>(env: &Env, rows: &'a [Row]) -> Result<Vec<Priced<'a>>, DbErr> {
     let with_revenue = || rows.iter().filter_map(|row| Some((row, row.revenue.as_ref()?)));
     let workspaces: BTreeSet<WorkspaceId> = with_revenue().map(|(row, _)| row.source.workspace).collect();
     let mut currencies = HashMap::new();

@@ -9,6 +9,7 @@
 //! | `record.rs` | an event as the spool holds it |
 //! | `intake.rs` | takes a batch in: known already, refused, or into the spool |
 //! | `carry.rs` `store/` | carries the spool into the table `events`, and the SQL of both databases |
+//! | `past.rs` | events that another product recorded |
 //! | `names.rs` | how many names of properties an app may have |
 //! | `money.rs` `rates.rs` | exact amounts, exchange rates and what they make of an amount |
 //! | `credit.rs` | which link an event is credited to; pure |
@@ -32,6 +33,7 @@ mod list;
 mod meters;
 pub mod money;
 mod names;
+pub mod past;
 mod properties;
 mod rates;
 mod recent;

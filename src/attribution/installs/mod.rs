@@ -6,6 +6,7 @@
 //! | `gather.rs` | the clicks it could be credited to |
 //! | `settle.rs` | from report and clicks to the row; pure |
 //! | `told.rs` | what the feed is told of it |
+//! | `past.rs` | installs that another product decided |
 //! | `list.rs` `store.rs` | queries |
 //!
 //! Guarantees: one install is one row and one decision, however often and on however many nodes it is reported; a click is claimed by
@@ -13,6 +14,7 @@
 
 mod gather;
 mod list;
+pub mod past;
 pub mod report;
 pub mod settle;
 pub(super) mod store;

@@ -124,7 +124,7 @@ impl Sent {
 }
 
 /// Returns what an event earned, if it says so in a way that is an amount of money.
-fn revenue(data: &Map<String, Value>) -> Option<Money> {
+pub fn revenue(data: &Map<String, Value>) -> Option<Money> {
     let currency = data.get("currency")?.as_str()?.to_ascii_uppercase();
     let amount = match data.get("revenue")? {
         Value::Number(number) => number.as_f64()?,

@@ -23,6 +23,8 @@ mod scope;
 mod times;
 mod wire;
 
+pub use self::event::revenue;
+
 use std::{net::IpAddr, time::Duration};
 
 use axum::{
@@ -236,7 +238,7 @@ fn likeness(report: &InstallRecord) -> String {
 }
 
 /// Returns the platform that an app says, or its user agent.
-fn platform(said: &str, user_agent: &str) -> Platform {
+pub fn platform(said: &str, user_agent: &str) -> Platform {
     match system_named(said) {
         Some(System::Ios) => return Platform::Ios,
         Some(System::Android) => return Platform::Android,

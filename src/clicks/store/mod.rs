@@ -2,6 +2,7 @@
 //!
 //! The SQL is sqlx's on SeaORM's own pools: UNNEST on Postgres writes several times what multi-row inserts do.
 
+pub mod past;
 mod postgres;
 mod sqlite;
 
@@ -134,35 +135,67 @@ pub async fn write(
     rows: &[Row<'_>],
     progress: Progress,
 ) -> Result<Vec<Class>, DbErr> {
-    let campaigns: Vec<String> =
-        rows.iter().map(|row| query::campaign(row.query, &row.link_campaign)).collect();
-    let homes = homes.of(db, rows.iter().map(|row| (row.workspace, row.link))).await?;
-    let places = Places::of(rows);
-    let texts = Texts::of(rows, &campaigns, &places, &homes);
-    let numbers = numbers(db, dictionary, &texts.distinct).await?;
-    let classes = texts.classes(dictionary);
-    let coded: Vec<Coded<'_>> = rows
-        .iter()
-        .zip(&texts.places)
-        .zip(campaigns.iter().zip(&homes))
-        .map(|((row, Named { always: [user_agent, referrer, language], campaign, place, home }), of)| Coded {
-            row,
-            class: if row.class == Class::Human { classes[*user_agent] } else { row.class },
-            user_agent: numbers[*user_agent],
-            referrer: numbers[*referrer],
-            language: numbers[*language],
-            campaign: campaign.map(|campaign| numbers[campaign]),
-            place: place.map(|place| numbers[place]),
-            home: home.map(|home| numbers[home]),
-            campaign_text: of.0,
-            home_text: of.1,
-        })
-        .collect();
+    let ready = Ready::of(db, (dictionary, homes), rows).await?;
+    let classes = |row: &Row<'_>, by_agent| if row.class == Class::Human { by_agent } else { row.class };
+    let coded = ready.coded(rows, classes);
     match dialect(db.get_database_backend()) {
         Dialect::Postgres => postgres::write(db.get_postgres_connection_pool(), &coded, progress).await,
         Dialect::Sqlite => sqlite::write(db.get_sqlite_connection_pool(), &coded, progress).await,
     }
     .map_err(sql)
+}
+
+/// What rows need before they can be written: their texts have numbers, and their links a place.
+#[derive(Debug)]
+pub struct Ready {
+    campaigns: Vec<String>,
+    homes: Vec<Arc<Home>>,
+    numbers: Vec<i32>,
+    classes: Vec<Class>,
+    named: Vec<Named>,
+}
+
+impl Ready {
+    /// Looks up links and texts. Outside of the transaction of the rows: see [`numbers`].
+    pub async fn of(
+        db: &DatabaseConnection,
+        (dictionary, homes): (&Dictionary, &Homes),
+        rows: &[Row<'_>],
+    ) -> Result<Self, DbErr> {
+        let campaigns: Vec<String> =
+            rows.iter().map(|row| query::campaign(row.query, &row.link_campaign)).collect();
+        let homes = homes.of(db, rows.iter().map(|row| (row.workspace, row.link))).await?;
+        let places = Places::of(rows);
+        let texts = Texts::of(rows, &campaigns, &places, &homes);
+        let numbers = numbers(db, dictionary, &texts.distinct).await?;
+        let classes = texts.classes(dictionary);
+        let named = texts.places;
+        Ok(Self { campaigns, homes, numbers, classes, named })
+    }
+
+    /// Returns the rows as they are written. `class` says of each who made it, asked with what its user agent says.
+    fn coded<'a>(&'a self, rows: &'a [Row<'a>], class: impl Fn(&Row<'_>, Class) -> Class) -> Vec<Coded<'a>> {
+        let Self { campaigns, homes, numbers, classes, named } = self;
+        rows.iter()
+            .zip(named)
+            .zip(campaigns.iter().zip(homes))
+            .map(|((row, named), of)| {
+                let Named { always: [user_agent, referrer, language], campaign, place, home } = named;
+                Coded {
+                    row,
+                    class: class(row, classes[*user_agent]),
+                    user_agent: numbers[*user_agent],
+                    referrer: numbers[*referrer],
+                    language: numbers[*language],
+                    campaign: campaign.map(|campaign| numbers[campaign]),
+                    place: place.map(|place| numbers[place]),
+                    home: home.map(|home| numbers[home]),
+                    campaign_text: of.0,
+                    home_text: of.1,
+                }
+            })
+            .collect()
+    }
 }
 
 /// Returns how far this database has drained a spool.
@@ -300,6 +333,7 @@ struct Texts<'a> {
 }
 
 /// Which texts a row has: user agent, referrer, language, and what else there is.
+#[derive(Debug)]
 struct Named {
     always: [usize; 3],
     campaign: Option<usize>,

@@ -20,6 +20,7 @@ mod fate;
 mod forty_core;
 mod json;
 mod kutt;
+pub mod past;
 mod shlink;
 mod split;
 #[cfg(test)]

@@ -161,7 +161,11 @@ fn missing() -> Error {
     Error::invalid_field("template", "is required")
 }
 
-fn read_new(door: &Door<'_>, template: Option<v1::Template>, settings: &str) -> Result<NewTemplate> {
+pub(super) fn read_new(
+    door: &Door<'_>,
+    template: Option<v1::Template>,
+    settings: &str,
+) -> Result<NewTemplate> {
     let template = template.ok_or_else(missing)?;
     let mut wrong = Violations::default();
     let name = wrong.take("template.name", workspaces::name(&template.name)).unwrap_or_default();

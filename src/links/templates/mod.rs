@@ -18,7 +18,10 @@ pub(super) mod store;
 
 use std::collections::BTreeSet;
 
-use super::{code, fields::leads};
+use super::{
+    code,
+    fields::{Door, leads},
+};
 use crate::{
     clock::Moment,
     entity::template::Model,
@@ -33,6 +36,11 @@ use crate::{
 };
 
 pub use self::grpc::TemplateApi;
+
+/// Reads a template of LinkForty.
+pub(super) fn read_past(door: &Door<'_>, template: v1::Template, settings: &str) -> Result<NewTemplate> {
+    grpc::read_new(door, Some(template), settings)
+}
 
 /// How often another slug is made up when one is taken.
 const SLUG_ATTEMPTS: usize = 8;

@@ -18,5 +18,6 @@ mod spool;
 mod stopping;
 pub mod support;
 mod survival;
+mod takeover;
 mod watching;
 mod webhooks;

@@ -54,7 +54,7 @@ pub fn an_endpoint(app: &App, workspace: &str, url: &str) -> (Endpoint, Sealed) 
 
 /// A secret.
 pub fn secret(key: [u8; 32], create_time: Moment, expire_time: Option<Moment>) -> Secret {
-    Secret { key, create_time, expire_time }
+    Secret { key, create_time, expire_time, text: None }
 }
 
 impl App {

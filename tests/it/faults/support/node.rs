@@ -1,10 +1,10 @@
 //! The real program as a child process: started as in production, killed, stopped and started again on the same data.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     net::SocketAddr,
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
@@ -76,6 +76,14 @@ impl Node {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "linkforty {arguments:?}: {told}{failed}");
         told.trim().to_owned()
+    }
+
+    /// Begins a command of the program with the node's settings; what it prints goes into two files.
+    pub fn begin(&self, arguments: &[&str], (told, failed): (&Path, &Path)) -> Child {
+        let [told, failed] = [told, failed].map(|file| File::create(file).expect("a file"));
+        let mut command = dies_with_us(PROGRAM, "KILL");
+        let command = self.dressed(&mut command).args(arguments);
+        command.stdout(told).stderr(failed).spawn().expect("setpriv starts the program")
     }
 
     /// Starts it and waits until it answers.
