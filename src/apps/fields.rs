@@ -95,8 +95,16 @@ const WHOLE: [Field; 7] = [
     Field::Android,
     Field::Attribution,
 ];
-const OUTPUT_ONLY: [&str; 7] =
-    ["id", "workspace_id", "served_hosts", "create_time", "update_time", "etag", "app_token"];
+const OUTPUT_ONLY: [&str; 8] = [
+    "id",
+    "workspace_id",
+    "served_hosts",
+    "create_time",
+    "update_time",
+    "etag",
+    "app_token",
+    "has_meta_referrer_key",
+];
 
 /// Whether an app is complete, or only what somebody wants changed of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

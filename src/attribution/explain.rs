@@ -1,7 +1,7 @@
 //! Installs as people see them, and why each is credited as it is. Pure.
 
 use prost::Message as _;
-use prost_types::Duration;
+use prost_types::{Duration, Timestamp};
 
 use super::{
     decide::{Candidate, Device, Fate, Loss, Outcome, System, Verdict},
@@ -9,21 +9,23 @@ use super::{
         flags::Flag,
         settle::{Facts, method, no_match},
     },
+    networks::referrer,
 };
 use crate::{
     entity::install::Model,
     links::timestamp,
     pb::{
         internal::v1::InstallRecord,
+        sdk::v1::Store,
         v1::{
             AttributionCandidate, AttributionRules, ComparedDevice, DeviceSystem, ExplainAttributionResponse,
-            Install, InstallFlag, LossReason, ScoreTerm,
+            Install, InstallFlag, LossReason, NetworkClaim, ScoreTerm, StoreReferral,
         },
     },
 };
 
-/// Writes an install.
-pub fn install(row: &Model) -> Install {
+/// Writes an install, with what networks claim.
+pub fn install(row: &Model, network_claims: Vec<NetworkClaim>) -> Install {
     let report = InstallRecord::decode(&row.report[..]).unwrap_or_default();
     let flags = Flag::ALL.into_iter().filter(|flag| row.flags & *flag as i32 != 0);
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -43,6 +45,8 @@ pub fn install(row: &Model) -> Install {
         reinstall_count: row.reinstalls,
         reinstall_time: row.reinstall_time.map(timestamp),
         platform: row.platform.into(),
+        store_referral: store_referral(&report),
+        network_claims,
         os_version: report.os_version,
         model: report.model,
         app_version: report.app_version,
@@ -54,6 +58,25 @@ pub fn install(row: &Model) -> Install {
     }
 }
 
+/// Writes what the store said.
+fn store_referral(report: &InstallRecord) -> Option<StoreReferral> {
+    if report.store_referrer.is_empty() && report.store == 0 {
+        return None;
+    }
+    let at = |seconds: i64| Some(Timestamp { seconds, nanos: 0 }).filter(|time| time.seconds != 0);
+    let store = Store::try_from(report.store).unwrap_or_default();
+    Some(StoreReferral {
+        store: if store == Store::Unspecified { Store::GooglePlay } else { store }.into(),
+        kind: referrer::kind(&report.store_referrer).into(),
+        click_time: at(report.store_click_device_seconds),
+        install_begin_time: at(report.store_begin_device_seconds),
+        click_server_time: at(report.store_click_seconds),
+        install_begin_server_time: at(report.store_begin_seconds),
+        install_version: report.install_version.clone(),
+        google_play_instant: report.google_play_instant,
+    })
+}
+
 const fn flag_word(flag: Flag) -> InstallFlag {
     match flag {
         Flag::ClickInjection => InstallFlag::ClickInjection,
@@ -63,8 +86,8 @@ const fn flag_word(flag: Flag) -> InstallFlag {
 }
 
 /// Decides an install again from what it was decided from, and says why.
-pub fn explain(row: &Model) -> ExplainAttributionResponse {
-    let shown = install(row);
+pub fn explain(row: &Model, network_claims: Vec<NetworkClaim>) -> ExplainAttributionResponse {
+    let shown = install(row, network_claims);
     let Ok(facts) = serde_json::from_str::<Facts>(&row.facts) else {
         return ExplainAttributionResponse { install: Some(shown), ..ExplainAttributionResponse::default() };
     };

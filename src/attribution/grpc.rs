@@ -53,9 +53,13 @@ impl AttributionService for AttributionApi {
                 [b"ListInstalls", tenant.id.0.as_bytes().as_slice(), &of_query.encode_to_vec()].concat();
             let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
             let page = installs::list(env, &tenant, &query, &page).await?;
+            let mut claims = installs::claims(env, &tenant, &page.items).await?;
+            let installs = page.items.iter();
             Ok(ListInstallsResponse {
                 next_page_token: env.pages.token(page.next.as_ref(), &question, now),
-                installs: page.items.iter().map(explain::install).collect(),
+                installs: installs
+                    .map(|row| explain::install(row, claims.remove(&row.id).unwrap_or_default()))
+                    .collect(),
             })
         })
         .await
@@ -72,7 +76,8 @@ impl AttributionService for AttributionApi {
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
             let found = found.ok_or_else(|| Error::not_found("install"))?;
-            Ok(GetInstallResponse { install: Some(explain::install(&found)) })
+            let claims = installs::claims_of(env, &tenant, &found).await?;
+            Ok(GetInstallResponse { install: Some(explain::install(&found, claims)) })
         })
         .await
     }
@@ -87,7 +92,9 @@ impl AttributionService for AttributionApi {
             let tenant =
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
-            Ok(explain::explain(&found.ok_or_else(|| Error::not_found("install"))?))
+            let found = found.ok_or_else(|| Error::not_found("install"))?;
+            let claims = installs::claims_of(env, &tenant, &found).await?;
+            Ok(explain::explain(&found, claims))
         })
         .await
     }

@@ -7,6 +7,7 @@
 //! | `deep_link.rs` | what an app is told of the link that brought its user; pure |
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
+//! | `networks/` | what ad networks say of installs |
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
@@ -26,6 +27,7 @@ mod explain;
 mod grpc;
 mod installs;
 mod json;
+mod networks;
 mod opens;
 #[cfg(test)]
 mod reference;
@@ -40,7 +42,11 @@ use futures::future::BoxFuture;
 use sea_orm::DbErr;
 
 pub use self::{
-    grpc::AttributionApi, installs::decide_pending, json::router as json_routes, sdk::SdkApi,
+    grpc::AttributionApi,
+    installs::decide_pending,
+    json::router as json_routes,
+    networks::{EVERY as EXCHANGE_EVERY, exchange_tokens, forget_click_ids},
+    sdk::SdkApi,
     shared::refresh as refresh_shared_networks,
 };
 use crate::{

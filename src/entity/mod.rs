@@ -40,6 +40,7 @@ pub mod link_tag;
 pub mod link_total;
 pub mod mail;
 pub mod member;
+pub mod network_claim;
 pub mod outbox;
 pub mod passkey;
 pub mod project;

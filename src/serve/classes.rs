@@ -60,6 +60,7 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.v1.AppService/ListApps", PERSON),
     ("linkforty.v1.AppService/MatchAppLink", PERSON),
     ("linkforty.v1.AppService/RotateAppToken", PERSON),
+    ("linkforty.v1.AppService/SetMetaReferrerKey", PERSON),
     ("linkforty.v1.AppService/UpdateApp", PERSON),
     ("linkforty.v1.AttributionService/ExplainAttribution", PERSON),
     ("linkforty.v1.AttributionService/GetInstall", PERSON),

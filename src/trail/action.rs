@@ -110,6 +110,8 @@ actions! {
     AppDeleted = "app.deleted",
     /// An app got another token.
     AppTokenRotated = "app.token_rotated",
+    /// The key of Meta's install referrers of an app was set or removed.
+    AppMetaKeySet = "app.meta_key_set",
     /// What is known of an install was erased on the user's wish.
     InstallForgotten = "install.forgotten",
     /// The operator imported exchange rates.

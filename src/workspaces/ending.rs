@@ -51,6 +51,7 @@ const TABLES: &[&str] = &[
     "click_rollups",
     "undecided_events",
     "awaited_clicks",
+    "network_claims",
     "install_keys",
     "installs",
     "apps",

@@ -94,6 +94,7 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/ListApps", Who::With(&[AppsRead]), Names::Nothing),
     ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
     ("linkforty.v1.AppService/RotateAppToken", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AppService/SetMetaReferrerKey", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetInstall", Who::With(&[AttributionRead]), Names::Things),

@@ -51,6 +51,7 @@ mod losses;
 mod mails;
 mod members;
 mod metrics_definitions;
+mod networks;
 mod oidc;
 mod outbound;
 mod overload;

@@ -30,7 +30,7 @@ use self::{
     report::likeness_life,
     settle::{Facts, settle},
 };
-use super::Sdk;
+use super::{Sdk, networks};
 use crate::{
     clicks::{ClickTokens, drain},
     clock::{Moment, from_micros},
@@ -43,6 +43,7 @@ use crate::{
     pb::{
         internal::v1::InstallRecord,
         sdk::v1::{AttributionState, MatchMethod},
+        v1::NetworkClaim,
     },
     spool::{Record, RecordKind},
     trail::{self, Action, Changes},
@@ -111,7 +112,8 @@ async fn store_and_decide(sdk: &Sdk, report: &InstallRecord) -> Result<Option<An
         tx.commit().await?;
         return Ok(Some(answer(row)));
     }
-    let row = decided(env, &tx, (id, report), None, store::insert).await?;
+    let row = decided(env, &tx, (id, &networks::without_claims(report)), None, store::insert).await?;
+    networks::keep(env, &tx, (workspace, row.app_id, row.id), report).await?;
     tx.commit().await?;
     tail::wake(env);
     count(&row);
@@ -244,8 +246,10 @@ async fn keep(
     let tx = crate::db::begin(&env.db.drain).await?;
     let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
     if known.is_none() {
-        let row = settle::pending((id, workspace, app), report, Some(env.now() + GRACE));
+        let kept = networks::without_claims(report);
+        let row = settle::pending((id, workspace, app), &kept, Some(env.now() + GRACE));
         if store::insert(&tx, &row).await? {
+            networks::keep(env, &tx, (workspace, app, id), report).await?;
             told::note(env, &tx, &row, None, &HashMap::new()).await?;
         }
     }
@@ -292,6 +296,22 @@ pub async fn list(
 ) -> Result<Page<Model>> {
     super::events::expect(env, tenant, query.app, query.link).await?;
     Ok(list::list(&env.db.api, tenant.id, query, page).await?)
+}
+
+/// Returns what networks say of installs.
+pub async fn claims(
+    env: &Env,
+    tenant: &Tenant,
+    rows: &[Model],
+) -> Result<HashMap<InstallId, Vec<NetworkClaim>>> {
+    let installs: Vec<InstallId> = rows.iter().map(|row| row.id).collect();
+    Ok(networks::of_installs(&env.db.api, tenant.id, &installs).await?)
+}
+
+/// Returns what networks say of one install.
+pub async fn claims_of(env: &Env, tenant: &Tenant, row: &Model) -> Result<Vec<NetworkClaim>> {
+    let mut claims = claims(env, tenant, std::slice::from_ref(row)).await?;
+    Ok(claims.remove(&row.id).unwrap_or_default())
 }
 
 /// Returns an install by the id that an app was told.
@@ -355,6 +375,7 @@ pub async fn forget(env: &Env, tenant: &Tenant, id: InstallId) -> Result<()> {
     let did = tenant.did(Action::InstallForgotten, row.id.0, Changes::none());
     let tx = env.db.begin().await?;
     store::forget_keys(&tx, tenant.id, row.id).await?;
+    networks::forget(&tx, tenant.id, row.id).await?;
     store::save(&tx, &settle::forgotten(row)).await?;
     trail::note(&tx, &env.ids, [did], env.now()).await?;
     tx.commit().await?;
