@@ -41,6 +41,7 @@ mod m20261127_000122_awaited_clicks;
 mod m20261127_000130_webhooks;
 mod m20261127_000140_rollup_storage;
 mod m20261127_000180_network_claims;
+mod m20261127_000181_views;
 mod sql;
 
 /// Knows every migration.
@@ -89,6 +90,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000130_webhooks::Migration),
             Box::new(m20261127_000140_rollup_storage::Migration),
             Box::new(m20261127_000180_network_claims::Migration),
+            Box::new(m20261127_000181_views::Migration),
         ]
     }
 }

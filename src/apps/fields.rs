@@ -215,6 +215,7 @@ fn check_attribution(of: v1::AppAttribution, wrong: &mut Violations) -> v1::AppA
     seconds("probabilistic_window", of.probabilistic_window, 60..=MAX_WINDOW);
     seconds("attribution_window", of.attribution_window, 3600..=MAX_WINDOW);
     seconds("session_gap", of.session_gap, 60..=86_400);
+    seconds("view_window", of.view_window, 3600..=86_400);
     of
 }
 

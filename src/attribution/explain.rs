@@ -110,6 +110,7 @@ pub fn explain(row: &Model, network_claims: Vec<NetworkClaim>) -> ExplainAttribu
             probabilistic_window: Some(seconds(facts.rules.likeness_window_seconds)),
             same_address: facts.rules.same_address,
             crowd: facts.rules.crowd.into(),
+            view_window: Some(facts.rules.view_window_seconds).filter(|window| *window != 0).map(seconds),
         }),
         candidates: candidates.map(|(candidate, verdict)| shown_candidate(candidate, verdict)).collect(),
         crowded: facts.crowded,

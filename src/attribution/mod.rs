@@ -12,6 +12,7 @@
 //! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
 //! | `json/` | the paths that LinkForty's SDKs call |
+//! | `views.rs` | ads that somebody saw, kept for as long as an install may be theirs |
 //! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
@@ -37,6 +38,7 @@ mod sdk;
 mod shared;
 mod sharing;
 pub mod simulate;
+mod views;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
@@ -48,6 +50,7 @@ pub use self::{
     networks::{EVERY as EXCHANGE_EVERY, exchange_tokens, forget_click_ids},
     sdk::SdkApi,
     shared::refresh as refresh_shared_networks,
+    views::forget as forget_views,
 };
 use crate::{
     clicks::{Recorder, drain::Unreadable},
@@ -77,6 +80,7 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
     Box::pin(async move {
         let mut unreadable = Vec::new();
         let mut events = Vec::new();
+        let mut views = Vec::new();
         for (place, record) in records.iter().enumerate() {
             let read = match record.kind {
                 RecordKind::Install => installs::carry(env, record).await?,
@@ -84,13 +88,23 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
                     events.push((place, record));
                     true
                 }
-                RecordKind::Click | RecordKind::Unknown(_) => false,
+                RecordKind::View => {
+                    views.push((place, record));
+                    true
+                }
+                // It is stored already; what it says of a device is not.
+                RecordKind::Click => {
+                    views::identify(env, record).await?;
+                    true
+                }
+                RecordKind::Unknown(_) => false,
             };
             if !read {
                 unreadable.push(Unreadable(place));
             }
         }
         unreadable.extend(events::carry(env, &events).await?);
+        unreadable.extend(views::carry(env, &views).await?);
         Ok(unreadable)
     })
 }

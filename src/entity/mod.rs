@@ -59,6 +59,7 @@ pub mod undecided_event;
 pub mod used_handle;
 pub mod user;
 pub mod utm_preset;
+pub mod view;
 pub mod webhook_attempt;
 pub mod webhook_delivery;
 pub mod webhook_endpoint;

@@ -213,6 +213,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let env = sweeping.clone();
         every(SWEEP_EVERY, token, move || forget_click_ids(env.clone()))
     });
+    let sweeping = env.clone();
+    work.begin("old views", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_views(env.clone()))
+    });
     let telling = env.clone();
     work.begin_apart("webhooks", move |token| {
         webhooks::deliver::run(telling.clone(), outbound.clone(), token)
@@ -561,6 +566,12 @@ async fn forget_click_ids(env: Env) {
         Err(error) => {
             tracing::debug!(cause = %error.inward(), "cannot remove old click ids of ad networks; trying again");
         }
+    }
+}
+
+async fn forget_views(env: Env) {
+    if let Err(error) = attribution::forget_views(&env).await {
+        tracing::debug!(cause = %error.inward(), "cannot remove old views; trying again");
     }
 }
 

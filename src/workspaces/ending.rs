@@ -52,6 +52,7 @@ const TABLES: &[&str] = &[
     "undecided_events",
     "awaited_clicks",
     "network_claims",
+    "views",
     "install_keys",
     "installs",
     "apps",

@@ -88,6 +88,7 @@ mod support;
 mod telemetry;
 mod tls;
 mod vectors;
+mod views;
 mod watch;
 mod web;
 mod webhook_deliveries;

@@ -350,8 +350,9 @@ pub async fn consent(env: &Env, workspace: WorkspaceId, id: InstallId, consent: 
     if row.report.is_empty() {
         return Err(Error::not_found("install"));
     }
-    let undone = !consent.likeness && row.method == MatchMethod::Probabilistic as i16
-        || !consent.identity && row.method == MatchMethod::Identity as i16;
+    let is = |methods: [MatchMethod; 2]| methods.iter().any(|method| row.method == *method as i16);
+    let undone = !consent.likeness && is([MatchMethod::Probabilistic, MatchMethod::ViewProbabilistic])
+        || !consent.identity && is([MatchMethod::Identity, MatchMethod::ViewIdentity]);
     report.likeness &= consent.likeness;
     if !consent.identity {
         report.identities.clear();

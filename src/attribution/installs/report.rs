@@ -104,6 +104,7 @@ impl Scope {
                 .unwrap_or(THRESHOLD.into()),
             likeness_window_seconds: seconds(of.probabilistic_window, LIKENESS_WINDOW),
             default_window_seconds: seconds(of.attribution_window, WINDOW),
+            view_window_seconds: seconds(of.view_window, chrono::Duration::zero()),
             app_store_id: self.app_store_id.clone(),
             package_name: self.package_name.clone(),
             ..InstallRecord::default()
@@ -119,8 +120,13 @@ impl Scope {
 
     /// The same, in all apps of the workspace: a click may come by another one.
     pub fn identity(&self, env: &Env, kind: &str, text: &str) -> Vec<u8> {
-        keyed(env, &[self.workspace.0.as_bytes(), b"identity", kind.as_bytes(), &[0], text.as_bytes()])
+        identity(env, self.workspace, kind, text)
     }
+}
+
+/// Returns what a device or a user is known by in a workspace.
+pub fn identity(env: &Env, workspace: WorkspaceId, kind: &str, text: &str) -> Vec<u8> {
+    keyed(env, &[workspace.0.as_bytes(), b"identity", kind.as_bytes(), &[0], text.as_bytes()])
 }
 
 /// Returns what the id of an install that was kept is known by, when the device turned out to be known already.
