@@ -42,6 +42,7 @@ mod m20261127_000130_webhooks;
 mod m20261127_000140_rollup_storage;
 mod m20261127_000180_network_claims;
 mod m20261127_000181_views;
+mod m20261127_000182_app_opens;
 mod sql;
 
 /// Knows every migration.
@@ -91,6 +92,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000140_rollup_storage::Migration),
             Box::new(m20261127_000180_network_claims::Migration),
             Box::new(m20261127_000181_views::Migration),
+            Box::new(m20261127_000182_app_opens::Migration),
         ]
     }
 }

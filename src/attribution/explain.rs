@@ -4,12 +4,15 @@ use prost::Message as _;
 use prost_types::{Duration, Timestamp};
 
 use super::{
+    assists::assists,
     decide::{Candidate, Device, Fate, Loss, Outcome, System, Verdict},
     installs::{
+        Assists,
         flags::Flag,
         settle::{Facts, method, no_match},
     },
     networks::referrer,
+    returns::Returned,
 };
 use crate::{
     entity::install::Model,
@@ -18,8 +21,9 @@ use crate::{
         internal::v1::InstallRecord,
         sdk::v1::Store,
         v1::{
-            AttributionCandidate, AttributionRules, ComparedDevice, DeviceSystem, ExplainAttributionResponse,
-            Install, InstallFlag, LossReason, NetworkClaim, ScoreTerm, StoreReferral,
+            AttributionCandidate, AttributionRules, ComparedDevice, CountAssistsResponse, DeviceSystem,
+            ExplainAttributionResponse, Install, InstallFlag, LinkAssists, LossReason, NetworkClaim,
+            Reengagement, ScoreTerm, StoreReferral,
         },
     },
 };
@@ -47,6 +51,7 @@ pub fn install(row: &Model, network_claims: Vec<NetworkClaim>) -> Install {
         platform: row.platform.into(),
         store_referral: store_referral(&report),
         network_claims,
+        previous_install_id: id(uuid::Uuid::from_slice(&report.previous_install_id).ok()),
         os_version: report.os_version,
         model: report.model,
         app_version: report.app_version,
@@ -77,6 +82,38 @@ fn store_referral(report: &InstallRecord) -> Option<StoreReferral> {
     })
 }
 
+/// Writes a time that a user was brought back.
+pub fn returned(of: Returned) -> Reengagement {
+    let Returned { open, credit_end, events } = of;
+    Reengagement {
+        click_id: open.click_id.to_string(),
+        workspace_id: open.workspace_id.to_string(),
+        app_id: open.app_id.map(|app| app.to_string()).unwrap_or_default(),
+        install_id: open.install_id.to_string(),
+        link_id: open.link_id.to_string(),
+        open_time: Some(timestamp(open.open_time)),
+        last_seen_time: Some(timestamp(open.seen_time)),
+        credit_end_time: Some(timestamp(credit_end)),
+        event_count: i64::try_from(events).unwrap_or(i64::MAX),
+    }
+}
+
+/// How many links are told of.
+const MOST_LINKS: usize = 1000;
+
+/// Writes what links had to do with installs, those with the most assists first.
+pub fn assists_of_links(counted: Assists) -> CountAssistsResponse {
+    let mut links: Vec<LinkAssists> = counted
+        .links
+        .into_iter()
+        .map(|(link, (installs, assists))| LinkAssists { link_id: link.to_string(), installs, assists })
+        .collect();
+    links.sort_by(|a, b| (b.assists, b.installs, &a.link_id).cmp(&(a.assists, a.installs, &b.link_id)));
+    let truncated = counted.truncated || links.len() > MOST_LINKS;
+    links.truncate(MOST_LINKS);
+    CountAssistsResponse { links, truncated }
+}
+
 const fn flag_word(flag: Flag) -> InstallFlag {
     match flag {
         Flag::ClickInjection => InstallFlag::ClickInjection,
@@ -99,7 +136,8 @@ pub fn explain(row: &Model, network_claims: Vec<NetworkClaim>) -> ExplainAttribu
         }
         Outcome::Organic(why) => (None, 0, no_match(why) as i16),
     };
-    let candidates = facts.candidates.iter().zip(&decision.verdicts);
+    let assisted = assists(&facts);
+    let candidates = facts.candidates.iter().zip(&decision.verdicts).enumerate();
     ExplainAttributionResponse {
         install: Some(shown),
         device: Some(device(&facts.install.device)),
@@ -112,7 +150,12 @@ pub fn explain(row: &Model, network_claims: Vec<NetworkClaim>) -> ExplainAttribu
             crowd: facts.rules.crowd.into(),
             view_window: Some(facts.rules.view_window_seconds).filter(|window| *window != 0).map(seconds),
         }),
-        candidates: candidates.map(|(candidate, verdict)| shown_candidate(candidate, verdict)).collect(),
+        candidates: candidates
+            .map(|(place, (candidate, verdict))| AttributionCandidate {
+                assisted: assisted.contains(&place),
+                ..shown_candidate(candidate, verdict)
+            })
+            .collect(),
         crowded: facts.crowded,
         agrees: again == (row.click_id, row.method, row.no_match),
     }
@@ -141,6 +184,7 @@ fn shown_candidate(candidate: &Candidate, verdict: &Verdict) -> AttributionCandi
         claimed: candidate.claimed,
         other_app: candidate.other_app,
         device: Some(device(&candidate.device)),
+        assisted: false,
     }
 }
 

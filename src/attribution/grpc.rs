@@ -8,6 +8,7 @@ use super::{
     events::{self, Credit, EventQuery, FlowQuery, Listed, ScreenFlow, money::Amount},
     explain,
     installs::{self, InstallQuery, report::install_id},
+    returns::{self, OpenQuery},
 };
 use crate::{
     clock::Moment,
@@ -19,7 +20,8 @@ use crate::{
     pb::{
         sdk::v1::{AttributionState, MatchMethod},
         v1::{
-            self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
+            self, AppEvent, CountAssistsRequest, CountAssistsResponse, EventCredit, ExplainAttributionRequest,
+            ExplainAttributionResponse, ListReengagementsRequest, ListReengagementsResponse,
             GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
             ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
             attribution_service_server::AttributionService,
@@ -28,6 +30,9 @@ use crate::{
     rpc::{self, Permission},
     workspaces,
 };
+
+/// Which installs are looked at for assists when nobody says.
+const ASSISTS_SPAN: chrono::Duration = chrono::Duration::days(30);
 
 /// Answers `AttributionService`.
 #[derive(Debug, Clone)]
@@ -122,6 +127,50 @@ impl AttributionService for AttributionApi {
         .await
     }
 
+    async fn list_reengagements(
+        &self,
+        request: Request<ListReengagementsRequest>,
+    ) -> Result<Response<ListReengagementsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let (now, query) = (env.now(), read_opens(&asked)?);
+            let of_query = ListReengagementsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
+            let question =
+                [b"ListReengagements", tenant.id.0.as_bytes().as_slice(), &of_query.encode_to_vec()].concat();
+            let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = returns::list(env, &tenant, &query, &page).await?;
+            Ok(ListReengagementsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, now),
+                reengagements: page.items.into_iter().map(explain::returned).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn count_assists(
+        &self,
+        request: Request<CountAssistsRequest>,
+    ) -> Result<Response<CountAssistsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let mut wrong = Violations::default();
+            let app = read_id("app_id", &asked.app_id, AppId::parse, &mut wrong);
+            let start = read_time("start_time", asked.start_time.as_ref(), &mut wrong);
+            let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
+            let (app, start, end) = wrong.into_result((app, start, end))?;
+            let end = end.unwrap_or_else(|| env.now());
+            let start = start.unwrap_or(end - ASSISTS_SPAN);
+            Ok(explain::assists_of_links(installs::count_assists(env, &tenant, app, (start, end)).await?))
+        })
+        .await
+    }
+
     async fn get_screen_flow(
         &self,
         request: Request<GetScreenFlowRequest>,
@@ -157,6 +206,18 @@ fn read_installs(asked: &ListInstallsRequest) -> Result<InstallQuery> {
         start: read_time("start_time", asked.start_time.as_ref(), &mut wrong),
         end: read_time("end_time", asked.end_time.as_ref(), &mut wrong),
         test: asked.include_test,
+    };
+    wrong.into_result(query)
+}
+
+fn read_opens(asked: &ListReengagementsRequest) -> Result<OpenQuery> {
+    let mut wrong = Violations::default();
+    let query = OpenQuery {
+        app: read_id("app_id", &asked.app_id, AppId::parse, &mut wrong),
+        link: read_id("link_id", &asked.link_id, LinkId::parse, &mut wrong),
+        install: read_id("install_id", &asked.install_id, InstallId::parse, &mut wrong),
+        start: read_time("start_time", asked.start_time.as_ref(), &mut wrong),
+        end: read_time("end_time", asked.end_time.as_ref(), &mut wrong),
     };
     wrong.into_result(query)
 }

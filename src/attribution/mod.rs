@@ -13,11 +13,14 @@
 //! | `events/` | what users do in apps, with its money |
 //! | `json/` | the paths that LinkForty's SDKs call |
 //! | `views.rs` | ads that somebody saw, kept for as long as an install may be theirs |
+//! | `returns/` | users whom links bring back |
+//! | `assists.rs` | clicks that had a part in an install without the credit; pure |
 //! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 //! | `simulate/` | a population of which everything is known, and what the decisions are worth on it; pure |
 
+mod assists;
 pub mod decide;
 #[cfg(test)]
 mod decide_tests;
@@ -34,6 +37,7 @@ mod opens;
 mod reference;
 #[cfg(test)]
 mod reference_tests;
+mod returns;
 mod sdk;
 mod shared;
 mod sharing;
@@ -80,7 +84,7 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
     Box::pin(async move {
         let mut unreadable = Vec::new();
         let mut events = Vec::new();
-        let mut views = Vec::new();
+        let (mut views, mut opens) = (Vec::new(), Vec::new());
         for (place, record) in records.iter().enumerate() {
             let read = match record.kind {
                 RecordKind::Install => installs::carry(env, record).await?,
@@ -97,6 +101,10 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
                     views::identify(env, record).await?;
                     true
                 }
+                RecordKind::Open => {
+                    opens.push((place, record));
+                    true
+                }
                 RecordKind::Unknown(_) => false,
             };
             if !read {
@@ -105,6 +113,12 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
         }
         unreadable.extend(events::carry(env, &events).await?);
         unreadable.extend(views::carry(env, &views).await?);
+        // Behind the installs that they are of, and the events before them.
+        for (place, record) in opens {
+            if !returns::carry(env, record).await? {
+                unreadable.push(Unreadable(place));
+            }
+        }
         Ok(unreadable)
     })
 }

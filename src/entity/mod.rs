@@ -7,6 +7,7 @@ pub mod acme_challenge;
 pub mod api_key;
 pub mod api_key_use;
 pub mod app;
+pub mod app_open;
 pub mod app_token;
 pub mod audit_event;
 pub mod awaited_click;

@@ -62,12 +62,15 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.v1.AppService/RotateAppToken", PERSON),
     ("linkforty.v1.AppService/SetMetaReferrerKey", PERSON),
     ("linkforty.v1.AppService/UpdateApp", PERSON),
+    // It reads the facts of installs, up to 20,000.
+    ("linkforty.v1.AttributionService/CountAssists", BULK),
     ("linkforty.v1.AttributionService/ExplainAttribution", PERSON),
     ("linkforty.v1.AttributionService/GetInstall", PERSON),
     // It reads events one by one, up to 50,000.
     ("linkforty.v1.AttributionService/GetScreenFlow", BULK),
     ("linkforty.v1.AttributionService/ListEvents", PERSON),
     ("linkforty.v1.AttributionService/ListInstalls", PERSON),
+    ("linkforty.v1.AttributionService/ListReengagements", PERSON),
     ("linkforty.v1.AuditService/ExportAuditEvents", FILE),
     ("linkforty.v1.AuditService/ListAuditEvents", PERSON),
     ("linkforty.v1.AuthService/BeginIdentityLink", PERSON),

@@ -93,6 +93,8 @@ pub enum RecordKind {
     Event,
     /// An ad for a link that somebody saw.
     View,
+    /// A link that opened an app.
+    Open,
     /// A kind of another release.
     Unknown(u8),
 }
@@ -104,6 +106,7 @@ impl From<u8> for RecordKind {
             2 => RecordKind::Install,
             3 => RecordKind::Event,
             6 => RecordKind::View,
+            7 => RecordKind::Open,
             other => RecordKind::Unknown(other),
         }
     }
@@ -116,6 +119,7 @@ impl From<RecordKind> for u8 {
             RecordKind::Install => 2,
             RecordKind::Event => 3,
             RecordKind::View => 6,
+            RecordKind::Open => 7,
             RecordKind::Unknown(other) => other,
         }
     }

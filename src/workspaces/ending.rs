@@ -53,6 +53,7 @@ const TABLES: &[&str] = &[
     "awaited_clicks",
     "network_claims",
     "views",
+    "app_opens",
     "install_keys",
     "installs",
     "apps",

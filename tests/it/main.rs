@@ -67,6 +67,7 @@ mod redirect;
 mod refusals;
 mod reports;
 mod returning;
+mod returns;
 mod roles;
 mod rollups;
 mod rooms;

@@ -30,6 +30,9 @@ const MAX_ID: usize = 128;
 const MAX_TOKEN: usize = 4096;
 const MAX_SIDE: u32 = 100_000;
 
+/// How long after its last install a device is a new one, unless the app says otherwise (AppsFlyer's default).
+const REATTRIBUTION: Duration = Duration::days(90);
+
 /// How long a device without an id is known by its likeness alone, after it was last seen.
 pub fn likeness_life() -> Duration {
     Duration::hours(24)
@@ -105,6 +108,7 @@ impl Scope {
             likeness_window_seconds: seconds(of.probabilistic_window, LIKENESS_WINDOW),
             default_window_seconds: seconds(of.attribution_window, WINDOW),
             view_window_seconds: seconds(of.view_window, chrono::Duration::zero()),
+            reattribution_window_seconds: seconds(of.reattribution_window, REATTRIBUTION),
             app_store_id: self.app_store_id.clone(),
             package_name: self.package_name.clone(),
             ..InstallRecord::default()
