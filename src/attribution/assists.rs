@@ -12,9 +12,7 @@ pub fn assists(facts: &Facts) -> Vec<usize> {
     if !matches!(decision.outcome, Outcome::Attributed(_)) {
         return Vec::new();
     }
-    let beaten = |fate| {
-        matches!(fate, Fate::Lost(Loss::WeakerEvidence | Loss::LowerScore | Loss::Earlier))
-    };
+    let beaten = |fate| matches!(fate, Fate::Lost(Loss::WeakerEvidence | Loss::LowerScore | Loss::Earlier));
     let verdicts = facts.candidates.iter().zip(&decision.verdicts).enumerate();
     verdicts
         .filter(|(_, (click, verdict))| beaten(verdict.fate) && !click.evidence.is_view())

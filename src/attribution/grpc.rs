@@ -20,10 +20,10 @@ use crate::{
     pb::{
         sdk::v1::{AttributionState, MatchMethod},
         v1::{
-            self, AppEvent, CountAssistsRequest, CountAssistsResponse, EventCredit, ExplainAttributionRequest,
-            ExplainAttributionResponse, ListReengagementsRequest, ListReengagementsResponse,
-            GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
-            ListEventsRequest, ListEventsResponse, ListInstallsRequest, ListInstallsResponse,
+            self, AppEvent, CountAssistsRequest, CountAssistsResponse, EventCredit,
+            ExplainAttributionRequest, ExplainAttributionResponse, GetInstallRequest, GetInstallResponse,
+            GetScreenFlowRequest, GetScreenFlowResponse, ListEventsRequest, ListEventsResponse,
+            ListInstallsRequest, ListInstallsResponse, ListReengagementsRequest, ListReengagementsResponse,
             attribution_service_server::AttributionService,
         },
     },
@@ -137,7 +137,8 @@ impl AttributionService for AttributionApi {
             let tenant =
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let (now, query) = (env.now(), read_opens(&asked)?);
-            let of_query = ListReengagementsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
+            let of_query =
+                ListReengagementsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
             let question =
                 [b"ListReengagements", tenant.id.0.as_bytes().as_slice(), &of_query.encode_to_vec()].concat();
             let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;

@@ -73,8 +73,9 @@ pub fn opinion(install: &Value, candidates: &[Value], rules: &Value) -> Opinion 
             } else if crowded(at) && case.is_like(at) {
                 "Crowded"
             } else {
-                let rivals =
-                    || all.clone().filter(|one| faults[*one].is_none() && !(crowded(*one) && case.is_like(*one)));
+                let rivals = || {
+                    all.clone().filter(|one| faults[*one].is_none() && !(crowded(*one) && case.is_like(*one)))
+                };
                 let way = RIVALRIES.into_iter().find(|way| rivals().any(|other| case.beats(other, at, way)));
                 way.unwrap_or("Won")
             }

@@ -5,8 +5,8 @@
 
 use chrono::Duration;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QuerySelect as _, Statement, Value, sea_query::OnConflict, FromQueryResult as _,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, IntoActiveModel as _,
+    QueryFilter as _, QuerySelect as _, Statement, Value, sea_query::OnConflict,
 };
 
 use super::installs::{
@@ -117,7 +117,9 @@ pub async fn find(
         // `class = 0` as it stands in the index.
         let found = rows(db, "network = $4 AND class = 0", values, most + 1).await?;
         if found.len() <= most as usize {
-            let new = found.into_iter().filter(|row| !seen.rows[..seen.of_device].iter().any(|own| own.id == row.id));
+            let new = found
+                .into_iter()
+                .filter(|row| !seen.rows[..seen.of_device].iter().any(|own| own.id == row.id));
             let new: Vec<ClickRow> = new.collect();
             seen.rows.extend(new);
         }

@@ -70,7 +70,8 @@ pub fn hints(query: &str) -> Hints {
 
 /// Returns the advertising id of the visitor's device, where a network brings it and says that the visitor allowed it.
 pub fn ad_id(query: &str) -> Option<String> {
-    if !names_a_device(query.as_bytes()) || !values(query, CONSENT).any(|said| said == "1" || said == "true") {
+    if !names_a_device(query.as_bytes()) || !values(query, CONSENT).any(|said| said == "1" || said == "true")
+    {
         return None;
     }
     let mut ids = AD_IDS.into_iter().flat_map(|name| values(query, name));

@@ -53,10 +53,8 @@ impl Redirects {
         }
         let visit = self.read(request, client, &target);
         let class = class::by_request(&request.method, &request.headers, edge);
-        let closed = matches!(
-            choose(&target, &Visit::of_nobody(), now),
-            Outcome::Gone(_) | Outcome::NotFound(_)
-        );
+        let closed =
+            matches!(choose(&target, &Visit::of_nobody(), now), Outcome::Gone(_) | Outcome::NotFound(_));
         if class == Class::Human && !closed {
             let seen = Click {
                 workspace: target.workspace_id,
@@ -72,8 +70,11 @@ impl Redirects {
                 parameters: &[],
                 lease: None,
             };
-            // The spool says itself that it is full; the page that shows the ad need not know.
-            let _ = self.0.recorder.record_view(ClickId::mint(&self.0.env.ids, now), &seen);
+            let id = ClickId::mint(&self.0.env.ids, now);
+            if self.0.recorder.record_view(id, &seen).is_err() {
+                // The spool says so itself; the page that shows the ad need not know.
+                tracing::debug!(link.id = %target.id, "a view was not recorded");
+            }
         }
         self.count(Ending::Viewed);
         pixel()

@@ -24,8 +24,8 @@ use url::Url;
 use crate::{
     installs::{is_of, is_organic},
     support::{
-        App, Bearer, ELSEWHERE, HERE, Mood, PIXEL, Receiver, Tenant, an_app, behind_a_proxy, coded, eventually,
-        first_open, guest_of, iphone, pixel, report, request_id, stores, try_report, wrong,
+        App, Bearer, ELSEWHERE, HERE, Mood, PIXEL, Receiver, Tenant, an_app, behind_a_proxy, coded,
+        eventually, first_open, guest_of, iphone, pixel, report, request_id, stores, try_report, wrong,
     },
 };
 
@@ -95,7 +95,10 @@ async fn what_a_store_hands_over_of_a_network_is_the_networks_word() {
 
         let letter = report(&sdk, by_store("phone-0003", "utm_source=newsletter&utm_campaign=may")).await;
         let claim = claimed(&mut people, &letter.install_id).await;
-        assert_eq!((claim.network(), claim.evidence()), (AdNetwork::Other, ClaimEvidence::CampaignParameters));
+        assert_eq!(
+            (claim.network(), claim.evidence()),
+            (AdNetwork::Other, ClaimEvidence::CampaignParameters)
+        );
 
         // Everybody who shows installs shows it: the list and the explanation too.
         let request = ListInstallsRequest::default();
@@ -222,13 +225,17 @@ async fn what_meta_encrypted_is_decrypted_with_the_apps_key_and_never_passes_for
         let set = set_key(tenant, &made, META_KEY).await;
         assert_eq!(set.etag, made.etag);
         let (claimed, claim) = state(&mut people, "phone-0003").await;
-        assert_eq!((claimed, claim.campaign.as_str(), claim.account.as_str()), (ClaimState::Claimed, "654321", "444444"));
+        assert_eq!(
+            (claimed, claim.campaign.as_str(), claim.account.as_str()),
+            (ClaimState::Claimed, "654321", "444444")
+        );
         assert_eq!((claim.ad_group.as_str(), claim.creative.as_str()), ("987654", "12345"));
 
         // It is nowhere to be seen, and a change of the app leaves it.
         let rows = linkforty::entity::app::Entity::find().all(&app.env().db.api).await.expect("reads");
         let sealed = rows.iter().find_map(|row| row.meta_key.clone()).expect("is kept");
-        let key: Vec<u8> = (0..32).filter_map(|at| u8::from_str_radix(&META_KEY[2 * at..2 * at + 2], 16).ok()).collect();
+        let key: Vec<u8> =
+            (0..32).filter_map(|at| u8::from_str_radix(&META_KEY[2 * at..2 * at + 2], 16).ok()).collect();
         assert!(!sealed.windows(8).any(|part| part == &key[..8]));
         let update = linkforty::pb::v1::UpdateAppRequest {
             app: Some(MobileApp { name: "Other".to_owned(), ..set.clone() }),
@@ -241,14 +248,19 @@ async fn what_meta_encrypted_is_decrypted_with_the_apps_key_and_never_passes_for
         assert!(got.expect("always there").has_meta_referrer_key);
         assert!(!set_key(tenant, &made, "").await.has_meta_referrer_key);
         assert_eq!(state(&mut people, "phone-0004").await.0, ClaimState::NoKey);
-        let bad = SetMetaReferrerKeyRequest { app_id: made.id.clone(), key: "abc".to_owned(), ..Default::default() };
+        let bad = SetMetaReferrerKeyRequest {
+            app_id: made.id.clone(),
+            key: "abc".to_owned(),
+            ..Default::default()
+        };
         let status = tenant.apps.clone().set_meta_referrer_key(bad).await.expect_err("is refused");
         assert_eq!((status.code(), wrong(&status)), (Code::InvalidArgument, vec!["key".to_owned()]));
     })
     .await;
 }
 
-const AD: &[u8] = br#"{"attribution":true,"orgId":40669820,"campaignId":542370539,"conversionType":"Download",
+const AD: &[u8] =
+    br#"{"attribution":true,"orgId":40669820,"campaignId":542370539,"conversionType":"Download",
     "claimType":"Click","adGroupId":542317095,"countryOrRegion":"US","keywordId":87675432,"adId":542317136}"#;
 
 fn says(status: u16, body: &[u8]) -> Mood {
@@ -337,7 +349,8 @@ async fn every_other_answer_of_apples_is_an_end_too() {
         let tenant = app.tenant().await;
         let mut people = people(&app, &tenant).await;
         let sdk = app.sdk(&tenant.app_token().await, HERE).await;
-        let sample = br#"{"attribution":true,"orgId":1234567890,"campaignId":1234567890,"adGroupId":1234567890}"#;
+        let sample =
+            br#"{"attribution":true,"orgId":1234567890,"campaignId":1234567890,"adGroupId":1234567890}"#;
         for (at, (mood, state)) in [
             (says(400, b"invalid"), ClaimState::Invalid),
             (says(200, br#"{"attribution":false}"#), ClaimState::Denied),

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use crate::{
     installs::is_of,
     support::{
-        App, Bearer, ELSEWHERE, HERE, Sdk, Tenant, an_app, behind_a_proxy, coded, first_open, iphone, pixel, report,
-        wrong,
+        App, Bearer, ELSEWHERE, HERE, Sdk, Tenant, an_app, behind_a_proxy, coded, first_open, iphone, pixel,
+        report, wrong,
     },
 };
 
@@ -75,7 +75,10 @@ async fn a_link_that_opens_an_app_after_a_week_brings_its_user_back() {
         let opened = now(app);
         let found = back(&mut people, ListReengagementsRequest::default()).await;
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].click_id.as_str(), found[0].link_id.as_str()), (click.as_str(), spring.id.as_str()));
+        assert_eq!(
+            (found[0].click_id.as_str(), found[0].link_id.as_str()),
+            (click.as_str(), spring.id.as_str())
+        );
         assert_eq!((found[0].install_id.as_str(), found[0].event_count), (install.as_str(), 0));
         assert_eq!((found[0].open_time, found[0].last_seen_time), (opened, seen));
         let end = found[0].credit_end_time.expect("it ends").seconds;
@@ -128,11 +131,16 @@ async fn an_app_says_how_long_away_is_and_whether_anybody_asks() {
             app.ios.as_mut().expect("is on iOS").bundle_id = bundle.to_owned();
             app
         };
-        let quick =
-            AppAttribution { inactivity_window: days(1), reengagement_window: days(2), ..AppAttribution::default() };
+        let quick = AppAttribution {
+            inactivity_window: days(1),
+            reengagement_window: days(2),
+            ..AppAttribution::default()
+        };
         let off = AppAttribution { reengagement_window: days(0), ..AppAttribution::default() };
-        let (quick, off) =
-            (tenant.create_app(with(quick, "com.example.quick")).await, tenant.create_app(with(off, "com.example.off")).await);
+        let (quick, off) = (
+            tenant.create_app(with(quick, "com.example.quick")).await,
+            tenant.create_app(with(off, "com.example.off")).await,
+        );
         for made in [&quick, &off] {
             let sdk = app.sdk(&made.app_token, HERE).await;
             let install = report(&sdk, first_open("phone-0001", iphone())).await.install_id;
@@ -152,10 +160,15 @@ async fn an_app_says_how_long_away_is_and_whether_anybody_asks() {
             (AppAttribution { reengagement_window: days(91), ..Default::default() }, "reengagement_window"),
             (AppAttribution { reengagement_window: seconds(1), ..Default::default() }, "reengagement_window"),
             (AppAttribution { reattribution_window: days(29), ..Default::default() }, "reattribution_window"),
-            (AppAttribution { reattribution_window: days(731), ..Default::default() }, "reattribution_window"),
+            (
+                AppAttribution { reattribution_window: days(731), ..Default::default() },
+                "reattribution_window",
+            ),
         ] {
-            let request =
-                v1::CreateAppRequest { app: Some(with(attribution, "com.example.third")), ..Default::default() };
+            let request = v1::CreateAppRequest {
+                app: Some(with(attribution, "com.example.third")),
+                ..Default::default()
+            };
             let status = tenant.apps.clone().create_app(request).await.expect_err("is refused");
             assert_eq!(wrong(&status), [format!("app.attribution.{field}")]);
         }
@@ -184,7 +197,10 @@ async fn a_device_that_installs_again_after_three_months_is_a_new_install_with_a
         // Inside of the window it is the install that it was, and the window begins anew.
         app.clock.advance(Duration::days(90));
         let again = report(&sdk, on_device("install-0002")).await;
-        assert_eq!((again.install_id.as_str(), &again.deep_link), (first.install_id.as_str(), &first.deep_link));
+        assert_eq!(
+            (again.install_id.as_str(), &again.deep_link),
+            (first.install_id.as_str(), &first.deep_link)
+        );
         app.clock.advance(Duration::days(90) + Duration::seconds(1));
         app.tap("/autumn", HERE).await;
         app.settled().await;
@@ -225,11 +241,15 @@ async fn clicks_that_lost_to_a_better_one_assisted() {
         let said = people.explain_attribution(request).await.expect("explains").into_inner();
         let assisted: Vec<bool> = said.candidates.iter().map(|one| one.assisted).collect();
         assert_eq!(assisted, [false, true, true]);
-        let request = CountAssistsRequest { end_time: said.install.and_then(|install| install.receive_time), ..Default::default() };
+        let request = CountAssistsRequest {
+            end_time: said.install.and_then(|install| install.receive_time),
+            ..Default::default()
+        };
         let before = people.count_assists(request).await.expect("counts").into_inner();
         assert_eq!(before.links, []);
         app.clock.advance(Duration::seconds(1));
-        let counted = people.count_assists(CountAssistsRequest::default()).await.expect("counts").into_inner();
+        let counted =
+            people.count_assists(CountAssistsRequest::default()).await.expect("counts").into_inner();
         let told: Vec<(&str, i64, i64)> =
             counted.links.iter().map(|one| (one.link_id.as_str(), one.installs, one.assists)).collect();
         assert_eq!(told, [(links[0].id.as_str(), 0, 1), (links[1].id.as_str(), 1, 0)]);
@@ -256,7 +276,8 @@ async fn a_user_who_allowed_it_is_the_same_on_another_device() {
         app.settled().await;
         app.clock.advance(Duration::minutes(2));
         let elsewhere = app.sdk(&token, ELSEWHERE).await;
-        let phone = |id: &str, allowed| ReportInstallRequest { identity: user(allowed), ..first_open(id, pixel()) };
+        let phone =
+            |id: &str, allowed| ReportInstallRequest { identity: user(allowed), ..first_open(id, pixel()) };
         let strangers = report(&elsewhere, phone("phone-0001", true)).await;
         assert_eq!(strangers.deep_link, None, "the click's user had not allowed it");
         here.clone().resolve_link(resolve(true)).await.expect("resolves");

@@ -7,7 +7,8 @@ use linkforty::{
     entity::{click_identity, view},
     pb::{
         sdk::v1::{
-            Identity, MatchMethod, NoMatchReason, ReportInstallRequest, ReportInstallResponse, AttributionState,
+            AttributionState, Identity, MatchMethod, NoMatchReason, ReportInstallRequest,
+            ReportInstallResponse,
         },
         v1::{
             self, AppAttribution, ExplainAttributionRequest, LossReason,
@@ -20,8 +21,8 @@ use sea_orm::EntityTrait as _;
 use crate::{
     installs::{is_of, is_organic},
     support::{
-        App, Bearer, ELSEWHERE, HERE, IPHONE, Tenant, an_app, behind_a_proxy, coded, eventually, first_open, iphone,
-        report, wrong,
+        App, Bearer, ELSEWHERE, HERE, IPHONE, Tenant, an_app, behind_a_proxy, coded, eventually, first_open,
+        iphone, report, wrong,
     },
 };
 
@@ -101,7 +102,8 @@ async fn a_click_comes_before_every_view_and_views_count_nowhere() {
             AttributionServiceClient::with_interceptor(app.channel().await, Bearer(tenant.key.clone()));
         let request = ExplainAttributionRequest { install_id: answer.install_id, ..Default::default() };
         let said = people.explain_attribution(request).await.expect("explains").into_inner();
-        let lost: Vec<LossReason> = said.candidates.iter().filter(|one| !one.won).map(|one| one.loss()).collect();
+        let lost: Vec<LossReason> =
+            said.candidates.iter().filter(|one| !one.won).map(|one| one.loss()).collect();
         assert_eq!(lost, [LossReason::WeakerEvidence]);
         app.rolled().await;
         let counted = async |id: &str| {
@@ -174,7 +176,10 @@ async fn a_network_may_name_the_device_where_its_owner_allowed_that() {
         app.clock.advance(Duration::minutes(2));
         let answer = report(&sdk, ReportInstallRequest { test: true, ..phone("phone-0004", AD_ID) }).await;
         is_of(&answer, &clicked, MatchMethod::Identity);
-        assert_eq!(answer.deep_link.expect("it leads somewhere").parameters.get("click_id").map(String::as_str), Some("y"));
+        assert_eq!(
+            answer.deep_link.expect("it leads somewhere").parameters.get("click_id").map(String::as_str),
+            Some("y")
+        );
     })
     .await;
 }

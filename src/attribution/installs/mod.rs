@@ -114,7 +114,7 @@ async fn store_and_decide(sdk: &Sdk, report: &InstallRecord) -> Result<Option<An
         tx.commit().await?;
         return Ok(Some(answer(row)));
     }
-    let kept = behind(networks::without_claims(report), previous);
+    let kept = after(networks::without_claims(report), previous);
     let row = decided(env, &tx, (id, &kept), None, store::insert).await?;
     networks::keep(env, &tx, (workspace, row.app_id, row.id), report).await?;
     tx.commit().await?;
@@ -152,7 +152,7 @@ struct Owner {
 }
 
 /// Returns a report that says which install its device had before.
-fn behind(report: InstallRecord, previous: Option<InstallId>) -> InstallRecord {
+fn after(report: InstallRecord, previous: Option<InstallId>) -> InstallRecord {
     let bytes = previous.map(|id| bytes::Bytes::copy_from_slice(id.0.as_bytes()));
     InstallRecord { previous_install_id: bytes.unwrap_or_default(), ..report }
 }
@@ -193,7 +193,9 @@ async fn take_keys(
     let row = store::find(tx, workspace, owner).await?;
     let anew = came_again && row.as_ref().is_some_and(|row| begins_anew(row, report));
     match row {
-        Some(mut row) if !anew && (owner != id || known.contains_key(&keys[0]) || row_is_of(&row, report)) => {
+        Some(mut row)
+            if !anew && (owner != id || known.contains_key(&keys[0]) || row_is_of(&row, report)) =>
+        {
             if came_again {
                 store::note_reinstall(tx, workspace, owner, now).await?;
                 row.reinstalls += 1;
@@ -272,7 +274,7 @@ async fn keep(
     let tx = crate::db::begin(&env.db.drain).await?;
     let Owner { id, known, previous } = take_keys(env, &tx, workspace, (report, id), now).await?;
     if known.is_none() {
-        let kept = behind(networks::without_claims(report), previous);
+        let kept = after(networks::without_claims(report), previous);
         let row = settle::pending((id, workspace, app), &kept, Some(env.now() + GRACE));
         if store::insert(&tx, &row).await? {
             networks::keep(env, &tx, (workspace, app, id), report).await?;

@@ -227,7 +227,8 @@ pub fn read(
     let meta_time = time("meta_referrer.actual_time", meta.actual_time, &mut wrong);
     let token = asked.adservices_token.trim();
     if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        wrong.add("adservices_token", format!("must have at most {MAX_TOKEN} characters of ASCII, no blanks"));
+        wrong
+            .add("adservices_token", format!("must have at most {MAX_TOKEN} characters of ASCII, no blanks"));
     }
     let window = asked.attribution_window.map_or(0, |window| window.seconds);
     if asked.attribution_window.is_some() && !(3600..=90 * 86_400).contains(&window) {

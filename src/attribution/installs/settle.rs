@@ -91,7 +91,8 @@ pub fn settle(
             row.click_id = Some(click.click);
             row.click_time = Some(click.time);
             // Who only saw an ad did not ask to be taken anywhere.
-            if let Some(Told { credited, query }) = told.get(&click.click).filter(|_| !click.evidence.is_view())
+            if let Some(Told { credited, query }) =
+                told.get(&click.click).filter(|_| !click.evidence.is_view())
             {
                 let tap = Tap { click: Some(click.click), time: click.time, query, deferred: true };
                 row.deep_link = deep_link(click.link, credited, tap).encode_to_vec();

@@ -92,7 +92,9 @@ pub fn read(status: u16, body: &[u8], pause: Option<Duration>) -> Answer {
 
 fn claimed(record: Record) -> NetworkClaim {
     let id = |id: Option<i64>| id.map(|id| id.to_string()).unwrap_or_default();
-    let is = |text: &Option<String>, word: &str| text.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(word));
+    let is = |text: &Option<String>, word: &str| {
+        text.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(word))
+    };
     let time = record.click_date.as_deref().or(record.impression_date.as_deref()).and_then(moment);
     let country = record.country_or_region.as_deref().map(kept).unwrap_or_default();
     NetworkClaim {
@@ -173,8 +175,10 @@ mod tests {
 
     #[test]
     fn every_answer_leads_somewhere() {
-        let sample = br#"{"attribution":true,"orgId":1234567890,"campaignId":1234567890,"adGroupId":1234567890}"#;
-        let viewed = br#"{"attribution":true,"campaignId":7,"claimType":"Impression","countryOrRegion":"USA"}"#;
+        let sample =
+            br#"{"attribution":true,"orgId":1234567890,"campaignId":1234567890,"adGroupId":1234567890}"#;
+        let viewed =
+            br#"{"attribution":true,"campaignId":7,"claimType":"Impression","countryOrRegion":"USA"}"#;
         let seen = Answer::Ad(Box::new(NetworkClaim {
             campaign: "7".into(),
             view_through: true,

@@ -64,8 +64,7 @@ fn encrypted(text: &str) -> Option<Encrypted> {
         };
     }
     let source = content.get("source")?;
-    let bytes =
-        |name| HEXLOWER_PERMISSIVE.decode(source.get(name)?.as_str()?.as_bytes()).ok();
+    let bytes = |name| HEXLOWER_PERMISSIVE.decode(source.get(name)?.as_str()?.as_bytes()).ok();
     Some(Encrypted { data: bytes("data")?, nonce: bytes("nonce")?.try_into().ok()? })
 }
 

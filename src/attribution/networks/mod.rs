@@ -94,7 +94,8 @@ fn claims(
     let by_store = referrer::claim(&report.store_referrer, named);
     // What Meta encrypted says more than the parameters around it.
     let of_meta = |claim: &NetworkClaim| claim.evidence() == ClaimEvidence::CampaignParameters;
-    claims.extend(by_store.filter(|claim| encrypted.is_none_or(|handed| !handed.by_store || !of_meta(claim))));
+    claims
+        .extend(by_store.filter(|claim| encrypted.is_none_or(|handed| !handed.by_store || !of_meta(claim))));
     if !report.adservices_token.is_empty() {
         claims.push(NetworkClaim {
             network: AdNetwork::AppleAds.into(),

@@ -104,7 +104,7 @@ pub async fn remove_click_ids(db: &impl ConnectionTrait, before: Moment, most: u
         .and_where(Column::ReceiveTime.lt(before))
         .limit(most)
         .to_owned();
-    let place = Expr::tuple(key.map(|column| Expr::col(column).into()));
+    let place = Expr::tuple(key.map(Expr::col));
     let query = Entity::update_many()
         .col_expr(Column::ClickId, Expr::value(Option::<String>::None))
         .filter(sea_orm::sea_query::ExprTrait::in_subquery(place, old));

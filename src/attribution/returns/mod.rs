@@ -15,8 +15,8 @@ use prost::Message as _;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-pub use self::store::{OpenQuery, Returned};
 use self::decide::{Open, Windows};
+pub use self::store::{OpenQuery, Returned};
 use super::{
     Sdk,
     installs::{self, report::Scope},
@@ -63,7 +63,9 @@ pub(super) async fn carry(env: &Env, record: &Record) -> Result<bool, DbErr> {
     let (Some(workspace), Some(install), Some(click), Some(link)) = ids else { return Ok(false) };
     let (workspace, db) = (WorkspaceId(workspace), &env.db.drain);
     // Of an install that nobody knows there is nothing to say: its open is a click and no more.
-    let Some(install) = installs::find_by(env, db, workspace, InstallId(install)).await? else { return Ok(true) };
+    let Some(install) = installs::find_by(env, db, workspace, InstallId(install)).await? else {
+        return Ok(true);
+    };
     let opened = from_micros(said.open_time_micros);
     let came = install.reinstall_time.filter(|time| *time < opened).unwrap_or(install.install_time);
     let seen = store::last_seen(db, (workspace, install.id), ClickId(click), opened).await?;
@@ -114,7 +116,12 @@ pub async fn forget(
 }
 
 /// Returns one page of the times that users were brought back. Fails for an app or a link that is not the workspace's.
-pub async fn list(env: &Env, tenant: &Tenant, query: &OpenQuery, page: &PageRequest) -> Result<Page<Returned>> {
+pub async fn list(
+    env: &Env,
+    tenant: &Tenant,
+    query: &OpenQuery,
+    page: &PageRequest,
+) -> Result<Page<Returned>> {
     super::events::expect(env, tenant, query.app, query.link).await?;
     Ok(store::list(&env.db.api, tenant.id, query, page).await?)
 }

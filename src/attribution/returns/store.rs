@@ -119,8 +119,10 @@ pub async fn list(
         .limit(u64::from(page.size) + 1)
         .all(db)
         .await?;
-    let cursor =
-        |row: &Model| Cursor { key: row.open_time.timestamp_micros().to_string(), id: row.click_id.to_string() };
+    let cursor = |row: &Model| Cursor {
+        key: row.open_time.timestamp_micros().to_string(),
+        id: row.click_id.to_string(),
+    };
     let Page { items, next } = Page::of(rows, page.size, cursor);
     let mut returned = Vec::with_capacity(items.len());
     for open in items {
