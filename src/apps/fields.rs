@@ -219,7 +219,9 @@ fn check_attribution(of: v1::AppAttribution, wrong: &mut Violations) -> v1::AppA
     seconds("view_window", of.view_window, 3600..=86_400);
     seconds("inactivity_window", of.inactivity_window, 0..=365 * DAY);
     // None at all has a meaning of its own.
-    let some = |window: Option<prost_types::Duration>| window.filter(|window| (window.seconds, window.nanos) != (0, 0));
+    let some = |window: Option<prost_types::Duration>| {
+        window.filter(|window| (window.seconds, window.nanos) != (0, 0))
+    };
     seconds("reattribution_window", some(of.reattribution_window), 30 * DAY..=730 * DAY);
     seconds("reengagement_window", some(of.reengagement_window), DAY..=90 * DAY);
     of

@@ -126,21 +126,14 @@ async fn an_app_says_how_long_away_is_and_whether_anybody_asks() {
         let mut people = people(app, tenant).await;
         tenant.create(coded("spring")).await;
         let days = |days: i64| Some(prost_types::Duration { seconds: days * 86_400, nanos: 0 });
-        let with = |attribution: AppAttribution, bundle: &str| {
-            let mut app = v1::App { attribution: Some(attribution), android: None, ..an_app() };
-            app.ios.as_mut().expect("is on iOS").bundle_id = bundle.to_owned();
-            app
-        };
+        let with = |attribution| v1::App { attribution: Some(attribution), ..an_app() };
         let quick = AppAttribution {
             inactivity_window: days(1),
             reengagement_window: days(2),
             ..AppAttribution::default()
         };
         let off = AppAttribution { reengagement_window: days(0), ..AppAttribution::default() };
-        let (quick, off) = (
-            tenant.create_app(with(quick, "com.example.quick")).await,
-            tenant.create_app(with(off, "com.example.off")).await,
-        );
+        let (quick, off) = (tenant.create_app(with(quick)).await, tenant.create_app(with(off)).await);
         for made in [&quick, &off] {
             let sdk = app.sdk(&made.app_token, HERE).await;
             let install = report(&sdk, first_open("phone-0001", iphone())).await.install_id;
@@ -165,10 +158,7 @@ async fn an_app_says_how_long_away_is_and_whether_anybody_asks() {
                 "reattribution_window",
             ),
         ] {
-            let request = v1::CreateAppRequest {
-                app: Some(with(attribution, "com.example.third")),
-                ..Default::default()
-            };
+            let request = v1::CreateAppRequest { app: Some(with(attribution)), ..Default::default() };
             let status = tenant.apps.clone().create_app(request).await.expect_err("is refused");
             assert_eq!(wrong(&status), [format!("app.attribution.{field}")]);
         }

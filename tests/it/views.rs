@@ -52,7 +52,7 @@ fn is_of_view(answer: &ReportInstallResponse, method: MatchMethod) {
 async fn whoever_saw_an_ad_and_installs_is_credited_to_it_where_that_is_wanted() {
     behind_a_proxy(async |app, tenant| {
         let link = tenant.create(coded("spring")).await;
-        let (with, without) = (token(tenant).await, tenant.create_app(another_app()).await.app_token);
+        let (with, without) = (token(tenant).await, tenant.create_app(an_app()).await.app_token);
         show(app, "/i/spring?utm_source=network", HERE).await;
         app.clock.advance(Duration::minutes(2));
         let plain = app.sdk(&without, HERE).await;
@@ -73,17 +73,6 @@ async fn whoever_saw_an_ad_and_installs_is_credited_to_it_where_that_is_wanted()
         assert_eq!(said.rules.and_then(|rules| rules.view_window).map(|window| window.seconds), Some(86_400));
     })
     .await;
-}
-
-fn another_app() -> v1::App {
-    let mut app = an_app();
-    if let Some(ios) = &mut app.ios {
-        ios.bundle_id = "com.example.other".to_owned();
-    }
-    if let Some(android) = &mut app.android {
-        android.package_name = "com.example.other".to_owned();
-    }
-    app
 }
 
 #[tokio::test]
@@ -147,7 +136,7 @@ async fn a_network_may_name_the_device_where_its_owner_allowed_that() {
             app.settled().await;
         };
         tell(format!("/i/seen?gaid={AD_ID}&click_id=x")).await;
-        tell(format!("/i/seen?gaid=00000000-0000-0000-0000-000000000000&consent=1")).await;
+        tell("/i/seen?gaid=00000000-0000-0000-0000-000000000000&consent=1".to_owned()).await;
         app.clock.advance(Duration::minutes(2));
         is_organic(&report(&sdk, phone("phone-0001", AD_ID)).await, NoMatchReason::NoClick);
         tell(format!("/i/seen?gaid={AD_ID}&consent=1&site_id=9")).await;
@@ -204,7 +193,7 @@ async fn a_view_holds_for_its_window_and_no_longer() {
             let window = Some(prost_types::Duration { seconds, nanos: 0 });
             let attribution = AppAttribution { view_window: window, ..AppAttribution::default() };
             let request = v1::CreateAppRequest {
-                app: Some(v1::App { attribution: Some(attribution), ..another_app() }),
+                app: Some(v1::App { attribution: Some(attribution), ..an_app() }),
                 ..Default::default()
             };
             let status = tenant.apps.clone().create_app(request).await.expect_err("is refused");

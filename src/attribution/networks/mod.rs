@@ -28,7 +28,7 @@ use secrecy::ExposeSecret as _;
 pub use self::exchange::{EVERY, exchange_tokens};
 use crate::{
     apps,
-    clock::{Moment, from_micros},
+    clock::from_micros,
     entity::network_claim::Model,
     env::Env,
     error::Result,
@@ -202,7 +202,7 @@ fn seal(env: &Env) -> Arc<TokenSeal> {
 /// Returns a moment in whole seconds; 0 stands for none.
 fn at_second(seconds: i64) -> Option<prost_types::Timestamp> {
     let time = chrono::DateTime::from_timestamp(seconds, 0).filter(|_| seconds != 0);
-    time.map(|time: Moment| timestamp(time))
+    time.map(timestamp)
 }
 
 /// Cuts a text that a stranger wrote to what is kept of it: no control characters, and at most 255 others.
