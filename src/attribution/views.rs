@@ -5,8 +5,8 @@
 
 use chrono::Duration;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _, IntoActiveModel as _,
-    QueryFilter as _, QuerySelect as _, Statement, Value, sea_query::OnConflict,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult as _,
+    IntoActiveModel as _, QueryFilter as _, QuerySelect as _, Statement, Value, sea_query::OnConflict,
 };
 
 use super::installs::{

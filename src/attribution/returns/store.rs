@@ -1,8 +1,8 @@
 //! Queries of `app_opens`.
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
@@ -150,7 +150,7 @@ async fn completed(db: &impl ConnectionTrait, open: Model) -> Result<Returned, D
         .one(db)
         .await?;
     let until = open.credit_time.unwrap_or(open.open_time);
-    let credit_end = next.map_or(until, |next| next.min(until));
+    let credit_end = next.map_or(until, |next| Ord::min(next, until));
     let events = event::Entity::find()
         .filter(event::Column::WorkspaceId.eq(open.workspace_id))
         .filter(event::Column::InstallId.eq(open.install_id))
