@@ -252,7 +252,8 @@ fn pending(id: InstallId) -> sdk::ReportInstallResponse {
 }
 
 fn decided(row: &Model) -> sdk::ReportInstallResponse {
-    let attributed = row.state == sdk::AttributionState::Attributed as i16;
+    // Who only saw an ad is told nothing.
+    let attributed = row.state == sdk::AttributionState::Attributed as i16 && !row.deep_link.is_empty();
     let deep_link = sdk::DeepLink::decode(&row.deep_link[..]).ok();
     sdk::ReportInstallResponse {
         install_id: row.id.to_string(),

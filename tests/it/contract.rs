@@ -445,7 +445,7 @@ impl Fill<'_> {
             | "background_color" | "caption" | "hosts" | "served_hosts" | "logo_url" | "frame_color"
             | "install_id" | "reporting_currency" | "app_token" | "display_name" | "inviter_id"
             | "project_ids" | "domain_ids" | "iss" | "time_zone" | "order_by" | "certificate_name"
-            | "issuer" | "failure_detail" | "advice" | "message_id" | "public_key" => {
+            | "issuer" | "failure_detail" | "advice" | "message_id" | "public_key" | "key" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),

@@ -174,24 +174,27 @@ fn on_device(installation: &str) -> ReportInstallRequest {
 }
 
 #[tokio::test]
-async fn a_device_that_installs_again_after_three_months_is_a_new_install_with_a_link_of_its_own() {
+async fn a_device_that_installs_again_after_the_window_is_a_new_install_with_a_link_of_its_own() {
     behind_a_proxy(async |app, tenant| {
         let mut people = people(app, tenant).await;
         let (spring, autumn) = (tenant.create(coded("spring")).await, tenant.create(coded("autumn")).await);
-        let sdk = app.sdk(&tenant.app_token().await, HERE).await;
+        let window = Some(prost_types::Duration { seconds: 30 * 86_400, nanos: 0 });
+        let attribution = AppAttribution { reattribution_window: window, ..AppAttribution::default() };
+        let made = tenant.create_app(v1::App { attribution: Some(attribution), ..an_app() }).await;
+        let sdk = app.sdk(&made.app_token, HERE).await;
         app.tap("/spring", HERE).await;
         app.settled().await;
         app.clock.advance(Duration::minutes(2));
         let first = report(&sdk, on_device("install-0001")).await;
         is_of(&first, &spring, MatchMethod::Probabilistic);
         // Inside of the window it is the install that it was, and the window begins anew.
-        app.clock.advance(Duration::days(90));
+        app.clock.advance(Duration::days(30));
         let again = report(&sdk, on_device("install-0002")).await;
         assert_eq!(
             (again.install_id.as_str(), &again.deep_link),
             (first.install_id.as_str(), &first.deep_link)
         );
-        app.clock.advance(Duration::days(90) + Duration::seconds(1));
+        app.clock.advance(Duration::days(30) + Duration::seconds(1));
         app.tap("/autumn", HERE).await;
         app.settled().await;
         app.clock.advance(Duration::minutes(2));

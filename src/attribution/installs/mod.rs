@@ -212,8 +212,9 @@ async fn take_keys(
         Some(row) => {
             let other = InstallId(uuid::Uuid::from_bytes(env.ids.bytes()));
             for key in &keys {
-                // Nobody was ever seen at the end of time: whatever stands there gives way.
-                store::take_key(tx, (workspace, key), other, now, Some(Moment::MAX_UTC)).await?;
+                // Nobody was seen a day from now: whatever stands there gives way. SQLite compares texts, so the year has four digits.
+                let ahead = now + chrono::Duration::days(1);
+                store::take_key(tx, (workspace, key), other, now, Some(ahead)).await?;
             }
             let alias = report::alias(env, workspace, id);
             store::take_key(tx, (workspace, &alias), other, now, None).await?;
