@@ -43,6 +43,9 @@ mod m20261127_000140_rollup_storage;
 mod m20261127_000160_decisions;
 mod m20261127_000161_fraud_rules;
 mod m20261127_000170_takeovers;
+mod m20261127_000180_network_claims;
+mod m20261127_000181_views;
+mod m20261127_000182_app_opens;
 mod sql;
 
 /// Knows every migration.
@@ -93,6 +96,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000160_decisions::Migration),
             Box::new(m20261127_000161_fraud_rules::Migration),
             Box::new(m20261127_000170_takeovers::Migration),
+            Box::new(m20261127_000180_network_claims::Migration),
+            Box::new(m20261127_000181_views::Migration),
+            Box::new(m20261127_000182_app_opens::Migration),
         ]
     }
 }

@@ -82,6 +82,8 @@ pub struct Config {
     pub report_max_rows: usize,
     /// Calls to URLs that strangers gave.
     pub outbound: Outbound,
+    /// Where Apple Ads says what the tokens of installs stand for.
+    pub adservices_url: String,
     /// Telling webhook endpoints.
     pub webhooks: Webhooks,
     /// Certificate and key of the links and API listeners; `None` means plain text behind a proxy.
@@ -367,6 +369,7 @@ impl Config {
         let shared_networks_file = shared_networks_file.map(PathBuf::from);
         let geoip_file = Some(read.text("GEOIP_FILE", "")).filter(|file| !file.is_empty()).map(PathBuf::from);
         let outbound = read.outbound();
+        let adservices_url = read.text("APPLE_ADSERVICES_URL", "https://api-adservices.apple.com/api/v1/");
         let webhooks = read.webhooks();
         let tls = read.tls();
         let acme = read.acme(stage, &links_url, &listen);
@@ -492,6 +495,7 @@ impl Config {
             install_budget,
             report_max_rows,
             outbound,
+            adservices_url,
             webhooks,
             tls,
             acme,

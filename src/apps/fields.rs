@@ -19,6 +19,7 @@ const MAX_FINGERPRINTS: usize = 20;
 const MAX_SCHEMES: usize = 20;
 const MAX_HOSTS: usize = 100;
 const MAX_STORE_ID: usize = 20;
+const DAY: i64 = 86_400;
 /// LinkForty's longest window, 2,160 hours.
 const MAX_WINDOW: i64 = 90 * 86_400;
 /// What an app may come to, encoded: little less than a file may.
@@ -95,8 +96,16 @@ const WHOLE: [Field; 7] = [
     Field::Android,
     Field::Attribution,
 ];
-const OUTPUT_ONLY: [&str; 7] =
-    ["id", "workspace_id", "served_hosts", "create_time", "update_time", "etag", "app_token"];
+const OUTPUT_ONLY: [&str; 8] = [
+    "id",
+    "workspace_id",
+    "served_hosts",
+    "create_time",
+    "update_time",
+    "etag",
+    "app_token",
+    "has_meta_referrer_key",
+];
 
 /// Whether an app is complete, or only what somebody wants changed of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +216,14 @@ fn check_attribution(of: v1::AppAttribution, wrong: &mut Violations) -> v1::AppA
     seconds("probabilistic_window", of.probabilistic_window, 60..=MAX_WINDOW);
     seconds("attribution_window", of.attribution_window, 3600..=MAX_WINDOW);
     seconds("session_gap", of.session_gap, 60..=86_400);
+    seconds("view_window", of.view_window, 3600..=86_400);
+    seconds("inactivity_window", of.inactivity_window, 0..=365 * DAY);
+    // None at all has a meaning of its own.
+    let some = |window: Option<prost_types::Duration>| {
+        window.filter(|window| (window.seconds, window.nanos) != (0, 0))
+    };
+    seconds("reattribution_window", some(of.reattribution_window), 30 * DAY..=730 * DAY);
+    seconds("reengagement_window", some(of.reengagement_window), DAY..=90 * DAY);
     of
 }
 

@@ -4,7 +4,7 @@ use std::mem::take;
 
 use tonic::{Request, Response, Status};
 
-use super::wire;
+use super::{meta, wire};
 use crate::{
     env::Env,
     error::Violations,
@@ -152,6 +152,27 @@ impl AppService for AppApi {
             let (app, overlap) = app.zip(overlap).ok_or_else(wire::unread)?;
             let app = super::rotate_token(env, &tenant, app, overlap, once.as_ref()).await?;
             Ok(v1::RotateAppTokenResponse { app: Some(wire::app(app)) })
+        })
+        .await
+    }
+
+    async fn set_meta_referrer_key(
+        &self,
+        request: Request<v1::SetMetaReferrerKeyRequest>,
+    ) -> Result<Response<v1::SetMetaReferrerKeyResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, mut asked) = rpc::open(request)?;
+            let tenant = workspaces::enter(env, &caller, &asked.workspace_id, Permission::AppsWrite).await?;
+            let mut wrong = Violations::default();
+            let id = take(&mut asked.request_id);
+            let once = once(&tenant, "SetMetaReferrerKey", &id, &asked, &mut wrong);
+            let app = wire::app_id("app_id", &asked.app_id, &mut wrong);
+            let key = wrong.take("key", meta::read(&asked.key));
+            let (app, key, once) = wrong.into_result((app, key, once))?;
+            let (app, key) = app.zip(key).ok_or_else(wire::unread)?;
+            let set = super::set_meta_referrer_key(env, &tenant, app, key.as_deref(), once.as_ref());
+            Ok(v1::SetMetaReferrerKeyResponse { app: Some(wire::app(set.await?)) })
         })
         .await
     }

@@ -8,6 +8,7 @@
 //! | `association.rs` | the two files; pure |
 //! | `associations.rs` `changes.rs` `snapshot.rs` `http.rs` | the files of every host, in memory and fresh; how they are answered |
 //! | `tokens.rs` | what apps send with their calls, and which app that is |
+//! | `meta.rs` | the key of Meta's install referrers, sealed |
 //! | `store.rs` | queries |
 //! | `grpc.rs` `wire.rs` | `linkforty.v1.AppService` |
 //!
@@ -26,6 +27,7 @@ mod glob;
 mod grpc;
 mod http;
 mod matching;
+mod meta;
 mod pattern;
 mod place;
 mod snapshot;
@@ -37,7 +39,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::Duration;
 use futures::future::BoxFuture;
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use url::Url;
 
 use self::{
@@ -202,6 +204,7 @@ pub(crate) async fn update(
     let app = Model {
         version: stored.version + 1,
         create_time: stored.create_time,
+        meta_key: stored.meta_key,
         ..model(stored.id, tenant.id, &content, now)
     };
     check_against_others(&app, &apps)?;
@@ -260,6 +263,43 @@ pub(crate) async fn rotate_token(
     tx.commit().await?;
     tracing::info!(workspace.id = %tenant.id, app.id = %id, principal = %tenant.principal, "an app got another token");
     Ok(shown(&place, app, token))
+}
+
+/// Sets the key that Meta encrypts install referrers of an app with, or removes it.
+pub(crate) async fn set_meta_referrer_key(
+    env: &Env,
+    tenant: &Tenant,
+    id: AppId,
+    key: Option<&[u8]>,
+    request: Option<&Request>,
+) -> Result<Shown> {
+    let now = env.now();
+    let tx = env.db.begin().await?;
+    if let Claim::Made(id) = idempotency::claim(&tx, request, now).await? {
+        return made_earlier(env, &tx, tenant, &id).await;
+    }
+    let place = lock_place(env, &tx, tenant).await?;
+    let stored = store::find(&tx, tenant.id, id).await?.ok_or_else(unknown)?;
+    let had = stored.meta_key.is_some();
+    let app = Model { meta_key: key.map(|key| meta::seal(env, id, key)), ..stored };
+    store::save(&tx, &app).await?;
+    let changes = Changes::none().with_both("has_meta_referrer_key", had, key.is_some());
+    trail::note(&tx, &env.ids, [tenant.did(Action::AppMetaKeySet, id.0, changes)], now).await?;
+    idempotency::made(&tx, request, id.to_string()).await?;
+    let shown = with_token(&tx, &place, app).await?;
+    tx.commit().await?;
+    Ok(shown)
+}
+
+/// Returns the key that Meta encrypts install referrers of an app with.
+pub async fn meta_referrer_key(
+    env: &Env,
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    id: AppId,
+) -> Result<Option<Vec<u8>>, DbErr> {
+    let app = store::find(db, workspace, id).await?;
+    Ok(app.and_then(|app| meta::open(env, id, &app.meta_key?)))
 }
 
 /// Says what becomes of a URL with the workspace's apps, or with one of them.
@@ -423,6 +463,7 @@ fn model(id: AppId, workspace: WorkspaceId, content: &v1::App, now: Moment) -> M
         ios_bundle_id: content.ios.as_ref().map(|ios| ios.bundle_id.clone()),
         android_package_name: content.android.as_ref().map(|android| android.package_name.clone()),
         content: content.encode_to_vec(),
+        meta_key: None,
         version: 1,
         create_time: now,
         update_time: now,

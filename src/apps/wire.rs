@@ -88,6 +88,7 @@ pub(super) fn app(shown: Shown) -> v1::App {
         update_time: Some(timestamp(app.update_time)),
         etag: etag::of(&app),
         app_token: token,
+        has_meta_referrer_key: app.meta_key.is_some(),
         ..content
     }
 }

@@ -8,6 +8,9 @@
 //! [`Loss`]. Weights and threshold are those of LinkForty, with its rule for a browser's click and an app's install. They alone credit
 //! every fourth install to a stranger, so likeness holds for two hours, asks for the same address, and is no evidence where a
 //! crowd has that address (`docs/attribution.md` has the figures, `linkforty simulate attribution` prints them).
+//!
+//! Ads that were seen and not tapped are candidates like clicks, of the two weakest classes, where the rules have a window for them: whatever
+//! there is of them, a click that could be the install's gets it.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -34,18 +37,34 @@ pub enum Evidence {
     LinkOpen,
     /// The click and the install look alike.
     Likeness,
+    /// The same device, whose owner allowed it to be used, was shown an ad and did not tap it.
+    ViewIdentity,
+    /// Somebody who was shown an ad looks like the install.
+    ViewLikeness,
 }
 
 impl Evidence {
     /// Every class, strongest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::StoreReferrer,
         Self::Pasteboard,
         Self::AppClip,
         Self::Identity,
         Self::LinkOpen,
         Self::Likeness,
+        Self::ViewIdentity,
+        Self::ViewLikeness,
     ];
+
+    /// Says whether nothing but likeness points to the click.
+    pub const fn is_likeness(self) -> bool {
+        matches!(self, Self::Likeness | Self::ViewLikeness)
+    }
+
+    /// Says whether an ad was only seen: every click comes before it.
+    pub const fn is_view(self) -> bool {
+        matches!(self, Self::ViewIdentity | Self::ViewLikeness)
+    }
 }
 
 /// A mobile platform.
@@ -135,6 +154,14 @@ pub struct Rules {
     /// Whether the first touch wins and not the last.
     #[serde(default, skip_serializing_if = "is_not")]
     pub first_touch: bool,
+    /// How long after an ad was seen it is evidence, in seconds; the window of the link holds too. 0: it is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub view_window_seconds: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
+const fn is_zero(seconds: &i64) -> bool {
+    *seconds == 0
 }
 
 /// The version of the rules in this file.
@@ -158,6 +185,7 @@ impl Default for Rules {
             same_address: true,
             crowd: CROWD,
             first_touch: false,
+            view_window_seconds: 0,
         }
     }
 }
@@ -359,19 +387,22 @@ pub fn decide(install: &Install, candidates: &[Candidate], rules: &Rules) -> Dec
     // A verdict is `Won` so far when nothing about the candidate itself stands in its way.
     let mut left: Vec<usize> = (0..candidates.len()).filter(|at| verdicts[*at].fate == Fate::Won).collect();
 
-    let like = |at: usize| candidates[at].evidence == Evidence::Likeness;
-    if left.iter().any(|at| like(*at) && verdicts[*at].likeness.same_address) {
-        keep_best(&mut left, &mut verdicts, Loss::OtherAddress, |at, verdict| {
-            !like(at) || verdict.likeness.same_address
-        });
-    }
-    if is_crowded(candidates, &verdicts, rules) {
-        for at in left.extract_if(.., |at| like(*at)) {
-            verdicts[at].fate = Fate::Lost(Loss::Crowded);
+    // Views stand in no click's way, here as everywhere.
+    for class in [Evidence::Likeness, Evidence::ViewLikeness] {
+        let like = |at: usize| candidates[at].evidence == class;
+        if left.iter().any(|at| like(*at) && verdicts[*at].likeness.same_address) {
+            keep_best(&mut left, &mut verdicts, Loss::OtherAddress, |at, verdict| {
+                !like(at) || verdict.likeness.same_address
+            });
+        }
+        if is_crowded(class, candidates, &verdicts, rules) {
+            for at in left.extract_if(.., |at| like(*at)) {
+                verdicts[at].fate = Fate::Lost(Loss::Crowded);
+            }
         }
     }
     keep_best(&mut left, &mut verdicts, Loss::WeakerEvidence, |at, _| Reverse(candidates[at].evidence));
-    if left.first().is_some_and(|at| like(*at)) {
+    if left.first().is_some_and(|at| candidates[*at].evidence.is_likeness()) {
         keep_best(&mut left, &mut verdicts, Loss::LowerScore, |_, verdict| verdict.likeness.score());
         let visitor = left.first().map(|at| candidates[*at].visitor);
         if left.iter().any(|at| Some(candidates[*at].visitor) != visitor) {
@@ -398,8 +429,11 @@ pub fn decide(install: &Install, candidates: &[Candidate], rules: &Rules) -> Dec
 /// Says what of a candidate itself stands in its way.
 fn alone(install: &Install, candidate: &Candidate, rules: &Rules) -> Verdict {
     let likeness = likeness(&candidate.device, &install.device);
-    let by_likeness = candidate.evidence == Evidence::Likeness;
+    let by_likeness = candidate.evidence.is_likeness();
     let mut window = candidate.window_seconds;
+    if candidate.evidence.is_view() {
+        window = window.min(rules.view_window_seconds);
+    }
     if by_likeness {
         window = window.min(rules.likeness_window_seconds);
     }
@@ -430,13 +464,16 @@ fn alone(install: &Install, candidate: &Candidate, rules: &Rules) -> Verdict {
     Verdict { fate: loss.map_or(Fate::Won, Fate::Lost), likeness, window_end }
 }
 
-/// Says whether clicks of too many visitors have the place of the install for anybody to be told by it. Every click tells of that,
-/// whatever becomes of it.
-fn is_crowded(candidates: &[Candidate], verdicts: &[Verdict], rules: &Rules) -> bool {
+/// Says whether too many visitors have the place of the install for anybody to be told by it. Every click tells of that, whatever becomes of
+/// it; of views also every view.
+fn is_crowded(class: Evidence, candidates: &[Candidate], verdicts: &[Verdict], rules: &Rules) -> bool {
     let near = |likeness: &Likeness| {
         if rules.same_address { likeness.same_address } else { likeness.same_network() }
     };
-    let there = candidates.iter().zip(verdicts).filter(|(one, verdict)| one.human && near(&verdict.likeness));
+    let there = candidates.iter().zip(verdicts).filter(|(one, verdict)| {
+        let counts = class.is_view() || !one.evidence.is_view();
+        counts && one.human && near(&verdict.likeness)
+    });
     let visitors: BTreeSet<i64> = there.map(|(one, _)| one.visitor).collect();
     visitors.len() > usize::from(rules.crowd)
 }

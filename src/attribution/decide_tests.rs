@@ -93,19 +93,20 @@ fn a_plain_click_of_the_same_phone_is_credited() {
 
 #[test]
 fn the_strongest_evidence_wins_whatever_its_age_and_place() {
+    let rules = Rules { view_window_seconds: 7200, ..Rules::default() };
     for (at, strong) in Evidence::ALL.into_iter().enumerate() {
         for weak in &Evidence::ALL[at + 1..] {
             assert!(strong < *weak);
             let old = with(1, |click| {
                 click.evidence = strong;
                 click.time = ago(90 * MINUTE);
-                click.device = if strong == Evidence::Likeness { phone() } else { Device::default() };
+                click.device = if strong.is_likeness() { phone() } else { Device::default() };
             });
             let new = with(2, |click| click.evidence = *weak);
             let lost = Fate::Lost(Loss::WeakerEvidence);
-            let decision = decide(&install(), &[new.clone(), old.clone()], &Rules::default());
+            let decision = decide(&install(), &[new.clone(), old.clone()], &rules);
             assert_eq!((decision.outcome, fates(&decision)), (Outcome::Attributed(1), vec![lost, Fate::Won]));
-            let decision = decide(&install(), &[old, new], &Rules::default());
+            let decision = decide(&install(), &[old, new], &rules);
             assert_eq!((decision.outcome, fates(&decision)), (Outcome::Attributed(0), vec![Fate::Won, lost]));
         }
     }
@@ -113,7 +114,8 @@ fn the_strongest_evidence_wins_whatever_its_age_and_place() {
 
 #[test]
 fn of_one_class_that_names_its_click_the_last_touch_wins() {
-    for evidence in Evidence::ALL.into_iter().filter(|one| *one != Evidence::Likeness) {
+    let rules = Rules { view_window_seconds: 7200, ..Rules::default() };
+    for evidence in Evidence::ALL.into_iter().filter(|one| !one.is_likeness()) {
         let one = |number, micros, visitor| {
             with(number, |click| {
                 click.evidence = evidence;
@@ -123,11 +125,11 @@ fn of_one_class_that_names_its_click_the_last_touch_wins() {
             })
         };
         // Another visitor makes it no less certain.
-        let decision = decide(&install(), &[one(1, 2, 1), one(2, 1, 2), one(3, 3, 3)], &Rules::default());
+        let decision = decide(&install(), &[one(1, 2, 1), one(2, 1, 2), one(3, 3, 3)], &rules);
         let earlier = Fate::Lost(Loss::Earlier);
         assert_eq!(fates(&decision), [earlier, Fate::Won, earlier], "{evidence:?}");
         // In the same microsecond, the greater id.
-        let decision = decide(&install(), &[one(9, 1, 1), one(8, 1, 2)], &Rules::default());
+        let decision = decide(&install(), &[one(9, 1, 1), one(8, 1, 2)], &rules);
         assert_eq!(fates(&decision), [Fate::Won, earlier], "{evidence:?}");
     }
 }
@@ -606,4 +608,66 @@ fn what_is_stored_is_readable_and_comes_back_as_it_was() {
         let text = text.replacen("\"cb0071\"", bad, 1);
         assert!(serde_json::from_str::<(Install, Candidate, Rules)>(&text).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn ads_that_were_only_seen_come_behind_every_click_and_need_a_window() {
+    let on = Rules { view_window_seconds: 3600, ..Rules::default() };
+    let seen = |evidence, micros| {
+        with(2, |click| {
+            click.evidence = evidence;
+            click.time = ago(micros);
+            click.visitor = 2;
+        })
+    };
+    for view in [Evidence::ViewIdentity, Evidence::ViewLikeness] {
+        // Without a window nothing seen is evidence; with one, to its last microsecond and with that of the link.
+        let one = |candidate: Candidate, rules: &Rules| decide(&install(), &[candidate], rules).outcome;
+        let passed = Outcome::Organic(NoMatch::WindowPassed);
+        assert_eq!(one(seen(view, MINUTE), &Rules::default()), passed);
+        assert_eq!(one(seen(view, HOUR), &on), Outcome::Attributed(0), "{view:?}");
+        assert_eq!(one(seen(view, HOUR + 1), &on), passed);
+        let short = Candidate { window_seconds: 59, ..seen(view, MINUTE) };
+        assert_eq!(one(short, &on), passed);
+        // A click that is older and looks less like the install comes first.
+        let click = with(1, |click| {
+            click.time = ago(90 * MINUTE);
+            click.device.screen = None;
+        });
+        let decision = decide(&install(), &[seen(view, MINUTE), click], &on);
+        assert_eq!(fates(&decision), [Fate::Lost(Loss::WeakerEvidence), Fate::Won], "{view:?}");
+    }
+    let decision =
+        decide(&install(), &[seen(Evidence::ViewLikeness, 1), seen(Evidence::ViewIdentity, MINUTE)], &on);
+    assert_eq!(fates(&decision), [Fate::Lost(Loss::WeakerEvidence), Fate::Won]);
+    let off = Rules { likeness: false, ..on };
+    let decision = decide(&install(), &[seen(Evidence::ViewLikeness, 1)], &off);
+    assert_eq!(decision.outcome, Outcome::Organic(NoMatch::LikenessOff));
+}
+
+#[test]
+fn a_crowd_that_only_saw_something_hides_no_click() {
+    let rules = Rules { crowd: 2, view_window_seconds: 3600, ..Rules::default() };
+    let seen = |number: u128| {
+        with(number, |click| {
+            click.evidence = Evidence::ViewLikeness;
+            click.visitor = i64::try_from(number).unwrap_or_default();
+        })
+    };
+    let crowd: Vec<Candidate> = (2..6).map(seen).collect();
+    assert_eq!(decide(&install(), &crowd, &rules).outcome, Outcome::Organic(NoMatch::Ambiguous));
+    let with_click: Vec<Candidate> = [click(1)].into_iter().chain(crowd).collect();
+    assert_eq!(decide(&install(), &with_click, &rules).outcome, Outcome::Attributed(0));
+    // A view of the same address does not stand in the way of a click that is known by its network.
+    let network = Rules { same_address: false, ..rules };
+    let far = with(1, |click| click.device.address = Some(8));
+    assert_eq!(decide(&install(), &[seen(2), far], &network).outcome, Outcome::Attributed(1));
+}
+
+#[test]
+fn facts_from_before_there_were_views_are_the_same_text() {
+    let stored = r#"{"version":1,"likeness":true,"threshold":70,"likeness_window_seconds":7200,"same_address":true,"crowd":10}"#;
+    let rules: Rules = serde_json::from_str(stored).expect("it is what was stored");
+    assert_eq!(rules, Rules::default());
+    assert_eq!(serde_json::to_string(&rules).expect("it is JSON"), stored);
 }

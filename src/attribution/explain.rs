@@ -1,27 +1,35 @@
 //! Installs as people see them, and why each is credited as it is. Pure.
 
 use prost::Message as _;
-use prost_types::Duration;
+use prost_types::{Duration, Timestamp};
 
 use super::{
+    assists::assists,
     decide::{Candidate, Device, Fate, Loss, Outcome, System, Verdict},
     fraud::{rules::Rule, wire::flag},
-    installs::settle::{Decided, Facts, method, no_match},
+    installs::{
+        Assists,
+        settle::{Decided, Facts, method, no_match},
+    },
+    networks::referrer,
+    returns::Returned,
 };
 use crate::{
     entity::install::Model,
     links::timestamp,
     pb::{
         internal::v1::InstallRecord,
+        sdk::v1::Store,
         v1::{
-            AttributionCandidate, AttributionRules, ComparedDevice, DeviceSystem, ExplainAttributionResponse,
-            Install, LossReason, ScoreTerm,
+            AttributionCandidate, AttributionRules, ComparedDevice, CountAssistsResponse, DeviceSystem,
+            ExplainAttributionResponse, Install, LinkAssists, LossReason, NetworkClaim, Reengagement,
+            ScoreTerm, StoreReferral,
         },
     },
 };
 
-/// Writes an install.
-pub fn install(row: &Model) -> Install {
+/// Writes an install, with what networks claim.
+pub fn install(row: &Model, network_claims: Vec<NetworkClaim>) -> Install {
     let report = InstallRecord::decode(&row.report[..]).unwrap_or_default();
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     Install {
@@ -40,6 +48,9 @@ pub fn install(row: &Model) -> Install {
         reinstall_count: row.reinstalls,
         reinstall_time: row.reinstall_time.map(timestamp),
         platform: row.platform.into(),
+        store_referral: store_referral(&report),
+        network_claims,
+        previous_install_id: id(uuid::Uuid::from_slice(&report.previous_install_id).ok()),
         os_version: report.os_version,
         model: report.model,
         app_version: report.app_version,
@@ -51,9 +62,60 @@ pub fn install(row: &Model) -> Install {
     }
 }
 
+/// Writes what the store said.
+fn store_referral(report: &InstallRecord) -> Option<StoreReferral> {
+    if report.store_referrer.is_empty() && report.store == 0 {
+        return None;
+    }
+    let at = |seconds: i64| Some(Timestamp { seconds, nanos: 0 }).filter(|time| time.seconds != 0);
+    let store = Store::try_from(report.store).unwrap_or_default();
+    Some(StoreReferral {
+        store: if store == Store::Unspecified { Store::GooglePlay } else { store }.into(),
+        kind: referrer::kind(&report.store_referrer).into(),
+        click_time: at(report.store_click_device_seconds),
+        install_begin_time: at(report.store_begin_device_seconds),
+        click_server_time: at(report.store_click_seconds),
+        install_begin_server_time: at(report.store_begin_seconds),
+        install_version: report.install_version.clone(),
+        google_play_instant: report.google_play_instant,
+    })
+}
+
+/// Writes a time that a user was brought back.
+pub fn returned(of: Returned) -> Reengagement {
+    let Returned { open, credit_end, events } = of;
+    Reengagement {
+        click_id: open.click_id.to_string(),
+        workspace_id: open.workspace_id.to_string(),
+        app_id: open.app_id.map(|app| app.to_string()).unwrap_or_default(),
+        install_id: open.install_id.to_string(),
+        link_id: open.link_id.to_string(),
+        open_time: Some(timestamp(open.open_time)),
+        last_seen_time: Some(timestamp(open.seen_time)),
+        credit_end_time: Some(timestamp(credit_end)),
+        event_count: i64::try_from(events).unwrap_or(i64::MAX),
+    }
+}
+
+/// How many links are told of.
+const MOST_LINKS: usize = 1000;
+
+/// Writes what links had to do with installs, those with the most assists first.
+pub fn assists_of_links(counted: Assists) -> CountAssistsResponse {
+    let mut links: Vec<LinkAssists> = counted
+        .links
+        .into_iter()
+        .map(|(link, (installs, assists))| LinkAssists { link_id: link.to_string(), installs, assists })
+        .collect();
+    links.sort_by(|a, b| (b.assists, b.installs, &a.link_id).cmp(&(a.assists, a.installs, &b.link_id)));
+    let truncated = counted.truncated || links.len() > MOST_LINKS;
+    links.truncate(MOST_LINKS);
+    CountAssistsResponse { links, truncated }
+}
+
 /// Decides an install again from what it was decided from, and says why.
-pub fn explain(row: &Model) -> ExplainAttributionResponse {
-    let shown = install(row);
+pub fn explain(row: &Model, network_claims: Vec<NetworkClaim>) -> ExplainAttributionResponse {
+    let shown = install(row, network_claims);
     let Ok(facts) = serde_json::from_str::<Facts>(&row.facts) else {
         return ExplainAttributionResponse { install: Some(shown), ..ExplainAttributionResponse::default() };
     };
@@ -66,7 +128,8 @@ pub fn explain(row: &Model) -> ExplainAttributionResponse {
         }
         Outcome::Organic(why) => (None, 0, no_match(why) as i16, flags),
     };
-    let candidates = facts.candidates.iter().zip(&decision.verdicts);
+    let assisted = assists(&facts);
+    let candidates = facts.candidates.iter().zip(&decision.verdicts).enumerate();
     ExplainAttributionResponse {
         install: Some(shown),
         device: Some(device(&facts.install.device)),
@@ -77,8 +140,14 @@ pub fn explain(row: &Model) -> ExplainAttributionResponse {
             probabilistic_window: Some(seconds(facts.rules.likeness_window_seconds)),
             same_address: facts.rules.same_address,
             crowd: facts.rules.crowd.into(),
+            view_window: Some(facts.rules.view_window_seconds).filter(|window| *window != 0).map(seconds),
         }),
-        candidates: candidates.map(|(candidate, verdict)| shown_candidate(candidate, verdict)).collect(),
+        candidates: candidates
+            .map(|(place, (candidate, verdict))| AttributionCandidate {
+                assisted: assisted.contains(&place),
+                ..shown_candidate(candidate, verdict)
+            })
+            .collect(),
         crowded: facts.crowded,
         agrees: again == (row.click_id, row.method, row.no_match, row.flags),
     }
@@ -107,6 +176,7 @@ fn shown_candidate(candidate: &Candidate, verdict: &Verdict) -> AttributionCandi
         claimed: candidate.claimed,
         other_app: candidate.other_app,
         device: Some(device(&candidate.device)),
+        assisted: false,
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     explain, fraud,
     installs::{self, InstallQuery, report::install_id},
     replay,
+    returns::{self, OpenQuery},
 };
 use crate::{
     clock::Moment,
@@ -24,18 +25,23 @@ use crate::{
     pb::{
         sdk::v1::{AttributionState, MatchMethod},
         v1::{
-            self, AppEvent, EventCredit, ExplainAttributionRequest, ExplainAttributionResponse,
+            self, AppEvent, CountAssistsRequest, CountAssistsResponse, EventCredit,
+            ExplainAttributionRequest, ExplainAttributionResponse,
             GetDecisionProofRequest, GetDecisionProofResponse, GetFraudReportRequest, GetFraudReportResponse,
             GetInstallRequest, GetInstallResponse, GetScreenFlowRequest, GetScreenFlowResponse,
             ListDecisionCheckpointsRequest, ListDecisionCheckpointsResponse, ListEventsRequest,
             ListEventsResponse, ListFraudRulesRequest, ListFraudRulesResponse, ListInstallsRequest,
-            ListInstallsResponse, ReplayAttributionRequest, ReplayAttributionResponse,
+            ListInstallsResponse, ListReengagementsRequest, ListReengagementsResponse,
+            ReplayAttributionRequest, ReplayAttributionResponse,
             UpdateFraudRuleRequest, UpdateFraudRuleResponse, attribution_service_server::AttributionService,
         },
     },
     rpc::{self, Permission, Vigil},
     workspaces::{self, grpc::once},
 };
+
+/// Which installs are looked at for assists when nobody says.
+const ASSISTS_SPAN: chrono::Duration = chrono::Duration::days(30);
 
 /// Answers `AttributionService`.
 #[derive(Debug, Clone)]
@@ -61,9 +67,13 @@ impl AttributionService for AttributionApi {
                 [b"ListInstalls", tenant.id.0.as_bytes().as_slice(), &of_query.encode_to_vec()].concat();
             let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
             let page = installs::list(env, &tenant, &query, &page).await?;
+            let mut claims = installs::claims(env, &tenant, &page.items).await?;
+            let installs = page.items.iter();
             Ok(ListInstallsResponse {
                 next_page_token: env.pages.token(page.next.as_ref(), &question, now),
-                installs: page.items.iter().map(explain::install).collect(),
+                installs: installs
+                    .map(|row| explain::install(row, claims.remove(&row.id).unwrap_or_default()))
+                    .collect(),
             })
         })
         .await
@@ -80,7 +90,8 @@ impl AttributionService for AttributionApi {
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
             let found = found.ok_or_else(|| Error::not_found("install"))?;
-            Ok(GetInstallResponse { install: Some(explain::install(&found)) })
+            let claims = installs::claims_of(env, &tenant, &found).await?;
+            Ok(GetInstallResponse { install: Some(explain::install(&found, claims)) })
         })
         .await
     }
@@ -95,7 +106,9 @@ impl AttributionService for AttributionApi {
             let tenant =
                 workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
             let found = installs::find(env, tenant.id, install_id(&asked.install_id)?).await?;
-            Ok(explain::explain(&found.ok_or_else(|| Error::not_found("install"))?))
+            let found = found.ok_or_else(|| Error::not_found("install"))?;
+            let claims = installs::claims_of(env, &tenant, &found).await?;
+            Ok(explain::explain(&found, claims))
         })
         .await
     }
@@ -231,6 +244,51 @@ impl AttributionService for AttributionApi {
         .await
     }
 
+    async fn list_reengagements(
+        &self,
+        request: Request<ListReengagementsRequest>,
+    ) -> Result<Response<ListReengagementsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env;
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let (now, query) = (env.now(), read_opens(&asked)?);
+            let of_query =
+                ListReengagementsRequest { page_size: 0, page_token: String::new(), ..asked.clone() };
+            let question =
+                [b"ListReengagements", tenant.id.0.as_bytes().as_slice(), &of_query.encode_to_vec()].concat();
+            let page = env.pages.request(asked.page_size, &asked.page_token, &question, now)?;
+            let page = returns::list(env, &tenant, &query, &page).await?;
+            Ok(ListReengagementsResponse {
+                next_page_token: env.pages.token(page.next.as_ref(), &question, now),
+                reengagements: page.items.into_iter().map(explain::returned).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn count_assists(
+        &self,
+        request: Request<CountAssistsRequest>,
+    ) -> Result<Response<CountAssistsResponse>, Status> {
+        rpc::answer(async {
+            let env = &self.env.for_bulk();
+            let (caller, asked) = rpc::open(request)?;
+            let tenant =
+                workspaces::enter(env, &caller, &asked.workspace_id, Permission::AttributionRead).await?;
+            let mut wrong = Violations::default();
+            let app = read_id("app_id", &asked.app_id, AppId::parse, &mut wrong);
+            let start = read_time("start_time", asked.start_time.as_ref(), &mut wrong);
+            let end = read_time("end_time", asked.end_time.as_ref(), &mut wrong);
+            let (app, start, end) = wrong.into_result((app, start, end))?;
+            let end = end.unwrap_or_else(|| env.now());
+            let start = start.unwrap_or(end - ASSISTS_SPAN);
+            Ok(explain::assists_of_links(installs::count_assists(env, &tenant, app, (start, end)).await?))
+        })
+        .await
+    }
+
     async fn get_screen_flow(
         &self,
         request: Request<GetScreenFlowRequest>,
@@ -266,6 +324,18 @@ fn read_installs(asked: &ListInstallsRequest) -> Result<InstallQuery> {
         start: read_time("start_time", asked.start_time.as_ref(), &mut wrong),
         end: read_time("end_time", asked.end_time.as_ref(), &mut wrong),
         test: asked.include_test,
+    };
+    wrong.into_result(query)
+}
+
+fn read_opens(asked: &ListReengagementsRequest) -> Result<OpenQuery> {
+    let mut wrong = Violations::default();
+    let query = OpenQuery {
+        app: read_id("app_id", &asked.app_id, AppId::parse, &mut wrong),
+        link: read_id("link_id", &asked.link_id, LinkId::parse, &mut wrong),
+        install: read_id("install_id", &asked.install_id, InstallId::parse, &mut wrong),
+        start: read_time("start_time", asked.start_time.as_ref(), &mut wrong),
+        end: read_time("end_time", asked.end_time.as_ref(), &mut wrong),
     };
     wrong.into_result(query)
 }

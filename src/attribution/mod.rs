@@ -8,17 +8,22 @@
 //! | `shared.rs` | networks whose addresses say nothing of anybody |
 //! | `installs/` | installs: known again, credited once |
 //! | `decisions/` | the log of what was decided, which anybody can check |
+//! | `networks/` | what ad networks say of installs |
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
 //! | `json/` | the paths that LinkForty's SDKs call |
 //! | `fraud/` | what is odd about installs and links, and what follows from it |
 //! | `replay/` | what other rules would have decided |
+//! | `views.rs` | ads that somebody saw, kept for as long as an install may be theirs |
+//! | `returns/` | users whom links bring back |
+//! | `assists.rs` | clicks that had a part in an install without the credit; pure |
 //! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
 //! | `sdk.rs` | `linkforty.sdk.v1.SdkService`: who calls, what do they want, do it, answer |
 //! | `simulate/` | a population of which everything is known, and what the decisions are worth on it; pure |
 
+mod assists;
 pub mod decide;
 #[cfg(test)]
 mod decide_tests;
@@ -31,16 +36,19 @@ pub mod fraud;
 mod grpc;
 mod installs;
 mod json;
+mod networks;
 mod opens;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod reference_tests;
 mod replay;
+mod returns;
 mod sdk;
 mod shared;
 mod sharing;
 pub mod simulate;
+mod views;
 
 use futures::future::BoxFuture;
 use sea_orm::DbErr;
@@ -49,8 +57,10 @@ pub use self::{
     grpc::AttributionApi,
     installs::{decide_pending, past as past_installs},
     json::{platform as json_platform, revenue as json_revenue, router as json_routes},
+    networks::{EVERY as EXCHANGE_EVERY, exchange_tokens, forget_click_ids},
     sdk::SdkApi,
     shared::refresh as refresh_shared_networks,
+    views::forget as forget_views,
 };
 use crate::{
     clicks::{Recorder, drain::Unreadable},
@@ -80,6 +90,7 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
     Box::pin(async move {
         let mut unreadable = Vec::new();
         let mut events = Vec::new();
+        let (mut views, mut opens) = (Vec::new(), Vec::new());
         for (place, record) in records.iter().enumerate() {
             let read = match record.kind {
                 RecordKind::Install => installs::carry(env, record).await?,
@@ -87,13 +98,33 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
                     events.push((place, record));
                     true
                 }
-                RecordKind::Click | RecordKind::Unknown(_) => false,
+                RecordKind::View => {
+                    views.push((place, record));
+                    true
+                }
+                // It is stored already; what it says of a device is not.
+                RecordKind::Click => {
+                    views::identify(env, record).await?;
+                    true
+                }
+                RecordKind::Open => {
+                    opens.push((place, record));
+                    true
+                }
+                RecordKind::Unknown(_) => false,
             };
             if !read {
                 unreadable.push(Unreadable(place));
             }
         }
         unreadable.extend(events::carry(env, &events).await?);
+        unreadable.extend(views::carry(env, &views).await?);
+        // Behind the installs that they are of, and the events before them.
+        for (place, record) in opens {
+            if !returns::carry(env, record).await? {
+                unreadable.push(Unreadable(place));
+            }
+        }
         Ok(unreadable)
     })
 }

@@ -44,14 +44,24 @@ const FAULTS: [&str; 9] = [
 const RIVALRIES: [&str; 5] = ["OtherAddress", "WeakerEvidence", "LowerScore", "Ambiguous", "Earlier"];
 
 /// Strongest last.
-const CLASSES: [&str; 6] = ["Likeness", "LinkOpen", "Identity", "AppClip", "Pasteboard", "StoreReferrer"];
+const CLASSES: [&str; 8] = [
+    "ViewLikeness",
+    "ViewIdentity",
+    "Likeness",
+    "LinkOpen",
+    "Identity",
+    "AppClip",
+    "Pasteboard",
+    "StoreReferrer",
+];
 
 /// Gives the opinion on an install, its candidates and the rules, each as it is stored.
 pub fn opinion(install: &Value, candidates: &[Value], rules: &Value) -> Opinion {
     let case = Case { install, candidates, rules };
     let all = 0..candidates.len();
     let faults: Vec<Option<&str>> = all.clone().map(|at| case.fault(at)).collect();
-    let crowded = case.visitors() > number(&rules["crowd"]);
+    let crowds = [false, true].map(|views| case.visitors(views) > number(&rules["crowd"]));
+    let crowded = |at: usize| crowds[usize::from(case.is_view(at))];
     let fates: Vec<&str> = all
         .clone()
         .map(|at| {
@@ -60,11 +70,12 @@ pub fn opinion(install: &Value, candidates: &[Value], rules: &Value) -> Opinion 
                 fault
             } else if rivals.any(|other| case.beats(other, at, "OtherAddress")) {
                 "OtherAddress"
-            } else if crowded && case.is_like(at) {
+            } else if crowded(at) && case.is_like(at) {
                 "Crowded"
             } else {
-                let rivals =
-                    || all.clone().filter(|one| faults[*one].is_none() && !(crowded && case.is_like(*one)));
+                let rivals = || {
+                    all.clone().filter(|one| faults[*one].is_none() && !(crowded(*one) && case.is_like(*one)))
+                };
                 let way = RIVALRIES.into_iter().find(|way| rivals().any(|other| case.beats(other, at, way)));
                 way.unwrap_or("Won")
             }
@@ -106,7 +117,11 @@ impl Case<'_> {
             "Claimed" => click["claimed"] == true,
             "WindowPassed" => {
                 let passed = |seconds: &Value| installed - clicked > number(seconds) * 1_000_000;
-                passed(&click["window_seconds"]) || like && passed(&self.rules["likeness_window_seconds"])
+                passed(&click["window_seconds"])
+                    || like && passed(&self.rules["likeness_window_seconds"])
+                    // Rules that say nothing of views have none.
+                    || self.is_view(at)
+                        && self.rules.get("view_window_seconds").map_or(installed > clicked, passed)
             }
             "LikenessOff" => like && self.rules["likeness"] == false,
             "OtherSystem" => like && self.contradicts(at),
@@ -128,7 +143,7 @@ impl Case<'_> {
 
     fn is_ahead(&self, one: usize, other: usize, way: &str) -> bool {
         let [a, b] = [&self.candidates[one], &self.candidates[other]];
-        let both_like = self.is_like(one) && self.is_like(other);
+        let both_like = self.is_like(one) && a["evidence"] == b["evidence"];
         match way {
             "OtherAddress" => both_like && self.is_at_address(one) && !self.is_at_address(other),
             "WeakerEvidence" => class(a) > class(b),
@@ -144,7 +159,11 @@ impl Case<'_> {
     }
 
     fn is_like(&self, at: usize) -> bool {
-        self.candidates[at]["evidence"] == "Likeness"
+        text(&self.candidates[at]["evidence"]).ends_with("Likeness")
+    }
+
+    fn is_view(&self, at: usize) -> bool {
+        text(&self.candidates[at]["evidence"]).starts_with("View")
     }
 
     /// Says whether a fact is known on both sides and the same.
@@ -162,9 +181,12 @@ impl Case<'_> {
         !a.is_null() && !b.is_null() && a != b
     }
 
-    /// Counts the visitors who clicked where the install is.
-    fn visitors(&self) -> i64 {
+    /// Counts the visitors who clicked where the install is, or with `views` also those who only saw something there.
+    fn visitors(&self, views: bool) -> i64 {
         let there = |at: &usize| {
+            if self.is_view(*at) && !views {
+                return false;
+            }
             let near = if self.rules["same_address"] == true {
                 self.is_at_address(*at)
             } else {

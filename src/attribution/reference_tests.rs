@@ -40,6 +40,7 @@ impl History {
             same_address: rng.random_bool(0.6),
             crowd: one(rng, &[0, 2, 3, 10, 10, 10]),
             first_touch: false,
+            view_window_seconds: one(rng, &[0, 3600, 7200, 86_400]),
         };
         let many = rng.random_range(0..9);
         let by_likeness = one(rng, &[0.3, 0.9, 1.0]);
@@ -190,7 +191,12 @@ fn candidate(rng: &mut StdRng, at: u128, install: &Install, by_likeness: f64) ->
         click: ClickId(Uuid::from_u128(u128::from(rng.random::<u32>()) << 8 | at)),
         link: LinkId(Uuid::from_u128(rng.random_range(1..4))),
         time: from_micros(NOW - if rng.random_bool(0.5) { edge + near } else { inside }),
-        evidence: if rng.random_bool(by_likeness) { Evidence::Likeness } else { one(rng, &Evidence::ALL) },
+        evidence: if rng.random_bool(by_likeness) {
+            one(rng, &[Evidence::Likeness, Evidence::Likeness, Evidence::ViewLikeness])
+        } else {
+            // Whatever clicks stand beside a view win, so there are more of those.
+            one(rng, &[&Evidence::ALL[..], &[Evidence::ViewIdentity; 3]].concat())
+        },
         visitor: rng.random_range(1..5),
         human: rng.random_bool(0.93),
         claimed: rng.random_bool(0.1),
@@ -304,6 +310,7 @@ fn mended(history: &History, decision: &Decision, at: usize, loss: Loss) -> Hist
             let long = (install.time - click.time).num_seconds() + 1;
             click.window_seconds = click.window_seconds.max(long);
             rules.likeness_window_seconds = rules.likeness_window_seconds.max(long);
+            rules.view_window_seconds = rules.view_window_seconds.max(long);
         }
         Loss::LikenessOff => rules.likeness = true,
         Loss::OtherSystem => click.device.system = install.device.system,

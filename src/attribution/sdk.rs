@@ -15,6 +15,7 @@ use super::{
         settle::matched_factors,
     },
     opens::{self, Asking},
+    returns,
     sharing::{self, Wanted},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     entity::install::Model,
     env::Env,
     error::{Error, Reason, Result as HouseResult, Violations},
-    ids::{InstallId, parse},
+    ids::{ClickId, InstallId, LinkId, parse},
     links::moment,
     pb::sdk::v1::{self as sdk, sdk_service_server::SdkService},
     rpc,
@@ -112,6 +113,10 @@ impl SdkService for SdkApi {
             let click = Some(opens::click_of_open(calling.scope.workspace, install, open, time));
             let asking = Asking { click, time, device, client: calling.client, identities: Vec::new() };
             let deep_link = opens::open(&self.sdk, Some(calling.scope.workspace), opened, asking).await?;
+            let of = LinkId::parse(&deep_link.link_id).zip(ClickId::parse(&deep_link.click_id));
+            if let Some(of) = of {
+                returns::keep(&self.sdk, &calling.scope, InstallId(install), of, time);
+            }
             Ok(sdk::ReportOpenResponse { deep_link: Some(deep_link) })
         })
         .await
@@ -247,7 +252,8 @@ fn pending(id: InstallId) -> sdk::ReportInstallResponse {
 }
 
 fn decided(row: &Model) -> sdk::ReportInstallResponse {
-    let attributed = row.state == sdk::AttributionState::Attributed as i16;
+    // Who only saw an ad is told nothing.
+    let attributed = row.state == sdk::AttributionState::Attributed as i16 && !row.deep_link.is_empty();
     let deep_link = sdk::DeepLink::decode(&row.deep_link[..]).ok();
     // Whoever made the install up would learn by what.
     let no_match = match sdk::NoMatchReason::try_from(i32::from(row.no_match)).unwrap_or_default() {

@@ -5,7 +5,7 @@
 //! stands in the feed, and whoever reads that is woken.
 //!
 //! Records that are no clicks are somebody else's to write ([`Carry`]): behind the clicks of their batch, which they may ask for,
-//! and before the batch is noted as drained.
+//! and before the batch is noted as drained. Clicks that name a device are handed over besides.
 
 use std::{
     sync::{
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Homes,
     meters::Meters,
+    query::names_a_device,
     record::decode,
     store::{self, Dictionary, Progress, Row},
 };
@@ -46,7 +47,7 @@ const UNREADABLE: &str = "this release cannot read it";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Writes records of one batch that are no clicks, any number of times. One that it cannot read it leaves to
+/// Writes records of one batch that are no clicks, and what clicks say of devices, any number of times. One that it cannot read it leaves to
 /// [`Unreadable`]; it fails when the database does, which then holds some of them or none.
 pub type Carry = for<'a> fn(&'a Env, &'a [Record]) -> BoxFuture<'a, Result<Vec<Unreadable>, DbErr>>;
 
@@ -155,8 +156,7 @@ impl Drain {
 
     /// Writes records, and notes that everything before `end` is drained.
     async fn store(&self, records: &[Record], end: Position) -> Result<(), DbErr> {
-        let others: Vec<Record> =
-            records.iter().filter(|record| record.kind != RecordKind::Click).cloned().collect();
+        let others: Vec<Record> = records.iter().filter(|record| is_for_others(record)).cloned().collect();
         if others.is_empty() {
             return self.store_clicks(records, end).await;
         }
@@ -248,6 +248,11 @@ fn batch_of(env: &Env) -> (usize, usize) {
         Dialect::Postgres => BATCH,
         Dialect::Sqlite => SQLITE_BATCH,
     }
+}
+
+/// Says whether a record is somebody else's to write too: all that are no clicks, and clicks whose network says of which device they are.
+fn is_for_others(record: &Record) -> bool {
+    record.kind != RecordKind::Click || names_a_device(&record.payload)
 }
 
 /// Tells the spool what the database has already: the process may have died between the two. Whoever waits for the end of

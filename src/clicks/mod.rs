@@ -29,6 +29,7 @@ pub use self::{
     homes::{Home, Homes},
     meters::Meters,
     network::{Network, network_of},
+    record::decode,
     token::{ClickTokens, Named, TOKEN_LENGTH, named},
     visitor::VisitorHash,
 };
@@ -106,6 +107,12 @@ impl Recorder {
         &self.tokens
     }
 
+    /// Records under `id` that somebody saw an ad for a link, described as a click would be. It is none: nothing counts it.
+    pub fn record_view(&self, id: ClickId, seen: &Click<'_>) -> Result<(), Refused> {
+        let appended = self.spool.append_with(RecordKind::View, id.0, |record| self.encode(seen, record));
+        appended.map(drop).inspect_err(|_| counter!("linkforty_views_unrecorded_total").increment(1))
+    }
+
     /// Records a click under `id`. When this returns without an error the click survives the death of the process.
     pub fn record(&self, id: ClickId, click: &Click<'_>) -> Result<(), Refused> {
         match self.spool.append_with(RecordKind::Click, id.0, |record| self.encode(click, record)) {
@@ -124,6 +131,7 @@ impl Recorder {
 
     fn encode_at(&self, click: &Click<'_>, place: Place<'_>, record: &mut Vec<u8>) {
         let network = click.client.map(network_of).unwrap_or_default();
+        let query = query::allowed(click.query);
         let fields = record::Fields {
             workspace: click.workspace.0.as_bytes(),
             link: click.link.0.as_bytes(),
@@ -135,7 +143,7 @@ impl Recorder {
             user_agent: kept_of_user_agent(click.user_agent),
             referrer_host: cut(referrer_host(click.referrer), MAX_REFERRER_HOST),
             language: cut(first_language(click.languages), MAX_LANGUAGE),
-            query: cut(click.query, MAX_QUERY),
+            query: cut(&query, MAX_QUERY),
             parameters: click.parameters,
             country: place.country,
             region: place.region,

@@ -4,7 +4,9 @@
 //! hints of the page that sent the visitor, about their device. Everything else belongs to the app or the page the link
 //! leads to.
 
-use url::form_urlencoded::parse;
+use std::borrow::Cow;
+
+use url::form_urlencoded::{Serializer, parse};
 
 /// The parameter that carries the id of the click.
 pub const CLICK_ID: &str = "lf_click";
@@ -12,6 +14,14 @@ pub const CLICK_ID: &str = "lf_click";
 pub const TOKEN: &str = "lf";
 /// The names of a campaign's parameters, in the order they are written in.
 pub const CAMPAIGN: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];
+/// The parameters of ad networks that name the visitor's device by its advertising id, on Android and on iOS.
+const AD_IDS: [&str; 2] = ["gaid", "idfa"];
+/// The parameter of ad networks that says, by `1` or `true`, that the visitor allowed that.
+const CONSENT: &str = "consent";
+/// What devices say whose owners have no advertising id.
+const NO_AD_ID: &str = "00000000-0000-0000-0000-000000000000";
+/// The longest advertising id, in bytes.
+const MAX_AD_ID: usize = 128;
 /// The longest value of a campaign, in bytes.
 const MAX_VALUE: usize = 255;
 /// The longest hints that mean something, in bytes.
@@ -56,6 +66,36 @@ pub fn hints(query: &str) -> Hints {
         platform: text("fp_platform", MAX_HINT).map(|platform| platform.to_ascii_lowercase()),
         platform_version: text("fp_pv", MAX_HINT),
     }
+}
+
+/// Returns the advertising id of the visitor's device, where a network brings it and says that the visitor allowed it.
+pub fn ad_id(query: &str) -> Option<String> {
+    if !names_a_device(query.as_bytes()) || !values(query, CONSENT).any(|said| said == "1" || said == "true")
+    {
+        return None;
+    }
+    let mut ids = AD_IDS.into_iter().flat_map(|name| values(query, name));
+    ids.find(|id| id != NO_AD_ID && id.len() <= MAX_AD_ID)
+}
+
+/// Returns a query as it may be kept: without advertising ids, unless the visitor allowed them.
+pub fn allowed(query: &str) -> Cow<'_, str> {
+    if !names_a_device(query.as_bytes()) || ad_id(query).is_some() {
+        return Cow::Borrowed(query);
+    }
+    Cow::Owned(without_ad_ids(query))
+}
+
+/// Returns a query without advertising ids.
+pub fn without_ad_ids(query: &str) -> String {
+    let mut kept = Serializer::new(String::new());
+    kept.extend_pairs(parse(query.as_bytes()).filter(|(name, _)| !AD_IDS.contains(&&**name)));
+    kept.finish()
+}
+
+/// Says whether something may hold an advertising id.
+pub fn names_a_device(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|part| AD_IDS.iter().any(|name| part == name.as_bytes()))
 }
 
 /// Returns the parameters that are meant for where the link leads, in their order, as they are there.

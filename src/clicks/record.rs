@@ -110,7 +110,7 @@ fn number(record: &mut Vec<u8>, field: u32, value: u16) {
 
 /// Reads a record; `None` for bytes that are no click. By hand too, because the drain would otherwise have every text copied
 /// out of its batch. Fields of a later release are passed over.
-pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<Row<'_>> {
+pub fn decode(id: Uuid, payload: &[u8]) -> Option<Row<'_>> {
     let uuid = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
     let small = |number: u64| i16::try_from(number).ok();
     let mut row = Row {

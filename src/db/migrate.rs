@@ -107,6 +107,9 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::event_transaction::Entity>(db, "event_transactions").await);
         wrong.extend(readable::<entity::event_property::Entity>(db, "event_properties").await);
         wrong.extend(readable::<entity::exchange_rate::Entity>(db, "exchange_rates").await);
+        wrong.extend(readable::<entity::network_claim::Entity>(db, "network_claims").await);
+        wrong.extend(readable::<entity::app_open::Entity>(db, "app_opens").await);
+        wrong.extend(readable::<entity::view::Entity>(db, "views").await);
         wrong.extend(readable::<entity::feed::Entity>(db, "feed").await);
         wrong.extend(readable::<entity::outbox::Entity>(db, "outbox").await);
         wrong.extend(readable::<entity::webhook_endpoint::Entity>(db, "webhook_endpoints").await);

@@ -22,6 +22,8 @@ pub struct Model {
     pub android_package_name: Option<String>,
     /// Protobuf, `linkforty.v1.App` without what is output only.
     pub content: Vec<u8>,
+    /// The key of Meta's install referrers, sealed; none when there is none.
+    pub meta_key: Option<Vec<u8>>,
     /// Goes up by one with every change; the etag is made of it.
     pub version: i64,
     /// When it was created.

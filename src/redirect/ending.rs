@@ -54,9 +54,11 @@ pub enum Ending {
     Undrawable,
     /// The page that offers to put the click on the pasteboard; the click is in the spool.
     Pasteboard,
+    /// Somebody saw an ad for the link, and got a picture of one pixel.
+    Viewed,
 }
 
-const ALL: [(Ending, &str); 24] = [
+const ALL: [(Ending, &str); 25] = [
     (Ending::Redirected, "redirected"),
     (Ending::Unrecorded, "unrecorded"),
     (Ending::Refused, "refused"),
@@ -80,6 +82,7 @@ const ALL: [(Ending, &str); 24] = [
     (Ending::Misdirected, "misdirected"),
     (Ending::Drawn, "drawn"),
     (Ending::Undrawable, "undrawable"),
+    (Ending::Viewed, "viewed"),
     (Ending::Pasteboard, "pasteboard"),
 ];
 

@@ -178,7 +178,7 @@ impl Redirects {
     }
 
     /// Answers a visit to a link that was found.
-    async fn arrive(
+    pub(super) async fn arrive(
         &self,
         (target, site, code, now): (&Target, &Site, &str, Moment),
         request: &Parts,

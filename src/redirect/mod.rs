@@ -6,7 +6,7 @@
 //! read once, `languages` among them; `decorate` adds to
 //! that URL what the link and the visitor bring, `scheme` makes those that open the app; `answer` shows [`pages`] to those who
 //! are not simply sent on, `manner` says with which status and for how long a redirect holds, `unlock` hears their passwords,
-//! `look` says where a link leads, `qr` draws its code and `report` hears what is wrong with it; `dry_run` says what becomes of a
+//! `look` says where a link leads, `qr` draws its code and `report` hears what is wrong with it, `view` that an ad for it was seen; `dry_run` says what becomes of a
 //! visit that is described and not made, and why; `ending` counts how visits end.
 //! Links come from `links::resolve`, clicks go to `clicks`.
 //!
@@ -33,6 +33,7 @@ mod rules;
 mod scheme;
 pub mod software;
 mod unlock;
+mod view;
 pub mod visitor;
 
 pub use self::{
@@ -43,4 +44,5 @@ pub use self::{
     qr::drawn,
     report::reported,
     unlock::attempted,
+    view::viewed,
 };

@@ -60,7 +60,10 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.v1.AppService/ListApps", PERSON),
     ("linkforty.v1.AppService/MatchAppLink", PERSON),
     ("linkforty.v1.AppService/RotateAppToken", PERSON),
+    ("linkforty.v1.AppService/SetMetaReferrerKey", PERSON),
     ("linkforty.v1.AppService/UpdateApp", PERSON),
+    // It reads the facts of installs, up to 20,000.
+    ("linkforty.v1.AttributionService/CountAssists", BULK),
     ("linkforty.v1.AttributionService/ExplainAttribution", PERSON),
     // It works its answer out from some thousand rows.
     ("linkforty.v1.AttributionService/GetDecisionProof", BULK),
@@ -73,6 +76,7 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.v1.AttributionService/ListEvents", PERSON),
     ("linkforty.v1.AttributionService/ListFraudRules", PERSON),
     ("linkforty.v1.AttributionService/ListInstalls", PERSON),
+    ("linkforty.v1.AttributionService/ListReengagements", PERSON),
     ("linkforty.v1.AttributionService/ReplayAttribution", FILE),
     ("linkforty.v1.AttributionService/UpdateFraudRule", PERSON),
     ("linkforty.v1.AuditService/ExportAuditEvents", FILE),

@@ -41,7 +41,7 @@ use crate::{
     error::{Error, Reason},
     limits::Limits,
     redirect::{
-        Ending, Redirects, Waits, attempted, code_of, drawn, is_form, long_form, looked_up, reported,
+        Ending, Redirects, Waits, attempted, code_of, drawn, is_form, long_form, looked_up, reported, viewed,
     },
 };
 
@@ -267,6 +267,10 @@ async fn aside(shared: &Shared, peer: Peer, path: &str, parts: &Parts) -> Option
     let place = long_form(path)?;
     let site = shared.sites.of(parts);
     let (client, edge) = known(shared, peer, parts);
+    if let Some(code) = viewed(path) {
+        let seen = shared.redirects.view(&site, code, parts, client, edge);
+        return Some(guarded(shared, network_of(client), path, seen).await);
+    }
     let followed = shared.redirects.follow_long(&site, place, parts, client, edge);
     Some(guarded(shared, network_of(client), path, followed).await)
 }

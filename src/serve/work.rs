@@ -203,6 +203,21 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         let (env, mailer) = (sending.clone(), mailer.clone());
         every(MAIL_EVERY, token, move || send_mail(env.clone(), mailer.clone()))
     });
+    let (asking, asked) = (env.clone(), outbound.clone());
+    work.begin("tokens of ad networks", move |token| {
+        let (env, outbound) = (asking.clone(), asked.clone());
+        every(attribution::EXCHANGE_EVERY, token, move || exchange_tokens(env.clone(), outbound.clone()))
+    });
+    let sweeping = env.clone();
+    work.begin("click ids of ad networks", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_click_ids(env.clone()))
+    });
+    let sweeping = env.clone();
+    work.begin("old views", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_views(env.clone()))
+    });
     let telling = env.clone();
     work.begin_apart("webhooks", move |token| {
         webhooks::deliver::run(telling.clone(), outbound.clone(), token)
@@ -549,6 +564,28 @@ fn now(mut step: impl FnMut()) -> impl FnMut() -> std::future::Ready<()> {
     move || {
         step();
         std::future::ready(())
+    }
+}
+
+async fn exchange_tokens(env: Env, outbound: Outbound) {
+    if let Err(error) = attribution::exchange_tokens(&env, &outbound).await {
+        tracing::debug!(cause = %error.inward(), "cannot ask what tokens of installs stand for; trying again");
+    }
+}
+
+async fn forget_click_ids(env: Env) {
+    match attribution::forget_click_ids(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed old click ids of ad networks"),
+        Err(error) => {
+            tracing::debug!(cause = %error.inward(), "cannot remove old click ids of ad networks; trying again");
+        }
+    }
+}
+
+async fn forget_views(env: Env) {
+    if let Err(error) = attribution::forget_views(&env).await {
+        tracing::debug!(cause = %error.inward(), "cannot remove old views; trying again");
     }
 }
 

@@ -91,6 +91,10 @@ pub enum RecordKind {
     Install,
     /// Something that happened in an app.
     Event,
+    /// An ad for a link that somebody saw.
+    View,
+    /// A link that opened an app.
+    Open,
     /// A kind of another release.
     Unknown(u8),
 }
@@ -101,6 +105,8 @@ impl From<u8> for RecordKind {
             1 => RecordKind::Click,
             2 => RecordKind::Install,
             3 => RecordKind::Event,
+            6 => RecordKind::View,
+            7 => RecordKind::Open,
             other => RecordKind::Unknown(other),
         }
     }
@@ -112,6 +118,8 @@ impl From<RecordKind> for u8 {
             RecordKind::Click => 1,
             RecordKind::Install => 2,
             RecordKind::Event => 3,
+            RecordKind::View => 6,
+            RecordKind::Open => 7,
             RecordKind::Unknown(other) => other,
         }
     }

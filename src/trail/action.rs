@@ -112,6 +112,8 @@ actions! {
     AppDeleted = "app.deleted",
     /// An app got another token.
     AppTokenRotated = "app.token_rotated",
+    /// The key of Meta's install referrers of an app was set or removed.
+    AppMetaKeySet = "app.meta_key_set",
     /// What is known of an install was erased on the user's wish.
     InstallForgotten = "install.forgotten",
     /// What follows from a rule of fraud was changed, or the number that it compares with. The target is the workspace.

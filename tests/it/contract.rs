@@ -95,7 +95,9 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AppService/ListApps", Who::With(&[AppsRead]), Names::Nothing),
     ("linkforty.v1.AppService/MatchAppLink", Who::With(&[AppsRead]), Names::Things),
     ("linkforty.v1.AppService/RotateAppToken", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AppService/SetMetaReferrerKey", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.AppService/UpdateApp", Who::With(&[AppsWrite]), Names::Things),
+    ("linkforty.v1.AttributionService/CountAssists", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/ExplainAttribution", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetDecisionProof", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/GetFraudReport", Who::With(&[AttributionRead]), Names::Things),
@@ -109,6 +111,7 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.AttributionService/ListEvents", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/ListFraudRules", Who::With(&[AttributionRead]), Names::Nothing),
     ("linkforty.v1.AttributionService/ListInstalls", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.AttributionService/ListReengagements", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/ReplayAttribution", Who::With(&[AttributionRead]), Names::Things),
     ("linkforty.v1.AttributionService/UpdateFraudRule", Who::With(&[WorkspacesWrite]), Names::Nothing),
     ("linkforty.v1.AuditService/ExportAuditEvents", Who::With(&[AuditRead]), Names::Nothing),
@@ -458,7 +461,7 @@ impl Fill<'_> {
             | "background_color" | "caption" | "hosts" | "served_hosts" | "logo_url" | "frame_color"
             | "install_id" | "reporting_currency" | "app_token" | "display_name" | "inviter_id"
             | "project_ids" | "domain_ids" | "iss" | "time_zone" | "order_by" | "certificate_name"
-            | "issuer" | "failure_detail" | "advice" | "message_id" | "public_key" => {
+            | "issuer" | "failure_detail" | "advice" | "message_id" | "public_key" | "key" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),

@@ -71,6 +71,8 @@ fn facts(said: &ExplainAttributionResponse) -> (Value, Vec<Value>, Value) {
         MatchMethod::Identity => "Identity",
         MatchMethod::LinkOpen => "LinkOpen",
         MatchMethod::Probabilistic => "Likeness",
+        MatchMethod::ViewIdentity => "ViewIdentity",
+        MatchMethod::ViewProbabilistic => "ViewLikeness",
         MatchMethod::Unspecified => panic!("every candidate has evidence"),
     };
     let rules = said.rules.as_ref().expect("rules");
@@ -90,6 +92,7 @@ fn facts(said: &ExplainAttributionResponse) -> (Value, Vec<Value>, Value) {
             "version": rules.version, "likeness": rules.probabilistic, "threshold": rules.probabilistic_threshold,
             "likeness_window_seconds": rules.probabilistic_window.map_or(0, |window| window.seconds),
             "same_address": rules.same_address, "crowd": rules.crowd,
+            "view_window_seconds": rules.view_window.map_or(0, |window| window.seconds),
         }),
     )
 }

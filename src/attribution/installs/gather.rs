@@ -11,6 +11,7 @@ use crate::{
     attribution::{
         decide::{Candidate, Device, Evidence},
         device::{OfClick, of_click},
+        views,
     },
     clicks::{Named, class::Class, named},
     clock::from_micros,
@@ -94,8 +95,10 @@ pub async fn gather(
         }
     }
 
+    let seen = views_of(db, workspace, report, &identities).await?;
     let named_links = evidence.values().filter_map(|(_, named)| named.link);
-    let links: HashSet<LinkId> = rows.iter().map(|row| row.link_id).chain(named_links).collect();
+    let of_rows = rows.iter().chain(&seen.rows).map(|row| row.link_id);
+    let links: HashSet<LinkId> = of_rows.chain(named_links).collect();
     let links = credited(db, workspace, &links).await?;
     let mut told = HashMap::new();
     let mut candidates = Vec::new();
@@ -126,9 +129,34 @@ pub async fn gather(
         });
         told.insert(named.click, Told { credited: credited.clone(), query: String::new() });
     }
+    for (at, row) in seen.rows.into_iter().enumerate() {
+        let Some(credited) = links.get(&row.link_id) else { continue };
+        let of_device = at < seen.of_device;
+        let class = if of_device { Evidence::ViewIdentity } else { Evidence::ViewLikeness };
+        let mut view = candidate(row, class, credited, report);
+        // A network's server says which device it was; nobody looks like a person there.
+        view.human |= of_device;
+        told.insert(view.click, Told { credited: credited.clone(), query: String::new() });
+        candidates.push(view);
+    }
     // In one order, so that what is decided from is the same text every time.
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.click));
     Ok(Gathered { candidates, crowded, told })
+}
+
+/// Returns the views that an install could be credited to, where views are evidence.
+async fn views_of(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    report: &InstallRecord,
+    identities: &[Vec<u8>],
+) -> Result<views::Seen, DbErr> {
+    if report.view_window_seconds == 0 {
+        return Ok(views::Seen::default());
+    }
+    let installed = from_micros(report.install_time_micros);
+    let span = (installed - Duration::seconds(report.view_window_seconds), installed);
+    views::find(db, workspace, (identities, &report.network), span, MOST_OF_A_NETWORK).await
 }
 
 /// Returns the clicks that an install carries, but for the pasteboard.

@@ -1,8 +1,8 @@
 //! Lists of installs, newest first.
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _},
 };
 
@@ -11,6 +11,7 @@ use crate::{
     entity::install::{Column, Entity, Model},
     ids::{AppId, InstallId, LinkId, WorkspaceId},
     page::{Cursor, Page, PageRequest},
+    pb::sdk::v1::AttributionState,
 };
 
 /// Which installs somebody wants to see. What is not set is not asked for.
@@ -75,6 +76,51 @@ pub async fn list(
     let cursor =
         |row: &Model| Cursor { key: row.install_time.timestamp_micros().to_string(), id: row.id.to_string() };
     Ok(Page::of(rows, page.size, cursor))
+}
+
+/// An attributed install, as far as it says who assisted it.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Attributed {
+    pub id: InstallId,
+    pub install_time: Moment,
+    pub link_id: Option<LinkId>,
+    pub facts: String,
+}
+
+/// How many are read in one go: facts may be large.
+const READ_AT_ONCE: u64 = 500;
+
+/// Returns the newest attributed installs of a span behind a place, of one app or of all.
+pub async fn attributed(
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    app: Option<AppId>,
+    (start, end): (Moment, Moment),
+    after: Option<(Moment, InstallId)>,
+) -> Result<Vec<Attributed>, DbErr> {
+    let mut query = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::InstallTime, Column::LinkId, Column::Facts])
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::State.eq(AttributionState::Attributed as i16))
+        .filter(Column::Test.eq(false))
+        .filter(Column::Facts.ne(""))
+        .filter(Column::InstallTime.gte(start))
+        .filter(Column::InstallTime.lt(end));
+    if let Some(app) = app {
+        query = query.filter(Column::AppId.eq(app));
+    }
+    if let Some((time, id)) = after {
+        let place = Expr::tuple([Expr::col(Column::InstallTime), Expr::col(Column::Id)]);
+        query = query.filter(place.lt(Expr::tuple([Expr::val(time), Expr::val(id.0)])));
+    }
+    query
+        .order_by_desc(Column::InstallTime)
+        .order_by_desc(Column::Id)
+        .limit(READ_AT_ONCE)
+        .into_model()
+        .all(db)
+        .await
 }
 
 fn position(cursor: &Cursor) -> Option<(Moment, InstallId)> {

@@ -20,10 +20,10 @@ pub mod settle;
 pub(super) mod store;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost::Message as _;
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 pub use self::list::InstallQuery;
 use self::{
@@ -32,8 +32,9 @@ use self::{
 };
 use super::{
     Sdk,
+    assists::assists,
     decisions::{self, What},
-    fraud,
+    fraud, networks, returns,
 };
 use crate::{
     clicks::{ClickTokens, drain},
@@ -42,11 +43,12 @@ use crate::{
     env::Env,
     error::{Error, Kind, Result},
     feed::tail,
-    ids::{AppId, InstallId, WorkspaceId},
+    ids::{AppId, InstallId, LinkId, WorkspaceId},
     page::{Page, PageRequest},
     pb::{
         internal::v1::InstallRecord,
         sdk::v1::{AttributionState, MatchMethod},
+        v1::NetworkClaim,
     },
     spool::{Record, RecordKind},
     trail::{self, Action, Changes},
@@ -59,6 +61,8 @@ const GRACE: chrono::Duration = chrono::Duration::seconds(5);
 const ATTEMPTS: usize = 5;
 /// How many pending installs are decided in one step.
 const AT_ONCE: usize = 100;
+/// How many installs are looked at for what assisted them.
+const MOST_ASSISTED: usize = 20_000;
 /// The state of an install that is not decided.
 const PENDING: i16 = AttributionState::Pending as i16;
 
@@ -110,12 +114,14 @@ async fn store_and_decide(sdk: &Sdk, report: &InstallRecord) -> Result<Option<An
     }
     let tx = env.db.begin().await?;
     let id = id_of(report)?;
-    let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
+    let Owner { id, known, previous } = take_keys(env, &tx, workspace, (report, id), now).await?;
     if let Some(row) = known {
         tx.commit().await?;
         return Ok(Some(answer(row)));
     }
-    let row = decided(env, &tx, (id, report), None, store::insert).await?;
+    let kept = after(networks::without_claims(report), previous);
+    let row = decided(env, &tx, (id, &kept), None, store::insert).await?;
+    networks::keep(env, &tx, (workspace, row.app_id, row.id), report).await?;
     tx.commit().await?;
     tail::wake(env);
     count(&row);
@@ -141,15 +147,37 @@ async fn recognise(
     Ok(store::find(&env.db.api, workspace, *id).await?)
 }
 
-/// Takes every key of a report for the install that has the strongest of them, or for `id`. Returns whose they are now, and that
-/// install if it was there.
+/// Whose the keys of a report are.
+struct Owner {
+    id: InstallId,
+    /// That install, if it is there.
+    known: Option<Model>,
+    /// The one that the device had before, if this one begins anew.
+    previous: Option<InstallId>,
+}
+
+/// Returns a report that says which install its device had before.
+fn after(report: InstallRecord, previous: Option<InstallId>) -> InstallRecord {
+    let bytes = previous.map(|id| bytes::Bytes::copy_from_slice(id.0.as_bytes()));
+    InstallRecord { previous_install_id: bytes.unwrap_or_default(), ..report }
+}
+
+/// Says whether a device that comes again begins anew: its install is older than the window.
+fn begins_anew(row: &Model, report: &InstallRecord) -> bool {
+    let window = chrono::Duration::seconds(report.reattribution_window_seconds);
+    let installed = row.reinstall_time.map_or(row.install_time, |again| again.max(row.install_time));
+    !window.is_zero() && from_micros(report.install_time_micros) - installed > window
+}
+
+/// Takes every key of a report for the install that has the strongest of them, or for `id`. Returns whose they are now. A device that comes again
+/// after the window begins anew, as one that was forgotten does.
 async fn take_keys(
     env: &Env,
     tx: &DatabaseTransaction,
     workspace: WorkspaceId,
     (report, id): (&InstallRecord, InstallId),
     now: Moment,
-) -> Result<(InstallId, Option<Model>), DbErr> {
+) -> Result<Owner, DbErr> {
     let keys: Vec<Vec<u8>> = report.keys.iter().map(|key| key.to_vec()).collect();
     let known = store::known(tx, workspace, &keys).await?;
     let fresh_since = report.fleeting.then(|| now - likeness_life());
@@ -168,8 +196,11 @@ async fn take_keys(
         }
     }
     let row = store::find(tx, workspace, owner).await?;
+    let anew = came_again && row.as_ref().is_some_and(|row| begins_anew(row, report));
     match row {
-        Some(mut row) if owner != id || known.contains_key(&keys[0]) || row_is_of(&row, report) => {
+        Some(mut row)
+            if !anew && (owner != id || known.contains_key(&keys[0]) || row_is_of(&row, report)) =>
+        {
             if came_again {
                 store::note_reinstall(tx, workspace, owner, now).await?;
                 row.reinstalls += 1;
@@ -180,20 +211,21 @@ async fn take_keys(
                 let alias = report::alias(env, workspace, id);
                 store::take_key(tx, (workspace, &alias), owner, now, None).await?;
             }
-            Ok((owner, Some(row)))
+            Ok(Owner { id: owner, known: Some(row), previous: None })
         }
-        // An install that was forgotten has the id that this one would have.
-        Some(_) => {
+        // An install that was forgotten has the id that this one would have, or the device's is over.
+        Some(row) => {
             let other = InstallId(uuid::Uuid::from_bytes(env.ids.bytes()));
             for key in &keys {
-                // Nobody was ever seen at the end of time: whatever stands there gives way.
-                store::take_key(tx, (workspace, key), other, now, Some(Moment::MAX_UTC)).await?;
+                // Nobody was seen a day from now: whatever stands there gives way. SQLite compares texts, so the year has four digits.
+                let ahead = now + chrono::Duration::days(1);
+                store::take_key(tx, (workspace, key), other, now, Some(ahead)).await?;
             }
             let alias = report::alias(env, workspace, id);
             store::take_key(tx, (workspace, &alias), other, now, None).await?;
-            Ok((other, None))
+            Ok(Owner { id: other, known: None, previous: anew.then_some(row.id) })
         }
-        None => Ok((owner, None)),
+        None => Ok(Owner { id: owner, known: None, previous: None }),
     }
 }
 
@@ -251,11 +283,13 @@ async fn keep(
 ) -> Result<(), DbErr> {
     let now = from_micros(report.receive_time_micros);
     let tx = env.db.begin_on(&env.db.drain).await?;
-    let (id, known) = take_keys(env, &tx, workspace, (report, id), now).await?;
+    let Owner { id, known, previous } = take_keys(env, &tx, workspace, (report, id), now).await?;
     if known.is_none() {
-        let row = settle::pending((id, workspace, app), report, Some(env.now() + GRACE));
+        let kept = after(networks::without_claims(report), previous);
+        let row = settle::pending((id, workspace, app), &kept, Some(env.now() + GRACE));
         if store::insert(&tx, &row).await? {
             decisions::append(&tx, &row, What::PutOff, env.now()).await?;
+            networks::keep(env, &tx, (workspace, app, id), report).await?;
             told::note(env, &tx, &row, None, &HashMap::new()).await?;
         }
     }
@@ -304,15 +338,89 @@ pub async fn list(
     Ok(list::list(&env.db.api, tenant.id, query, page).await?)
 }
 
+/// What links had to do with installs.
+#[derive(Debug, Default)]
+pub struct Assists {
+    /// By link: how many installs are credited to it, and how many others it assisted.
+    pub links: HashMap<LinkId, (i64, i64)>,
+    /// Whether there were more installs than are looked at.
+    pub truncated: bool,
+}
+
+/// Counts the installs that links assisted, of one app or of all, from the facts of each.
+pub async fn count_assists(
+    env: &Env,
+    tenant: &Tenant,
+    app: Option<AppId>,
+    span: (Moment, Moment),
+) -> Result<Assists> {
+    super::events::expect(env, tenant, app, None).await?;
+    let db = env.db.for_reports().await;
+    let (mut counted, mut looked, mut after) = (Assists::default(), 0, None);
+    loop {
+        let rows = list::attributed(&db, tenant.id, app, span, after).await?;
+        let Some(last) = rows.last() else { return Ok(counted) };
+        after = Some((last.install_time, last.id));
+        for row in &rows {
+            looked += 1;
+            if looked > MOST_ASSISTED {
+                counted.truncated = true;
+                return Ok(counted);
+            }
+            count_one(row, &mut counted);
+        }
+    }
+}
+
+/// Counts what one install owes to links.
+fn count_one(row: &list::Attributed, counted: &mut Assists) {
+    let Ok(facts) = serde_json::from_str::<settle::Facts>(&row.facts) else { return };
+    let credited = row.link_id;
+    if let Some(link) = credited {
+        counted.links.entry(link).or_default().0 += 1;
+    }
+    let links = assists(&facts).into_iter().map(|place| facts.candidates[place].link);
+    let links: HashSet<LinkId> = links.filter(|link| Some(*link) != credited).collect();
+    for link in links {
+        counted.links.entry(link).or_default().1 += 1;
+    }
+}
+
+/// Returns what networks say of installs.
+pub async fn claims(
+    env: &Env,
+    tenant: &Tenant,
+    rows: &[Model],
+) -> Result<HashMap<InstallId, Vec<NetworkClaim>>> {
+    let installs: Vec<InstallId> = rows.iter().map(|row| row.id).collect();
+    Ok(networks::of_installs(&env.db.api, tenant.id, &installs).await?)
+}
+
+/// Returns what networks say of one install.
+pub async fn claims_of(env: &Env, tenant: &Tenant, row: &Model) -> Result<Vec<NetworkClaim>> {
+    let mut claims = claims(env, tenant, std::slice::from_ref(row)).await?;
+    Ok(claims.remove(&row.id).unwrap_or_default())
+}
+
 /// Returns an install by the id that an app was told.
 pub async fn find(env: &Env, workspace: WorkspaceId, id: InstallId) -> Result<Option<Model>> {
-    if let Some(row) = store::find(&env.db.api, workspace, id).await? {
+    Ok(find_by(env, &env.db.api, workspace, id).await?)
+}
+
+/// The same, by other connections.
+pub async fn find_by(
+    env: &Env,
+    db: &impl ConnectionTrait,
+    workspace: WorkspaceId,
+    id: InstallId,
+) -> Result<Option<Model>, DbErr> {
+    if let Some(row) = store::find(db, workspace, id).await? {
         return Ok(Some(row));
     }
     let alias = report::alias(env, workspace, id);
-    let known = store::known(&env.db.api, workspace, std::slice::from_ref(&alias)).await?;
+    let known = store::known(db, workspace, std::slice::from_ref(&alias)).await?;
     match known.get(&alias) {
-        Some((install, _)) => Ok(store::find(&env.db.api, workspace, *install).await?),
+        Some((install, _)) => store::find(db, workspace, *install).await,
         None => Ok(None),
     }
 }
@@ -340,8 +448,9 @@ pub async fn consent(env: &Env, workspace: WorkspaceId, id: InstallId, consent: 
     if row.report.is_empty() {
         return Err(Error::not_found("install"));
     }
-    let undone = !consent.likeness && row.method == MatchMethod::Probabilistic as i16
-        || !consent.identity && row.method == MatchMethod::Identity as i16;
+    let is = |methods: [MatchMethod; 2]| methods.iter().any(|method| row.method == *method as i16);
+    let undone = !consent.likeness && is([MatchMethod::Probabilistic, MatchMethod::ViewProbabilistic])
+        || !consent.identity && is([MatchMethod::Identity, MatchMethod::ViewIdentity]);
     report.likeness &= consent.likeness;
     if !consent.identity {
         report.identities.clear();
@@ -365,6 +474,8 @@ pub async fn forget(env: &Env, tenant: &Tenant, id: InstallId) -> Result<()> {
     let did = tenant.did(Action::InstallForgotten, row.id.0, Changes::none());
     let tx = env.db.begin().await?;
     store::forget_keys(&tx, tenant.id, row.id).await?;
+    networks::forget(&tx, tenant.id, row.id).await?;
+    returns::forget(&tx, tenant.id, row.id).await?;
     let is_known = !row.report.is_empty();
     let row = settle::forgotten(row);
     store::save(&tx, &row).await?;

@@ -11,6 +11,7 @@ use crate::{
     apps::tokens::Holder,
     attribution::{
         decide::{LIKENESS_WINDOW, THRESHOLD, WINDOW},
+        networks::{self, referrer::unwrapped},
         shared,
     },
     clicks::{VisitorHash, network_of},
@@ -26,7 +27,11 @@ use crate::{
 const MAX_REFERRER: usize = 2048;
 const MAX_URL: usize = 8192;
 const MAX_ID: usize = 128;
+const MAX_TOKEN: usize = 4096;
 const MAX_SIDE: u32 = 100_000;
+
+/// How long after its last install a device is a new one, unless the app says otherwise (AppsFlyer's default).
+const REATTRIBUTION: Duration = Duration::days(90);
 
 /// How long a device without an id is known by its likeness alone, after it was last seen.
 pub fn likeness_life() -> Duration {
@@ -102,6 +107,8 @@ impl Scope {
                 .unwrap_or(THRESHOLD.into()),
             likeness_window_seconds: seconds(of.probabilistic_window, LIKENESS_WINDOW),
             default_window_seconds: seconds(of.attribution_window, WINDOW),
+            view_window_seconds: seconds(of.view_window, chrono::Duration::zero()),
+            reattribution_window_seconds: seconds(of.reattribution_window, REATTRIBUTION),
             app_store_id: self.app_store_id.clone(),
             package_name: self.package_name.clone(),
             ..InstallRecord::default()
@@ -117,8 +124,13 @@ impl Scope {
 
     /// The same, in all apps of the workspace: a click may come by another one.
     pub fn identity(&self, env: &Env, kind: &str, text: &str) -> Vec<u8> {
-        keyed(env, &[self.workspace.0.as_bytes(), b"identity", kind.as_bytes(), &[0], text.as_bytes()])
+        identity(env, self.workspace, kind, text)
     }
+}
+
+/// Returns what a device or a user is known by in a workspace.
+pub fn identity(env: &Env, workspace: WorkspaceId, kind: &str, text: &str) -> Vec<u8> {
+    keyed(env, &[workspace.0.as_bytes(), b"identity", kind.as_bytes(), &[0], text.as_bytes()])
 }
 
 /// Returns what the id of an install that was kept is known by, when the device turned out to be known already.
@@ -205,8 +217,19 @@ pub fn read(
     let click = time("store_referrer.click_server_time", referrer.click_server_time, &mut wrong);
     let begin =
         time("store_referrer.install_begin_server_time", referrer.install_begin_server_time, &mut wrong);
-    time("store_referrer.click_time", referrer.click_time, &mut wrong);
-    time("store_referrer.install_begin_time", referrer.install_begin_time, &mut wrong);
+    let click_device = time("store_referrer.click_time", referrer.click_time, &mut wrong);
+    let begin_device = time("store_referrer.install_begin_time", referrer.install_begin_time, &mut wrong);
+    check_store(&referrer, &mut wrong);
+    let meta = asked.meta_referrer.unwrap_or_default();
+    if meta.install_referrer.len() > MAX_URL {
+        wrong.add("meta_referrer.install_referrer", format!("must have at most {MAX_URL} bytes"));
+    }
+    let meta_time = time("meta_referrer.actual_time", meta.actual_time, &mut wrong);
+    let token = asked.adservices_token.trim();
+    if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        wrong
+            .add("adservices_token", format!("must have at most {MAX_TOKEN} characters of ASCII, no blanks"));
+    }
     let window = asked.attribution_window.map_or(0, |window| window.seconds);
     if asked.attribution_window.is_some() && !(3600..=90 * 86_400).contains(&window) {
         wrong.add("attribution_window", "must be an hour to 90 days");
@@ -216,9 +239,21 @@ pub fn read(
     let mut report = scope.begin(env, client, platform, now);
     put_device(&mut report, device);
     report.install_time_micros = first_open.unwrap_or(now).min(now).timestamp_micros();
-    report.store_referrer = referrer.referrer;
-    report.store_click_seconds = click.map_or(0, |time| time.timestamp());
-    report.store_begin_seconds = begin.map_or(0, |time| time.timestamp());
+    let seconds = |time: Option<Moment>| time.map_or(0, |time| time.timestamp());
+    report.store_referrer = unwrapped(&referrer.referrer).into_owned();
+    report.store_click_seconds = seconds(click);
+    report.store_begin_seconds = seconds(begin);
+    report.store_click_device_seconds = seconds(click_device);
+    report.store_begin_device_seconds = seconds(begin_device);
+    report.store = referrer.store;
+    report.install_version = referrer.install_version;
+    report.google_play_instant = referrer.google_play_instant;
+    report.meta_referrer = meta.install_referrer;
+    report.meta_click_through = meta.click_through;
+    report.meta_seconds = seconds(meta_time);
+    if !token.is_empty() {
+        report.adservices_token = networks::seal_token(env, scope.workspace, token).into();
+    }
     report.pasteboard = asked.pasteboard;
     report.app_clip_click_id = asked.app_clip_click_id;
     report.opened_url = asked.opened_url;
@@ -234,6 +269,17 @@ pub fn read(
     }
     known_by(&mut report, keys, false, now);
     Ok(report)
+}
+
+/// Notes what is wrong with what a store says beside its text.
+fn check_store(referrer: &sdk::StoreReferrer, wrong: &mut Violations) {
+    if sdk::Store::try_from(referrer.store).is_err() {
+        wrong.add("store_referrer.store", "is none this server knows");
+    }
+    let version = &referrer.install_version;
+    if version.chars().count() > 64 || version.chars().any(char::is_control) {
+        wrong.add("store_referrer.install_version", "must have at most 64 characters, none a control one");
+    }
 }
 
 /// Returns the keys of the ids of a device and a user that may be used.

@@ -60,6 +60,7 @@ impl Facts {
                 likeness: report.likeness,
                 threshold: u16::try_from(report.threshold).unwrap_or(u16::MAX),
                 likeness_window_seconds: report.likeness_window_seconds,
+                view_window_seconds: report.view_window_seconds,
                 ..Rules::default()
             },
             crowded,
@@ -103,18 +104,19 @@ pub fn settle(
             let click = &facts.candidates[at];
             row.state = AttributionState::Attributed as i16;
             row.method = method(click.evidence) as i16;
-            row.score = match click.evidence {
-                Evidence::Likeness => decision.verdicts[at].likeness.score().cast_signed(),
-                _ => 100,
-            };
-            row.factors = match click.evidence {
-                Evidence::Likeness => factors(&decision.verdicts[at].likeness),
-                _ => 0,
+            let likeness = &decision.verdicts[at].likeness;
+            (row.score, row.factors) = if click.evidence.is_likeness() {
+                (likeness.score().cast_signed(), factors(likeness))
+            } else {
+                (100, 0)
             };
             row.link_id = Some(click.link);
             row.click_id = Some(click.click);
             row.click_time = Some(click.time);
-            if let Some(Told { credited, query }) = told.get(&click.click) {
+            // Who only saw an ad did not ask to be taken anywhere.
+            if let Some(Told { credited, query }) =
+                told.get(&click.click).filter(|_| !click.evidence.is_view())
+            {
                 let tap = Tap { click: Some(click.click), time: click.time, query, deferred: true };
                 row.deep_link = deep_link(click.link, credited, tap).encode_to_vec();
             }
@@ -215,6 +217,8 @@ pub fn method_name(row: &Model) -> &'static str {
         MatchMethod::Identity => "identity",
         MatchMethod::LinkOpen => "link_open",
         MatchMethod::Probabilistic => "probabilistic",
+        MatchMethod::ViewIdentity => "view_identity",
+        MatchMethod::ViewProbabilistic => "view_probabilistic",
     }
 }
 
@@ -227,6 +231,8 @@ pub fn method(evidence: Evidence) -> MatchMethod {
         Evidence::Identity => MatchMethod::Identity,
         Evidence::LinkOpen => MatchMethod::LinkOpen,
         Evidence::Likeness => MatchMethod::Probabilistic,
+        Evidence::ViewIdentity => MatchMethod::ViewIdentity,
+        Evidence::ViewLikeness => MatchMethod::ViewProbabilistic,
     }
 }
 

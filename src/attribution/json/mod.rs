@@ -49,6 +49,7 @@ use super::{
     device::system_named,
     events,
     installs::{self, Answer, report::known_by},
+    networks::referrer::unwrapped,
     opens::{self, Asking, Opened},
     sharing::{Wanted, share_in},
 };
@@ -214,7 +215,7 @@ async fn report(sdk: &Sdk, parts: &Parts, body: &mut Body) -> Result<InstallReco
         sdk_version: version,
         user_agent,
         window_seconds: i64::from(hours * HOUR),
-        store_referrer: body.text("installReferrer", 2048),
+        store_referrer: unwrapped(&body.text("installReferrer", 2048)).into_owned(),
         opened_url: body.text("clickId", 2048),
         ..base
     };

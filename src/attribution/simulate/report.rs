@@ -70,7 +70,9 @@ pub struct Worth {
 impl Worth {
     /// Counts what answers are worth.
     pub(super) fn of(history: &History, answers: &[Answer]) -> Self {
-        let mut classes = BTreeMap::from(Evidence::ALL.map(|class| (class, Tally::default())));
+        // Nobody is shown ads there.
+        let clicks = Evidence::ALL.into_iter().filter(|class| !class.is_view());
+        let mut classes: BTreeMap<_, _> = clicks.map(|class| (class, Tally::default())).collect();
         let mut missed = BTreeMap::from(NoMatch::ALL.map(|why| (why, 0)));
         for (install, answer) in history.installs.iter().zip(answers) {
             let right = answer.is_ok_and(|(click, _)| is_right(history, install, click));
@@ -231,5 +233,6 @@ const fn name(class: Evidence) -> &'static str {
         Evidence::Identity => "identity",
         Evidence::LinkOpen => "link open",
         Evidence::Likeness => "likeness",
+        Evidence::ViewIdentity | Evidence::ViewLikeness => "view",
     }
 }

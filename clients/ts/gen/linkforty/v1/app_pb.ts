@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/app.proto.
  */
 export const file_linkforty_v1_app: GenFile = /*@__PURE__*/
-  fileDesc("ChZsaW5rZm9ydHkvdjEvYXBwLnByb3RvEgxsaW5rZm9ydHkudjEikgMKA0FwcBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIhCgNpb3MYBCABKAsyFC5saW5rZm9ydHkudjEuSW9zQXBwEikKB2FuZHJvaWQYBSABKAsyGC5saW5rZm9ydHkudjEuQW5kcm9pZEFwcBITCgt1cmxfc2NoZW1lcxgGIAMoCRINCgVob3N0cxgHIAMoCRIdChVub19kZWZhdWx0X2V4Y2x1c2lvbnMYCCABKAgSFAoMc2VydmVkX2hvc3RzGAkgAygJEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgMIAEoCRIRCglhcHBfdG9rZW4YDSABKAkSMQoLYXR0cmlidXRpb24YDiABKAsyHC5saW5rZm9ydHkudjEuQXBwQXR0cmlidXRpb24ixQIKDkFwcEF0dHJpYnV0aW9uEh4KEXByb2JhYmlsaXN0aWNfaW9zGAEgASgISACIAQESIgoVcHJvYmFiaWxpc3RpY19hbmRyb2lkGAIgASgISAGIAQESHwoXcHJvYmFiaWxpc3RpY190aHJlc2hvbGQYAyABKAUSNwoUcHJvYmFiaWxpc3RpY193aW5kb3cYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSYXR0cmlidXRpb25fd2luZG93GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC3Nlc3Npb25fZ2FwGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhQKEl9wcm9iYWJpbGlzdGljX2lvc0IYChZfcHJvYmFiaWxpc3RpY19hbmRyb2lkIvUBCgZJb3NBcHASEQoJYnVuZGxlX2lkGAEgASgJEhcKD2FwcF9pZF9wcmVmaXhlcxgCIAMoCRIUCgxhcHBfc3RvcmVfaWQYAyABKAkSGwoTYXBwX2NsaXBfYnVuZGxlX2lkcxgEIAMoCRIWCg53ZWJjcmVkZW50aWFscxgFIAEoCBIwCgpjb21wb25lbnRzGAYgAygLMhwubGlua2ZvcnR5LnYxLkFwcGxlQ29tcG9uZW50EkIKFnN1YnN0aXR1dGlvbl92YXJpYWJsZXMYByADKAsyIi5saW5rZm9ydHkudjEuU3Vic3RpdHV0aW9uVmFyaWFibGUipwIKDkFwcGxlQ29tcG9uZW50EhEKBHBhdGgYASABKAlIAIgBARISCgVxdWVyeRgCIAEoCUgBiAEBEjMKC3F1ZXJ5X2l0ZW1zGAMgAygLMh4ubGlua2ZvcnR5LnYxLlF1ZXJ5SXRlbVBhdHRlcm4SFQoIZnJhZ21lbnQYBCABKAlIAogBARIPCgdleGNsdWRlGAUgASgIEg8KB2NvbW1lbnQYBiABKAkSGwoOY2FzZV9zZW5zaXRpdmUYByABKAhIA4gBARIcCg9wZXJjZW50X2VuY29kZWQYCCABKAhIBIgBAUIHCgVfcGF0aEIICgZfcXVlcnlCCwoJX2ZyYWdtZW50QhEKD19jYXNlX3NlbnNpdGl2ZUISChBfcGVyY2VudF9lbmNvZGVkIjQKFFN1YnN0aXR1dGlvblZhcmlhYmxlEgwKBG5hbWUYASABKAkSDgoGdmFsdWVzGAIgAygJIi8KEFF1ZXJ5SXRlbVBhdHRlcm4SDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKKAQoKQW5kcm9pZEFwcBIUCgxwYWNrYWdlX25hbWUYASABKAkSGwoTc2hhMjU2X2ZpbmdlcnByaW50cxgCIAMoCRIVCg1wbGF5X3N0b3JlX2lkGAMgASgJEjIKCmNvbXBvbmVudHMYBCADKAsyHi5saW5rZm9ydHkudjEuQW5kcm9pZENvbXBvbmVudCKpAQoQQW5kcm9pZENvbXBvbmVudBIRCgRwYXRoGAEgASgJSACIAQESMwoLcXVlcnlfaXRlbXMYAiADKAsyHi5saW5rZm9ydHkudjEuUXVlcnlJdGVtUGF0dGVybhIVCghmcmFnbWVudBgDIAEoCUgBiAEBEg8KB2V4Y2x1ZGUYBCABKAgSDwoHY29tbWVudBgFIAEoCUIHCgVfcGF0aEILCglfZnJhZ21lbnRiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZsaW5rZm9ydHkvdjEvYXBwLnByb3RvEgxsaW5rZm9ydHkudjEisQMKA0FwcBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIhCgNpb3MYBCABKAsyFC5saW5rZm9ydHkudjEuSW9zQXBwEikKB2FuZHJvaWQYBSABKAsyGC5saW5rZm9ydHkudjEuQW5kcm9pZEFwcBITCgt1cmxfc2NoZW1lcxgGIAMoCRINCgVob3N0cxgHIAMoCRIdChVub19kZWZhdWx0X2V4Y2x1c2lvbnMYCCABKAgSFAoMc2VydmVkX2hvc3RzGAkgAygJEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgMIAEoCRIRCglhcHBfdG9rZW4YDSABKAkSMQoLYXR0cmlidXRpb24YDiABKAsyHC5saW5rZm9ydHkudjEuQXBwQXR0cmlidXRpb24SHQoVaGFzX21ldGFfcmVmZXJyZXJfa2V5GBQgASgIIpwECg5BcHBBdHRyaWJ1dGlvbhIeChFwcm9iYWJpbGlzdGljX2lvcxgBIAEoCEgAiAEBEiIKFXByb2JhYmlsaXN0aWNfYW5kcm9pZBgCIAEoCEgBiAEBEh8KF3Byb2JhYmlsaXN0aWNfdGhyZXNob2xkGAMgASgFEjcKFHByb2JhYmlsaXN0aWNfd2luZG93GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEmF0dHJpYnV0aW9uX3dpbmRvdxgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgtzZXNzaW9uX2dhcBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgt2aWV3X3dpbmRvdxgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI3ChRyZWF0dHJpYnV0aW9uX3dpbmRvdxgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0ChFpbmFjdGl2aXR5X3dpbmRvdxgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2ChNyZWVuZ2FnZW1lbnRfd2luZG93GA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhQKEl9wcm9iYWJpbGlzdGljX2lvc0IYChZfcHJvYmFiaWxpc3RpY19hbmRyb2lkIvUBCgZJb3NBcHASEQoJYnVuZGxlX2lkGAEgASgJEhcKD2FwcF9pZF9wcmVmaXhlcxgCIAMoCRIUCgxhcHBfc3RvcmVfaWQYAyABKAkSGwoTYXBwX2NsaXBfYnVuZGxlX2lkcxgEIAMoCRIWCg53ZWJjcmVkZW50aWFscxgFIAEoCBIwCgpjb21wb25lbnRzGAYgAygLMhwubGlua2ZvcnR5LnYxLkFwcGxlQ29tcG9uZW50EkIKFnN1YnN0aXR1dGlvbl92YXJpYWJsZXMYByADKAsyIi5saW5rZm9ydHkudjEuU3Vic3RpdHV0aW9uVmFyaWFibGUipwIKDkFwcGxlQ29tcG9uZW50EhEKBHBhdGgYASABKAlIAIgBARISCgVxdWVyeRgCIAEoCUgBiAEBEjMKC3F1ZXJ5X2l0ZW1zGAMgAygLMh4ubGlua2ZvcnR5LnYxLlF1ZXJ5SXRlbVBhdHRlcm4SFQoIZnJhZ21lbnQYBCABKAlIAogBARIPCgdleGNsdWRlGAUgASgIEg8KB2NvbW1lbnQYBiABKAkSGwoOY2FzZV9zZW5zaXRpdmUYByABKAhIA4gBARIcCg9wZXJjZW50X2VuY29kZWQYCCABKAhIBIgBAUIHCgVfcGF0aEIICgZfcXVlcnlCCwoJX2ZyYWdtZW50QhEKD19jYXNlX3NlbnNpdGl2ZUISChBfcGVyY2VudF9lbmNvZGVkIjQKFFN1YnN0aXR1dGlvblZhcmlhYmxlEgwKBG5hbWUYASABKAkSDgoGdmFsdWVzGAIgAygJIi8KEFF1ZXJ5SXRlbVBhdHRlcm4SDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKKAQoKQW5kcm9pZEFwcBIUCgxwYWNrYWdlX25hbWUYASABKAkSGwoTc2hhMjU2X2ZpbmdlcnByaW50cxgCIAMoCRIVCg1wbGF5X3N0b3JlX2lkGAMgASgJEjIKCmNvbXBvbmVudHMYBCADKAsyHi5saW5rZm9ydHkudjEuQW5kcm9pZENvbXBvbmVudCKpAQoQQW5kcm9pZENvbXBvbmVudBIRCgRwYXRoGAEgASgJSACIAQESMwoLcXVlcnlfaXRlbXMYAiADKAsyHi5saW5rZm9ydHkudjEuUXVlcnlJdGVtUGF0dGVybhIVCghmcmFnbWVudBgDIAEoCUgBiAEBEg8KB2V4Y2x1ZGUYBCABKAgSDwoHY29tbWVudBgFIAEoCUIHCgVfcGF0aEILCglfZnJhZ21lbnRiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A mobile app that a workspace's links open, at most 96 KiB in all. What stands here is published, on every host that the app is served on, as
@@ -126,6 +126,13 @@ export type App = Message<"linkforty.v1.App"> & {
    * @generated from field: linkforty.v1.AppAttribution attribution = 14;
    */
   attribution?: AppAttribution | undefined;
+
+  /**
+   * Output only. Whether the app has a key for Meta's install referrer (`SetMetaReferrerKey`). The key itself is never shown.
+   *
+   * @generated from field: bool has_meta_referrer_key = 20;
+   */
+  hasMetaReferrerKey: boolean;
 };
 
 /**
@@ -187,6 +194,36 @@ export type AppAttribution = Message<"linkforty.v1.AppAttribution"> & {
    * @generated from field: google.protobuf.Duration session_gap = 6;
    */
   sessionGap?: Duration | undefined;
+
+  /**
+   * How long after somebody saw an ad (`/i/` and the code of a link) an install counts for its link, where no click does: 1 to 24 hours. Unset: views
+   * are no evidence. The window of the link holds too, and `probabilistic_window` where nothing but likeness connects the two.
+   *
+   * @generated from field: google.protobuf.Duration view_window = 10;
+   */
+  viewWindow?: Duration | undefined;
+
+  /**
+   * After how long a device that installs the app again is a new install, credited by itself: 30 to 730 days after its last install, 0 = never; unset: 90 days.
+   * Before that it is a reinstall and keeps its install.
+   *
+   * @generated from field: google.protobuf.Duration reattribution_window = 11;
+   */
+  reattributionWindow?: Duration | undefined;
+
+  /**
+   * How long a user must have been away before a link that opens the app brings them back: 0 to 365 days; unset: 7 days.
+   *
+   * @generated from field: google.protobuf.Duration inactivity_window = 12;
+   */
+  inactivityWindow?: Duration | undefined;
+
+  /**
+   * For how long a link that brought a user back has what they do to its credit: 1 to 90 days, 0 = nobody is brought back; unset: 30 days.
+   *
+   * @generated from field: google.protobuf.Duration reengagement_window = 13;
+   */
+  reengagementWindow?: Duration | undefined;
 };
 
 /**

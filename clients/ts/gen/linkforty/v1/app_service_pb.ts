@@ -16,7 +16,70 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/app_service.proto.
  */
 export const file_linkforty_v1_app_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5saW5rZm9ydHkvdjEvYXBwX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSJ9ChVSb3RhdGVBcHBUb2tlblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg4KBmFwcF9pZBgCIAEoCRIqCgdvdmVybGFwGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBCABKAkiOAoWUm90YXRlQXBwVG9rZW5SZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIlwKEENyZWF0ZUFwcFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEh4KA2FwcBgCIAEoCzIRLmxpbmtmb3J0eS52MS5BcHASEgoKcmVxdWVzdF9pZBgDIAEoCSIzChFDcmVhdGVBcHBSZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIjUKDUdldEFwcFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg4KBmFwcF9pZBgCIAEoCSIwCg5HZXRBcHBSZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIk4KD0xpc3RBcHBzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiTAoQTGlzdEFwcHNSZXNwb25zZRIfCgRhcHBzGAEgAygLMhEubGlua2ZvcnR5LnYxLkFwcBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijQEKEFVwZGF0ZUFwcFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEh4KA2FwcBgCIAEoCzIRLmxpbmtmb3J0eS52MS5BcHASLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYBCABKAkiMwoRVXBkYXRlQXBwUmVzcG9uc2USHgoDYXBwGAEgASgLMhEubGlua2ZvcnR5LnYxLkFwcCJaChBEZWxldGVBcHBSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIhMKEURlbGV0ZUFwcFJlc3BvbnNlIkgKE01hdGNoQXBwTGlua1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEgsKA3VybBgCIAEoCRIOCgZhcHBfaWQYAyABKAkiQwoUTWF0Y2hBcHBMaW5rUmVzcG9uc2USKwoHbWF0Y2hlcxgBIAMoCzIaLmxpbmtmb3J0eS52MS5BcHBMaW5rTWF0Y2giiQIKDEFwcExpbmtNYXRjaBIOCgZhcHBfaWQYASABKAkSKAoIcGxhdGZvcm0YAiABKA4yFi5saW5rZm9ydHkudjEuUGxhdGZvcm0SLQoHb3V0Y29tZRgDIAEoDjIcLmxpbmtmb3J0eS52MS5BcHBMaW5rT3V0Y29tZRIcCg9jb21wb25lbnRfaW5kZXgYBCABKAVIAIgBARIQCghvd25fcGFnZRgFIAEoCRIrCgZtaXNzZXMYBiADKAsyGy5saW5rZm9ydHkudjEuQ29tcG9uZW50TWlzcxIfChdvcGVuc19iZWZvcmVfYW5kcm9pZF8xNRgHIAEoCEISChBfY29tcG9uZW50X2luZGV4IoIBCg1Db21wb25lbnRNaXNzEhcKD2NvbXBvbmVudF9pbmRleBgBIAEoBRIkCgRwYXJ0GAIgASgOMhYubGlua2ZvcnR5LnYxLkxpbmtQYXJ0Eg8KB3BhdHRlcm4YAyABKAkSDQoFZm91bmQYBCABKAkSEgoKcXVlcnlfaXRlbRgFIAEoCSq+AgoOQXBwTGlua091dGNvbWUSIAocQVBQX0xJTktfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhoKFkFQUF9MSU5LX09VVENPTUVfT1BFTlMQARIdChlBUFBfTElOS19PVVRDT01FX0VYQ0xVREVEEAISHQoZQVBQX0xJTktfT1VUQ09NRV9PV05fUEFHRRADEiEKHUFQUF9MSU5LX09VVENPTUVfTk9fQ09NUE9ORU5UEAQSIQodQVBQX0xJTktfT1VUQ09NRV9IT1NUX1VOS05PV04QBRIjCh9BUFBfTElOS19PVVRDT01FX0hPU1RfTk9UX05BTUVEEAYSJQohQVBQX0xJTktfT1VUQ09NRV9IT1NUX05PVF9BTExPV0VEEAcSHgoaQVBQX0xJTktfT1VUQ09NRV9TVVNQRU5ERUQQCCqAAQoITGlua1BhcnQSGQoVTElOS19QQVJUX1VOU1BFQ0lGSUVEEAASEgoOTElOS19QQVJUX1BBVEgQARITCg9MSU5LX1BBUlRfUVVFUlkQAhIYChRMSU5LX1BBUlRfUVVFUllfSVRFTRADEhYKEkxJTktfUEFSVF9GUkFHTUVOVBAEMroECgpBcHBTZXJ2aWNlEkwKCUNyZWF0ZUFwcBIeLmxpbmtmb3J0eS52MS5DcmVhdGVBcHBSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkNyZWF0ZUFwcFJlc3BvbnNlEkMKBkdldEFwcBIbLmxpbmtmb3J0eS52MS5HZXRBcHBSZXF1ZXN0GhwubGlua2ZvcnR5LnYxLkdldEFwcFJlc3BvbnNlEkkKCExpc3RBcHBzEh0ubGlua2ZvcnR5LnYxLkxpc3RBcHBzUmVxdWVzdBoeLmxpbmtmb3J0eS52MS5MaXN0QXBwc1Jlc3BvbnNlEkwKCVVwZGF0ZUFwcBIeLmxpbmtmb3J0eS52MS5VcGRhdGVBcHBSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLlVwZGF0ZUFwcFJlc3BvbnNlEkwKCURlbGV0ZUFwcBIeLmxpbmtmb3J0eS52MS5EZWxldGVBcHBSZXF1ZXN0Gh8ubGlua2ZvcnR5LnYxLkRlbGV0ZUFwcFJlc3BvbnNlElUKDE1hdGNoQXBwTGluaxIhLmxpbmtmb3J0eS52MS5NYXRjaEFwcExpbmtSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLk1hdGNoQXBwTGlua1Jlc3BvbnNlElsKDlJvdGF0ZUFwcFRva2VuEiMubGlua2ZvcnR5LnYxLlJvdGF0ZUFwcFRva2VuUmVxdWVzdBokLmxpbmtmb3J0eS52MS5Sb3RhdGVBcHBUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_linkforty_v1_app, file_linkforty_v1_platform]);
+  fileDesc("Ch5saW5rZm9ydHkvdjEvYXBwX3NlcnZpY2UucHJvdG8SDGxpbmtmb3J0eS52MSJnChlTZXRNZXRhUmVmZXJyZXJLZXlSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSEAoDa2V5GAMgASgJQgOAAQESEgoKcmVxdWVzdF9pZBgEIAEoCSI8ChpTZXRNZXRhUmVmZXJyZXJLZXlSZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIn0KFVJvdGF0ZUFwcFRva2VuUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEioKB292ZXJsYXAYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgEIAEoCSI4ChZSb3RhdGVBcHBUb2tlblJlc3BvbnNlEh4KA2FwcBgBIAEoCzIRLmxpbmtmb3J0eS52MS5BcHAiXAoQQ3JlYXRlQXBwUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSHgoDYXBwGAIgASgLMhEubGlua2ZvcnR5LnYxLkFwcBISCgpyZXF1ZXN0X2lkGAMgASgJIjMKEUNyZWF0ZUFwcFJlc3BvbnNlEh4KA2FwcBgBIAEoCzIRLmxpbmtmb3J0eS52MS5BcHAiNQoNR2V0QXBwUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJIjAKDkdldEFwcFJlc3BvbnNlEh4KA2FwcBgBIAEoCzIRLmxpbmtmb3J0eS52MS5BcHAiTgoPTGlzdEFwcHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJMChBMaXN0QXBwc1Jlc3BvbnNlEh8KBGFwcHMYASADKAsyES5saW5rZm9ydHkudjEuQXBwEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoQVXBkYXRlQXBwUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSHgoDYXBwGAIgASgLMhEubGlua2ZvcnR5LnYxLkFwcBIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgEIAEoCSIzChFVcGRhdGVBcHBSZXNwb25zZRIeCgNhcHAYASABKAsyES5saW5rZm9ydHkudjEuQXBwIloKEERlbGV0ZUFwcFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEg4KBmFwcF9pZBgCIAEoCRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiEwoRRGVsZXRlQXBwUmVzcG9uc2UiSAoTTWF0Y2hBcHBMaW5rUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSCwoDdXJsGAIgASgJEg4KBmFwcF9pZBgDIAEoCSJDChRNYXRjaEFwcExpbmtSZXNwb25zZRIrCgdtYXRjaGVzGAEgAygLMhoubGlua2ZvcnR5LnYxLkFwcExpbmtNYXRjaCKJAgoMQXBwTGlua01hdGNoEg4KBmFwcF9pZBgBIAEoCRIoCghwbGF0Zm9ybRgCIAEoDjIWLmxpbmtmb3J0eS52MS5QbGF0Zm9ybRItCgdvdXRjb21lGAMgASgOMhwubGlua2ZvcnR5LnYxLkFwcExpbmtPdXRjb21lEhwKD2NvbXBvbmVudF9pbmRleBgEIAEoBUgAiAEBEhAKCG93bl9wYWdlGAUgASgJEisKBm1pc3NlcxgGIAMoCzIbLmxpbmtmb3J0eS52MS5Db21wb25lbnRNaXNzEh8KF29wZW5zX2JlZm9yZV9hbmRyb2lkXzE1GAcgASgIQhIKEF9jb21wb25lbnRfaW5kZXgiggEKDUNvbXBvbmVudE1pc3MSFwoPY29tcG9uZW50X2luZGV4GAEgASgFEiQKBHBhcnQYAiABKA4yFi5saW5rZm9ydHkudjEuTGlua1BhcnQSDwoHcGF0dGVybhgDIAEoCRINCgVmb3VuZBgEIAEoCRISCgpxdWVyeV9pdGVtGAUgASgJKr4CCg5BcHBMaW5rT3V0Y29tZRIgChxBUFBfTElOS19PVVRDT01FX1VOU1BFQ0lGSUVEEAASGgoWQVBQX0xJTktfT1VUQ09NRV9PUEVOUxABEh0KGUFQUF9MSU5LX09VVENPTUVfRVhDTFVERUQQAhIdChlBUFBfTElOS19PVVRDT01FX09XTl9QQUdFEAMSIQodQVBQX0xJTktfT1VUQ09NRV9OT19DT01QT05FTlQQBBIhCh1BUFBfTElOS19PVVRDT01FX0hPU1RfVU5LTk9XThAFEiMKH0FQUF9MSU5LX09VVENPTUVfSE9TVF9OT1RfTkFNRUQQBhIlCiFBUFBfTElOS19PVVRDT01FX0hPU1RfTk9UX0FMTE9XRUQQBxIeChpBUFBfTElOS19PVVRDT01FX1NVU1BFTkRFRBAIKoABCghMaW5rUGFydBIZChVMSU5LX1BBUlRfVU5TUEVDSUZJRUQQABISCg5MSU5LX1BBUlRfUEFUSBABEhMKD0xJTktfUEFSVF9RVUVSWRACEhgKFExJTktfUEFSVF9RVUVSWV9JVEVNEAMSFgoSTElOS19QQVJUX0ZSQUdNRU5UEAQyowUKCkFwcFNlcnZpY2USTAoJQ3JlYXRlQXBwEh4ubGlua2ZvcnR5LnYxLkNyZWF0ZUFwcFJlcXVlc3QaHy5saW5rZm9ydHkudjEuQ3JlYXRlQXBwUmVzcG9uc2USQwoGR2V0QXBwEhsubGlua2ZvcnR5LnYxLkdldEFwcFJlcXVlc3QaHC5saW5rZm9ydHkudjEuR2V0QXBwUmVzcG9uc2USSQoITGlzdEFwcHMSHS5saW5rZm9ydHkudjEuTGlzdEFwcHNSZXF1ZXN0Gh4ubGlua2ZvcnR5LnYxLkxpc3RBcHBzUmVzcG9uc2USTAoJVXBkYXRlQXBwEh4ubGlua2ZvcnR5LnYxLlVwZGF0ZUFwcFJlcXVlc3QaHy5saW5rZm9ydHkudjEuVXBkYXRlQXBwUmVzcG9uc2USTAoJRGVsZXRlQXBwEh4ubGlua2ZvcnR5LnYxLkRlbGV0ZUFwcFJlcXVlc3QaHy5saW5rZm9ydHkudjEuRGVsZXRlQXBwUmVzcG9uc2USVQoMTWF0Y2hBcHBMaW5rEiEubGlua2ZvcnR5LnYxLk1hdGNoQXBwTGlua1JlcXVlc3QaIi5saW5rZm9ydHkudjEuTWF0Y2hBcHBMaW5rUmVzcG9uc2USWwoOUm90YXRlQXBwVG9rZW4SIy5saW5rZm9ydHkudjEuUm90YXRlQXBwVG9rZW5SZXF1ZXN0GiQubGlua2ZvcnR5LnYxLlJvdGF0ZUFwcFRva2VuUmVzcG9uc2USZwoSU2V0TWV0YVJlZmVycmVyS2V5EicubGlua2ZvcnR5LnYxLlNldE1ldGFSZWZlcnJlcktleVJlcXVlc3QaKC5saW5rZm9ydHkudjEuU2V0TWV0YVJlZmVycmVyS2V5UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_linkforty_v1_app, file_linkforty_v1_platform]);
+
+/**
+ * Request of SetMetaReferrerKey.
+ *
+ * @generated from message linkforty.v1.SetMetaReferrerKeyRequest
+ */
+export type SetMetaReferrerKeyRequest = Message<"linkforty.v1.SetMetaReferrerKeyRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the app.
+   *
+   * @generated from field: string app_id = 2;
+   */
+  appId: string;
+
+  /**
+   * The install referrer decryption key that Meta's app dashboard shows: 64 hexadecimal digits. Empty: there is none from now on. A secret.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * A UUID chosen by the client; a repeat within 24 hours returns the app as it is now. Optional.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.SetMetaReferrerKeyRequest.
+ * Use `create(SetMetaReferrerKeyRequestSchema)` to create a new message.
+ */
+export const SetMetaReferrerKeyRequestSchema: GenMessage<SetMetaReferrerKeyRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_app_service, 0);
+
+/**
+ * Response of SetMetaReferrerKey.
+ *
+ * @generated from message linkforty.v1.SetMetaReferrerKeyResponse
+ */
+export type SetMetaReferrerKeyResponse = Message<"linkforty.v1.SetMetaReferrerKeyResponse"> & {
+  /**
+   * The app.
+   *
+   * @generated from field: linkforty.v1.App app = 1;
+   */
+  app?: App | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.SetMetaReferrerKeyResponse.
+ * Use `create(SetMetaReferrerKeyResponseSchema)` to create a new message.
+ */
+export const SetMetaReferrerKeyResponseSchema: GenMessage<SetMetaReferrerKeyResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_app_service, 1);
 
 /**
  * Request of RotateAppToken.
@@ -58,7 +121,7 @@ export type RotateAppTokenRequest = Message<"linkforty.v1.RotateAppTokenRequest"
  * Use `create(RotateAppTokenRequestSchema)` to create a new message.
  */
 export const RotateAppTokenRequestSchema: GenMessage<RotateAppTokenRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 0);
+  messageDesc(file_linkforty_v1_app_service, 2);
 
 /**
  * Response of RotateAppToken.
@@ -79,7 +142,7 @@ export type RotateAppTokenResponse = Message<"linkforty.v1.RotateAppTokenRespons
  * Use `create(RotateAppTokenResponseSchema)` to create a new message.
  */
 export const RotateAppTokenResponseSchema: GenMessage<RotateAppTokenResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 1);
+  messageDesc(file_linkforty_v1_app_service, 3);
 
 /**
  * Request of CreateApp.
@@ -115,7 +178,7 @@ export type CreateAppRequest = Message<"linkforty.v1.CreateAppRequest"> & {
  * Use `create(CreateAppRequestSchema)` to create a new message.
  */
 export const CreateAppRequestSchema: GenMessage<CreateAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 2);
+  messageDesc(file_linkforty_v1_app_service, 4);
 
 /**
  * Response of CreateApp.
@@ -136,7 +199,7 @@ export type CreateAppResponse = Message<"linkforty.v1.CreateAppResponse"> & {
  * Use `create(CreateAppResponseSchema)` to create a new message.
  */
 export const CreateAppResponseSchema: GenMessage<CreateAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 3);
+  messageDesc(file_linkforty_v1_app_service, 5);
 
 /**
  * Request of GetApp.
@@ -164,7 +227,7 @@ export type GetAppRequest = Message<"linkforty.v1.GetAppRequest"> & {
  * Use `create(GetAppRequestSchema)` to create a new message.
  */
 export const GetAppRequestSchema: GenMessage<GetAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 4);
+  messageDesc(file_linkforty_v1_app_service, 6);
 
 /**
  * Response of GetApp.
@@ -185,7 +248,7 @@ export type GetAppResponse = Message<"linkforty.v1.GetAppResponse"> & {
  * Use `create(GetAppResponseSchema)` to create a new message.
  */
 export const GetAppResponseSchema: GenMessage<GetAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 5);
+  messageDesc(file_linkforty_v1_app_service, 7);
 
 /**
  * Request of ListApps.
@@ -221,7 +284,7 @@ export type ListAppsRequest = Message<"linkforty.v1.ListAppsRequest"> & {
  * Use `create(ListAppsRequestSchema)` to create a new message.
  */
 export const ListAppsRequestSchema: GenMessage<ListAppsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 6);
+  messageDesc(file_linkforty_v1_app_service, 8);
 
 /**
  * Response of ListApps.
@@ -249,7 +312,7 @@ export type ListAppsResponse = Message<"linkforty.v1.ListAppsResponse"> & {
  * Use `create(ListAppsResponseSchema)` to create a new message.
  */
 export const ListAppsResponseSchema: GenMessage<ListAppsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 7);
+  messageDesc(file_linkforty_v1_app_service, 9);
 
 /**
  * Request of UpdateApp.
@@ -293,7 +356,7 @@ export type UpdateAppRequest = Message<"linkforty.v1.UpdateAppRequest"> & {
  * Use `create(UpdateAppRequestSchema)` to create a new message.
  */
 export const UpdateAppRequestSchema: GenMessage<UpdateAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 8);
+  messageDesc(file_linkforty_v1_app_service, 10);
 
 /**
  * Response of UpdateApp.
@@ -314,7 +377,7 @@ export type UpdateAppResponse = Message<"linkforty.v1.UpdateAppResponse"> & {
  * Use `create(UpdateAppResponseSchema)` to create a new message.
  */
 export const UpdateAppResponseSchema: GenMessage<UpdateAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 9);
+  messageDesc(file_linkforty_v1_app_service, 11);
 
 /**
  * Request of DeleteApp.
@@ -356,7 +419,7 @@ export type DeleteAppRequest = Message<"linkforty.v1.DeleteAppRequest"> & {
  * Use `create(DeleteAppRequestSchema)` to create a new message.
  */
 export const DeleteAppRequestSchema: GenMessage<DeleteAppRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 10);
+  messageDesc(file_linkforty_v1_app_service, 12);
 
 /**
  * Response of DeleteApp.
@@ -371,7 +434,7 @@ export type DeleteAppResponse = Message<"linkforty.v1.DeleteAppResponse"> & {
  * Use `create(DeleteAppResponseSchema)` to create a new message.
  */
 export const DeleteAppResponseSchema: GenMessage<DeleteAppResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 11);
+  messageDesc(file_linkforty_v1_app_service, 13);
 
 /**
  * Request of MatchAppLink.
@@ -406,7 +469,7 @@ export type MatchAppLinkRequest = Message<"linkforty.v1.MatchAppLinkRequest"> & 
  * Use `create(MatchAppLinkRequestSchema)` to create a new message.
  */
 export const MatchAppLinkRequestSchema: GenMessage<MatchAppLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 12);
+  messageDesc(file_linkforty_v1_app_service, 14);
 
 /**
  * Response of MatchAppLink.
@@ -428,7 +491,7 @@ export type MatchAppLinkResponse = Message<"linkforty.v1.MatchAppLinkResponse"> 
  * Use `create(MatchAppLinkResponseSchema)` to create a new message.
  */
 export const MatchAppLinkResponseSchema: GenMessage<MatchAppLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 13);
+  messageDesc(file_linkforty_v1_app_service, 15);
 
 /**
  * What becomes of a URL with one app on one platform.
@@ -492,7 +555,7 @@ export type AppLinkMatch = Message<"linkforty.v1.AppLinkMatch"> & {
  * Use `create(AppLinkMatchSchema)` to create a new message.
  */
 export const AppLinkMatchSchema: GenMessage<AppLinkMatch> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 14);
+  messageDesc(file_linkforty_v1_app_service, 16);
 
 /**
  * Why a component does not match a URL.
@@ -541,7 +604,7 @@ export type ComponentMiss = Message<"linkforty.v1.ComponentMiss"> & {
  * Use `create(ComponentMissSchema)` to create a new message.
  */
 export const ComponentMissSchema: GenMessage<ComponentMiss> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_app_service, 15);
+  messageDesc(file_linkforty_v1_app_service, 17);
 
 /**
  * What becomes of a URL on a device with the app.
@@ -754,6 +817,17 @@ export const AppService: GenService<{
     methodKind: "unary";
     input: typeof RotateAppTokenRequestSchema;
     output: typeof RotateAppTokenResponseSchema;
+  },
+  /**
+   * Sets the key that Meta encrypts install referrers of the app with, or removes it. Write-only: it is kept sealed and never shown. Holds for installs that
+   * are reported from now on. Needs `apps.write`. Idempotent.
+   *
+   * @generated from rpc linkforty.v1.AppService.SetMetaReferrerKey
+   */
+  setMetaReferrerKey: {
+    methodKind: "unary";
+    input: typeof SetMetaReferrerKeyRequestSchema;
+    output: typeof SetMetaReferrerKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_linkforty_v1_app_service, 0);

@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { AttributionState, MatchMethod, NoMatchReason, Platform } from "../sdk/v1/sdk_service_pb.js";
+import type { AttributionState, MatchMethod, NoMatchReason, Platform, Store } from "../sdk/v1/sdk_service_pb.js";
 import { file_linkforty_sdk_v1_sdk_service } from "../sdk/v1/sdk_service_pb.js";
 import type { Money } from "./money_pb.js";
 import { file_linkforty_v1_money } from "./money_pb.js";
@@ -16,7 +16,218 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/attribution_service.proto.
  */
 export const file_linkforty_v1_attribution_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZsaW5rZm9ydHkvdjEvYXR0cmlidXRpb25fc2VydmljZS5wcm90bxIMbGlua2ZvcnR5LnYxIrsFCgdJbnN0YWxsEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIOCgZhcHBfaWQYAyABKAkSMQoFc3RhdGUYBCABKA4yIi5saW5rZm9ydHkuc2RrLnYxLkF0dHJpYnV0aW9uU3RhdGUSLQoGbWV0aG9kGAUgASgOMh0ubGlua2ZvcnR5LnNkay52MS5NYXRjaE1ldGhvZBINCgVzY29yZRgGIAEoBRIxCghub19tYXRjaBgHIAEoDjIfLmxpbmtmb3J0eS5zZGsudjEuTm9NYXRjaFJlYXNvbhIPCgdsaW5rX2lkGAggASgJEhAKCGNsaWNrX2lkGAkgASgJEi4KCmNsaWNrX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGluc3RhbGxfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVjZWl2ZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9yZWluc3RhbGxfY291bnQYDSABKAUSMgoOcmVpbnN0YWxsX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHBsYXRmb3JtGA8gASgOMhoubGlua2ZvcnR5LnNkay52MS5QbGF0Zm9ybRISCgpvc192ZXJzaW9uGBAgASgJEg0KBW1vZGVsGBEgASgJEhMKC2FwcF92ZXJzaW9uGBIgASgJEhAKCHNka19uYW1lGBMgASgJEhMKC3Nka192ZXJzaW9uGBQgASgJEgwKBHRlc3QYFSABKAgSKAoFZmxhZ3MYFiADKA4yGS5saW5rZm9ydHkudjEuSW5zdGFsbEZsYWcSEQoJZm9yZ290dGVuGBcgASgIIskCChNMaXN0SW5zdGFsbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRIxCgVzdGF0ZRgEIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYBSABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxpbmNsdWRlX3Rlc3QYCCABKAgSEQoJcGFnZV9zaXplGAkgASgFEhIKCnBhZ2VfdG9rZW4YCiABKAkiWAoUTGlzdEluc3RhbGxzUmVzcG9uc2USJwoIaW5zdGFsbHMYASADKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRR2V0SW5zdGFsbFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCmluc3RhbGxfaWQYAiABKAkiPAoSR2V0SW5zdGFsbFJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbCJFChlFeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJIoICCg5Db21wYXJlZERldmljZRIPCgduZXR3b3JrGAEgASgMEhQKB2FkZHJlc3MYAiABKAVIAIgBARIqCgZzeXN0ZW0YAyABKA4yGi5saW5rZm9ydHkudjEuRGV2aWNlU3lzdGVtEhsKDnN5c3RlbV92ZXJzaW9uGAQgASgFSAGIAQESDwoHYnJvd3NlchgFIAEoCRIRCgl0aW1lX3pvbmUYBiABKAkSEAoIbGFuZ3VhZ2UYByABKAkSFAoMc2NyZWVuX3dpZHRoGAggASgFEhUKDXNjcmVlbl9oZWlnaHQYCSABKAVCCgoIX2FkZHJlc3NCEQoPX3N5c3RlbV92ZXJzaW9uIjkKCVNjb3JlVGVybRIOCgZmYWN0b3IYASABKAkSDgoGcG9pbnRzGAIgASgFEgwKBG1vc3QYAyABKAUi5wMKFEF0dHJpYnV0aW9uQ2FuZGlkYXRlEhAKCGNsaWNrX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSLgoKY2xpY2tfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoGbWV0aG9kGAQgASgOMh0ubGlua2ZvcnR5LnNkay52MS5NYXRjaE1ldGhvZBILCgN3b24YBSABKAgSJgoEbG9zcxgGIAEoDjIYLmxpbmtmb3J0eS52MS5Mb3NzUmVhc29uEikKBndpbmRvdxgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgp3aW5kb3dfZW5kGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgV0ZXJtcxgJIAMoCzIXLmxpbmtmb3J0eS52MS5TY29yZVRlcm0SDQoFc2NvcmUYCiABKAUSFAoMc2FtZV9hZGRyZXNzGAsgASgIEg8KB3Zpc2l0b3IYDCABKAMSDQoFaHVtYW4YDSABKAgSDwoHY2xhaW1lZBgOIAEoCBIRCglvdGhlcl9hcHAYDyABKAgSLAoGZGV2aWNlGBAgASgLMhwubGlua2ZvcnR5LnYxLkNvbXBhcmVkRGV2aWNlIrkBChBBdHRyaWJ1dGlvblJ1bGVzEg8KB3ZlcnNpb24YASABKAUSFQoNcHJvYmFiaWxpc3RpYxgCIAEoCBIfChdwcm9iYWJpbGlzdGljX3RocmVzaG9sZBgDIAEoBRI3ChRwcm9iYWJpbGlzdGljX3dpbmRvdxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxzYW1lX2FkZHJlc3MYBSABKAgSDQoFY3Jvd2QYBiABKAUi+gEKGkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIsCgZkZXZpY2UYAiABKAsyHC5saW5rZm9ydHkudjEuQ29tcGFyZWREZXZpY2USLQoFcnVsZXMYAyABKAsyHi5saW5rZm9ydHkudjEuQXR0cmlidXRpb25SdWxlcxI2CgpjYW5kaWRhdGVzGAQgAygLMiIubGlua2ZvcnR5LnYxLkF0dHJpYnV0aW9uQ2FuZGlkYXRlEg8KB2Nyb3dkZWQYBSABKAgSDgoGYWdyZWVzGAYgASgIItoECghBcHBFdmVudBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEhIKCmluc3RhbGxfaWQYBCABKAkSEQoJZXZlbnRfa2V5GAUgASgJEgwKBG5hbWUYBiABKAkSLgoKZXZlbnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVjZWl2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzZXNzaW9uX2lkGAkgASgJEisKCnByb3BlcnRpZXMYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKB3JldmVudWUYCyABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYDCABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSEQoJcmF0ZV9kYXRlGA0gASgJEhkKEWR1cGxpY2F0ZV9yZXZlbnVlGA4gASgIEhYKDnRyYW5zYWN0aW9uX2lkGA8gASgJEg8KB2xpbmtfaWQYECABKAkSEAoIY2xpY2tfaWQYESABKAkSMgoObGlua19vcGVuX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBmNyZWRpdBgTIAEoDjIZLmxpbmtmb3J0eS52MS5FdmVudENyZWRpdBIYChBjcmVkaXRlZF9saW5rX2lkGBQgASgJEgwKBHRlc3QYFSABKAgi8QEKEUxpc3RFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSEgoKaW5zdGFsbF9pZBgDIAEoCRIPCgdsaW5rX2lkGAQgASgJEgwKBG5hbWUYBSABKAkSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJIlUKEkxpc3RFdmVudHNSZXNwb25zZRImCgZldmVudHMYASADKAsyFi5saW5rZm9ydHkudjEuQXBwRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqsBChRHZXRTY3JlZW5GbG93UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEg8KB2xpbmtfaWQYAyABKAkSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInYKBlNjcmVlbhIMCgRuYW1lGAEgASgJEg0KBXZpZXdzGAIgASgDEg8KB2VudHJpZXMYAyABKAMSDQoFZXhpdHMYBCABKAMSLwoMYXZlcmFnZV90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkkKEFNjcmVlblRyYW5zaXRpb24SEwoLZnJvbV9zY3JlZW4YASABKAkSEQoJdG9fc2NyZWVuGAIgASgJEg0KBWNvdW50GAMgASgDIpACChVHZXRTY3JlZW5GbG93UmVzcG9uc2USJQoHc2NyZWVucxgBIAMoCzIULmxpbmtmb3J0eS52MS5TY3JlZW4SMwoLdHJhbnNpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuU2NyZWVuVHJhbnNpdGlvbhIVCg1zZXNzaW9uX2NvdW50GAMgASgDEhMKC2V2ZW50X2NvdW50GAQgASgDEhEKCXRydW5jYXRlZBgFIAEoCBIuCgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqjAEKC0luc3RhbGxGbGFnEhwKGElOU1RBTExfRkxBR19VTlNQRUNJRklFRBAAEiAKHElOU1RBTExfRkxBR19DTElDS19JTkpFQ1RJT04QARIbChdJTlNUQUxMX0ZMQUdfU0hPUlRfVElNRRACEiAKHElOU1RBTExfRkxBR19IQVJWRVNURURfQ0xJQ0sQAyp4CgxEZXZpY2VTeXN0ZW0SHQoZREVWSUNFX1NZU1RFTV9VTlNQRUNJRklFRBAAEhUKEURFVklDRV9TWVNURU1fSU9TEAESGQoVREVWSUNFX1NZU1RFTV9BTkRST0lEEAISFwoTREVWSUNFX1NZU1RFTV9PVEhFUhADKsIDCgpMb3NzUmVhc29uEhsKF0xPU1NfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVTE9TU19SRUFTT05fTk9UX0hVTUFOEAESHQoZTE9TU19SRUFTT05fQUZURVJfSU5TVEFMTBACEhkKFUxPU1NfUkVBU09OX09USEVSX0FQUBADEhcKE0xPU1NfUkVBU09OX0NMQUlNRUQQBBIdChlMT1NTX1JFQVNPTl9XSU5ET1dfUEFTU0VEEAUSIQodTE9TU19SRUFTT05fUFJPQkFCSUxJU1RJQ19PRkYQBhIcChhMT1NTX1JFQVNPTl9PVEhFUl9TWVNURU0QBxIfChtMT1NTX1JFQVNPTl9CRUxPV19USFJFU0hPTEQQCBIdChlMT1NTX1JFQVNPTl9PVEhFUl9BRERSRVNTEAkSFwoTTE9TU19SRUFTT05fQ1JPV0RFRBAKEh8KG0xPU1NfUkVBU09OX1dFQUtFUl9FVklERU5DRRALEhsKF0xPU1NfUkVBU09OX0xPV0VSX1NDT1JFEAwSGQoVTE9TU19SRUFTT05fQU1CSUdVT1VTEA0SFwoTTE9TU19SRUFTT05fRUFSTElFUhAOKqABCgtFdmVudENyZWRpdBIcChhFVkVOVF9DUkVESVRfVU5TUEVDSUZJRUQQABIaChZFVkVOVF9DUkVESVRfTEFTVF9MSU5LEAESHQoZRVZFTlRfQ1JFRElUX0lOU1RBTExfTElOSxACEh4KGkVWRU5UX0NSRURJVF9XSU5ET1dfUEFTU0VEEAMSGAoURVZFTlRfQ1JFRElUX09SR0FOSUMQBDLQAwoSQXR0cmlidXRpb25TZXJ2aWNlElUKDExpc3RJbnN0YWxscxIhLmxpbmtmb3J0eS52MS5MaXN0SW5zdGFsbHNSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkxpc3RJbnN0YWxsc1Jlc3BvbnNlEk8KCkdldEluc3RhbGwSHy5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlcXVlc3QaIC5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlc3BvbnNlEmcKEkV4cGxhaW5BdHRyaWJ1dGlvbhInLmxpbmtmb3J0eS52MS5FeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0GigubGlua2ZvcnR5LnYxLkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEk8KCkxpc3RFdmVudHMSHy5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1JlcXVlc3QaIC5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1Jlc3BvbnNlElgKDUdldFNjcmVlbkZsb3cSIi5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1JlcXVlc3QaIy5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service, file_linkforty_v1_money]);
+  fileDesc("CiZsaW5rZm9ydHkvdjEvYXR0cmlidXRpb25fc2VydmljZS5wcm90bxIMbGlua2ZvcnR5LnYxIvUCCg1TdG9yZVJlZmVycmFsEiYKBXN0b3JlGAEgASgOMhcubGlua2ZvcnR5LnNkay52MS5TdG9yZRIoCgRraW5kGAIgASgOMhoubGlua2ZvcnR5LnYxLlJlZmVycmVyS2luZBIuCgpjbGlja190aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJpbnN0YWxsX2JlZ2luX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWNsaWNrX3NlcnZlcl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI9ChlpbnN0YWxsX2JlZ2luX3NlcnZlcl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbnN0YWxsX3ZlcnNpb24YByABKAkSGwoTZ29vZ2xlX3BsYXlfaW5zdGFudBgIIAEoCCLXAwoMTmV0d29ya0NsYWltEigKB25ldHdvcmsYASABKA4yFy5saW5rZm9ydHkudjEuQWROZXR3b3JrEicKBXN0YXRlGAIgASgOMhgubGlua2ZvcnR5LnYxLkNsYWltU3RhdGUSLQoIZXZpZGVuY2UYAyABKA4yGy5saW5rZm9ydHkudjEuQ2xhaW1FdmlkZW5jZRIOCgZzb3VyY2UYBCABKAkSEAoIY2FtcGFpZ24YBSABKAkSFQoNY2FtcGFpZ25fbmFtZRgGIAEoCRIQCghhZF9ncm91cBgHIAEoCRIVCg1hZF9ncm91cF9uYW1lGAggASgJEhAKCGNyZWF0aXZlGAkgASgJEhUKDWNyZWF0aXZlX25hbWUYCiABKAkSDwoHYWNjb3VudBgLIAEoCRIPCgdrZXl3b3JkGAwgASgJEhAKCGNsaWNrX2lkGA0gASgJEhUKDWNsaWNrX2lkX2tpbmQYDiABKAkSFAoMdmlld190aHJvdWdoGA8gASgIEjQKEGludGVyYWN0aW9uX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlZG93bmxvYWQYESABKAgSDwoHY291bnRyeRgSIAEoCSLBBgoHSW5zdGFsbBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEjEKBXN0YXRlGAQgASgOMiIubGlua2ZvcnR5LnNkay52MS5BdHRyaWJ1dGlvblN0YXRlEi0KBm1ldGhvZBgFIAEoDjIdLmxpbmtmb3J0eS5zZGsudjEuTWF0Y2hNZXRob2QSDQoFc2NvcmUYBiABKAUSMQoIbm9fbWF0Y2gYByABKA4yHy5saW5rZm9ydHkuc2RrLnYxLk5vTWF0Y2hSZWFzb24SDwoHbGlua19pZBgIIAEoCRIQCghjbGlja19pZBgJIAEoCRIuCgpjbGlja190aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxpbnN0YWxsX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHJlY2VpdmVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcmVpbnN0YWxsX2NvdW50GA0gASgFEjIKDnJlaW5zdGFsbF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghwbGF0Zm9ybRgPIAEoDjIaLmxpbmtmb3J0eS5zZGsudjEuUGxhdGZvcm0SEgoKb3NfdmVyc2lvbhgQIAEoCRINCgVtb2RlbBgRIAEoCRITCgthcHBfdmVyc2lvbhgSIAEoCRIQCghzZGtfbmFtZRgTIAEoCRITCgtzZGtfdmVyc2lvbhgUIAEoCRIMCgR0ZXN0GBUgASgIEigKBWZsYWdzGBYgAygOMhkubGlua2ZvcnR5LnYxLkluc3RhbGxGbGFnEhEKCWZvcmdvdHRlbhgXIAEoCBIzCg5zdG9yZV9yZWZlcnJhbBgeIAEoCzIbLmxpbmtmb3J0eS52MS5TdG9yZVJlZmVycmFsEjIKDm5ldHdvcmtfY2xhaW1zGB8gAygLMhoubGlua2ZvcnR5LnYxLk5ldHdvcmtDbGFpbRIbChNwcmV2aW91c19pbnN0YWxsX2lkGCAgASgJIpgCCgxSZWVuZ2FnZW1lbnQSEAoIY2xpY2tfaWQYASABKAkSFAoMd29ya3NwYWNlX2lkGAIgASgJEg4KBmFwcF9pZBgDIAEoCRISCgppbnN0YWxsX2lkGAQgASgJEg8KB2xpbmtfaWQYBSABKAkSLQoJb3Blbl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3NlZW5fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPY3JlZGl0X2VuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtldmVudF9jb3VudBgJIAEoAyLqAQoYTGlzdFJlZW5nYWdlbWVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRISCgppbnN0YWxsX2lkGAQgASgJEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYByABKAUSEgoKcGFnZV90b2tlbhgIIAEoCSJnChlMaXN0UmVlbmdhZ2VtZW50c1Jlc3BvbnNlEjEKDXJlZW5nYWdlbWVudHMYASADKAsyGi5saW5rZm9ydHkudjEuUmVlbmdhZ2VtZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKZAQoTQ291bnRBc3Npc3RzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJBCgtMaW5rQXNzaXN0cxIPCgdsaW5rX2lkGAEgASgJEhAKCGluc3RhbGxzGAIgASgDEg8KB2Fzc2lzdHMYAyABKAMiUwoUQ291bnRBc3Npc3RzUmVzcG9uc2USKAoFbGlua3MYASADKAsyGS5saW5rZm9ydHkudjEuTGlua0Fzc2lzdHMSEQoJdHJ1bmNhdGVkGAIgASgIIskCChNMaXN0SW5zdGFsbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRIxCgVzdGF0ZRgEIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYBSABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxpbmNsdWRlX3Rlc3QYCCABKAgSEQoJcGFnZV9zaXplGAkgASgFEhIKCnBhZ2VfdG9rZW4YCiABKAkiWAoUTGlzdEluc3RhbGxzUmVzcG9uc2USJwoIaW5zdGFsbHMYASADKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRR2V0SW5zdGFsbFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCmluc3RhbGxfaWQYAiABKAkiPAoSR2V0SW5zdGFsbFJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbCJFChlFeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJIoICCg5Db21wYXJlZERldmljZRIPCgduZXR3b3JrGAEgASgMEhQKB2FkZHJlc3MYAiABKAVIAIgBARIqCgZzeXN0ZW0YAyABKA4yGi5saW5rZm9ydHkudjEuRGV2aWNlU3lzdGVtEhsKDnN5c3RlbV92ZXJzaW9uGAQgASgFSAGIAQESDwoHYnJvd3NlchgFIAEoCRIRCgl0aW1lX3pvbmUYBiABKAkSEAoIbGFuZ3VhZ2UYByABKAkSFAoMc2NyZWVuX3dpZHRoGAggASgFEhUKDXNjcmVlbl9oZWlnaHQYCSABKAVCCgoIX2FkZHJlc3NCEQoPX3N5c3RlbV92ZXJzaW9uIjkKCVNjb3JlVGVybRIOCgZmYWN0b3IYASABKAkSDgoGcG9pbnRzGAIgASgFEgwKBG1vc3QYAyABKAUi+QMKFEF0dHJpYnV0aW9uQ2FuZGlkYXRlEhAKCGNsaWNrX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSLgoKY2xpY2tfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoGbWV0aG9kGAQgASgOMh0ubGlua2ZvcnR5LnNkay52MS5NYXRjaE1ldGhvZBILCgN3b24YBSABKAgSJgoEbG9zcxgGIAEoDjIYLmxpbmtmb3J0eS52MS5Mb3NzUmVhc29uEikKBndpbmRvdxgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgp3aW5kb3dfZW5kGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgV0ZXJtcxgJIAMoCzIXLmxpbmtmb3J0eS52MS5TY29yZVRlcm0SDQoFc2NvcmUYCiABKAUSFAoMc2FtZV9hZGRyZXNzGAsgASgIEg8KB3Zpc2l0b3IYDCABKAMSDQoFaHVtYW4YDSABKAgSDwoHY2xhaW1lZBgOIAEoCBIRCglvdGhlcl9hcHAYDyABKAgSLAoGZGV2aWNlGBAgASgLMhwubGlua2ZvcnR5LnYxLkNvbXBhcmVkRGV2aWNlEhAKCGFzc2lzdGVkGBQgASgIIukBChBBdHRyaWJ1dGlvblJ1bGVzEg8KB3ZlcnNpb24YASABKAUSFQoNcHJvYmFiaWxpc3RpYxgCIAEoCBIfChdwcm9iYWJpbGlzdGljX3RocmVzaG9sZBgDIAEoBRI3ChRwcm9iYWJpbGlzdGljX3dpbmRvdxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxzYW1lX2FkZHJlc3MYBSABKAgSDQoFY3Jvd2QYBiABKAUSLgoLdmlld193aW5kb3cYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i+gEKGkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIsCgZkZXZpY2UYAiABKAsyHC5saW5rZm9ydHkudjEuQ29tcGFyZWREZXZpY2USLQoFcnVsZXMYAyABKAsyHi5saW5rZm9ydHkudjEuQXR0cmlidXRpb25SdWxlcxI2CgpjYW5kaWRhdGVzGAQgAygLMiIubGlua2ZvcnR5LnYxLkF0dHJpYnV0aW9uQ2FuZGlkYXRlEg8KB2Nyb3dkZWQYBSABKAgSDgoGYWdyZWVzGAYgASgIItoECghBcHBFdmVudBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEhIKCmluc3RhbGxfaWQYBCABKAkSEQoJZXZlbnRfa2V5GAUgASgJEgwKBG5hbWUYBiABKAkSLgoKZXZlbnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVjZWl2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzZXNzaW9uX2lkGAkgASgJEisKCnByb3BlcnRpZXMYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKB3JldmVudWUYCyABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYDCABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSEQoJcmF0ZV9kYXRlGA0gASgJEhkKEWR1cGxpY2F0ZV9yZXZlbnVlGA4gASgIEhYKDnRyYW5zYWN0aW9uX2lkGA8gASgJEg8KB2xpbmtfaWQYECABKAkSEAoIY2xpY2tfaWQYESABKAkSMgoObGlua19vcGVuX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBmNyZWRpdBgTIAEoDjIZLmxpbmtmb3J0eS52MS5FdmVudENyZWRpdBIYChBjcmVkaXRlZF9saW5rX2lkGBQgASgJEgwKBHRlc3QYFSABKAgi8QEKEUxpc3RFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSEgoKaW5zdGFsbF9pZBgDIAEoCRIPCgdsaW5rX2lkGAQgASgJEgwKBG5hbWUYBSABKAkSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJIlUKEkxpc3RFdmVudHNSZXNwb25zZRImCgZldmVudHMYASADKAsyFi5saW5rZm9ydHkudjEuQXBwRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqsBChRHZXRTY3JlZW5GbG93UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEg8KB2xpbmtfaWQYAyABKAkSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInYKBlNjcmVlbhIMCgRuYW1lGAEgASgJEg0KBXZpZXdzGAIgASgDEg8KB2VudHJpZXMYAyABKAMSDQoFZXhpdHMYBCABKAMSLwoMYXZlcmFnZV90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkkKEFNjcmVlblRyYW5zaXRpb24SEwoLZnJvbV9zY3JlZW4YASABKAkSEQoJdG9fc2NyZWVuGAIgASgJEg0KBWNvdW50GAMgASgDIpACChVHZXRTY3JlZW5GbG93UmVzcG9uc2USJQoHc2NyZWVucxgBIAMoCzIULmxpbmtmb3J0eS52MS5TY3JlZW4SMwoLdHJhbnNpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuU2NyZWVuVHJhbnNpdGlvbhIVCg1zZXNzaW9uX2NvdW50GAMgASgDEhMKC2V2ZW50X2NvdW50GAQgASgDEhEKCXRydW5jYXRlZBgFIAEoCBIuCgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqjAEKC0luc3RhbGxGbGFnEhwKGElOU1RBTExfRkxBR19VTlNQRUNJRklFRBAAEiAKHElOU1RBTExfRkxBR19DTElDS19JTkpFQ1RJT04QARIbChdJTlNUQUxMX0ZMQUdfU0hPUlRfVElNRRACEiAKHElOU1RBTExfRkxBR19IQVJWRVNURURfQ0xJQ0sQAyrMAQoMUmVmZXJyZXJLaW5kEh0KGVJFRkVSUkVSX0tJTkRfVU5TUEVDSUZJRUQQABIZChVSRUZFUlJFUl9LSU5EX09SR0FOSUMQARIZChVSRUZFUlJFUl9LSU5EX05PVF9TRVQQAhIWChJSRUZFUlJFUl9LSU5EX0xJTksQAxIaChZSRUZFUlJFUl9LSU5EX0FEX0NMSUNLEAQSGgoWUkVGRVJSRVJfS0lORF9DQU1QQUlHThAFEhcKE1JFRkVSUkVSX0tJTkRfT1RIRVIQBiqHAQoJQWROZXR3b3JrEhoKFkFEX05FVFdPUktfVU5TUEVDSUZJRUQQABIZChVBRF9ORVRXT1JLX0dPT0dMRV9BRFMQARITCg9BRF9ORVRXT1JLX01FVEEQAhIYChRBRF9ORVRXT1JLX0FQUExFX0FEUxADEhQKEEFEX05FVFdPUktfT1RIRVIQBCq4AQoNQ2xhaW1FdmlkZW5jZRIeChpDTEFJTV9FVklERU5DRV9VTlNQRUNJRklFRBAAEh4KGkNMQUlNX0VWSURFTkNFX0FEX0NMSUNLX0lEEAESJgoiQ0xBSU1fRVZJREVOQ0VfQ0FNUEFJR05fUEFSQU1FVEVSUxACEiAKHENMQUlNX0VWSURFTkNFX01FVEFfUkVGRVJSRVIQAxIdChlDTEFJTV9FVklERU5DRV9BRFNFUlZJQ0VTEAQq9QEKCkNsYWltU3RhdGUSGwoXQ0xBSU1fU1RBVEVfVU5TUEVDSUZJRUQQABIXChNDTEFJTV9TVEFURV9DTEFJTUVEEAESFgoSQ0xBSU1fU1RBVEVfREVOSUVEEAISFwoTQ0xBSU1fU1RBVEVfUEVORElORxADEh0KGUNMQUlNX1NUQVRFX1VOREVDUllQVEFCTEUQBBIWChJDTEFJTV9TVEFURV9OT19LRVkQBRIXChNDTEFJTV9TVEFURV9JTlZBTElEEAYSFwoTQ0xBSU1fU1RBVEVfRVhQSVJFRBAHEhcKE0NMQUlNX1NUQVRFX1NBTkRCT1gQCCp4CgxEZXZpY2VTeXN0ZW0SHQoZREVWSUNFX1NZU1RFTV9VTlNQRUNJRklFRBAAEhUKEURFVklDRV9TWVNURU1fSU9TEAESGQoVREVWSUNFX1NZU1RFTV9BTkRST0lEEAISFwoTREVWSUNFX1NZU1RFTV9PVEhFUhADKsIDCgpMb3NzUmVhc29uEhsKF0xPU1NfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVTE9TU19SRUFTT05fTk9UX0hVTUFOEAESHQoZTE9TU19SRUFTT05fQUZURVJfSU5TVEFMTBACEhkKFUxPU1NfUkVBU09OX09USEVSX0FQUBADEhcKE0xPU1NfUkVBU09OX0NMQUlNRUQQBBIdChlMT1NTX1JFQVNPTl9XSU5ET1dfUEFTU0VEEAUSIQodTE9TU19SRUFTT05fUFJPQkFCSUxJU1RJQ19PRkYQBhIcChhMT1NTX1JFQVNPTl9PVEhFUl9TWVNURU0QBxIfChtMT1NTX1JFQVNPTl9CRUxPV19USFJFU0hPTEQQCBIdChlMT1NTX1JFQVNPTl9PVEhFUl9BRERSRVNTEAkSFwoTTE9TU19SRUFTT05fQ1JPV0RFRBAKEh8KG0xPU1NfUkVBU09OX1dFQUtFUl9FVklERU5DRRALEhsKF0xPU1NfUkVBU09OX0xPV0VSX1NDT1JFEAwSGQoVTE9TU19SRUFTT05fQU1CSUdVT1VTEA0SFwoTTE9TU19SRUFTT05fRUFSTElFUhAOKqABCgtFdmVudENyZWRpdBIcChhFVkVOVF9DUkVESVRfVU5TUEVDSUZJRUQQABIaChZFVkVOVF9DUkVESVRfTEFTVF9MSU5LEAESHQoZRVZFTlRfQ1JFRElUX0lOU1RBTExfTElOSxACEh4KGkVWRU5UX0NSRURJVF9XSU5ET1dfUEFTU0VEEAMSGAoURVZFTlRfQ1JFRElUX09SR0FOSUMQBDKNBQoSQXR0cmlidXRpb25TZXJ2aWNlElUKDExpc3RJbnN0YWxscxIhLmxpbmtmb3J0eS52MS5MaXN0SW5zdGFsbHNSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkxpc3RJbnN0YWxsc1Jlc3BvbnNlEk8KCkdldEluc3RhbGwSHy5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlcXVlc3QaIC5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlc3BvbnNlEmcKEkV4cGxhaW5BdHRyaWJ1dGlvbhInLmxpbmtmb3J0eS52MS5FeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0GigubGlua2ZvcnR5LnYxLkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEk8KCkxpc3RFdmVudHMSHy5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1JlcXVlc3QaIC5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1Jlc3BvbnNlEmQKEUxpc3RSZWVuZ2FnZW1lbnRzEiYubGlua2ZvcnR5LnYxLkxpc3RSZWVuZ2FnZW1lbnRzUmVxdWVzdBonLmxpbmtmb3J0eS52MS5MaXN0UmVlbmdhZ2VtZW50c1Jlc3BvbnNlElUKDENvdW50QXNzaXN0cxIhLmxpbmtmb3J0eS52MS5Db3VudEFzc2lzdHNSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkNvdW50QXNzaXN0c1Jlc3BvbnNlElgKDUdldFNjcmVlbkZsb3cSIi5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1JlcXVlc3QaIy5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service, file_linkforty_v1_money]);
+
+/**
+ * What the store said of an install.
+ *
+ * @generated from message linkforty.v1.StoreReferral
+ */
+export type StoreReferral = Message<"linkforty.v1.StoreReferral"> & {
+  /**
+   * Which store.
+   *
+   * @generated from field: linkforty.sdk.v1.Store store = 1;
+   */
+  store: Store;
+
+  /**
+   * What kind of text it handed over.
+   *
+   * @generated from field: linkforty.v1.ReferrerKind kind = 2;
+   */
+  kind: ReferrerKind;
+
+  /**
+   * When the click was, by the clock of the device.
+   *
+   * @generated from field: google.protobuf.Timestamp click_time = 3;
+   */
+  clickTime?: Timestamp | undefined;
+
+  /**
+   * When the download began, by the clock of the device.
+   *
+   * @generated from field: google.protobuf.Timestamp install_begin_time = 4;
+   */
+  installBeginTime?: Timestamp | undefined;
+
+  /**
+   * When the click was, by the store's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp click_server_time = 5;
+   */
+  clickServerTime?: Timestamp | undefined;
+
+  /**
+   * When the download began, by the store's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp install_begin_server_time = 6;
+   */
+  installBeginServerTime?: Timestamp | undefined;
+
+  /**
+   * The version of the app that was installed first.
+   *
+   * @generated from field: string install_version = 7;
+   */
+  installVersion: string;
+
+  /**
+   * Whether it was used as an instant app in the week before.
+   *
+   * @generated from field: bool google_play_instant = 8;
+   */
+  googlePlayInstant: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.StoreReferral.
+ * Use `create(StoreReferralSchema)` to create a new message.
+ */
+export const StoreReferralSchema: GenMessage<StoreReferral> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 0);
+
+/**
+ * What an ad network says of an install. It is the network's word alone and credits no link: it says where an install without a link may have come
+ * from.
+ *
+ * @generated from message linkforty.v1.NetworkClaim
+ */
+export type NetworkClaim = Message<"linkforty.v1.NetworkClaim"> & {
+  /**
+   * Which network.
+   *
+   * @generated from field: linkforty.v1.AdNetwork network = 1;
+   */
+  network: AdNetwork;
+
+  /**
+   * How far it is known.
+   *
+   * @generated from field: linkforty.v1.ClaimState state = 2;
+   */
+  state: ClaimState;
+
+  /**
+   * What it rests on.
+   *
+   * @generated from field: linkforty.v1.ClaimEvidence evidence = 3;
+   */
+  evidence: ClaimEvidence;
+
+  /**
+   * Who sent the user, as the network says it; may be empty, as may all that follows.
+   *
+   * @generated from field: string source = 4;
+   */
+  source: string;
+
+  /**
+   * The campaign: its id, or its name where there is none.
+   *
+   * @generated from field: string campaign = 5;
+   */
+  campaign: string;
+
+  /**
+   * What the campaign is called.
+   *
+   * @generated from field: string campaign_name = 6;
+   */
+  campaignName: string;
+
+  /**
+   * The group of ads (Meta: ad set), as `campaign`.
+   *
+   * @generated from field: string ad_group = 7;
+   */
+  adGroup: string;
+
+  /**
+   * What it is called.
+   *
+   * @generated from field: string ad_group_name = 8;
+   */
+  adGroupName: string;
+
+  /**
+   * The ad, as `campaign`.
+   *
+   * @generated from field: string creative = 9;
+   */
+  creative: string;
+
+  /**
+   * What it is called.
+   *
+   * @generated from field: string creative_name = 10;
+   */
+  creativeName: string;
+
+  /**
+   * The account that paid.
+   *
+   * @generated from field: string account = 11;
+   */
+  account: string;
+
+  /**
+   * The keyword (Apple: its id).
+   *
+   * @generated from field: string keyword = 12;
+   */
+  keyword: string;
+
+  /**
+   * The network's click id. Removed after 180 days.
+   *
+   * @generated from field: string click_id = 13;
+   */
+  clickId: string;
+
+  /**
+   * Which it is: `gclid`, `gbraid` or `wbraid`.
+   *
+   * @generated from field: string click_id_kind = 14;
+   */
+  clickIdKind: string;
+
+  /**
+   * Whether the ad was seen and not tapped.
+   *
+   * @generated from field: bool view_through = 15;
+   */
+  viewThrough: boolean;
+
+  /**
+   * When it was, if the network says so.
+   *
+   * @generated from field: google.protobuf.Timestamp interaction_time = 16;
+   */
+  interactionTime?: Timestamp | undefined;
+
+  /**
+   * Whether the user had the app before, as the network says.
+   *
+   * @generated from field: bool redownload = 17;
+   */
+  redownload: boolean;
+
+  /**
+   * The country, two letters (ISO 3166-1), as the network says.
+   *
+   * @generated from field: string country = 18;
+   */
+  country: string;
+};
+
+/**
+ * Describes the message linkforty.v1.NetworkClaim.
+ * Use `create(NetworkClaimSchema)` to create a new message.
+ */
+export const NetworkClaimSchema: GenMessage<NetworkClaim> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 1);
 
 /**
  * The first open of an app on a device.
@@ -184,6 +395,27 @@ export type Install = Message<"linkforty.v1.Install"> & {
    * @generated from field: bool forgotten = 23;
    */
   forgotten: boolean;
+
+  /**
+   * What the store said of it; unset where the app handed nothing over.
+   *
+   * @generated from field: linkforty.v1.StoreReferral store_referral = 30;
+   */
+  storeReferral?: StoreReferral | undefined;
+
+  /**
+   * What ad networks say of it, at most one for each network. An organic install that a network claims is the network's word against no link.
+   *
+   * @generated from field: repeated linkforty.v1.NetworkClaim network_claims = 31;
+   */
+  networkClaims: NetworkClaim[];
+
+  /**
+   * The install that the same device had before, where this one came after the app's `reattribution_window`.
+   *
+   * @generated from field: string previous_install_id = 32;
+   */
+  previousInstallId: string;
 };
 
 /**
@@ -191,7 +423,287 @@ export type Install = Message<"linkforty.v1.Install"> & {
  * Use `create(InstallSchema)` to create a new message.
  */
 export const InstallSchema: GenMessage<Install> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 0);
+  messageDesc(file_linkforty_v1_attribution_service, 2);
+
+/**
+ * A time that a link brought a user back.
+ *
+ * @generated from message linkforty.v1.Reengagement
+ */
+export type Reengagement = Message<"linkforty.v1.Reengagement"> & {
+  /**
+   * UUID of the click, which it is known by.
+   *
+   * @generated from field: string click_id = 1;
+   */
+  clickId: string;
+
+  /**
+   * UUID of the workspace.
+   *
+   * @generated from field: string workspace_id = 2;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the app; empty when whoever reported the install did not say.
+   *
+   * @generated from field: string app_id = 3;
+   */
+  appId: string;
+
+  /**
+   * UUID of the install.
+   *
+   * @generated from field: string install_id = 4;
+   */
+  installId: string;
+
+  /**
+   * UUID of the link, which may be deleted since.
+   *
+   * @generated from field: string link_id = 5;
+   */
+  linkId: string;
+
+  /**
+   * When the link opened the app, by the clock of the device.
+   *
+   * @generated from field: google.protobuf.Timestamp open_time = 6;
+   */
+  openTime?: Timestamp | undefined;
+
+  /**
+   * When the user was last seen before.
+   *
+   * @generated from field: google.protobuf.Timestamp last_seen_time = 7;
+   */
+  lastSeenTime?: Timestamp | undefined;
+
+  /**
+   * Until when the link has what the user does to its credit: the app's `reengagement_window` after the open, or when a link brought the user back again.
+   *
+   * @generated from field: google.protobuf.Timestamp credit_end_time = 8;
+   */
+  creditEndTime?: Timestamp | undefined;
+
+  /**
+   * How many events the user had in that time, as far as they are stored. They count for the install and its link as well.
+   *
+   * @generated from field: int64 event_count = 9;
+   */
+  eventCount: bigint;
+};
+
+/**
+ * Describes the message linkforty.v1.Reengagement.
+ * Use `create(ReengagementSchema)` to create a new message.
+ */
+export const ReengagementSchema: GenMessage<Reengagement> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 3);
+
+/**
+ * Request of ListReengagements.
+ *
+ * @generated from message linkforty.v1.ListReengagementsRequest
+ */
+export type ListReengagementsRequest = Message<"linkforty.v1.ListReengagementsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of an app; empty: of all.
+   *
+   * @generated from field: string app_id = 2;
+   */
+  appId: string;
+
+  /**
+   * UUID of a link; empty: of all.
+   *
+   * @generated from field: string link_id = 3;
+   */
+  linkId: string;
+
+  /**
+   * UUID of an install; empty: of all.
+   *
+   * @generated from field: string install_id = 4;
+   */
+  installId: string;
+
+  /**
+   * Only those from this moment on, by `open_time`.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 5;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only those before this moment.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 6;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   *
+   * @generated from field: int32 page_size = 7;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 8;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListReengagementsRequest.
+ * Use `create(ListReengagementsRequestSchema)` to create a new message.
+ */
+export const ListReengagementsRequestSchema: GenMessage<ListReengagementsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 4);
+
+/**
+ * Response of ListReengagements.
+ *
+ * @generated from message linkforty.v1.ListReengagementsResponse
+ */
+export type ListReengagementsResponse = Message<"linkforty.v1.ListReengagementsResponse"> & {
+  /**
+   * The times.
+   *
+   * @generated from field: repeated linkforty.v1.Reengagement reengagements = 1;
+   */
+  reengagements: Reengagement[];
+
+  /**
+   * For the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListReengagementsResponse.
+ * Use `create(ListReengagementsResponseSchema)` to create a new message.
+ */
+export const ListReengagementsResponseSchema: GenMessage<ListReengagementsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 5);
+
+/**
+ * Request of CountAssists.
+ *
+ * @generated from message linkforty.v1.CountAssistsRequest
+ */
+export type CountAssistsRequest = Message<"linkforty.v1.CountAssistsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of an app; empty: of all.
+   *
+   * @generated from field: string app_id = 2;
+   */
+  appId: string;
+
+  /**
+   * Only installs from this moment on, by `install_time`; unset: 30 days ago.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only installs before this moment; unset: now.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.CountAssistsRequest.
+ * Use `create(CountAssistsRequestSchema)` to create a new message.
+ */
+export const CountAssistsRequestSchema: GenMessage<CountAssistsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 6);
+
+/**
+ * What a link had to do with installs.
+ *
+ * @generated from message linkforty.v1.LinkAssists
+ */
+export type LinkAssists = Message<"linkforty.v1.LinkAssists"> & {
+  /**
+   * UUID of the link.
+   *
+   * @generated from field: string link_id = 1;
+   */
+  linkId: string;
+
+  /**
+   * How many installs are credited to it.
+   *
+   * @generated from field: int64 installs = 2;
+   */
+  installs: bigint;
+
+  /**
+   * How many installs that are credited to another link had a click of it that could have had them; each once.
+   *
+   * @generated from field: int64 assists = 3;
+   */
+  assists: bigint;
+};
+
+/**
+ * Describes the message linkforty.v1.LinkAssists.
+ * Use `create(LinkAssistsSchema)` to create a new message.
+ */
+export const LinkAssistsSchema: GenMessage<LinkAssists> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 7);
+
+/**
+ * Response of CountAssists.
+ *
+ * @generated from message linkforty.v1.CountAssistsResponse
+ */
+export type CountAssistsResponse = Message<"linkforty.v1.CountAssistsResponse"> & {
+  /**
+   * The links, those with the most assists first; at most 1,000.
+   *
+   * @generated from field: repeated linkforty.v1.LinkAssists links = 1;
+   */
+  links: LinkAssists[];
+
+  /**
+   * Whether there were more installs than are looked at, or more links.
+   *
+   * @generated from field: bool truncated = 2;
+   */
+  truncated: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.CountAssistsResponse.
+ * Use `create(CountAssistsResponseSchema)` to create a new message.
+ */
+export const CountAssistsResponseSchema: GenMessage<CountAssistsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 8);
 
 /**
  * Request of ListInstalls.
@@ -275,7 +787,7 @@ export type ListInstallsRequest = Message<"linkforty.v1.ListInstallsRequest"> & 
  * Use `create(ListInstallsRequestSchema)` to create a new message.
  */
 export const ListInstallsRequestSchema: GenMessage<ListInstallsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 1);
+  messageDesc(file_linkforty_v1_attribution_service, 9);
 
 /**
  * Response of ListInstalls.
@@ -303,7 +815,7 @@ export type ListInstallsResponse = Message<"linkforty.v1.ListInstallsResponse"> 
  * Use `create(ListInstallsResponseSchema)` to create a new message.
  */
 export const ListInstallsResponseSchema: GenMessage<ListInstallsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 2);
+  messageDesc(file_linkforty_v1_attribution_service, 10);
 
 /**
  * Request of GetInstall.
@@ -331,7 +843,7 @@ export type GetInstallRequest = Message<"linkforty.v1.GetInstallRequest"> & {
  * Use `create(GetInstallRequestSchema)` to create a new message.
  */
 export const GetInstallRequestSchema: GenMessage<GetInstallRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 3);
+  messageDesc(file_linkforty_v1_attribution_service, 11);
 
 /**
  * Response of GetInstall.
@@ -352,7 +864,7 @@ export type GetInstallResponse = Message<"linkforty.v1.GetInstallResponse"> & {
  * Use `create(GetInstallResponseSchema)` to create a new message.
  */
 export const GetInstallResponseSchema: GenMessage<GetInstallResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 4);
+  messageDesc(file_linkforty_v1_attribution_service, 12);
 
 /**
  * Request of ExplainAttribution.
@@ -380,7 +892,7 @@ export type ExplainAttributionRequest = Message<"linkforty.v1.ExplainAttribution
  * Use `create(ExplainAttributionRequestSchema)` to create a new message.
  */
 export const ExplainAttributionRequestSchema: GenMessage<ExplainAttributionRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 5);
+  messageDesc(file_linkforty_v1_attribution_service, 13);
 
 /**
  * What is compared of two devices. What is not known is empty, 0 or unset.
@@ -457,7 +969,7 @@ export type ComparedDevice = Message<"linkforty.v1.ComparedDevice"> & {
  * Use `create(ComparedDeviceSchema)` to create a new message.
  */
 export const ComparedDeviceSchema: GenMessage<ComparedDevice> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 6);
+  messageDesc(file_linkforty_v1_attribution_service, 14);
 
 /**
  * One term of a score.
@@ -492,7 +1004,7 @@ export type ScoreTerm = Message<"linkforty.v1.ScoreTerm"> & {
  * Use `create(ScoreTermSchema)` to create a new message.
  */
 export const ScoreTermSchema: GenMessage<ScoreTerm> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 7);
+  messageDesc(file_linkforty_v1_attribution_service, 15);
 
 /**
  * A click that an install could have been credited to.
@@ -611,6 +1123,13 @@ export type AttributionCandidate = Message<"linkforty.v1.AttributionCandidate"> 
    * @generated from field: linkforty.v1.ComparedDevice device = 16;
    */
   device?: ComparedDevice | undefined;
+
+  /**
+   * Whether it assisted: a person's click, within its window, that lost to a better one and to nothing else.
+   *
+   * @generated from field: bool assisted = 20;
+   */
+  assisted: boolean;
 };
 
 /**
@@ -618,7 +1137,7 @@ export type AttributionCandidate = Message<"linkforty.v1.AttributionCandidate"> 
  * Use `create(AttributionCandidateSchema)` to create a new message.
  */
 export const AttributionCandidateSchema: GenMessage<AttributionCandidate> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 8);
+  messageDesc(file_linkforty_v1_attribution_service, 16);
 
 /**
  * What decided beside the facts.
@@ -667,6 +1186,13 @@ export type AttributionRules = Message<"linkforty.v1.AttributionRules"> & {
    * @generated from field: int32 crowd = 6;
    */
   crowd: number;
+
+  /**
+   * How long after an ad was seen an install counted for it; unset: views were no evidence.
+   *
+   * @generated from field: google.protobuf.Duration view_window = 10;
+   */
+  viewWindow?: Duration | undefined;
 };
 
 /**
@@ -674,7 +1200,7 @@ export type AttributionRules = Message<"linkforty.v1.AttributionRules"> & {
  * Use `create(AttributionRulesSchema)` to create a new message.
  */
 export const AttributionRulesSchema: GenMessage<AttributionRules> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 9);
+  messageDesc(file_linkforty_v1_attribution_service, 17);
 
 /**
  * Response of ExplainAttribution.
@@ -732,7 +1258,7 @@ export type ExplainAttributionResponse = Message<"linkforty.v1.ExplainAttributio
  * Use `create(ExplainAttributionResponseSchema)` to create a new message.
  */
 export const ExplainAttributionResponseSchema: GenMessage<ExplainAttributionResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 10);
+  messageDesc(file_linkforty_v1_attribution_service, 18);
 
 /**
  * Something that happened in an app.
@@ -894,7 +1420,7 @@ export type AppEvent = Message<"linkforty.v1.AppEvent"> & {
  * Use `create(AppEventSchema)` to create a new message.
  */
 export const AppEventSchema: GenMessage<AppEvent> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 11);
+  messageDesc(file_linkforty_v1_attribution_service, 19);
 
 /**
  * Request of ListEvents.
@@ -972,7 +1498,7 @@ export type ListEventsRequest = Message<"linkforty.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 12);
+  messageDesc(file_linkforty_v1_attribution_service, 20);
 
 /**
  * Response of ListEvents.
@@ -1000,7 +1526,7 @@ export type ListEventsResponse = Message<"linkforty.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 13);
+  messageDesc(file_linkforty_v1_attribution_service, 21);
 
 /**
  * Request of GetScreenFlow.
@@ -1049,7 +1575,7 @@ export type GetScreenFlowRequest = Message<"linkforty.v1.GetScreenFlowRequest"> 
  * Use `create(GetScreenFlowRequestSchema)` to create a new message.
  */
 export const GetScreenFlowRequestSchema: GenMessage<GetScreenFlowRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 14);
+  messageDesc(file_linkforty_v1_attribution_service, 22);
 
 /**
  * One screen.
@@ -1098,7 +1624,7 @@ export type Screen = Message<"linkforty.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 15);
+  messageDesc(file_linkforty_v1_attribution_service, 23);
 
 /**
  * A way from one screen to the next.
@@ -1133,7 +1659,7 @@ export type ScreenTransition = Message<"linkforty.v1.ScreenTransition"> & {
  * Use `create(ScreenTransitionSchema)` to create a new message.
  */
 export const ScreenTransitionSchema: GenMessage<ScreenTransition> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 16);
+  messageDesc(file_linkforty_v1_attribution_service, 24);
 
 /**
  * Response of GetScreenFlow.
@@ -1196,7 +1722,7 @@ export type GetScreenFlowResponse = Message<"linkforty.v1.GetScreenFlowResponse"
  * Use `create(GetScreenFlowResponseSchema)` to create a new message.
  */
 export const GetScreenFlowResponseSchema: GenMessage<GetScreenFlowResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 17);
+  messageDesc(file_linkforty_v1_attribution_service, 25);
 
 /**
  * Something odd about an install that is credited to a click. It is shown, and nothing follows from it: none of these proves anything.
@@ -1240,6 +1766,240 @@ export const InstallFlagSchema: GenEnum<InstallFlag> = /*@__PURE__*/
   enumDesc(file_linkforty_v1_attribution_service, 0);
 
 /**
+ * What kind of text a store handed over.
+ *
+ * @generated from enum linkforty.v1.ReferrerKind
+ */
+export enum ReferrerKind {
+  /**
+   * None.
+   *
+   * @generated from enum value: REFERRER_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing brought the user: `utm_source=google-play&utm_medium=organic`.
+   *
+   * @generated from enum value: REFERRER_KIND_ORGANIC = 1;
+   */
+  ORGANIC = 1,
+
+  /**
+   * The user came by a link to the store that says nothing: `(not set)`.
+   *
+   * @generated from enum value: REFERRER_KIND_NOT_SET = 2;
+   */
+  NOT_SET = 2,
+
+  /**
+   * It carries a token or a click id of this server.
+   *
+   * @generated from enum value: REFERRER_KIND_LINK = 3;
+   */
+  LINK = 3,
+
+  /**
+   * It carries the click id of an ad network.
+   *
+   * @generated from enum value: REFERRER_KIND_AD_CLICK = 4;
+   */
+  AD_CLICK = 4,
+
+  /**
+   * It has campaign parameters, which anybody can write.
+   *
+   * @generated from enum value: REFERRER_KIND_CAMPAIGN = 5;
+   */
+  CAMPAIGN = 5,
+
+  /**
+   * It says something else.
+   *
+   * @generated from enum value: REFERRER_KIND_OTHER = 6;
+   */
+  OTHER = 6,
+}
+
+/**
+ * Describes the enum linkforty.v1.ReferrerKind.
+ */
+export const ReferrerKindSchema: GenEnum<ReferrerKind> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_attribution_service, 1);
+
+/**
+ * A network that sells ads.
+ *
+ * @generated from enum linkforty.v1.AdNetwork
+ */
+export enum AdNetwork {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: AD_NETWORK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Google Ads.
+   *
+   * @generated from enum value: AD_NETWORK_GOOGLE_ADS = 1;
+   */
+  GOOGLE_ADS = 1,
+
+  /**
+   * Meta: Facebook, Instagram.
+   *
+   * @generated from enum value: AD_NETWORK_META = 2;
+   */
+  META = 2,
+
+  /**
+   * Apple Ads.
+   *
+   * @generated from enum value: AD_NETWORK_APPLE_ADS = 3;
+   */
+  APPLE_ADS = 3,
+
+  /**
+   * Another one, or none: whoever wrote the campaign parameters.
+   *
+   * @generated from enum value: AD_NETWORK_OTHER = 4;
+   */
+  OTHER = 4,
+}
+
+/**
+ * Describes the enum linkforty.v1.AdNetwork.
+ */
+export const AdNetworkSchema: GenEnum<AdNetwork> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_attribution_service, 2);
+
+/**
+ * What a network's claim rests on.
+ *
+ * @generated from enum linkforty.v1.ClaimEvidence
+ */
+export enum ClaimEvidence {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: CLAIM_EVIDENCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The network's click id in the store's referrer.
+   *
+   * @generated from enum value: CLAIM_EVIDENCE_AD_CLICK_ID = 1;
+   */
+  AD_CLICK_ID = 1,
+
+  /**
+   * Campaign parameters in the store's referrer, which anybody can write.
+   *
+   * @generated from enum value: CLAIM_EVIDENCE_CAMPAIGN_PARAMETERS = 2;
+   */
+  CAMPAIGN_PARAMETERS = 2,
+
+  /**
+   * What Meta encrypted for this app.
+   *
+   * @generated from enum value: CLAIM_EVIDENCE_META_REFERRER = 3;
+   */
+  META_REFERRER = 3,
+
+  /**
+   * Apple's answer to the token of the install.
+   *
+   * @generated from enum value: CLAIM_EVIDENCE_ADSERVICES = 4;
+   */
+  ADSERVICES = 4,
+}
+
+/**
+ * Describes the enum linkforty.v1.ClaimEvidence.
+ */
+export const ClaimEvidenceSchema: GenEnum<ClaimEvidence> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_attribution_service, 3);
+
+/**
+ * How far a network's claim is known.
+ *
+ * @generated from enum linkforty.v1.ClaimState
+ */
+export enum ClaimState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: CLAIM_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The network says that the install is its.
+   *
+   * @generated from enum value: CLAIM_STATE_CLAIMED = 1;
+   */
+  CLAIMED = 1,
+
+  /**
+   * The network was asked, and says that it is not.
+   *
+   * @generated from enum value: CLAIM_STATE_DENIED = 2;
+   */
+  DENIED = 2,
+
+  /**
+   * The network is still to be asked.
+   *
+   * @generated from enum value: CLAIM_STATE_PENDING = 3;
+   */
+  PENDING = 3,
+
+  /**
+   * Something was handed over that does not decrypt with the app's key: the key is wrong, or somebody changed the text.
+   *
+   * @generated from enum value: CLAIM_STATE_UNDECRYPTABLE = 4;
+   */
+  UNDECRYPTABLE = 4,
+
+  /**
+   * Something was handed over, and the app had no key to decrypt it with.
+   *
+   * @generated from enum value: CLAIM_STATE_NO_KEY = 5;
+   */
+  NO_KEY = 5,
+
+  /**
+   * The network does not know what was handed over.
+   *
+   * @generated from enum value: CLAIM_STATE_INVALID = 6;
+   */
+  INVALID = 6,
+
+  /**
+   * The network did not answer as long as what was handed over was good.
+   *
+   * @generated from enum value: CLAIM_STATE_EXPIRED = 7;
+   */
+  EXPIRED = 7,
+
+  /**
+   * The network answered with the sample that it has for developers: nothing is known.
+   *
+   * @generated from enum value: CLAIM_STATE_SANDBOX = 8;
+   */
+  SANDBOX = 8,
+}
+
+/**
+ * Describes the enum linkforty.v1.ClaimState.
+ */
+export const ClaimStateSchema: GenEnum<ClaimState> = /*@__PURE__*/
+  enumDesc(file_linkforty_v1_attribution_service, 4);
+
+/**
  * The system of a device.
  *
  * @generated from enum linkforty.v1.DeviceSystem
@@ -1278,7 +2038,7 @@ export enum DeviceSystem {
  * Describes the enum linkforty.v1.DeviceSystem.
  */
 export const DeviceSystemSchema: GenEnum<DeviceSystem> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_attribution_service, 1);
+  enumDesc(file_linkforty_v1_attribution_service, 5);
 
 /**
  * The one reason why a click lost, in the order they are looked at.
@@ -1396,7 +2156,7 @@ export enum LossReason {
  * Describes the enum linkforty.v1.LossReason.
  */
 export const LossReasonSchema: GenEnum<LossReason> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_attribution_service, 2);
+  enumDesc(file_linkforty_v1_attribution_service, 6);
 
 /**
  * Why an event is credited to a link, or to none. Decided when it is read, so that another `event_attribution_window` of a link holds for
@@ -1445,7 +2205,7 @@ export enum EventCredit {
  * Describes the enum linkforty.v1.EventCredit.
  */
 export const EventCreditSchema: GenEnum<EventCredit> = /*@__PURE__*/
-  enumDesc(file_linkforty_v1_attribution_service, 3);
+  enumDesc(file_linkforty_v1_attribution_service, 7);
 
 /**
  * Answers which links brought the users of apps, why, and what they did.
@@ -1497,6 +2257,30 @@ export const AttributionService: GenService<{
     methodKind: "unary";
     input: typeof ListEventsRequestSchema;
     output: typeof ListEventsResponseSchema;
+  },
+  /**
+   * Returns one page of the times that links brought users back to an app that they had and had not used for a while, newest first. A user is brought back
+   * by a link that opens the app (`SdkService.ReportOpen`) after the app's `inactivity_window`. Installs of developers' devices are left out. NOT_FOUND for an app or a
+   * link that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.ListReengagements
+   */
+  listReengagements: {
+    methodKind: "unary";
+    input: typeof ListReengagementsRequestSchema;
+    output: typeof ListReengagementsResponseSchema;
+  },
+  /**
+   * Says of each link how many installs it assisted: of an install that is credited to another click, every other click that could have had it. At most the newest
+   * 20,000 attributed installs of the span are looked at; `truncated` says that there are more. Installs of developers' devices and those that were
+   * forgotten are left out. NOT_FOUND for an app that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.CountAssists
+   */
+  countAssists: {
+    methodKind: "unary";
+    input: typeof CountAssistsRequestSchema;
+    output: typeof CountAssistsResponseSchema;
   },
   /**
    * Returns how users walk through the screens of an app: the events `screen_view` of a span of time, by session. At most the newest 50,000 of them

@@ -12,7 +12,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/sdk/v1/sdk_service.proto.
  */
 export const file_linkforty_sdk_v1_sdk_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJsaW5rZm9ydHkvc2RrL3YxL3Nka19zZXJ2aWNlLnByb3RvEhBsaW5rZm9ydHkuc2RrLnYxIucBCgZEZXZpY2USLAoIcGxhdGZvcm0YASABKA4yGi5saW5rZm9ydHkuc2RrLnYxLlBsYXRmb3JtEhIKCm9zX3ZlcnNpb24YAiABKAkSDQoFbW9kZWwYAyABKAkSEQoJdGltZV96b25lGAQgASgJEhAKCGxhbmd1YWdlGAUgASgJEhQKDHNjcmVlbl93aWR0aBgGIAEoBRIVCg1zY3JlZW5faGVpZ2h0GAcgASgFEhMKC2FwcF92ZXJzaW9uGAggASgJEhAKCHNka19uYW1lGAkgASgJEhMKC3Nka192ZXJzaW9uGAogASgJIv8BCg1TdG9yZVJlZmVycmVyEhAKCHJlZmVycmVyGAEgASgJEi4KCmNsaWNrX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKEmluc3RhbGxfYmVnaW5fdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRY2xpY2tfc2VydmVyX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj0KGWluc3RhbGxfYmVnaW5fc2VydmVyX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj8KCElkZW50aXR5EhEKCWRldmljZV9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEg8KB2FsbG93ZWQYAyABKAgi/QIKFFJlcG9ydEluc3RhbGxSZXF1ZXN0EhcKD2luc3RhbGxhdGlvbl9pZBgBIAEoCRIoCgZkZXZpY2UYAiABKAsyGC5saW5rZm9ydHkuc2RrLnYxLkRldmljZRIzCg9maXJzdF9vcGVuX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKDnN0b3JlX3JlZmVycmVyGAQgASgLMh8ubGlua2ZvcnR5LnNkay52MS5TdG9yZVJlZmVycmVyEhIKCnBhc3RlYm9hcmQYBSABKAkSGQoRYXBwX2NsaXBfY2xpY2tfaWQYBiABKAkSEgoKb3BlbmVkX3VybBgHIAEoCRIsCghpZGVudGl0eRgIIAEoCzIaLmxpbmtmb3J0eS5zZGsudjEuSWRlbnRpdHkSNQoSYXR0cmlidXRpb25fd2luZG93GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBHRlc3QYCiABKAgixgMKCERlZXBMaW5rEhIKCnNob3J0X2NvZGUYASABKAkSDwoHbGlua19pZBgCIAEoCRIQCghjbGlja19pZBgDIAEoCRIMCgRwYXRoGAQgASgJEj4KCnBhcmFtZXRlcnMYBSADKAsyKi5saW5rZm9ydHkuc2RrLnYxLkRlZXBMaW5rLlBhcmFtZXRlcnNFbnRyeRIwCgN1dG0YBiADKAsyIy5saW5rZm9ydHkuc2RrLnYxLkRlZXBMaW5rLlV0bUVudHJ5EhIKCmFwcF9zY2hlbWUYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg8KB2lvc191cmwYCSABKAkSEwoLYW5kcm9pZF91cmwYCiABKAkSDwoHd2ViX3VybBgLIAEoCRIuCgpjbGlja190aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghkZWZlcnJlZBgNIAEoCBoxCg9QYXJhbWV0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARoqCghVdG1FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIscCChVSZXBvcnRJbnN0YWxsUmVzcG9uc2USEgoKaW5zdGFsbF9pZBgBIAEoCRIxCgVzdGF0ZRgCIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYAyABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEg0KBXNjb3JlGAQgASgFEjEKCG5vX21hdGNoGAUgASgOMh8ubGlua2ZvcnR5LnNkay52MS5Ob01hdGNoUmVhc29uEi0KCWRlZXBfbGluaxgGIAEoCzIaLmxpbmtmb3J0eS5zZGsudjEuRGVlcExpbmsSLgoLcmV0cnlfYWZ0ZXIYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbWF0Y2hlZF9mYWN0b3JzGAggAygJIp4BChFSZXBvcnRPcGVuUmVxdWVzdBISCgppbnN0YWxsX2lkGAEgASgJEg8KB29wZW5faWQYAiABKAkSCwoDdXJsGAMgASgJEi0KCW9wZW5fdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoGZGV2aWNlGAUgASgLMhgubGlua2ZvcnR5LnNkay52MS5EZXZpY2UiQwoSUmVwb3J0T3BlblJlc3BvbnNlEi0KCWRlZXBfbGluaxgBIAEoCzIaLmxpbmtmb3J0eS5zZGsudjEuRGVlcExpbmsieQoSUmVzb2x2ZUxpbmtSZXF1ZXN0EgsKA3VybBgBIAEoCRIoCgZkZXZpY2UYAiABKAsyGC5saW5rZm9ydHkuc2RrLnYxLkRldmljZRIsCghpZGVudGl0eRgDIAEoCzIaLmxpbmtmb3J0eS5zZGsudjEuSWRlbnRpdHkiRAoTUmVzb2x2ZUxpbmtSZXNwb25zZRItCglkZWVwX2xpbmsYASABKAsyGi5saW5rZm9ydHkuc2RrLnYxLkRlZXBMaW5rIjcKBU1vbmV5EhAKCGN1cnJlbmN5GAEgASgJEg0KBXVuaXRzGAIgASgDEg0KBW5hbm9zGAMgASgFIrECCgVFdmVudBIQCghldmVudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV2ZW50X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnNlc3Npb25faWQYBCABKAkSKwoKcHJvcGVydGllcxgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKAoHcmV2ZW51ZRgGIAEoCzIXLmxpbmtmb3J0eS5zZGsudjEuTW9uZXkSFgoOdHJhbnNhY3Rpb25faWQYByABKAkSDwoHbGlua19pZBgIIAEoCRIQCghjbGlja19pZBgJIAEoCRIyCg5saW5rX29wZW5fdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUgoTUmVjb3JkRXZlbnRzUmVxdWVzdBISCgppbnN0YWxsX2lkGAEgASgJEicKBmV2ZW50cxgCIAMoCzIXLmxpbmtmb3J0eS5zZGsudjEuRXZlbnQiXQoLRXZlbnRSZXN1bHQSEAoIZXZlbnRfaWQYASABKAkSLQoGc3RhdHVzGAIgASgOMh0ubGlua2ZvcnR5LnNkay52MS5FdmVudFN0YXR1cxINCgVlcnJvchgDIAEoCSJGChRSZWNvcmRFdmVudHNSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnNkay52MS5FdmVudFJlc3VsdCKiAwoRQ3JlYXRlTGlua1JlcXVlc3QSGAoQZXh0ZXJuYWxfdXNlcl9pZBgBIAEoCRJZChRkZWVwX2xpbmtfcGFyYW1ldGVycxgCIAMoCzI7Lmxpbmtmb3J0eS5zZGsudjEuQ3JlYXRlTGlua1JlcXVlc3QuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSFgoOZGVlcF9saW5rX3BhdGgYAyABKAkSDQoFdGl0bGUYBCABKAkSEwoLZGVzY3JpcHRpb24YBSABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRI5CgN1dG0YByADKAsyLC5saW5rZm9ydHkuc2RrLnYxLkNyZWF0ZUxpbmtSZXF1ZXN0LlV0bUVudHJ5EhUKDXRlbXBsYXRlX3NsdWcYCCABKAkSDwoHd2ViX3VybBgJIAEoCRo5ChdEZWVwTGlua1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGioKCFV0bUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiXAoSQ3JlYXRlTGlua1Jlc3BvbnNlEgsKA3VybBgBIAEoCRISCgpzaG9ydF9jb2RlGAIgASgJEg8KB2xpbmtfaWQYAyABKAkSFAoMZGVkdXBsaWNhdGVkGAQgASgIIlAKEVNldENvbnNlbnRSZXF1ZXN0EhIKCmluc3RhbGxfaWQYASABKAkSEAoIaWRlbnRpdHkYAiABKAgSFQoNcHJvYmFiaWxpc3RpYxgDIAEoCCIUChJTZXRDb25zZW50UmVzcG9uc2UiKgoURm9yZ2V0SW5zdGFsbFJlcXVlc3QSEgoKaW5zdGFsbF9pZBgBIAEoCSIXChVGb3JnZXRJbnN0YWxsUmVzcG9uc2UqTAoIUGxhdGZvcm0SGAoUUExBVEZPUk1fVU5TUEVDSUZJRUQQABIQCgxQTEFURk9STV9JT1MQARIUChBQTEFURk9STV9BTkRST0lEEAIqlQEKEEF0dHJpYnV0aW9uU3RhdGUSIQodQVRUUklCVVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIgChxBVFRSSUJVVElPTl9TVEFURV9BVFRSSUJVVEVEEAESHQoZQVRUUklCVVRJT05fU1RBVEVfT1JHQU5JQxACEh0KGUFUVFJJQlVUSU9OX1NUQVRFX1BFTkRJTkcQAyrbAQoLTWF0Y2hNZXRob2QSHAoYTUFUQ0hfTUVUSE9EX1VOU1BFQ0lGSUVEEAASHwobTUFUQ0hfTUVUSE9EX1NUT1JFX1JFRkVSUkVSEAESGwoXTUFUQ0hfTUVUSE9EX1BBU1RFQk9BUkQQAhIZChVNQVRDSF9NRVRIT0RfQVBQX0NMSVAQAxIZChVNQVRDSF9NRVRIT0RfSURFTlRJVFkQBBIaChZNQVRDSF9NRVRIT0RfTElOS19PUEVOEAUSHgoaTUFUQ0hfTUVUSE9EX1BST0JBQklMSVNUSUMQBirzAQoNTm9NYXRjaFJlYXNvbhIfChtOT19NQVRDSF9SRUFTT05fVU5TUEVDSUZJRUQQABIcChhOT19NQVRDSF9SRUFTT05fTk9fQ0xJQ0sQARIhCh1OT19NQVRDSF9SRUFTT05fV0lORE9XX1BBU1NFRBACEh0KGU5PX01BVENIX1JFQVNPTl9OT1RfQUxJS0UQAxIdChlOT19NQVRDSF9SRUFTT05fQU1CSUdVT1VTEAQSJQohTk9fTUFUQ0hfUkVBU09OX1BST0JBQklMSVNUSUNfT0ZGEAUSGwoXTk9fTUFUQ0hfUkVBU09OX0NMQUlNRUQQBip4CgtFdmVudFN0YXR1cxIcChhFVkVOVF9TVEFUVVNfVU5TUEVDSUZJRUQQABIZChVFVkVOVF9TVEFUVVNfQUNDRVBURUQQARIYChRFVkVOVF9TVEFUVVNfUkVGVVNFRBACEhYKEkVWRU5UX1NUQVRVU19SRVRSWRADMpYFCgpTZGtTZXJ2aWNlEmAKDVJlcG9ydEluc3RhbGwSJi5saW5rZm9ydHkuc2RrLnYxLlJlcG9ydEluc3RhbGxSZXF1ZXN0GicubGlua2ZvcnR5LnNkay52MS5SZXBvcnRJbnN0YWxsUmVzcG9uc2USVwoKUmVwb3J0T3BlbhIjLmxpbmtmb3J0eS5zZGsudjEuUmVwb3J0T3BlblJlcXVlc3QaJC5saW5rZm9ydHkuc2RrLnYxLlJlcG9ydE9wZW5SZXNwb25zZRJaCgtSZXNvbHZlTGluaxIkLmxpbmtmb3J0eS5zZGsudjEuUmVzb2x2ZUxpbmtSZXF1ZXN0GiUubGlua2ZvcnR5LnNkay52MS5SZXNvbHZlTGlua1Jlc3BvbnNlEl0KDFJlY29yZEV2ZW50cxIlLmxpbmtmb3J0eS5zZGsudjEuUmVjb3JkRXZlbnRzUmVxdWVzdBomLmxpbmtmb3J0eS5zZGsudjEuUmVjb3JkRXZlbnRzUmVzcG9uc2USVwoKQ3JlYXRlTGluaxIjLmxpbmtmb3J0eS5zZGsudjEuQ3JlYXRlTGlua1JlcXVlc3QaJC5saW5rZm9ydHkuc2RrLnYxLkNyZWF0ZUxpbmtSZXNwb25zZRJXCgpTZXRDb25zZW50EiMubGlua2ZvcnR5LnNkay52MS5TZXRDb25zZW50UmVxdWVzdBokLmxpbmtmb3J0eS5zZGsudjEuU2V0Q29uc2VudFJlc3BvbnNlEmAKDUZvcmdldEluc3RhbGwSJi5saW5rZm9ydHkuc2RrLnYxLkZvcmdldEluc3RhbGxSZXF1ZXN0GicubGlua2ZvcnR5LnNkay52MS5Gb3JnZXRJbnN0YWxsUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CiJsaW5rZm9ydHkvc2RrL3YxL3Nka19zZXJ2aWNlLnByb3RvEhBsaW5rZm9ydHkuc2RrLnYxIucBCgZEZXZpY2USLAoIcGxhdGZvcm0YASABKA4yGi5saW5rZm9ydHkuc2RrLnYxLlBsYXRmb3JtEhIKCm9zX3ZlcnNpb24YAiABKAkSDQoFbW9kZWwYAyABKAkSEQoJdGltZV96b25lGAQgASgJEhAKCGxhbmd1YWdlGAUgASgJEhQKDHNjcmVlbl93aWR0aBgGIAEoBRIVCg1zY3JlZW5faGVpZ2h0GAcgASgFEhMKC2FwcF92ZXJzaW9uGAggASgJEhAKCHNka19uYW1lGAkgASgJEhMKC3Nka192ZXJzaW9uGAogASgJIt0CCg1TdG9yZVJlZmVycmVyEhAKCHJlZmVycmVyGAEgASgJEi4KCmNsaWNrX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKEmluc3RhbGxfYmVnaW5fdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRY2xpY2tfc2VydmVyX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj0KGWluc3RhbGxfYmVnaW5fc2VydmVyX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKBXN0b3JlGAYgASgOMhcubGlua2ZvcnR5LnNkay52MS5TdG9yZRIXCg9pbnN0YWxsX3ZlcnNpb24YByABKAkSGwoTZ29vZ2xlX3BsYXlfaW5zdGFudBgIIAEoCCJwCgxNZXRhUmVmZXJyZXISGAoQaW5zdGFsbF9yZWZlcnJlchgBIAEoCRIVCg1jbGlja190aHJvdWdoGAIgASgIEi8KC2FjdHVhbF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI/CghJZGVudGl0eRIRCglkZXZpY2VfaWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIPCgdhbGxvd2VkGAMgASgIItMDChRSZXBvcnRJbnN0YWxsUmVxdWVzdBIXCg9pbnN0YWxsYXRpb25faWQYASABKAkSKAoGZGV2aWNlGAIgASgLMhgubGlua2ZvcnR5LnNkay52MS5EZXZpY2USMwoPZmlyc3Rfb3Blbl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI3Cg5zdG9yZV9yZWZlcnJlchgEIAEoCzIfLmxpbmtmb3J0eS5zZGsudjEuU3RvcmVSZWZlcnJlchISCgpwYXN0ZWJvYXJkGAUgASgJEhkKEWFwcF9jbGlwX2NsaWNrX2lkGAYgASgJEhIKCm9wZW5lZF91cmwYByABKAkSLAoIaWRlbnRpdHkYCCABKAsyGi5saW5rZm9ydHkuc2RrLnYxLklkZW50aXR5EjUKEmF0dHJpYnV0aW9uX3dpbmRvdxgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgR0ZXN0GAogASgIEjUKDW1ldGFfcmVmZXJyZXIYFCABKAsyHi5saW5rZm9ydHkuc2RrLnYxLk1ldGFSZWZlcnJlchIdChBhZHNlcnZpY2VzX3Rva2VuGBUgASgJQgOAAQEixgMKCERlZXBMaW5rEhIKCnNob3J0X2NvZGUYASABKAkSDwoHbGlua19pZBgCIAEoCRIQCghjbGlja19pZBgDIAEoCRIMCgRwYXRoGAQgASgJEj4KCnBhcmFtZXRlcnMYBSADKAsyKi5saW5rZm9ydHkuc2RrLnYxLkRlZXBMaW5rLlBhcmFtZXRlcnNFbnRyeRIwCgN1dG0YBiADKAsyIy5saW5rZm9ydHkuc2RrLnYxLkRlZXBMaW5rLlV0bUVudHJ5EhIKCmFwcF9zY2hlbWUYByABKAkSFwoPZGVzdGluYXRpb25fdXJsGAggASgJEg8KB2lvc191cmwYCSABKAkSEwoLYW5kcm9pZF91cmwYCiABKAkSDwoHd2ViX3VybBgLIAEoCRIuCgpjbGlja190aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghkZWZlcnJlZBgNIAEoCBoxCg9QYXJhbWV0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARoqCghVdG1FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIscCChVSZXBvcnRJbnN0YWxsUmVzcG9uc2USEgoKaW5zdGFsbF9pZBgBIAEoCRIxCgVzdGF0ZRgCIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYAyABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEg0KBXNjb3JlGAQgASgFEjEKCG5vX21hdGNoGAUgASgOMh8ubGlua2ZvcnR5LnNkay52MS5Ob01hdGNoUmVhc29uEi0KCWRlZXBfbGluaxgGIAEoCzIaLmxpbmtmb3J0eS5zZGsudjEuRGVlcExpbmsSLgoLcmV0cnlfYWZ0ZXIYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPbWF0Y2hlZF9mYWN0b3JzGAggAygJIp4BChFSZXBvcnRPcGVuUmVxdWVzdBISCgppbnN0YWxsX2lkGAEgASgJEg8KB29wZW5faWQYAiABKAkSCwoDdXJsGAMgASgJEi0KCW9wZW5fdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoGZGV2aWNlGAUgASgLMhgubGlua2ZvcnR5LnNkay52MS5EZXZpY2UiQwoSUmVwb3J0T3BlblJlc3BvbnNlEi0KCWRlZXBfbGluaxgBIAEoCzIaLmxpbmtmb3J0eS5zZGsudjEuRGVlcExpbmsieQoSUmVzb2x2ZUxpbmtSZXF1ZXN0EgsKA3VybBgBIAEoCRIoCgZkZXZpY2UYAiABKAsyGC5saW5rZm9ydHkuc2RrLnYxLkRldmljZRIsCghpZGVudGl0eRgDIAEoCzIaLmxpbmtmb3J0eS5zZGsudjEuSWRlbnRpdHkiRAoTUmVzb2x2ZUxpbmtSZXNwb25zZRItCglkZWVwX2xpbmsYASABKAsyGi5saW5rZm9ydHkuc2RrLnYxLkRlZXBMaW5rIjcKBU1vbmV5EhAKCGN1cnJlbmN5GAEgASgJEg0KBXVuaXRzGAIgASgDEg0KBW5hbm9zGAMgASgFIrECCgVFdmVudBIQCghldmVudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEi4KCmV2ZW50X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnNlc3Npb25faWQYBCABKAkSKwoKcHJvcGVydGllcxgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKAoHcmV2ZW51ZRgGIAEoCzIXLmxpbmtmb3J0eS5zZGsudjEuTW9uZXkSFgoOdHJhbnNhY3Rpb25faWQYByABKAkSDwoHbGlua19pZBgIIAEoCRIQCghjbGlja19pZBgJIAEoCRIyCg5saW5rX29wZW5fdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUgoTUmVjb3JkRXZlbnRzUmVxdWVzdBISCgppbnN0YWxsX2lkGAEgASgJEicKBmV2ZW50cxgCIAMoCzIXLmxpbmtmb3J0eS5zZGsudjEuRXZlbnQiXQoLRXZlbnRSZXN1bHQSEAoIZXZlbnRfaWQYASABKAkSLQoGc3RhdHVzGAIgASgOMh0ubGlua2ZvcnR5LnNkay52MS5FdmVudFN0YXR1cxINCgVlcnJvchgDIAEoCSJGChRSZWNvcmRFdmVudHNSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0ubGlua2ZvcnR5LnNkay52MS5FdmVudFJlc3VsdCKiAwoRQ3JlYXRlTGlua1JlcXVlc3QSGAoQZXh0ZXJuYWxfdXNlcl9pZBgBIAEoCRJZChRkZWVwX2xpbmtfcGFyYW1ldGVycxgCIAMoCzI7Lmxpbmtmb3J0eS5zZGsudjEuQ3JlYXRlTGlua1JlcXVlc3QuRGVlcExpbmtQYXJhbWV0ZXJzRW50cnkSFgoOZGVlcF9saW5rX3BhdGgYAyABKAkSDQoFdGl0bGUYBCABKAkSEwoLZGVzY3JpcHRpb24YBSABKAkSEgoKc2hvcnRfY29kZRgGIAEoCRI5CgN1dG0YByADKAsyLC5saW5rZm9ydHkuc2RrLnYxLkNyZWF0ZUxpbmtSZXF1ZXN0LlV0bUVudHJ5EhUKDXRlbXBsYXRlX3NsdWcYCCABKAkSDwoHd2ViX3VybBgJIAEoCRo5ChdEZWVwTGlua1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGioKCFV0bUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiXAoSQ3JlYXRlTGlua1Jlc3BvbnNlEgsKA3VybBgBIAEoCRISCgpzaG9ydF9jb2RlGAIgASgJEg8KB2xpbmtfaWQYAyABKAkSFAoMZGVkdXBsaWNhdGVkGAQgASgIIlAKEVNldENvbnNlbnRSZXF1ZXN0EhIKCmluc3RhbGxfaWQYASABKAkSEAoIaWRlbnRpdHkYAiABKAgSFQoNcHJvYmFiaWxpc3RpYxgDIAEoCCIUChJTZXRDb25zZW50UmVzcG9uc2UiKgoURm9yZ2V0SW5zdGFsbFJlcXVlc3QSEgoKaW5zdGFsbF9pZBgBIAEoCSIXChVGb3JnZXRJbnN0YWxsUmVzcG9uc2UqTAoIUGxhdGZvcm0SGAoUUExBVEZPUk1fVU5TUEVDSUZJRUQQABIQCgxQTEFURk9STV9JT1MQARIUChBQTEFURk9STV9BTkRST0lEEAIqhgEKBVN0b3JlEhUKEVNUT1JFX1VOU1BFQ0lGSUVEEAASFQoRU1RPUkVfR09PR0xFX1BMQVkQARIbChdTVE9SRV9IVUFXRUlfQVBQR0FMTEVSWRACEhgKFFNUT1JFX1NBTVNVTkdfR0FMQVhZEAMSGAoUU1RPUkVfWElBT01JX0dFVEFQUFMQBCqVAQoQQXR0cmlidXRpb25TdGF0ZRIhCh1BVFRSSUJVVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEiAKHEFUVFJJQlVUSU9OX1NUQVRFX0FUVFJJQlVURUQQARIdChlBVFRSSUJVVElPTl9TVEFURV9PUkdBTklDEAISHQoZQVRUUklCVVRJT05fU1RBVEVfUEVORElORxADKqACCgtNYXRjaE1ldGhvZBIcChhNQVRDSF9NRVRIT0RfVU5TUEVDSUZJRUQQABIfChtNQVRDSF9NRVRIT0RfU1RPUkVfUkVGRVJSRVIQARIbChdNQVRDSF9NRVRIT0RfUEFTVEVCT0FSRBACEhkKFU1BVENIX01FVEhPRF9BUFBfQ0xJUBADEhkKFU1BVENIX01FVEhPRF9JREVOVElUWRAEEhoKFk1BVENIX01FVEhPRF9MSU5LX09QRU4QBRIeChpNQVRDSF9NRVRIT0RfUFJPQkFCSUxJU1RJQxAGEh4KGk1BVENIX01FVEhPRF9WSUVXX0lERU5USVRZEAcSIwofTUFUQ0hfTUVUSE9EX1ZJRVdfUFJPQkFCSUxJU1RJQxAIKvMBCg1Ob01hdGNoUmVhc29uEh8KG05PX01BVENIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhwKGE5PX01BVENIX1JFQVNPTl9OT19DTElDSxABEiEKHU5PX01BVENIX1JFQVNPTl9XSU5ET1dfUEFTU0VEEAISHQoZTk9fTUFUQ0hfUkVBU09OX05PVF9BTElLRRADEh0KGU5PX01BVENIX1JFQVNPTl9BTUJJR1VPVVMQBBIlCiFOT19NQVRDSF9SRUFTT05fUFJPQkFCSUxJU1RJQ19PRkYQBRIbChdOT19NQVRDSF9SRUFTT05fQ0xBSU1FRBAGKngKC0V2ZW50U3RhdHVzEhwKGEVWRU5UX1NUQVRVU19VTlNQRUNJRklFRBAAEhkKFUVWRU5UX1NUQVRVU19BQ0NFUFRFRBABEhgKFEVWRU5UX1NUQVRVU19SRUZVU0VEEAISFgoSRVZFTlRfU1RBVFVTX1JFVFJZEAMylgUKClNka1NlcnZpY2USYAoNUmVwb3J0SW5zdGFsbBImLmxpbmtmb3J0eS5zZGsudjEuUmVwb3J0SW5zdGFsbFJlcXVlc3QaJy5saW5rZm9ydHkuc2RrLnYxLlJlcG9ydEluc3RhbGxSZXNwb25zZRJXCgpSZXBvcnRPcGVuEiMubGlua2ZvcnR5LnNkay52MS5SZXBvcnRPcGVuUmVxdWVzdBokLmxpbmtmb3J0eS5zZGsudjEuUmVwb3J0T3BlblJlc3BvbnNlEloKC1Jlc29sdmVMaW5rEiQubGlua2ZvcnR5LnNkay52MS5SZXNvbHZlTGlua1JlcXVlc3QaJS5saW5rZm9ydHkuc2RrLnYxLlJlc29sdmVMaW5rUmVzcG9uc2USXQoMUmVjb3JkRXZlbnRzEiUubGlua2ZvcnR5LnNkay52MS5SZWNvcmRFdmVudHNSZXF1ZXN0GiYubGlua2ZvcnR5LnNkay52MS5SZWNvcmRFdmVudHNSZXNwb25zZRJXCgpDcmVhdGVMaW5rEiMubGlua2ZvcnR5LnNkay52MS5DcmVhdGVMaW5rUmVxdWVzdBokLmxpbmtmb3J0eS5zZGsudjEuQ3JlYXRlTGlua1Jlc3BvbnNlElcKClNldENvbnNlbnQSIy5saW5rZm9ydHkuc2RrLnYxLlNldENvbnNlbnRSZXF1ZXN0GiQubGlua2ZvcnR5LnNkay52MS5TZXRDb25zZW50UmVzcG9uc2USYAoNRm9yZ2V0SW5zdGFsbBImLmxpbmtmb3J0eS5zZGsudjEuRm9yZ2V0SW5zdGFsbFJlcXVlc3QaJy5saW5rZm9ydHkuc2RrLnYxLkZvcmdldEluc3RhbGxSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * What an app knows of its device. All of it is optional but the platform, and the more is said the more clicks are found.
@@ -105,7 +105,8 @@ export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
  */
 export type StoreReferrer = Message<"linkforty.sdk.v1.StoreReferrer"> & {
   /**
-   * The text as the store hands it over, at most 2,048 bytes.
+   * The text as the store hands it over, at most 2,048 bytes. It may be encoded twice. Only this server's own token in it names a click; an ad
+   * click id (`gclid`, `gbraid`, `wbraid`) and campaign parameters are what a network claims, and are kept as that.
    *
    * @generated from field: string referrer = 1;
    */
@@ -138,6 +139,27 @@ export type StoreReferrer = Message<"linkforty.sdk.v1.StoreReferrer"> & {
    * @generated from field: google.protobuf.Timestamp install_begin_server_time = 5;
    */
   installBeginServerTime?: Timestamp | undefined;
+
+  /**
+   * Which store it is.
+   *
+   * @generated from field: linkforty.sdk.v1.Store store = 6;
+   */
+  store: Store;
+
+  /**
+   * The version of the app when it was first installed, as the store says it. At most 64 characters.
+   *
+   * @generated from field: string install_version = 7;
+   */
+  installVersion: string;
+
+  /**
+   * Whether the app was used as an instant app in the week before.
+   *
+   * @generated from field: bool google_play_instant = 8;
+   */
+  googlePlayInstant: boolean;
 };
 
 /**
@@ -146,6 +168,42 @@ export type StoreReferrer = Message<"linkforty.sdk.v1.StoreReferrer"> & {
  */
 export const StoreReferrerSchema: GenMessage<StoreReferrer> = /*@__PURE__*/
   messageDesc(file_linkforty_sdk_v1_sdk_service, 1);
+
+/**
+ * What Meta's apps on Android say of an install, by their content providers.
+ *
+ * @generated from message linkforty.sdk.v1.MetaReferrer
+ */
+export type MetaReferrer = Message<"linkforty.sdk.v1.MetaReferrer"> & {
+  /**
+   * The column `install_referrer`: a text with the `data` and the `nonce` that Meta encrypted. At most 8,192 bytes. It is decrypted by the server
+   * with the app's key (`AppService.SetMetaReferrerKey`), which no app ever has.
+   *
+   * @generated from field: string install_referrer = 1;
+   */
+  installReferrer: string;
+
+  /**
+   * The column `is_ct`: the user tapped the ad; otherwise the ad was only seen.
+   *
+   * @generated from field: bool click_through = 2;
+   */
+  clickThrough: boolean;
+
+  /**
+   * The column `actual_timestamp`: when that was.
+   *
+   * @generated from field: google.protobuf.Timestamp actual_time = 3;
+   */
+  actualTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message linkforty.sdk.v1.MetaReferrer.
+ * Use `create(MetaReferrerSchema)` to create a new message.
+ */
+export const MetaReferrerSchema: GenMessage<MetaReferrer> = /*@__PURE__*/
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 2);
 
 /**
  * Ids that find the same user again. Used only for those who allowed it by SetConsent or by `allowed` here.
@@ -180,7 +238,7 @@ export type Identity = Message<"linkforty.sdk.v1.Identity"> & {
  * Use `create(IdentitySchema)` to create a new message.
  */
 export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 2);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 3);
 
 /**
  * Request of ReportInstall.
@@ -258,6 +316,22 @@ export type ReportInstallRequest = Message<"linkforty.sdk.v1.ReportInstallReques
    * @generated from field: bool test = 10;
    */
   test: boolean;
+
+  /**
+   * What Meta's apps say, on Android. Read with the first report of an install; later ones change nothing.
+   *
+   * @generated from field: linkforty.sdk.v1.MetaReferrer meta_referrer = 20;
+   */
+  metaReferrer?: MetaReferrer | undefined;
+
+  /**
+   * What `AAAttribution.attributionToken()` gave, on iOS 14.3 and later: at most 4,096 characters of ASCII. The server asks Apple Ads what it stands for,
+   * after the answer: no install waits for that. It is good for 24 hours, kept sealed, and erased once Apple has answered. Read with the first
+   * report of an install.
+   *
+   * @generated from field: string adservices_token = 21;
+   */
+  adservicesToken: string;
 };
 
 /**
@@ -265,7 +339,7 @@ export type ReportInstallRequest = Message<"linkforty.sdk.v1.ReportInstallReques
  * Use `create(ReportInstallRequestSchema)` to create a new message.
  */
 export const ReportInstallRequestSchema: GenMessage<ReportInstallRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 3);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 4);
 
 /**
  * Where a link leads in the app.
@@ -370,7 +444,7 @@ export type DeepLink = Message<"linkforty.sdk.v1.DeepLink"> & {
  * Use `create(DeepLinkSchema)` to create a new message.
  */
 export const DeepLinkSchema: GenMessage<DeepLink> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 4);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 5);
 
 /**
  * Response of ReportInstall. The same for every repeat.
@@ -414,7 +488,7 @@ export type ReportInstallResponse = Message<"linkforty.sdk.v1.ReportInstallRespo
   noMatch: NoMatchReason;
 
   /**
-   * Where the link leads in the app; set when a link brought the user.
+   * Where the link leads in the app; set when a link brought the user by a click. Who only saw an ad did not ask for anything.
    *
    * @generated from field: linkforty.sdk.v1.DeepLink deep_link = 6;
    */
@@ -441,7 +515,7 @@ export type ReportInstallResponse = Message<"linkforty.sdk.v1.ReportInstallRespo
  * Use `create(ReportInstallResponseSchema)` to create a new message.
  */
 export const ReportInstallResponseSchema: GenMessage<ReportInstallResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 5);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 6);
 
 /**
  * Request of ReportOpen.
@@ -490,7 +564,7 @@ export type ReportOpenRequest = Message<"linkforty.sdk.v1.ReportOpenRequest"> & 
  * Use `create(ReportOpenRequestSchema)` to create a new message.
  */
 export const ReportOpenRequestSchema: GenMessage<ReportOpenRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 6);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 7);
 
 /**
  * Response of ReportOpen.
@@ -511,7 +585,7 @@ export type ReportOpenResponse = Message<"linkforty.sdk.v1.ReportOpenResponse"> 
  * Use `create(ReportOpenResponseSchema)` to create a new message.
  */
 export const ReportOpenResponseSchema: GenMessage<ReportOpenResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 7);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 8);
 
 /**
  * Request of ResolveLink.
@@ -546,7 +620,7 @@ export type ResolveLinkRequest = Message<"linkforty.sdk.v1.ResolveLinkRequest"> 
  * Use `create(ResolveLinkRequestSchema)` to create a new message.
  */
 export const ResolveLinkRequestSchema: GenMessage<ResolveLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 8);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 9);
 
 /**
  * Response of ResolveLink.
@@ -567,7 +641,7 @@ export type ResolveLinkResponse = Message<"linkforty.sdk.v1.ResolveLinkResponse"
  * Use `create(ResolveLinkResponseSchema)` to create a new message.
  */
 export const ResolveLinkResponseSchema: GenMessage<ResolveLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 9);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 10);
 
 /**
  * An amount of money.
@@ -602,7 +676,7 @@ export type Money = Message<"linkforty.sdk.v1.Money"> & {
  * Use `create(MoneySchema)` to create a new message.
  */
 export const MoneySchema: GenMessage<Money> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 10);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 11);
 
 /**
  * Something that happened in the app.
@@ -689,7 +763,7 @@ export type Event = Message<"linkforty.sdk.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 11);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 12);
 
 /**
  * Request of RecordEvents.
@@ -717,7 +791,7 @@ export type RecordEventsRequest = Message<"linkforty.sdk.v1.RecordEventsRequest"
  * Use `create(RecordEventsRequestSchema)` to create a new message.
  */
 export const RecordEventsRequestSchema: GenMessage<RecordEventsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 12);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 13);
 
 /**
  * What became of one event.
@@ -752,7 +826,7 @@ export type EventResult = Message<"linkforty.sdk.v1.EventResult"> & {
  * Use `create(EventResultSchema)` to create a new message.
  */
 export const EventResultSchema: GenMessage<EventResult> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 13);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 14);
 
 /**
  * Response of RecordEvents.
@@ -773,7 +847,7 @@ export type RecordEventsResponse = Message<"linkforty.sdk.v1.RecordEventsRespons
  * Use `create(RecordEventsResponseSchema)` to create a new message.
  */
 export const RecordEventsResponseSchema: GenMessage<RecordEventsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 14);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 15);
 
 /**
  * Request of CreateLink.
@@ -850,7 +924,7 @@ export type CreateLinkRequest = Message<"linkforty.sdk.v1.CreateLinkRequest"> & 
  * Use `create(CreateLinkRequestSchema)` to create a new message.
  */
 export const CreateLinkRequestSchema: GenMessage<CreateLinkRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 15);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 16);
 
 /**
  * Response of CreateLink.
@@ -892,7 +966,7 @@ export type CreateLinkResponse = Message<"linkforty.sdk.v1.CreateLinkResponse"> 
  * Use `create(CreateLinkResponseSchema)` to create a new message.
  */
 export const CreateLinkResponseSchema: GenMessage<CreateLinkResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 16);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 17);
 
 /**
  * Request of SetConsent.
@@ -927,7 +1001,7 @@ export type SetConsentRequest = Message<"linkforty.sdk.v1.SetConsentRequest"> & 
  * Use `create(SetConsentRequestSchema)` to create a new message.
  */
 export const SetConsentRequestSchema: GenMessage<SetConsentRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 17);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 18);
 
 /**
  * Response of SetConsent.
@@ -942,7 +1016,7 @@ export type SetConsentResponse = Message<"linkforty.sdk.v1.SetConsentResponse"> 
  * Use `create(SetConsentResponseSchema)` to create a new message.
  */
 export const SetConsentResponseSchema: GenMessage<SetConsentResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 18);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 19);
 
 /**
  * Request of ForgetInstall.
@@ -963,7 +1037,7 @@ export type ForgetInstallRequest = Message<"linkforty.sdk.v1.ForgetInstallReques
  * Use `create(ForgetInstallRequestSchema)` to create a new message.
  */
 export const ForgetInstallRequestSchema: GenMessage<ForgetInstallRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 19);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 20);
 
 /**
  * Response of ForgetInstall.
@@ -978,7 +1052,7 @@ export type ForgetInstallResponse = Message<"linkforty.sdk.v1.ForgetInstallRespo
  * Use `create(ForgetInstallResponseSchema)` to create a new message.
  */
 export const ForgetInstallResponseSchema: GenMessage<ForgetInstallResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_sdk_v1_sdk_service, 20);
+  messageDesc(file_linkforty_sdk_v1_sdk_service, 21);
 
 /**
  * A mobile platform.
@@ -1013,6 +1087,54 @@ export enum Platform {
  */
 export const PlatformSchema: GenEnum<Platform> = /*@__PURE__*/
   enumDesc(file_linkforty_sdk_v1_sdk_service, 0);
+
+/**
+ * A store that hands an app what brought its user.
+ *
+ * @generated from enum linkforty.sdk.v1.Store
+ */
+export enum Store {
+  /**
+   * Google Play.
+   *
+   * @generated from enum value: STORE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Google Play.
+   *
+   * @generated from enum value: STORE_GOOGLE_PLAY = 1;
+   */
+  GOOGLE_PLAY = 1,
+
+  /**
+   * Huawei AppGallery.
+   *
+   * @generated from enum value: STORE_HUAWEI_APPGALLERY = 2;
+   */
+  HUAWEI_APPGALLERY = 2,
+
+  /**
+   * Samsung Galaxy Store.
+   *
+   * @generated from enum value: STORE_SAMSUNG_GALAXY = 3;
+   */
+  SAMSUNG_GALAXY = 3,
+
+  /**
+   * Xiaomi GetApps.
+   *
+   * @generated from enum value: STORE_XIAOMI_GETAPPS = 4;
+   */
+  XIAOMI_GETAPPS = 4,
+}
+
+/**
+ * Describes the enum linkforty.sdk.v1.Store.
+ */
+export const StoreSchema: GenEnum<Store> = /*@__PURE__*/
+  enumDesc(file_linkforty_sdk_v1_sdk_service, 1);
 
 /**
  * How far the question which link brought the user is answered.
@@ -1053,7 +1175,7 @@ export enum AttributionState {
  * Describes the enum linkforty.sdk.v1.AttributionState.
  */
 export const AttributionStateSchema: GenEnum<AttributionState> = /*@__PURE__*/
-  enumDesc(file_linkforty_sdk_v1_sdk_service, 1);
+  enumDesc(file_linkforty_sdk_v1_sdk_service, 2);
 
 /**
  * How a click was found, strongest first.
@@ -1109,13 +1231,27 @@ export enum MatchMethod {
    * @generated from enum value: MATCH_METHOD_PROBABILISTIC = 6;
    */
   PROBABILISTIC = 6,
+
+  /**
+   * The same device, with consent, was shown an ad for the link and did not tap it.
+   *
+   * @generated from enum value: MATCH_METHOD_VIEW_IDENTITY = 7;
+   */
+  VIEW_IDENTITY = 7,
+
+  /**
+   * Somebody who saw an ad for the link looked alike. A likelihood, not a fact: always labelled.
+   *
+   * @generated from enum value: MATCH_METHOD_VIEW_PROBABILISTIC = 8;
+   */
+  VIEW_PROBABILISTIC = 8,
 }
 
 /**
  * Describes the enum linkforty.sdk.v1.MatchMethod.
  */
 export const MatchMethodSchema: GenEnum<MatchMethod> = /*@__PURE__*/
-  enumDesc(file_linkforty_sdk_v1_sdk_service, 2);
+  enumDesc(file_linkforty_sdk_v1_sdk_service, 3);
 
 /**
  * Why an install has no link.
@@ -1177,7 +1313,7 @@ export enum NoMatchReason {
  * Describes the enum linkforty.sdk.v1.NoMatchReason.
  */
 export const NoMatchReasonSchema: GenEnum<NoMatchReason> = /*@__PURE__*/
-  enumDesc(file_linkforty_sdk_v1_sdk_service, 3);
+  enumDesc(file_linkforty_sdk_v1_sdk_service, 4);
 
 /**
  * What became of an event.
@@ -1218,7 +1354,7 @@ export enum EventStatus {
  * Describes the enum linkforty.sdk.v1.EventStatus.
  */
 export const EventStatusSchema: GenEnum<EventStatus> = /*@__PURE__*/
-  enumDesc(file_linkforty_sdk_v1_sdk_service, 4);
+  enumDesc(file_linkforty_sdk_v1_sdk_service, 5);
 
 /**
  * What apps call: which link brought the user, what happened in the app. Answered on the links listener, over gRPC and grpc-web, on every
