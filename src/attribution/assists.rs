@@ -6,9 +6,10 @@ use super::{
 };
 
 /// Returns the places of the clicks that assisted: those of people, within their windows, that lost to a better click and to nothing else. None
-/// where no click has the install: then nothing was assisted. An ad that was only seen assists nothing.
+/// where no click has the install: then nothing was assisted. Of an install whose credit a rule of fraud took away, nothing did: that is the
+/// caller's to know. An ad that was only seen assists nothing.
 pub fn assists(facts: &Facts) -> Vec<usize> {
-    let decision = facts.decide();
+    let decision = facts.weigh();
     if !matches!(decision.outcome, Outcome::Attributed(_)) {
         return Vec::new();
     }
@@ -27,7 +28,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        attribution::decide::{Candidate, Device, Evidence, Install, Rules},
+        attribution::{
+            decide::{Candidate, Device, Evidence, Install, Rules},
+            fraud::rules::Settings,
+        },
         clock::{Moment, from_micros},
         ids::{ClickId, LinkId},
     };
@@ -54,7 +58,7 @@ mod tests {
     fn of(candidates: Vec<Candidate>) -> Vec<usize> {
         let rules = Rules { view_window_seconds: 3600, ..Rules::default() };
         let install = Install { time: now(), device: Device::default() };
-        assists(&Facts { install, candidates, rules, crowded: false })
+        assists(&Facts { install, candidates, rules, crowded: false, fraud: Settings::default() })
     }
 
     #[test]

@@ -128,7 +128,10 @@ pub fn explain(row: &Model, network_claims: Vec<NetworkClaim>) -> ExplainAttribu
         }
         Outcome::Organic(why) => (None, 0, no_match(why) as i16, flags),
     };
-    let assisted = assists(&facts);
+    let assisted = match decision.outcome {
+        Outcome::Attributed(_) => assists(&facts),
+        Outcome::Organic(_) => Vec::new(),
+    };
     let candidates = facts.candidates.iter().zip(&decision.verdicts).enumerate();
     ExplainAttributionResponse {
         install: Some(shown),

@@ -46,11 +46,10 @@ pub(super) async fn carry(env: &Env, records: &[(usize, &Record)]) -> Result<Vec
         }
     }
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        let _turn = env.db.turn().await;
         let rows = rows.iter().map(|row| row.clone().into_active_model().reset_all());
         Entity::insert_many(rows)
             .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
-            .exec_without_returning(&env.db.drain)
+            .exec_without_returning(env.db.writer(&env.db.drain))
             .await?;
     }
     Ok(unreadable)
@@ -80,8 +79,7 @@ pub(super) async fn identify(env: &Env, record: &Record) -> Result<(), DbErr> {
     let Some(row) = decode(record.id, &record.payload) else { return Ok(()) };
     let Some(id) = ad_id(row.query) else { return Ok(()) };
     let key = identity(env, row.workspace, "device", &id);
-    let _turn = env.db.turn().await;
-    note_identities(&env.db.drain, (row.workspace, row.link, row.id), &[key]).await
+    note_identities(env.db.writer(&env.db.drain), (row.workspace, row.link, row.id), &[key]).await
 }
 
 /// The views that an install could be credited to, and which of them are of its device.
@@ -158,8 +156,7 @@ pub async fn forget(env: &Env) -> Result<u64> {
         if old.is_empty() {
             return Ok(removed);
         }
-        let _turn = env.db.turn().await;
         let query = Entity::delete_many().filter(Column::Id.is_in(old));
-        removed += query.exec(&env.db.drain).await?.rows_affected;
+        removed += query.exec(env.db.writer(&env.db.drain)).await?.rows_affected;
     }
 }

@@ -99,8 +99,7 @@ async fn seal_one(env: &Env, workspace: WorkspaceId) -> Result<usize> {
 }
 
 async fn seal_some(env: &Env, workspace: WorkspaceId) -> Result<usize> {
-    let _turn = env.db.turn().await;
-    let tx = db::begin(&env.db.drain).await?;
+    let tx = env.db.begin_on(&env.db.drain).await?;
     let Some(log) = store::take(&tx, workspace, &START).await? else { return Ok(0) };
     let outcome = match grow(env, &tx, log).await {
         Ok(count) => tx.commit().await.map(|()| count),

@@ -189,7 +189,8 @@ pub fn judge(
     settings: &Settings,
 ) -> Judgement {
     let winner = match outcome {
-        Outcome::Attributed(at) => candidates.get(at),
+        // Who only saw an ad was taken nowhere: the rules are about clicks.
+        Outcome::Attributed(at) => candidates.get(at).filter(|click| !click.evidence.is_view()),
         Outcome::Organic(_) => None,
     };
     let mut found = Judgement { flags: 0, rejected: false };
@@ -200,7 +201,9 @@ pub fn judge(
             Rule::ClickInjection => winner.is_some_and(|_| is_injected(report, seconds)),
             Rule::ShortTime => winner.is_some_and(|click| is_short(report, click, seconds)),
             Rule::HarvestedClick => winner.is_some_and(|click| is_harvested(report, click, seconds)),
-            Rule::ClockAnomaly => winner.is_none() && is_before_its_click(candidates, verdicts),
+            Rule::ClockAnomaly => {
+                matches!(outcome, Outcome::Organic(_)) && is_before_its_click(candidates, verdicts)
+            }
             Rule::ClickFlooding => false,
         };
         if holds && action != Action::Off {
@@ -231,6 +234,6 @@ fn is_harvested(report: &InstallRecord, click: &Candidate, seconds: i64) -> bool
 
 fn is_before_its_click(candidates: &[Candidate], verdicts: &[Verdict]) -> bool {
     candidates.iter().zip(verdicts).any(|(click, verdict)| {
-        click.evidence != Evidence::Likeness && verdict.fate == Fate::Lost(Loss::AfterInstall)
+        !click.evidence.is_likeness() && verdict.fate == Fate::Lost(Loss::AfterInstall)
     })
 }

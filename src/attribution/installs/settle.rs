@@ -68,12 +68,18 @@ impl Facts {
         }
     }
 
-    /// Decides. `report` is what the facts are of.
-    pub fn decide(&self, report: &InstallRecord) -> Decided {
+    /// Decides, as if there were no rules of fraud.
+    pub fn weigh(&self) -> Decision {
         let mut decision = decide(&self.install, &self.candidates, &self.rules);
         if self.crowded && self.rules.likeness && matches!(decision.outcome, Outcome::Organic(_)) {
             decision.outcome = Outcome::Organic(NoMatch::Ambiguous);
         }
+        decision
+    }
+
+    /// Decides. `report` is what the facts are of.
+    pub fn decide(&self, report: &InstallRecord) -> Decided {
+        let mut decision = self.weigh();
         let decided = (decision.outcome, &decision.verdicts[..]);
         let Judgement { flags, rejected } = judge(report, &self.candidates, decided, &self.fraud);
         if let (true, Outcome::Attributed(at)) = (rejected, decision.outcome) {

@@ -48,8 +48,7 @@ pub async fn exchange_tokens(env: &Env, outbound: &Outbound) -> Result<usize> {
     };
     let mut mine = Vec::new();
     for claim in due {
-        let _turn = env.db.turn().await;
-        if store::lease(&env.db.drain, &claim, now + LEASE).await? {
+        if store::lease(env.db.writer(&env.db.drain), &claim, now + LEASE).await? {
             mine.push(claim);
         }
     }
@@ -60,8 +59,7 @@ pub async fn exchange_tokens(env: &Env, outbound: &Outbound) -> Result<usize> {
             Next::Again(due) => Model { due_time: Some(due), attempts: claim.attempts + 1, ..claim.clone() },
             Next::Settled(said) => settled(claim, *said),
         };
-        let _turn = env.db.turn().await;
-        store::settle(&env.db.drain, &settled, now + LEASE).await?;
+        store::settle(env.db.writer(&env.db.drain), &settled, now + LEASE).await?;
     }
     Ok(asked)
 }

@@ -171,8 +171,7 @@ pub async fn forget_click_ids(env: &Env) -> Result<u64> {
     let before = env.now() - CLICK_IDS_KEPT;
     let mut removed = 0;
     loop {
-        let _turn = env.db.turn().await;
-        let batch = store::remove_click_ids(&env.db.drain, before, AT_ONCE).await?;
+        let batch = store::remove_click_ids(env.db.writer(&env.db.drain), before, AT_ONCE).await?;
         removed += batch;
         if batch < AT_ONCE {
             return Ok(removed);

@@ -89,8 +89,7 @@ pub(super) async fn carry(env: &Env, record: &Record) -> Result<bool, DbErr> {
         },
         test: install.test,
     };
-    let _turn = env.db.turn().await;
-    let new = store::insert(db, row).await?;
+    let new = store::insert(env.db.writer(&env.db.drain), row).await?;
     if new {
         metrics::counter!("linkforty_app_opens_total", "verdict" => name(verdict)).increment(1);
     }
