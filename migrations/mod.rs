@@ -40,6 +40,7 @@ mod m20261127_000121_clicks_of_links;
 mod m20261127_000122_awaited_clicks;
 mod m20261127_000130_webhooks;
 mod m20261127_000140_rollup_storage;
+mod m20261127_000150_postbacks;
 mod sql;
 
 /// Knows every migration.
@@ -87,6 +88,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000122_awaited_clicks::Migration),
             Box::new(m20261127_000130_webhooks::Migration),
             Box::new(m20261127_000140_rollup_storage::Migration),
+            Box::new(m20261127_000150_postbacks::Migration),
         ]
     }
 }

@@ -10,6 +10,7 @@
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
+//! | `postbacks/` | what Apple says of installs that ads brought |
 //! | `json/` | the paths that LinkForty's SDKs call |
 //! | `explain.rs` | installs as people see them, and why each is credited as it is; pure |
 //! | `grpc.rs` | `linkforty.v1.AttributionService` |
@@ -27,6 +28,7 @@ mod grpc;
 mod installs;
 mod json;
 mod opens;
+pub mod postbacks;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -78,6 +80,7 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
                     events.push((place, record));
                     true
                 }
+                RecordKind::Postback => postbacks::carry(env, record).await?,
                 RecordKind::Click | RecordKind::Unknown(_) => false,
             };
             if !read {

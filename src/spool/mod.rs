@@ -91,6 +91,8 @@ pub enum RecordKind {
     Install,
     /// Something that happened in an app.
     Event,
+    /// What Apple says of an install that an ad brought.
+    Postback,
     /// A kind of another release.
     Unknown(u8),
 }
@@ -101,6 +103,7 @@ impl From<u8> for RecordKind {
             1 => RecordKind::Click,
             2 => RecordKind::Install,
             3 => RecordKind::Event,
+            4 => RecordKind::Postback,
             other => RecordKind::Unknown(other),
         }
     }
@@ -112,6 +115,7 @@ impl From<RecordKind> for u8 {
             RecordKind::Click => 1,
             RecordKind::Install => 2,
             RecordKind::Event => 3,
+            RecordKind::Postback => 4,
             RecordKind::Unknown(other) => other,
         }
     }

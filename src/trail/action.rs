@@ -110,6 +110,8 @@ actions! {
     AppDeleted = "app.deleted",
     /// An app got another token.
     AppTokenRotated = "app.token_rotated",
+    /// Somebody said what the values in an app's postbacks mean. The target is the app.
+    ConversionSchemaUpdated = "conversion_schema.updated",
     /// What is known of an install was erased on the user's wish.
     InstallForgotten = "install.forgotten",
     /// The operator imported exchange rates.
