@@ -57,6 +57,7 @@ mod overload;
 mod pages;
 mod passkeys;
 mod pasteboard;
+mod postbacks;
 mod previews;
 mod qr;
 mod quotas;
