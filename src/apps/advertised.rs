@@ -1,10 +1,11 @@
 //! Which apps a postback of Apple's can be about: it names an App Store id, and the host it came to says whose.
 //!
 //! A workspace's own host is the workspace's: there every app of its is meant. The server's own host is everybody's, and anybody can claim an App
-//! Store id for an app of theirs; so it is as with the association files: the apps of the first workspace and of those that the operator let in
+//! Store id for an app of theirs; so it is as with the association files: the apps of those workspaces that the operator let in, as the first one is
 //! (`linkforty workspace allow-apps`). Where several of them have the id, each is meant.
 
 use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
 
 use super::{content_of, store};
 use crate::{
@@ -32,19 +33,15 @@ pub async fn in_store(
     db: &impl ConnectionTrait,
     workspace: Option<WorkspaceId>,
 ) -> Result<Vec<InStore>, DbErr> {
-    let whose = match workspace {
-        Some(id) => workspaces::find(db, id).await?,
-        None => workspaces::first(db).await?,
+    let apps = match workspace {
+        Some(id) => match workspaces::find(db, id).await? {
+            Some(whose) if whose.suspend_time.is_none() => store::all_of(db, id).await?,
+            _ => Vec::new(),
+        },
+        // Nobody is left out.
+        None => store::listed_on_own_host(db, WorkspaceId(Uuid::nil())).await?,
     };
-    let theirs = match &whose {
-        Some(whose) if whose.suspend_time.is_none() => store::all_of(db, whose.id).await?,
-        _ => Vec::new(),
-    };
-    let others = match (workspace, &whose) {
-        (None, Some(first)) => store::listed_on_own_host(db, first.id).await?,
-        _ => Vec::new(),
-    };
-    Ok(theirs.iter().chain(&others).filter_map(of).collect())
+    Ok(apps.iter().filter_map(of).collect())
 }
 
 fn of(app: &Model) -> Option<InStore> {
