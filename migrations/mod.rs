@@ -40,6 +40,7 @@ mod m20261127_000121_clicks_of_links;
 mod m20261127_000122_awaited_clicks;
 mod m20261127_000130_webhooks;
 mod m20261127_000140_rollup_storage;
+mod m20261127_000150_postbacks;
 mod m20261127_000160_decisions;
 mod m20261127_000161_fraud_rules;
 mod m20261127_000170_takeovers;
@@ -93,6 +94,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000122_awaited_clicks::Migration),
             Box::new(m20261127_000130_webhooks::Migration),
             Box::new(m20261127_000140_rollup_storage::Migration),
+            Box::new(m20261127_000150_postbacks::Migration),
             Box::new(m20261127_000160_decisions::Migration),
             Box::new(m20261127_000161_fraud_rules::Migration),
             Box::new(m20261127_000170_takeovers::Migration),

@@ -4,6 +4,7 @@
 //! problem is reported at once, each with what to do. A secret `NAME` may also be given as a file through `NAME_FILE`.
 
 mod acme;
+mod apple;
 mod network;
 mod people;
 mod reader;
@@ -21,6 +22,7 @@ use url::Url;
 use self::reader::Reader;
 pub use self::{
     acme::{Acme, Proof},
+    apple::P256Key,
     network::{Calls, ClientAuthorities, Limits, Outbound, Tls, Webhooks},
     people::{Mail, Oidc, Security, Sessions, Smtp, is_loopback},
     refusals::Risk,
@@ -76,6 +78,8 @@ pub struct Config {
     pub geoip_file: Option<PathBuf>,
     /// A file of networks whose addresses too many people share to tell anybody by.
     pub shared_networks_file: Option<PathBuf>,
+    /// A key that is believed as Apple's are; never in production.
+    pub apple_stand_in_key: Option<P256Key>,
     /// How long an app waits for the answer to its install before it is told to ask again.
     pub install_budget: Duration,
     /// How many installs, and how many events, one report looks at where no rollup has the answer.
@@ -362,6 +366,7 @@ impl Config {
         let proxies = read.text("TRUSTED_PROXIES", "");
         let trusted_proxies = read.list("TRUSTED_PROXIES", &proxies, "a network such as 10.0.0.0/8");
         let trust_edge_bot_header = read.flag("TRUST_EDGE_BOT_HEADER", false);
+        let apple_stand_in_key = read.apple_stand_in_key(production);
         let install_budget = read.millis("INSTALL_BUDGET_MS", "300");
         let report_max_rows = read.parse("REPORT_MAX_ROWS", "1000000", "a number");
         let shared_networks_file =
@@ -492,6 +497,7 @@ impl Config {
             trust_edge_bot_header,
             geoip_file,
             shared_networks_file,
+            apple_stand_in_key,
             install_budget,
             report_max_rows,
             outbound,

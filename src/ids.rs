@@ -104,6 +104,8 @@ id! {
     MessageId;
     /// One try to tell one of them.
     WebhookAttemptId;
+    /// What Apple says of an install that an ad brought.
+    PostbackId;
 }
 
 /// Mints ids and random bytes.

@@ -41,16 +41,19 @@ pub enum Kind {
     ApiKeyExpiring,
     /// An endpoint is told nothing any more.
     WebhookEndpointDisabled,
+    /// Apple said that an ad brought a user.
+    PostbackReceived,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::LinkCreated,
         Self::LinkUpdated,
         Self::LinkDeleted,
         Self::DomainVerified,
         Self::ApiKeyExpiring,
         Self::WebhookEndpointDisabled,
+        Self::PostbackReceived,
     ];
 
     /// Returns its name, which is stored and told.
@@ -62,6 +65,7 @@ impl Kind {
             Self::DomainVerified => "domain.verified",
             Self::ApiKeyExpiring => "api_key.expiring",
             Self::WebhookEndpointDisabled => "webhook_endpoint.disabled",
+            Self::PostbackReceived => "postback.received",
         }
     }
 
@@ -79,6 +83,7 @@ impl Kind {
             Self::DomainVerified => 10,
             Self::ApiKeyExpiring => 11,
             Self::WebhookEndpointDisabled => 12,
+            Self::PostbackReceived => 14,
         }
     }
 }
@@ -88,7 +93,7 @@ impl Kind {
 pub struct Fact {
     /// What.
     pub kind: Kind,
-    /// To what: a link, a domain, an API key, an endpoint.
+    /// To what: a link, a domain, an API key, an endpoint, a postback.
     pub subject: Uuid,
     /// What is told of it: the JSON of `data`.
     pub body: Vec<u8>,

@@ -52,6 +52,8 @@ pub enum Field {
     AppleComponents,
     /// `ios.substitution_variables`
     Variables,
+    /// `ios.development_postbacks`
+    DevelopmentPostbacks,
     /// `android`, all of it
     Android,
     /// `android.package_name`
@@ -66,7 +68,7 @@ pub enum Field {
     Attribution,
 }
 
-const FIELDS: [(Field, &str); 18] = [
+const FIELDS: [(Field, &str); 19] = [
     (Field::Name, "name"),
     (Field::UrlSchemes, "url_schemes"),
     (Field::Hosts, "hosts"),
@@ -79,6 +81,7 @@ const FIELDS: [(Field, &str); 18] = [
     (Field::Webcredentials, "ios.webcredentials"),
     (Field::AppleComponents, "ios.components"),
     (Field::Variables, "ios.substitution_variables"),
+    (Field::DevelopmentPostbacks, "ios.development_postbacks"),
     (Field::Android, "android"),
     (Field::PackageName, "android.package_name"),
     (Field::Fingerprints, "android.sha256_fingerprints"),
@@ -376,7 +379,8 @@ pub fn copy(fields: &BTreeSet<Field>, from: &v1::App, to: &mut v1::App) {
             | Field::AppClips
             | Field::Webcredentials
             | Field::AppleComponents
-            | Field::Variables => copy_ios(*field, &from_ios, to.ios.get_or_insert_default()),
+            | Field::Variables
+            | Field::DevelopmentPostbacks => copy_ios(*field, &from_ios, to.ios.get_or_insert_default()),
             Field::PackageName | Field::Fingerprints | Field::PlayStoreId | Field::AndroidComponents => {
                 copy_android(*field, &from_android, to.android.get_or_insert_default());
             }
@@ -392,6 +396,7 @@ fn copy_ios(field: Field, from: &v1::IosApp, to: &mut v1::IosApp) {
         Field::AppClips => to.app_clip_bundle_ids.clone_from(&from.app_clip_bundle_ids),
         Field::Webcredentials => to.webcredentials = from.webcredentials,
         Field::AppleComponents => to.components.clone_from(&from.components),
+        Field::DevelopmentPostbacks => to.development_postbacks = from.development_postbacks,
         _ => to.substitution_variables.clone_from(&from.substitution_variables),
     }
 }

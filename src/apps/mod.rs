@@ -7,6 +7,7 @@
 //! | `place.rs` | on which hosts an app is served; pure |
 //! | `association.rs` | the two files; pure |
 //! | `associations.rs` `changes.rs` `snapshot.rs` `http.rs` | the files of every host, in memory and fresh; how they are answered |
+//! | `advertised.rs` | which apps a postback can be about |
 //! | `tokens.rs` | what apps send with their calls, and which app that is |
 //! | `meta.rs` | the key of Meta's install referrers, sealed |
 //! | `store.rs` | queries |
@@ -17,6 +18,7 @@
 //! store once they were read, also after a restart; while nobody knows them the answer is 503, never 404. None is larger
 //! than systems read.
 
+mod advertised;
 mod association;
 mod associations;
 mod changes;
@@ -42,18 +44,19 @@ use futures::future::BoxFuture;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use url::Url;
 
+pub use self::{
+    advertised::{InStore, in_store},
+    association::{File, OWN_PAGES},
+    associations::{Associations, Body, Found, Whose},
+    grpc::AppApi,
+    http::answer,
+};
 use self::{
     association::MOST_BYTES,
     changes::Changed,
     fields::{Extent, Field},
     matching::{Tapped, Verdict},
     place::{Place, Standing},
-};
-pub use self::{
-    association::{File, OWN_PAGES},
-    associations::{Associations, Body, Found, Whose},
-    grpc::AppApi,
-    http::answer,
 };
 use crate::{
     clock::Moment,

@@ -12,6 +12,7 @@
 //! | `opens.rs` | links that the system handed to the app |
 //! | `sharing.rs` | links that users of an app share |
 //! | `events/` | what users do in apps, with its money |
+//! | `postbacks/` | what Apple says of installs that ads brought |
 //! | `json/` | the paths that LinkForty's SDKs call |
 //! | `fraud/` | what is odd about installs and links, and what follows from it |
 //! | `replay/` | what other rules would have decided |
@@ -38,6 +39,7 @@ mod installs;
 mod json;
 mod networks;
 mod opens;
+pub mod postbacks;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -98,6 +100,7 @@ pub fn carry<'a>(env: &'a Env, records: &'a [Record]) -> BoxFuture<'a, Result<Ve
                     events.push((place, record));
                     true
                 }
+                RecordKind::Postback => postbacks::carry(env, record).await?,
                 RecordKind::View => {
                     views.push((place, record));
                     true

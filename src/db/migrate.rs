@@ -106,6 +106,9 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::event::Entity>(db, "events").await);
         wrong.extend(readable::<entity::event_transaction::Entity>(db, "event_transactions").await);
         wrong.extend(readable::<entity::event_property::Entity>(db, "event_properties").await);
+        wrong.extend(readable::<entity::postback::Entity>(db, "postbacks").await);
+        wrong.extend(readable::<entity::postback_refusal::Entity>(db, "postback_refusals").await);
+        wrong.extend(readable::<entity::conversion_schema::Entity>(db, "conversion_schemas").await);
         wrong.extend(readable::<entity::exchange_rate::Entity>(db, "exchange_rates").await);
         wrong.extend(readable::<entity::network_claim::Entity>(db, "network_claims").await);
         wrong.extend(readable::<entity::app_open::Entity>(db, "app_opens").await);

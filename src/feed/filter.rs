@@ -58,7 +58,8 @@ impl Filter {
         self.place([Some(link)].into_iter(), &[(domain, project)])
     }
 
-    fn app(&self, app: Option<AppId>) -> bool {
+    /// Says whether what happens in an app passes.
+    pub fn app(&self, app: Option<AppId>) -> bool {
         self.apps.is_empty() || app.is_some_and(|app| self.apps.contains(&app))
     }
 

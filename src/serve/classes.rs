@@ -143,6 +143,12 @@ const METHODS: &[(&str, Work)] = &[
     ("linkforty.v1.LinkService/RestoreLinkRevision", PERSON),
     ("linkforty.v1.LinkService/StartImport", PERSON),
     ("linkforty.v1.LinkService/UpdateLink", PERSON),
+    ("linkforty.v1.PostbackService/GetConversionSchema", PERSON),
+    ("linkforty.v1.PostbackService/GetPostback", PERSON),
+    // It reads the postbacks of up to 92 days.
+    ("linkforty.v1.PostbackService/GetPostbackReport", BULK),
+    ("linkforty.v1.PostbackService/ListPostbacks", PERSON),
+    ("linkforty.v1.PostbackService/UpdateConversionSchema", PERSON),
     ("linkforty.v1.ProjectService/CreateProject", PERSON),
     ("linkforty.v1.ProjectService/DeleteProject", PERSON),
     ("linkforty.v1.ProjectService/GetProject", PERSON),

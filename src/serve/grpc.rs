@@ -16,7 +16,12 @@ use crate::{
     accounts::{grpc::AuthApi, people},
     analytics::{AnalyticsApi, ReportApi},
     apps::{self, AppApi},
-    attribution::{AttributionApi, Sdk, SdkApi, events::ByEvent, json_routes},
+    attribution::{
+        AttributionApi, Sdk, SdkApi,
+        events::ByEvent,
+        json_routes,
+        postbacks::{self, PostbackApi},
+    },
     audit::grpc::AuditApi,
     domains::DomainApi,
     env::Env,
@@ -29,9 +34,10 @@ use crate::{
         app_service_server::AppServiceServer, attribution_service_server::AttributionServiceServer,
         audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
         domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
-        project_service_server::ProjectServiceServer, report_service_server::ReportServiceServer,
-        template_service_server::TemplateServiceServer, utm_preset_service_server::UtmPresetServiceServer,
-        webhook_service_server::WebhookServiceServer, workspace_service_server::WorkspaceServiceServer,
+        postback_service_server::PostbackServiceServer, project_service_server::ProjectServiceServer,
+        report_service_server::ReportServiceServer, template_service_server::TemplateServiceServer,
+        utm_preset_service_server::UtmPresetServiceServer, webhook_service_server::WebhookServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     webhooks::{Tests, WebhookApi},
@@ -104,6 +110,7 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
         .with(bounded!(ReportServiceServer::new(ReportApi { env: env(), limits: shares.clone() })))
         .with(bounded!(AttributionServiceServer::new(AttributionApi { env: env() })))
+        .with(bounded!(PostbackServiceServer::new(PostbackApi { env: env() })))
         .with(bounded!(WebhookServiceServer::new(WebhookApi { env: env(), tests })))
         .with(bounded!(AuditServiceServer::new(AuditApi::new(env()))))
 }
@@ -114,7 +121,8 @@ pub(super) fn for_apps(sdk: &Sdk, life: &Life, walls: (&Gate, Option<&Limiters>)
     let service = bounded!(SdkServiceServer::new(api.clone()));
     let router = Routes::new(ByEvent::new(service, api, MOST_IN)).into_axum_router().reset_fallback();
     let apps = Apps { env: Arc::new(sdk.env.clone()), sites: sdk.sites.clone() };
-    layers::app_calls(router, json_routes(sdk.clone()), apps, life, walls)
+    let others = json_routes(sdk.clone()).merge(postbacks::router(sdk.clone()));
+    layers::app_calls(router, others, apps, life, walls)
 }
 
 /// Returns the API listener's router.

@@ -35,6 +35,7 @@ use super::{
 use crate::{
     admission::{Admission, Class, Party},
     apps::{self, Associations, File, Found, Whose},
+    attribution::postbacks::is_postback,
     clicks::class::Edge,
     domains::{Site, Sites},
     env::Env,
@@ -359,9 +360,9 @@ async fn guarded(
     }
 }
 
-/// Says whether a path is one that apps call.
+/// Says whether a path is one that apps and the devices they are on call.
 fn is_of_apps(path: &str) -> bool {
-    path.starts_with("/api/") || path.starts_with("/linkforty.sdk.")
+    path.starts_with("/api/") || path.starts_with("/linkforty.sdk.") || is_postback(path)
 }
 
 /// Says whether a path can be a short link, in either form.

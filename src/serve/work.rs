@@ -318,6 +318,11 @@ pub(super) fn begin(works: Works<'_>) -> Work {
         every(SWEEP_EVERY, token, move || forget_what_happened(env.clone()))
     });
     let sweeping = env.clone();
+    work.begin("old postbacks", move |token| {
+        let env = sweeping.clone();
+        every(SWEEP_EVERY, token, move || forget_postbacks(env.clone()))
+    });
+    let sweeping = env.clone();
     work.begin("request ids", move |token| {
         let env = sweeping.clone();
         every(SWEEP_EVERY, token, move || forget_request_ids(env.clone()))
@@ -470,6 +475,10 @@ async fn forget_feed(env: Env) {
         (Err(error), _) | (_, Err(error)) => Err(error),
     };
     forgotten("what streams are not shown any more", done.map_err(Error::from));
+}
+
+async fn forget_postbacks(env: Env) {
+    forgotten("postbacks of a year ago", attribution::postbacks::sweep(&env).await);
 }
 
 async fn forget_request_ids(env: Env) {

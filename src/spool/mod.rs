@@ -91,6 +91,8 @@ pub enum RecordKind {
     Install,
     /// Something that happened in an app.
     Event,
+    /// What Apple says of an install that an ad brought.
+    Postback,
     /// An ad for a link that somebody saw.
     View,
     /// A link that opened an app.
@@ -105,6 +107,7 @@ impl From<u8> for RecordKind {
             1 => RecordKind::Click,
             2 => RecordKind::Install,
             3 => RecordKind::Event,
+            4 => RecordKind::Postback,
             6 => RecordKind::View,
             7 => RecordKind::Open,
             other => RecordKind::Unknown(other),
@@ -118,6 +121,7 @@ impl From<RecordKind> for u8 {
             RecordKind::Click => 1,
             RecordKind::Install => 2,
             RecordKind::Event => 3,
+            RecordKind::Postback => 4,
             RecordKind::View => 6,
             RecordKind::Open => 7,
             RecordKind::Unknown(other) => other,

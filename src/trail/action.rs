@@ -114,6 +114,8 @@ actions! {
     AppTokenRotated = "app.token_rotated",
     /// The key of Meta's install referrers of an app was set or removed.
     AppMetaKeySet = "app.meta_key_set",
+    /// Somebody said what the values in an app's postbacks mean. The target is the app.
+    ConversionSchemaUpdated = "conversion_schema.updated",
     /// What is known of an install was erased on the user's wish.
     InstallForgotten = "install.forgotten",
     /// What follows from a rule of fraud was changed, or the number that it compares with. The target is the workspace.

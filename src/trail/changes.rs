@@ -36,6 +36,7 @@ macro_rules! told {
 told!(
     ApiKey,
     App,
+    ConversionSchema,
     Domain,
     Link,
     Project,

@@ -29,6 +29,8 @@ pub enum EventType {
     WebhookEndpointDisabled,
     /// Somebody wanted to see what comes. Told to whoever was asked about, and never subscribed to.
     TestSent,
+    /// Apple said that an ad brought a user.
+    PostbackReceived,
 }
 
 /// Where what is told comes from.
@@ -44,7 +46,7 @@ pub enum Source {
 
 impl EventType {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::LinkCreated,
         Self::LinkUpdated,
         Self::LinkDeleted,
@@ -58,6 +60,7 @@ impl EventType {
         Self::ApiKeyExpiring,
         Self::WebhookEndpointDisabled,
         Self::TestSent,
+        Self::PostbackReceived,
     ];
 
     /// Returns its number, which is stored.
@@ -76,6 +79,7 @@ impl EventType {
             Self::ApiKeyExpiring => 11,
             Self::WebhookEndpointDisabled => 12,
             Self::TestSent => 13,
+            Self::PostbackReceived => 14,
         }
     }
 
@@ -100,6 +104,7 @@ impl EventType {
             Self::ApiKeyExpiring => "api_key.expiring",
             Self::WebhookEndpointDisabled => "webhook_endpoint.disabled",
             Self::TestSent => "test.sent",
+            Self::PostbackReceived => "postback.received",
         }
     }
 
@@ -122,7 +127,8 @@ impl EventType {
             | Self::LinkDeleted
             | Self::DomainVerified
             | Self::ApiKeyExpiring
-            | Self::WebhookEndpointDisabled => Source::Outbox,
+            | Self::WebhookEndpointDisabled
+            | Self::PostbackReceived => Source::Outbox,
             Self::TestSent => Source::Nothing,
         }
     }
@@ -139,7 +145,7 @@ mod tests {
             assert_eq!(EventType::of_number(one.number()), Some(one));
             assert_eq!(EventType::of_name(one.name()), Some(one));
         }
-        assert_eq!((EventType::of_number(0), EventType::of_number(14)), (None, None));
+        assert_eq!((EventType::of_number(0), EventType::of_number(15)), (None, None));
         assert_eq!(EventType::of_name("click"), None);
     }
 }

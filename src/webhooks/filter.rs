@@ -3,7 +3,7 @@
 //! | field | of what |
 //! |---|---|
 //! | `links`, `project`, `domain` | links, clicks, opens; installs by what they are credited to; events by the link that opened the app last |
-//! | `apps` | installs, events |
+//! | `apps` | installs, events, postbacks |
 //! | `classes`, `countries` | clicks, opens |
 //! | `event_names` | events |
 //!

@@ -19,7 +19,7 @@ use crate::{
     entity::{event, install, outbox},
     env::Env,
     feed::{self, Items, Position},
-    ids::{ClickId, EventId, InstallId, LinkId, MessageId, WebhookEndpointId, WorkspaceId, time_of},
+    ids::{AppId, ClickId, EventId, InstallId, LinkId, MessageId, WebhookEndpointId, WorkspaceId, time_of},
     outbox::Kind,
     pb::sdk::v1::DeepLink,
     workspaces,
@@ -351,6 +351,7 @@ const fn event_type(kind: Kind) -> EventType {
         Kind::DomainVerified => EventType::DomainVerified,
         Kind::ApiKeyExpiring => EventType::ApiKeyExpiring,
         Kind::WebhookEndpointDisabled => EventType::WebhookEndpointDisabled,
+        Kind::PostbackReceived => EventType::PostbackReceived,
     }
 }
 
@@ -359,6 +360,10 @@ fn wants_fact(listener: &Listener, event_type: EventType, subject: Uuid, data: &
     match event_type {
         EventType::LinkCreated | EventType::LinkUpdated | EventType::LinkDeleted => {
             listener.wants_link(event_type, LinkId(subject), text("domain"), text("project_id"))
+        }
+        EventType::PostbackReceived => {
+            let app = data["postback"]["app_id"].as_str().and_then(AppId::parse);
+            listener.wants_postback(event_type, app)
         }
         _ => listener.wants(event_type),
     }
@@ -372,6 +377,7 @@ fn told_by_earlier_releases(workspace: WorkspaceId, kind: Kind, subject: Uuid) -
         Kind::DomainVerified => json!({ "domain": data }),
         Kind::ApiKeyExpiring => json!({ "api_key": data }),
         Kind::WebhookEndpointDisabled => json!({ "webhook_endpoint": data }),
+        Kind::PostbackReceived => json!({ "postback": data }),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{EventType, Settings, endpoint::EVERY_CLICK};
 use crate::{
     clicks::{OPENED_BY_SYSTEM, class::Class},
     feed,
-    ids::{ClickId, LinkId, WebhookEndpointId},
+    ids::{AppId, ClickId, LinkId, WebhookEndpointId},
     pb::sdk::v1::AttributionState,
 };
 
@@ -50,6 +50,11 @@ impl Listener {
     /// Says whether it wants to hear of an event.
     pub fn wants_event(&self, event_type: EventType, event: &feed::Event) -> bool {
         self.wants(event_type) && self.filter.event(event)
+    }
+
+    /// Says whether it wants to hear of a postback of an app.
+    pub fn wants_postback(&self, event_type: EventType, app: Option<AppId>) -> bool {
+        self.wants(event_type) && self.filter.app(app)
     }
 
     /// Says whether it wants to hear of a link on a host, in a project if it is in one.

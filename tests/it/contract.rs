@@ -11,7 +11,7 @@ use linkforty::{
     audit,
     db::Dialect,
     entity::{app, invitation, user, webhook_endpoint},
-    ids::{Ids, ProjectId, UserId, WorkspaceId},
+    ids::{AppId, Ids, ProjectId, UserId, WorkspaceId},
     pb::{
         self,
         v1::{self, ErrorReason},
@@ -47,8 +47,8 @@ use tonic_types::StatusExt as _;
 use crate::{
     accounts::{auth, settled_owner, sign_in},
     support::{
-        ALL_SCOPES, App, Folders, HERE, Store, Tenant, an_app, eventually, first_open, frame, iphone, link,
-        on_every_store, reason, report, send_h2, wrong,
+        ALL_SCOPES, App, Folders, HERE, SKADNETWORK, STORE_ID, Store, Tenant, an_app, eventually, first_open,
+        frame, iphone, link, on_every_store, reason, report, send, send_h2, wrong,
     },
     workspaces::person,
 };
@@ -177,6 +177,11 @@ pub const METHODS: &[(&str, Who, Names)] = &[
     ("linkforty.v1.LinkService/RestoreLinkRevision", Who::With(&[LinksWrite]), Names::Things),
     ("linkforty.v1.LinkService/StartImport", Who::With(&[LinksWrite]), Names::Nothing),
     ("linkforty.v1.LinkService/UpdateLink", Who::With(&[LinksWrite]), Names::Things),
+    ("linkforty.v1.PostbackService/GetConversionSchema", Who::With(&[AppsRead]), Names::Things),
+    ("linkforty.v1.PostbackService/GetPostback", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.PostbackService/GetPostbackReport", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.PostbackService/ListPostbacks", Who::With(&[AttributionRead]), Names::Things),
+    ("linkforty.v1.PostbackService/UpdateConversionSchema", Who::With(&[AppsWrite]), Names::Things),
     ("linkforty.v1.ProjectService/CreateProject", Who::With(&[ProjectsWrite]), Names::Nothing),
     ("linkforty.v1.ProjectService/DeleteProject", Who::With(&[ProjectsDelete]), Names::Things),
     ("linkforty.v1.ProjectService/GetProject", Who::With(&[ProjectsRead]), Names::Things),
@@ -325,6 +330,7 @@ impl Contract {
                         "WebhookHeader",
                         "WebhookPostback",
                         "ReplayRules",
+                        "MoneyRange",
                     ]
                     .iter()
                     .any(|end| inner.ends_with(end));
@@ -379,6 +385,7 @@ struct Fill<'a> {
     import: &'a str,
     app: &'a str,
     install: &'a str,
+    postback: &'a str,
     member: &'a str,
     invitation: &'a str,
 }
@@ -405,6 +412,7 @@ impl Fill<'_> {
             "webhook_endpoint_id" => self.endpoint,
             "import_id" => self.import,
             "app_id" => self.app,
+            "postback_id" => self.postback,
             "user_id" => self.member,
             "invitation_id" => self.invitation,
             // Not the name of any workspace: none is to be deleted here.
@@ -461,7 +469,8 @@ impl Fill<'_> {
             | "background_color" | "caption" | "hosts" | "served_hosts" | "logo_url" | "frame_color"
             | "install_id" | "reporting_currency" | "app_token" | "display_name" | "inviter_id"
             | "project_ids" | "domain_ids" | "iss" | "time_zone" | "order_by" | "certificate_name"
-            | "issuer" | "failure_detail" | "advice" | "message_id" | "public_key" | "key" => {
+            | "issuer" | "failure_detail" | "advice" | "message_id" | "public_key" | "key"
+            | "ad_network_id" => {
                 return None;
             }
             other => panic!("{message}.{other}: say what stands there"),
@@ -556,6 +565,7 @@ fn nowhere() -> Fill<'static> {
         import: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50a",
         app: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f509",
         install: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50c",
+        postback: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f513",
         member: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50d",
         invitation: "0190f3a4-5b6c-7d8e-9fa0-b1c2d3e4f50e",
     }
@@ -732,6 +742,7 @@ struct Victim {
     things: Things,
     api_key: String,
     install: String,
+    postback: String,
 }
 
 /// What a call may use up.
@@ -816,6 +827,30 @@ async fn a_new_app(app: &App, tenant: &Tenant) -> String {
     tenant.create_app(an_app()).await.id
 }
 
+/// Has a postback come that nobody signed, for an app of its own, and returns its id. There is no room for the app among those that a test uses up, so it
+/// goes again.
+async fn a_postback(app: &App, tenant: &Tenant) -> String {
+    let ios = v1::IosApp {
+        bundle_id: "com.example.postbacks".to_owned(),
+        app_id_prefixes: vec!["ABCDE12345".to_owned()],
+        app_store_id: STORE_ID.to_string(),
+        ..v1::IosApp::default()
+    };
+    let advertised = tenant.create_app(v1::App { ios: Some(ios), ..an_app() }).await;
+    let body = format!("{{\"version\":\"4.0\",\"app-id\":{STORE_ID}}}");
+    let json = [("content-type", "application/json")];
+    let answer = send(app.links(), http::Method::POST, SKADNETWORK, &json, body.into()).await;
+    assert_eq!(answer.status, 200);
+    let request =
+        v1::ListPostbacksRequest { app_id: advertised.id.clone(), ..v1::ListPostbacksRequest::default() };
+    let listed = tenant.postbacks.clone().list_postbacks(request).await.expect("lists").into_inner();
+    let db = &app.env().db.api;
+    let gone =
+        app::Entity::delete_many().filter(app::Column::Id.eq(AppId::parse(&advertised.id).expect("an id")));
+    gone.exec(db).await.expect("deletes");
+    listed.postbacks.first().expect("one").id.clone()
+}
+
 /// Adds a webhook endpoint. There is room for a hundred, so those before it that a test has made and not used go. Returns its id.
 async fn an_endpoint(app: &App, tenant: &Tenant, name: &str) -> String {
     let workspace = WorkspaceId::parse(&tenant.id).expect("an id");
@@ -881,7 +916,8 @@ impl Victim {
         let install = report(&sdk, first_open("contract-0001", iphone())).await.install_id;
         // What is counted of it is counted before anybody looks for traces.
         app.settled().await;
-        Self { tenant, folders, things, api_key, install }
+        let postback = a_postback(app, &tenant).await;
+        Self { tenant, folders, things, api_key, install, postback }
     }
 
     fn fill(&self) -> Fill<'_> {
@@ -919,6 +955,7 @@ impl Victim {
             endpoint,
             alias,
             install: &self.install,
+            postback: &self.postback,
             member,
             invitation,
         }

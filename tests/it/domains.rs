@@ -34,9 +34,16 @@ pub struct World {
 
 impl World {
     async fn on(store: Store) -> Self {
+        Self::with(store, &[]).await
+    }
+
+    /// Starts one with settings of its own.
+    pub async fn with(store: Store, changes: &[(&str, &str)]) -> Self {
         let zone = Zone::open().await;
         zone.addresses("go.example.test", &[OURS]);
-        let app = App::start_with(store, &[("DNS_SERVERS", &zone.setting())]).await;
+        let servers = zone.setting();
+        let changes = [&[("DNS_SERVERS", servers.as_str())], changes].concat();
+        let app = App::start_with(store, &changes).await;
         let tenant = app.tenant().await;
         Self { app, zone, tenant }
     }
@@ -60,7 +67,7 @@ impl World {
         visit(&self.app, host, path).await
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.app.stop().await;
     }
 }

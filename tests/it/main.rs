@@ -60,6 +60,7 @@ mod overload;
 mod pages;
 mod passkeys;
 mod pasteboard;
+mod postbacks;
 mod previews;
 mod qr;
 mod quotas;

@@ -10,11 +10,11 @@ use http::Method;
 use linkforty::{
     clock::Moment,
     entity::{outbox, webhook_delivery, webhook_endpoint, webhook_message},
-    ids::{LinkId, ProjectId, WebhookEndpointId, WorkspaceId},
+    ids::{AppId, LinkId, ProjectId, WebhookEndpointId, WorkspaceId},
     outbox::{self as telling, Fact, Kind},
     pb::{
         sdk::v1 as sdk,
-        v1::{ClickClass, DeleteProjectRequest, DomainState, Link},
+        v1::{self, ClickClass, DeleteProjectRequest, DomainState, IosApp, Link, PostbackOutcome},
     },
     webhooks::{
         self, Endpoint, EventType, Filter, Settings,
@@ -31,8 +31,8 @@ use uuid::Uuid;
 use crate::{
     domains::in_every_world,
     support::{
-        App, DESKTOP, HERE, IPHONE, behind_a_proxy, coded, eventually, first_open, iphone, link,
-        on_every_store, pixel, report,
+        App, DESKTOP, HERE, IPHONE, SKADNETWORK, STORE_ID, an_app, behind_a_proxy, coded, eventually,
+        first_open, iphone, link, on_every_store, pixel, report, send,
     },
 };
 
@@ -512,6 +512,45 @@ async fn domains_and_keys_are_told_of() {
         assert!(
             names.contains("ci") && types(&told)[1..].iter().all(|one| *one == EventType::ApiKeyExpiring)
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_postback_that_apple_signed_is_told_once_and_no_other() {
+    on_every_store(async |app| {
+        let tenant = app.tenant().await;
+        let ios = IosApp {
+            bundle_id: "com.example.shop".to_owned(),
+            app_id_prefixes: vec!["ABCDE12345".to_owned()],
+            app_store_id: STORE_ID.to_string(),
+            ..IosApp::default()
+        };
+        let shop = tenant.create_app(v1::App { ios: Some(ios), ..an_app() }).await;
+        let wants = wanting(&[EventType::PostbackReceived]);
+        let of_apps = |apps| Settings { filter: Filter { apps, ..Filter::default() }, ..wants.clone() };
+        let ears = listen(app, &tenant.id, of_apps(vec![AppId::parse(&shop.id).expect("an id")])).await;
+        let elsewhere = listen(app, &tenant.id, of_apps(vec![AppId(Uuid::from_u128(1))])).await;
+        // The sample of Apple's page "Verifying an install-validation postback".
+        let real = json!({
+            "version": "4.0", "ad-network-id": "com.example", "source-identifier": "5239", "app-id": STORE_ID,
+            "transaction-id": "6aafb7a5-0170-41b5-bbe4-fe71dedf1e30", "redownload": false, "source-domain": "example.com",
+            "fidelity-type": 1, "did-win": true, "conversion-value": 63, "postback-sequence-index": 0,
+            "attribution-signature": "MEUCIGRmSMrqedNu6uaHyhVcifs118R5z/AB6cvRaKrRRHWRAiEAv96ne3dKQ5kJpbsfk4eYiePmrZUU6sQmo+7zfP/1Bxo=",
+        });
+        let mut forged = real.clone();
+        forged["did-win"] = json!(false);
+        for body in [&forged, &real, &real] {
+            let json = [("content-type", "application/json")];
+            let answer = send(app.links(), Method::POST, SKADNETWORK, &json, body.to_string().into()).await;
+            assert_eq!(answer.status, 200);
+        }
+        let told = heard(app, ears).await;
+        assert_eq!(types(&told), [EventType::PostbackReceived]);
+        let postback = &told[0].1["postback"];
+        assert_eq!((&postback["app_id"], &postback["fine_value"]), (&json!(shop.id), &json!(63)));
+        assert_eq!(postback["outcome"], PostbackOutcome::Verified.as_str_name());
+        assert!(heard(app, elsewhere).await.is_empty());
     })
     .await;
 }

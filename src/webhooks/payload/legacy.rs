@@ -21,7 +21,8 @@ pub fn legacy(event_type: EventType, data: &Value) -> (&'static str, Value) {
         | EventType::DomainVerified
         | EventType::ApiKeyExpiring
         | EventType::WebhookEndpointDisabled
-        | EventType::TestSent => (event_type.name(), data.clone()),
+        | EventType::TestSent
+        | EventType::PostbackReceived => (event_type.name(), data.clone()),
     }
 }
 

@@ -13,6 +13,7 @@ mod freshness;
 mod imports;
 mod installs;
 mod limits;
+mod postbacks;
 mod rolling;
 mod spool;
 mod stopping;

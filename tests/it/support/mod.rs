@@ -4,6 +4,7 @@
 //! and `LINKFORTY_TEST_REDIS_URL` say where they are (`make test` does). `LINKFORTY_TEST_REQUIRE_STORES=1` makes their absence a failure.
 
 mod app;
+mod apple;
 mod authenticator;
 mod authority;
 pub mod canary;
@@ -24,6 +25,7 @@ mod web;
 pub mod year;
 
 pub use self::app::{App, Store, eventually, on_every_store, stores, variable, within};
+pub use self::apple::{AD_ATTRIBUTION_KIT, Apple, SKADNETWORK, STORE_ID};
 pub use self::authenticator::Authenticator;
 pub use self::authority::{Authority, EXTERNAL, Place, Troubles};
 pub use self::countries::{City, Shape, cities, countries};

@@ -9,7 +9,8 @@ use linkforty::{
         GetLinkRequest, GetOverviewRequest, GetOverviewResponse, Link, UpdateLinkRequest,
         analytics_service_client::AnalyticsServiceClient, app_service_client::AppServiceClient,
         domain_service_client::DomainServiceClient, link_service_client::LinkServiceClient,
-        report_service_client::ReportServiceClient, webhook_service_client::WebhookServiceClient,
+        postback_service_client::PostbackServiceClient, report_service_client::ReportServiceClient,
+        webhook_service_client::WebhookServiceClient,
     },
     rpc::Permission,
     trail::{Actor, Who},
@@ -34,6 +35,9 @@ pub type Analytics = AnalyticsServiceClient<InterceptedService<Channel, Bearer>>
 
 /// Apps, for whoever holds a token.
 pub type Apps = AppServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Postbacks, for whoever holds a token.
+pub type Postbacks = PostbackServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// Kept reports, for whoever holds a token.
 pub type Reports = ReportServiceClient<InterceptedService<Channel, Bearer>>;
@@ -75,6 +79,8 @@ pub struct Tenant {
     pub analytics: Analytics,
     /// Its apps.
     pub apps: Apps,
+    /// What Apple says of installs.
+    pub postbacks: Postbacks,
     /// Its kept reports.
     pub reports: Reports,
     /// Its webhook endpoints.
@@ -118,6 +124,7 @@ impl App {
             domains: DomainServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             analytics: AnalyticsServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             apps: AppServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            postbacks: PostbackServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             reports: ReportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             webhooks: WebhookServiceClient::with_interceptor(channel, bearer),
         }
