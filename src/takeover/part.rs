@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     clicks::past::Past,
-    db,
     env::Env,
     ids::AppId,
     links::past::{Ground, Stored},
@@ -163,7 +162,7 @@ pub async fn carry<P: Part>(cx: &Cx<'_>, all: u64, report: &mut PartReport) -> a
         let count = page.rows.len();
         let (carried, rows) = sort::<P>(page.rows, &mut remarks);
         let ready = P::prepare(cx, rows).await?;
-        let tx = db::begin(db).await?;
+        let tx = cx.env.db.begin_on(db).await?;
         let Stored { inserted, refused } = P::insert(cx, &tx, ready).await?;
         let mut sum = Sum::read(&part.checksum);
         let mut met: HashSet<Uuid> = HashSet::with_capacity(carried.len());

@@ -24,7 +24,6 @@ use crate::{
     attribution::Sdk,
     cache::Recall,
     clock::Moment,
-    db,
     domains::Site,
     entity::postback::Model,
     env::Env,

@@ -13,7 +13,6 @@ use http::HeaderMap;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream},
     net::{TcpListener, TcpStream},
-    sync::Notify,
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -29,8 +28,6 @@ pub enum Mood {
     Says(u16, String, Vec<u8>),
     /// Not at all, and keeps the connection open.
     Hangs,
-    /// Not until [`Receiver::let_go`].
-    Holds,
     /// These bytes, and then the others until nobody takes them, with a pause after each.
     WithoutEnd(Vec<u8>, Vec<u8>, Duration),
     /// These bytes, and then it is gone, with a reset.
@@ -73,7 +70,6 @@ struct Known {
 #[derive(Debug)]
 struct Shared {
     known: Mutex<Known>,
-    let_go: Notify,
     connections: AtomicUsize,
     open: AtomicUsize,
     most_open: AtomicUsize,
@@ -139,7 +135,6 @@ impl Receiver {
         let known = Known { heard: Vec::new(), moods: HashMap::new(), next: VecDeque::new() };
         let shared = Arc::new(Shared {
             known: Mutex::new(known),
-            let_go: Notify::new(),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             most_open: AtomicUsize::new(0),
@@ -185,11 +180,6 @@ impl Receiver {
     /// Says how the next request is answered, whatever its path.
     pub fn once(&self, mood: Mood) {
         self.known().next.push_back(mood);
-    }
-
-    /// Answers those that it holds.
-    pub fn let_go(&self) {
-        self.shared.let_go.notify_waiters();
     }
 
     /// Returns what came so far.
@@ -245,10 +235,6 @@ async fn serve(stream: TcpStream, shared: &Shared) {
     match mood.unwrap_or_else(|| Mood::status(200)) {
         Mood::Says(status, headers, body) => say(&mut stream, status, &headers, &body).await,
         Mood::Hangs => std::future::pending().await,
-        Mood::Holds => {
-            shared.let_go.notified().await;
-            say(&mut stream, 200, "", b"").await;
-        }
         Mood::WithoutEnd(first, again, pause) => {
             let mut left = stream.write_all(&first).await.is_ok() && stream.flush().await.is_ok();
             while left {

@@ -8,15 +8,19 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { AttributionState, MatchMethod, NoMatchReason, Platform, Store } from "../sdk/v1/sdk_service_pb.js";
 import { file_linkforty_sdk_v1_sdk_service } from "../sdk/v1/sdk_service_pb.js";
+import type { GetFraudReportRequestSchema, GetFraudReportResponseSchema, ListFraudRulesRequestSchema, ListFraudRulesResponseSchema, UpdateFraudRuleRequestSchema, UpdateFraudRuleResponseSchema } from "./fraud_pb.js";
+import { file_linkforty_v1_fraud } from "./fraud_pb.js";
 import type { Money } from "./money_pb.js";
 import { file_linkforty_v1_money } from "./money_pb.js";
+import type { ReplayAttributionRequestSchema, ReplayAttributionResponseSchema } from "./replay_pb.js";
+import { file_linkforty_v1_replay } from "./replay_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file linkforty/v1/attribution_service.proto.
  */
 export const file_linkforty_v1_attribution_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZsaW5rZm9ydHkvdjEvYXR0cmlidXRpb25fc2VydmljZS5wcm90bxIMbGlua2ZvcnR5LnYxIvUCCg1TdG9yZVJlZmVycmFsEiYKBXN0b3JlGAEgASgOMhcubGlua2ZvcnR5LnNkay52MS5TdG9yZRIoCgRraW5kGAIgASgOMhoubGlua2ZvcnR5LnYxLlJlZmVycmVyS2luZBIuCgpjbGlja190aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJpbnN0YWxsX2JlZ2luX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWNsaWNrX3NlcnZlcl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI9ChlpbnN0YWxsX2JlZ2luX3NlcnZlcl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbnN0YWxsX3ZlcnNpb24YByABKAkSGwoTZ29vZ2xlX3BsYXlfaW5zdGFudBgIIAEoCCLXAwoMTmV0d29ya0NsYWltEigKB25ldHdvcmsYASABKA4yFy5saW5rZm9ydHkudjEuQWROZXR3b3JrEicKBXN0YXRlGAIgASgOMhgubGlua2ZvcnR5LnYxLkNsYWltU3RhdGUSLQoIZXZpZGVuY2UYAyABKA4yGy5saW5rZm9ydHkudjEuQ2xhaW1FdmlkZW5jZRIOCgZzb3VyY2UYBCABKAkSEAoIY2FtcGFpZ24YBSABKAkSFQoNY2FtcGFpZ25fbmFtZRgGIAEoCRIQCghhZF9ncm91cBgHIAEoCRIVCg1hZF9ncm91cF9uYW1lGAggASgJEhAKCGNyZWF0aXZlGAkgASgJEhUKDWNyZWF0aXZlX25hbWUYCiABKAkSDwoHYWNjb3VudBgLIAEoCRIPCgdrZXl3b3JkGAwgASgJEhAKCGNsaWNrX2lkGA0gASgJEhUKDWNsaWNrX2lkX2tpbmQYDiABKAkSFAoMdmlld190aHJvdWdoGA8gASgIEjQKEGludGVyYWN0aW9uX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlZG93bmxvYWQYESABKAgSDwoHY291bnRyeRgSIAEoCSLBBgoHSW5zdGFsbBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEjEKBXN0YXRlGAQgASgOMiIubGlua2ZvcnR5LnNkay52MS5BdHRyaWJ1dGlvblN0YXRlEi0KBm1ldGhvZBgFIAEoDjIdLmxpbmtmb3J0eS5zZGsudjEuTWF0Y2hNZXRob2QSDQoFc2NvcmUYBiABKAUSMQoIbm9fbWF0Y2gYByABKA4yHy5saW5rZm9ydHkuc2RrLnYxLk5vTWF0Y2hSZWFzb24SDwoHbGlua19pZBgIIAEoCRIQCghjbGlja19pZBgJIAEoCRIuCgpjbGlja190aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxpbnN0YWxsX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHJlY2VpdmVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcmVpbnN0YWxsX2NvdW50GA0gASgFEjIKDnJlaW5zdGFsbF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghwbGF0Zm9ybRgPIAEoDjIaLmxpbmtmb3J0eS5zZGsudjEuUGxhdGZvcm0SEgoKb3NfdmVyc2lvbhgQIAEoCRINCgVtb2RlbBgRIAEoCRITCgthcHBfdmVyc2lvbhgSIAEoCRIQCghzZGtfbmFtZRgTIAEoCRITCgtzZGtfdmVyc2lvbhgUIAEoCRIMCgR0ZXN0GBUgASgIEigKBWZsYWdzGBYgAygOMhkubGlua2ZvcnR5LnYxLkluc3RhbGxGbGFnEhEKCWZvcmdvdHRlbhgXIAEoCBIzCg5zdG9yZV9yZWZlcnJhbBgeIAEoCzIbLmxpbmtmb3J0eS52MS5TdG9yZVJlZmVycmFsEjIKDm5ldHdvcmtfY2xhaW1zGB8gAygLMhoubGlua2ZvcnR5LnYxLk5ldHdvcmtDbGFpbRIbChNwcmV2aW91c19pbnN0YWxsX2lkGCAgASgJIpgCCgxSZWVuZ2FnZW1lbnQSEAoIY2xpY2tfaWQYASABKAkSFAoMd29ya3NwYWNlX2lkGAIgASgJEg4KBmFwcF9pZBgDIAEoCRISCgppbnN0YWxsX2lkGAQgASgJEg8KB2xpbmtfaWQYBSABKAkSLQoJb3Blbl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3NlZW5fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPY3JlZGl0X2VuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtldmVudF9jb3VudBgJIAEoAyLqAQoYTGlzdFJlZW5nYWdlbWVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRISCgppbnN0YWxsX2lkGAQgASgJEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYByABKAUSEgoKcGFnZV90b2tlbhgIIAEoCSJnChlMaXN0UmVlbmdhZ2VtZW50c1Jlc3BvbnNlEjEKDXJlZW5nYWdlbWVudHMYASADKAsyGi5saW5rZm9ydHkudjEuUmVlbmdhZ2VtZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKZAQoTQ291bnRBc3Npc3RzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJBCgtMaW5rQXNzaXN0cxIPCgdsaW5rX2lkGAEgASgJEhAKCGluc3RhbGxzGAIgASgDEg8KB2Fzc2lzdHMYAyABKAMiUwoUQ291bnRBc3Npc3RzUmVzcG9uc2USKAoFbGlua3MYASADKAsyGS5saW5rZm9ydHkudjEuTGlua0Fzc2lzdHMSEQoJdHJ1bmNhdGVkGAIgASgIIskCChNMaXN0SW5zdGFsbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRIxCgVzdGF0ZRgEIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYBSABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxpbmNsdWRlX3Rlc3QYCCABKAgSEQoJcGFnZV9zaXplGAkgASgFEhIKCnBhZ2VfdG9rZW4YCiABKAkiWAoUTGlzdEluc3RhbGxzUmVzcG9uc2USJwoIaW5zdGFsbHMYASADKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRR2V0SW5zdGFsbFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCmluc3RhbGxfaWQYAiABKAkiPAoSR2V0SW5zdGFsbFJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbCJFChlFeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJIoICCg5Db21wYXJlZERldmljZRIPCgduZXR3b3JrGAEgASgMEhQKB2FkZHJlc3MYAiABKAVIAIgBARIqCgZzeXN0ZW0YAyABKA4yGi5saW5rZm9ydHkudjEuRGV2aWNlU3lzdGVtEhsKDnN5c3RlbV92ZXJzaW9uGAQgASgFSAGIAQESDwoHYnJvd3NlchgFIAEoCRIRCgl0aW1lX3pvbmUYBiABKAkSEAoIbGFuZ3VhZ2UYByABKAkSFAoMc2NyZWVuX3dpZHRoGAggASgFEhUKDXNjcmVlbl9oZWlnaHQYCSABKAVCCgoIX2FkZHJlc3NCEQoPX3N5c3RlbV92ZXJzaW9uIjkKCVNjb3JlVGVybRIOCgZmYWN0b3IYASABKAkSDgoGcG9pbnRzGAIgASgFEgwKBG1vc3QYAyABKAUi+QMKFEF0dHJpYnV0aW9uQ2FuZGlkYXRlEhAKCGNsaWNrX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSLgoKY2xpY2tfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoGbWV0aG9kGAQgASgOMh0ubGlua2ZvcnR5LnNkay52MS5NYXRjaE1ldGhvZBILCgN3b24YBSABKAgSJgoEbG9zcxgGIAEoDjIYLmxpbmtmb3J0eS52MS5Mb3NzUmVhc29uEikKBndpbmRvdxgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgp3aW5kb3dfZW5kGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgV0ZXJtcxgJIAMoCzIXLmxpbmtmb3J0eS52MS5TY29yZVRlcm0SDQoFc2NvcmUYCiABKAUSFAoMc2FtZV9hZGRyZXNzGAsgASgIEg8KB3Zpc2l0b3IYDCABKAMSDQoFaHVtYW4YDSABKAgSDwoHY2xhaW1lZBgOIAEoCBIRCglvdGhlcl9hcHAYDyABKAgSLAoGZGV2aWNlGBAgASgLMhwubGlua2ZvcnR5LnYxLkNvbXBhcmVkRGV2aWNlEhAKCGFzc2lzdGVkGBQgASgIIukBChBBdHRyaWJ1dGlvblJ1bGVzEg8KB3ZlcnNpb24YASABKAUSFQoNcHJvYmFiaWxpc3RpYxgCIAEoCBIfChdwcm9iYWJpbGlzdGljX3RocmVzaG9sZBgDIAEoBRI3ChRwcm9iYWJpbGlzdGljX3dpbmRvdxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxzYW1lX2FkZHJlc3MYBSABKAgSDQoFY3Jvd2QYBiABKAUSLgoLdmlld193aW5kb3cYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i+gEKGkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIsCgZkZXZpY2UYAiABKAsyHC5saW5rZm9ydHkudjEuQ29tcGFyZWREZXZpY2USLQoFcnVsZXMYAyABKAsyHi5saW5rZm9ydHkudjEuQXR0cmlidXRpb25SdWxlcxI2CgpjYW5kaWRhdGVzGAQgAygLMiIubGlua2ZvcnR5LnYxLkF0dHJpYnV0aW9uQ2FuZGlkYXRlEg8KB2Nyb3dkZWQYBSABKAgSDgoGYWdyZWVzGAYgASgIItoECghBcHBFdmVudBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEhIKCmluc3RhbGxfaWQYBCABKAkSEQoJZXZlbnRfa2V5GAUgASgJEgwKBG5hbWUYBiABKAkSLgoKZXZlbnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVjZWl2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzZXNzaW9uX2lkGAkgASgJEisKCnByb3BlcnRpZXMYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKB3JldmVudWUYCyABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYDCABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSEQoJcmF0ZV9kYXRlGA0gASgJEhkKEWR1cGxpY2F0ZV9yZXZlbnVlGA4gASgIEhYKDnRyYW5zYWN0aW9uX2lkGA8gASgJEg8KB2xpbmtfaWQYECABKAkSEAoIY2xpY2tfaWQYESABKAkSMgoObGlua19vcGVuX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBmNyZWRpdBgTIAEoDjIZLmxpbmtmb3J0eS52MS5FdmVudENyZWRpdBIYChBjcmVkaXRlZF9saW5rX2lkGBQgASgJEgwKBHRlc3QYFSABKAgi8QEKEUxpc3RFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSEgoKaW5zdGFsbF9pZBgDIAEoCRIPCgdsaW5rX2lkGAQgASgJEgwKBG5hbWUYBSABKAkSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJIlUKEkxpc3RFdmVudHNSZXNwb25zZRImCgZldmVudHMYASADKAsyFi5saW5rZm9ydHkudjEuQXBwRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqsBChRHZXRTY3JlZW5GbG93UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEg8KB2xpbmtfaWQYAyABKAkSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInYKBlNjcmVlbhIMCgRuYW1lGAEgASgJEg0KBXZpZXdzGAIgASgDEg8KB2VudHJpZXMYAyABKAMSDQoFZXhpdHMYBCABKAMSLwoMYXZlcmFnZV90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkkKEFNjcmVlblRyYW5zaXRpb24SEwoLZnJvbV9zY3JlZW4YASABKAkSEQoJdG9fc2NyZWVuGAIgASgJEg0KBWNvdW50GAMgASgDIpACChVHZXRTY3JlZW5GbG93UmVzcG9uc2USJQoHc2NyZWVucxgBIAMoCzIULmxpbmtmb3J0eS52MS5TY3JlZW4SMwoLdHJhbnNpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuU2NyZWVuVHJhbnNpdGlvbhIVCg1zZXNzaW9uX2NvdW50GAMgASgDEhMKC2V2ZW50X2NvdW50GAQgASgDEhEKCXRydW5jYXRlZBgFIAEoCBIuCgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqjAEKC0luc3RhbGxGbGFnEhwKGElOU1RBTExfRkxBR19VTlNQRUNJRklFRBAAEiAKHElOU1RBTExfRkxBR19DTElDS19JTkpFQ1RJT04QARIbChdJTlNUQUxMX0ZMQUdfU0hPUlRfVElNRRACEiAKHElOU1RBTExfRkxBR19IQVJWRVNURURfQ0xJQ0sQAyrMAQoMUmVmZXJyZXJLaW5kEh0KGVJFRkVSUkVSX0tJTkRfVU5TUEVDSUZJRUQQABIZChVSRUZFUlJFUl9LSU5EX09SR0FOSUMQARIZChVSRUZFUlJFUl9LSU5EX05PVF9TRVQQAhIWChJSRUZFUlJFUl9LSU5EX0xJTksQAxIaChZSRUZFUlJFUl9LSU5EX0FEX0NMSUNLEAQSGgoWUkVGRVJSRVJfS0lORF9DQU1QQUlHThAFEhcKE1JFRkVSUkVSX0tJTkRfT1RIRVIQBiqHAQoJQWROZXR3b3JrEhoKFkFEX05FVFdPUktfVU5TUEVDSUZJRUQQABIZChVBRF9ORVRXT1JLX0dPT0dMRV9BRFMQARITCg9BRF9ORVRXT1JLX01FVEEQAhIYChRBRF9ORVRXT1JLX0FQUExFX0FEUxADEhQKEEFEX05FVFdPUktfT1RIRVIQBCq4AQoNQ2xhaW1FdmlkZW5jZRIeChpDTEFJTV9FVklERU5DRV9VTlNQRUNJRklFRBAAEh4KGkNMQUlNX0VWSURFTkNFX0FEX0NMSUNLX0lEEAESJgoiQ0xBSU1fRVZJREVOQ0VfQ0FNUEFJR05fUEFSQU1FVEVSUxACEiAKHENMQUlNX0VWSURFTkNFX01FVEFfUkVGRVJSRVIQAxIdChlDTEFJTV9FVklERU5DRV9BRFNFUlZJQ0VTEAQq9QEKCkNsYWltU3RhdGUSGwoXQ0xBSU1fU1RBVEVfVU5TUEVDSUZJRUQQABIXChNDTEFJTV9TVEFURV9DTEFJTUVEEAESFgoSQ0xBSU1fU1RBVEVfREVOSUVEEAISFwoTQ0xBSU1fU1RBVEVfUEVORElORxADEh0KGUNMQUlNX1NUQVRFX1VOREVDUllQVEFCTEUQBBIWChJDTEFJTV9TVEFURV9OT19LRVkQBRIXChNDTEFJTV9TVEFURV9JTlZBTElEEAYSFwoTQ0xBSU1fU1RBVEVfRVhQSVJFRBAHEhcKE0NMQUlNX1NUQVRFX1NBTkRCT1gQCCp4CgxEZXZpY2VTeXN0ZW0SHQoZREVWSUNFX1NZU1RFTV9VTlNQRUNJRklFRBAAEhUKEURFVklDRV9TWVNURU1fSU9TEAESGQoVREVWSUNFX1NZU1RFTV9BTkRST0lEEAISFwoTREVWSUNFX1NZU1RFTV9PVEhFUhADKsIDCgpMb3NzUmVhc29uEhsKF0xPU1NfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVTE9TU19SRUFTT05fTk9UX0hVTUFOEAESHQoZTE9TU19SRUFTT05fQUZURVJfSU5TVEFMTBACEhkKFUxPU1NfUkVBU09OX09USEVSX0FQUBADEhcKE0xPU1NfUkVBU09OX0NMQUlNRUQQBBIdChlMT1NTX1JFQVNPTl9XSU5ET1dfUEFTU0VEEAUSIQodTE9TU19SRUFTT05fUFJPQkFCSUxJU1RJQ19PRkYQBhIcChhMT1NTX1JFQVNPTl9PVEhFUl9TWVNURU0QBxIfChtMT1NTX1JFQVNPTl9CRUxPV19USFJFU0hPTEQQCBIdChlMT1NTX1JFQVNPTl9PVEhFUl9BRERSRVNTEAkSFwoTTE9TU19SRUFTT05fQ1JPV0RFRBAKEh8KG0xPU1NfUkVBU09OX1dFQUtFUl9FVklERU5DRRALEhsKF0xPU1NfUkVBU09OX0xPV0VSX1NDT1JFEAwSGQoVTE9TU19SRUFTT05fQU1CSUdVT1VTEA0SFwoTTE9TU19SRUFTT05fRUFSTElFUhAOKqABCgtFdmVudENyZWRpdBIcChhFVkVOVF9DUkVESVRfVU5TUEVDSUZJRUQQABIaChZFVkVOVF9DUkVESVRfTEFTVF9MSU5LEAESHQoZRVZFTlRfQ1JFRElUX0lOU1RBTExfTElOSxACEh4KGkVWRU5UX0NSRURJVF9XSU5ET1dfUEFTU0VEEAMSGAoURVZFTlRfQ1JFRElUX09SR0FOSUMQBDKNBQoSQXR0cmlidXRpb25TZXJ2aWNlElUKDExpc3RJbnN0YWxscxIhLmxpbmtmb3J0eS52MS5MaXN0SW5zdGFsbHNSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkxpc3RJbnN0YWxsc1Jlc3BvbnNlEk8KCkdldEluc3RhbGwSHy5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlcXVlc3QaIC5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlc3BvbnNlEmcKEkV4cGxhaW5BdHRyaWJ1dGlvbhInLmxpbmtmb3J0eS52MS5FeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0GigubGlua2ZvcnR5LnYxLkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEk8KCkxpc3RFdmVudHMSHy5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1JlcXVlc3QaIC5saW5rZm9ydHkudjEuTGlzdEV2ZW50c1Jlc3BvbnNlEmQKEUxpc3RSZWVuZ2FnZW1lbnRzEiYubGlua2ZvcnR5LnYxLkxpc3RSZWVuZ2FnZW1lbnRzUmVxdWVzdBonLmxpbmtmb3J0eS52MS5MaXN0UmVlbmdhZ2VtZW50c1Jlc3BvbnNlElUKDENvdW50QXNzaXN0cxIhLmxpbmtmb3J0eS52MS5Db3VudEFzc2lzdHNSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkNvdW50QXNzaXN0c1Jlc3BvbnNlElgKDUdldFNjcmVlbkZsb3cSIi5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1JlcXVlc3QaIy5saW5rZm9ydHkudjEuR2V0U2NyZWVuRmxvd1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service, file_linkforty_v1_money]);
+  fileDesc("CiZsaW5rZm9ydHkvdjEvYXR0cmlidXRpb25fc2VydmljZS5wcm90bxIMbGlua2ZvcnR5LnYxIvUCCg1TdG9yZVJlZmVycmFsEiYKBXN0b3JlGAEgASgOMhcubGlua2ZvcnR5LnNkay52MS5TdG9yZRIoCgRraW5kGAIgASgOMhoubGlua2ZvcnR5LnYxLlJlZmVycmVyS2luZBIuCgpjbGlja190aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJpbnN0YWxsX2JlZ2luX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWNsaWNrX3NlcnZlcl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI9ChlpbnN0YWxsX2JlZ2luX3NlcnZlcl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9pbnN0YWxsX3ZlcnNpb24YByABKAkSGwoTZ29vZ2xlX3BsYXlfaW5zdGFudBgIIAEoCCLXAwoMTmV0d29ya0NsYWltEigKB25ldHdvcmsYASABKA4yFy5saW5rZm9ydHkudjEuQWROZXR3b3JrEicKBXN0YXRlGAIgASgOMhgubGlua2ZvcnR5LnYxLkNsYWltU3RhdGUSLQoIZXZpZGVuY2UYAyABKA4yGy5saW5rZm9ydHkudjEuQ2xhaW1FdmlkZW5jZRIOCgZzb3VyY2UYBCABKAkSEAoIY2FtcGFpZ24YBSABKAkSFQoNY2FtcGFpZ25fbmFtZRgGIAEoCRIQCghhZF9ncm91cBgHIAEoCRIVCg1hZF9ncm91cF9uYW1lGAggASgJEhAKCGNyZWF0aXZlGAkgASgJEhUKDWNyZWF0aXZlX25hbWUYCiABKAkSDwoHYWNjb3VudBgLIAEoCRIPCgdrZXl3b3JkGAwgASgJEhAKCGNsaWNrX2lkGA0gASgJEhUKDWNsaWNrX2lkX2tpbmQYDiABKAkSFAoMdmlld190aHJvdWdoGA8gASgIEjQKEGludGVyYWN0aW9uX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlZG93bmxvYWQYESABKAgSDwoHY291bnRyeRgSIAEoCSLBBgoHSW5zdGFsbBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEjEKBXN0YXRlGAQgASgOMiIubGlua2ZvcnR5LnNkay52MS5BdHRyaWJ1dGlvblN0YXRlEi0KBm1ldGhvZBgFIAEoDjIdLmxpbmtmb3J0eS5zZGsudjEuTWF0Y2hNZXRob2QSDQoFc2NvcmUYBiABKAUSMQoIbm9fbWF0Y2gYByABKA4yHy5saW5rZm9ydHkuc2RrLnYxLk5vTWF0Y2hSZWFzb24SDwoHbGlua19pZBgIIAEoCRIQCghjbGlja19pZBgJIAEoCRIuCgpjbGlja190aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxpbnN0YWxsX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHJlY2VpdmVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcmVpbnN0YWxsX2NvdW50GA0gASgFEjIKDnJlaW5zdGFsbF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghwbGF0Zm9ybRgPIAEoDjIaLmxpbmtmb3J0eS5zZGsudjEuUGxhdGZvcm0SEgoKb3NfdmVyc2lvbhgQIAEoCRINCgVtb2RlbBgRIAEoCRITCgthcHBfdmVyc2lvbhgSIAEoCRIQCghzZGtfbmFtZRgTIAEoCRITCgtzZGtfdmVyc2lvbhgUIAEoCRIMCgR0ZXN0GBUgASgIEigKBWZsYWdzGBYgAygOMhkubGlua2ZvcnR5LnYxLkluc3RhbGxGbGFnEhEKCWZvcmdvdHRlbhgXIAEoCBIzCg5zdG9yZV9yZWZlcnJhbBgeIAEoCzIbLmxpbmtmb3J0eS52MS5TdG9yZVJlZmVycmFsEjIKDm5ldHdvcmtfY2xhaW1zGB8gAygLMhoubGlua2ZvcnR5LnYxLk5ldHdvcmtDbGFpbRIbChNwcmV2aW91c19pbnN0YWxsX2lkGCAgASgJIpgCCgxSZWVuZ2FnZW1lbnQSEAoIY2xpY2tfaWQYASABKAkSFAoMd29ya3NwYWNlX2lkGAIgASgJEg4KBmFwcF9pZBgDIAEoCRISCgppbnN0YWxsX2lkGAQgASgJEg8KB2xpbmtfaWQYBSABKAkSLQoJb3Blbl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3NlZW5fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPY3JlZGl0X2VuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtldmVudF9jb3VudBgJIAEoAyLqAQoYTGlzdFJlZW5nYWdlbWVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRISCgppbnN0YWxsX2lkGAQgASgJEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYByABKAUSEgoKcGFnZV90b2tlbhgIIAEoCSJnChlMaXN0UmVlbmdhZ2VtZW50c1Jlc3BvbnNlEjEKDXJlZW5nYWdlbWVudHMYASADKAsyGi5saW5rZm9ydHkudjEuUmVlbmdhZ2VtZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKZAQoTQ291bnRBc3Npc3RzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJBCgtMaW5rQXNzaXN0cxIPCgdsaW5rX2lkGAEgASgJEhAKCGluc3RhbGxzGAIgASgDEg8KB2Fzc2lzdHMYAyABKAMiUwoUQ291bnRBc3Npc3RzUmVzcG9uc2USKAoFbGlua3MYASADKAsyGS5saW5rZm9ydHkudjEuTGlua0Fzc2lzdHMSEQoJdHJ1bmNhdGVkGAIgASgIIskCChNMaXN0SW5zdGFsbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSDwoHbGlua19pZBgDIAEoCRIxCgVzdGF0ZRgEIAEoDjIiLmxpbmtmb3J0eS5zZGsudjEuQXR0cmlidXRpb25TdGF0ZRItCgZtZXRob2QYBSABKA4yHS5saW5rZm9ydHkuc2RrLnYxLk1hdGNoTWV0aG9kEi4KCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxpbmNsdWRlX3Rlc3QYCCABKAgSEQoJcGFnZV9zaXplGAkgASgFEhIKCnBhZ2VfdG9rZW4YCiABKAkiWAoUTGlzdEluc3RhbGxzUmVzcG9uc2USJwoIaW5zdGFsbHMYASADKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoRR2V0SW5zdGFsbFJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCmluc3RhbGxfaWQYAiABKAkiPAoSR2V0SW5zdGFsbFJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbCJFChlFeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJIoICCg5Db21wYXJlZERldmljZRIPCgduZXR3b3JrGAEgASgMEhQKB2FkZHJlc3MYAiABKAVIAIgBARIqCgZzeXN0ZW0YAyABKA4yGi5saW5rZm9ydHkudjEuRGV2aWNlU3lzdGVtEhsKDnN5c3RlbV92ZXJzaW9uGAQgASgFSAGIAQESDwoHYnJvd3NlchgFIAEoCRIRCgl0aW1lX3pvbmUYBiABKAkSEAoIbGFuZ3VhZ2UYByABKAkSFAoMc2NyZWVuX3dpZHRoGAggASgFEhUKDXNjcmVlbl9oZWlnaHQYCSABKAVCCgoIX2FkZHJlc3NCEQoPX3N5c3RlbV92ZXJzaW9uIjkKCVNjb3JlVGVybRIOCgZmYWN0b3IYASABKAkSDgoGcG9pbnRzGAIgASgFEgwKBG1vc3QYAyABKAUi+QMKFEF0dHJpYnV0aW9uQ2FuZGlkYXRlEhAKCGNsaWNrX2lkGAEgASgJEg8KB2xpbmtfaWQYAiABKAkSLgoKY2xpY2tfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoGbWV0aG9kGAQgASgOMh0ubGlua2ZvcnR5LnNkay52MS5NYXRjaE1ldGhvZBILCgN3b24YBSABKAgSJgoEbG9zcxgGIAEoDjIYLmxpbmtmb3J0eS52MS5Mb3NzUmVhc29uEikKBndpbmRvdxgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgp3aW5kb3dfZW5kGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgV0ZXJtcxgJIAMoCzIXLmxpbmtmb3J0eS52MS5TY29yZVRlcm0SDQoFc2NvcmUYCiABKAUSFAoMc2FtZV9hZGRyZXNzGAsgASgIEg8KB3Zpc2l0b3IYDCABKAMSDQoFaHVtYW4YDSABKAgSDwoHY2xhaW1lZBgOIAEoCBIRCglvdGhlcl9hcHAYDyABKAgSLAoGZGV2aWNlGBAgASgLMhwubGlua2ZvcnR5LnYxLkNvbXBhcmVkRGV2aWNlEhAKCGFzc2lzdGVkGBQgASgIIukBChBBdHRyaWJ1dGlvblJ1bGVzEg8KB3ZlcnNpb24YASABKAUSFQoNcHJvYmFiaWxpc3RpYxgCIAEoCBIfChdwcm9iYWJpbGlzdGljX3RocmVzaG9sZBgDIAEoBRI3ChRwcm9iYWJpbGlzdGljX3dpbmRvdxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxzYW1lX2FkZHJlc3MYBSABKAgSDQoFY3Jvd2QYBiABKAUSLgoLdmlld193aW5kb3cYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i+gEKGkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEiYKB2luc3RhbGwYASABKAsyFS5saW5rZm9ydHkudjEuSW5zdGFsbBIsCgZkZXZpY2UYAiABKAsyHC5saW5rZm9ydHkudjEuQ29tcGFyZWREZXZpY2USLQoFcnVsZXMYAyABKAsyHi5saW5rZm9ydHkudjEuQXR0cmlidXRpb25SdWxlcxI2CgpjYW5kaWRhdGVzGAQgAygLMiIubGlua2ZvcnR5LnYxLkF0dHJpYnV0aW9uQ2FuZGlkYXRlEg8KB2Nyb3dkZWQYBSABKAgSDgoGYWdyZWVzGAYgASgIIl0KF0dldERlY2lzaW9uUHJvb2ZSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgppbnN0YWxsX2lkGAIgASgJEhgKEGluY2x1ZGVfZXZpZGVuY2UYAyABKAgiQQoQRGVjaXNpb25FdmlkZW5jZRIMCgRzYWx0GAEgASgMEg0KBWZhY3RzGAIgASgJEhAKCGNsaWNrX2lkGAMgASgJIngKDURlY2lzaW9uUHJvb2YSDQoFZW50cnkYASABKAwSEgoKbGVhZl9pbmRleBgCIAEoAxISCgphdWRpdF9wYXRoGAMgAygMEjAKCGV2aWRlbmNlGAQgASgLMh4ubGlua2ZvcnR5LnYxLkRlY2lzaW9uRXZpZGVuY2UibwoYR2V0RGVjaXNpb25Qcm9vZlJlc3BvbnNlEisKBnByb29mcxgBIAMoCzIbLmxpbmtmb3J0eS52MS5EZWNpc2lvblByb29mEhIKCmNoZWNrcG9pbnQYAiABKAkSEgoKcHVibGljX2tleRgDIAEoCSJdCh5MaXN0RGVjaXNpb25DaGVja3BvaW50c1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJInUKEkRlY2lzaW9uQ2hlY2twb2ludBIMCgRzaXplGAEgASgDEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRub3RlGAMgASgJEhIKCnB1YmxpY19rZXkYBCABKAkihQEKH0xpc3REZWNpc2lvbkNoZWNrcG9pbnRzUmVzcG9uc2USNQoLY2hlY2twb2ludHMYASADKAsyIC5saW5rZm9ydHkudjEuRGVjaXNpb25DaGVja3BvaW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgpwdWJsaWNfa2V5GAMgASgJItoECghBcHBFdmVudBIKCgJpZBgBIAEoCRIUCgx3b3Jrc3BhY2VfaWQYAiABKAkSDgoGYXBwX2lkGAMgASgJEhIKCmluc3RhbGxfaWQYBCABKAkSEQoJZXZlbnRfa2V5GAUgASgJEgwKBG5hbWUYBiABKAkSLgoKZXZlbnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVjZWl2ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzZXNzaW9uX2lkGAkgASgJEisKCnByb3BlcnRpZXMYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKB3JldmVudWUYCyABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSLgoRcmVwb3J0aW5nX3JldmVudWUYDCABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSEQoJcmF0ZV9kYXRlGA0gASgJEhkKEWR1cGxpY2F0ZV9yZXZlbnVlGA4gASgIEhYKDnRyYW5zYWN0aW9uX2lkGA8gASgJEg8KB2xpbmtfaWQYECABKAkSEAoIY2xpY2tfaWQYESABKAkSMgoObGlua19vcGVuX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBmNyZWRpdBgTIAEoDjIZLmxpbmtmb3J0eS52MS5FdmVudENyZWRpdBIYChBjcmVkaXRlZF9saW5rX2lkGBQgASgJEgwKBHRlc3QYFSABKAgi8QEKEUxpc3RFdmVudHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIOCgZhcHBfaWQYAiABKAkSEgoKaW5zdGFsbF9pZBgDIAEoCRIPCgdsaW5rX2lkGAQgASgJEgwKBG5hbWUYBSABKAkSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJIlUKEkxpc3RFdmVudHNSZXNwb25zZRImCgZldmVudHMYASADKAsyFi5saW5rZm9ydHkudjEuQXBwRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqsBChRHZXRTY3JlZW5GbG93UmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDgoGYXBwX2lkGAIgASgJEg8KB2xpbmtfaWQYAyABKAkSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInYKBlNjcmVlbhIMCgRuYW1lGAEgASgJEg0KBXZpZXdzGAIgASgDEg8KB2VudHJpZXMYAyABKAMSDQoFZXhpdHMYBCABKAMSLwoMYXZlcmFnZV90aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkkKEFNjcmVlblRyYW5zaXRpb24SEwoLZnJvbV9zY3JlZW4YASABKAkSEQoJdG9fc2NyZWVuGAIgASgJEg0KBWNvdW50GAMgASgDIpACChVHZXRTY3JlZW5GbG93UmVzcG9uc2USJQoHc2NyZWVucxgBIAMoCzIULmxpbmtmb3J0eS52MS5TY3JlZW4SMwoLdHJhbnNpdGlvbnMYAiADKAsyHi5saW5rZm9ydHkudjEuU2NyZWVuVHJhbnNpdGlvbhIVCg1zZXNzaW9uX2NvdW50GAMgASgDEhMKC2V2ZW50X2NvdW50GAQgASgDEhEKCXRydW5jYXRlZBgFIAEoCBIuCgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqrAEKC0luc3RhbGxGbGFnEhwKGElOU1RBTExfRkxBR19VTlNQRUNJRklFRBAAEiAKHElOU1RBTExfRkxBR19DTElDS19JTkpFQ1RJT04QARIbChdJTlNUQUxMX0ZMQUdfU0hPUlRfVElNRRACEiAKHElOU1RBTExfRkxBR19IQVJWRVNURURfQ0xJQ0sQAxIeChpJTlNUQUxMX0ZMQUdfQ0xPQ0tfQU5PTUFMWRAEKswBCgxSZWZlcnJlcktpbmQSHQoZUkVGRVJSRVJfS0lORF9VTlNQRUNJRklFRBAAEhkKFVJFRkVSUkVSX0tJTkRfT1JHQU5JQxABEhkKFVJFRkVSUkVSX0tJTkRfTk9UX1NFVBACEhYKElJFRkVSUkVSX0tJTkRfTElOSxADEhoKFlJFRkVSUkVSX0tJTkRfQURfQ0xJQ0sQBBIaChZSRUZFUlJFUl9LSU5EX0NBTVBBSUdOEAUSFwoTUkVGRVJSRVJfS0lORF9PVEhFUhAGKocBCglBZE5ldHdvcmsSGgoWQURfTkVUV09SS19VTlNQRUNJRklFRBAAEhkKFUFEX05FVFdPUktfR09PR0xFX0FEUxABEhMKD0FEX05FVFdPUktfTUVUQRACEhgKFEFEX05FVFdPUktfQVBQTEVfQURTEAMSFAoQQURfTkVUV09SS19PVEhFUhAEKrgBCg1DbGFpbUV2aWRlbmNlEh4KGkNMQUlNX0VWSURFTkNFX1VOU1BFQ0lGSUVEEAASHgoaQ0xBSU1fRVZJREVOQ0VfQURfQ0xJQ0tfSUQQARImCiJDTEFJTV9FVklERU5DRV9DQU1QQUlHTl9QQVJBTUVURVJTEAISIAocQ0xBSU1fRVZJREVOQ0VfTUVUQV9SRUZFUlJFUhADEh0KGUNMQUlNX0VWSURFTkNFX0FEU0VSVklDRVMQBCr1AQoKQ2xhaW1TdGF0ZRIbChdDTEFJTV9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0NMQUlNX1NUQVRFX0NMQUlNRUQQARIWChJDTEFJTV9TVEFURV9ERU5JRUQQAhIXChNDTEFJTV9TVEFURV9QRU5ESU5HEAMSHQoZQ0xBSU1fU1RBVEVfVU5ERUNSWVBUQUJMRRAEEhYKEkNMQUlNX1NUQVRFX05PX0tFWRAFEhcKE0NMQUlNX1NUQVRFX0lOVkFMSUQQBhIXChNDTEFJTV9TVEFURV9FWFBJUkVEEAcSFwoTQ0xBSU1fU1RBVEVfU0FOREJPWBAIKngKDERldmljZVN5c3RlbRIdChlERVZJQ0VfU1lTVEVNX1VOU1BFQ0lGSUVEEAASFQoRREVWSUNFX1NZU1RFTV9JT1MQARIZChVERVZJQ0VfU1lTVEVNX0FORFJPSUQQAhIXChNERVZJQ0VfU1lTVEVNX09USEVSEAMq8wMKCkxvc3NSZWFzb24SGwoXTE9TU19SRUFTT05fVU5TUEVDSUZJRUQQABIZChVMT1NTX1JFQVNPTl9OT1RfSFVNQU4QARIdChlMT1NTX1JFQVNPTl9BRlRFUl9JTlNUQUxMEAISGQoVTE9TU19SRUFTT05fT1RIRVJfQVBQEAMSFwoTTE9TU19SRUFTT05fQ0xBSU1FRBAEEh0KGUxPU1NfUkVBU09OX1dJTkRPV19QQVNTRUQQBRIhCh1MT1NTX1JFQVNPTl9QUk9CQUJJTElTVElDX09GRhAGEhwKGExPU1NfUkVBU09OX09USEVSX1NZU1RFTRAHEh8KG0xPU1NfUkVBU09OX0JFTE9XX1RIUkVTSE9MRBAIEh0KGUxPU1NfUkVBU09OX09USEVSX0FERFJFU1MQCRIXChNMT1NTX1JFQVNPTl9DUk9XREVEEAoSHwobTE9TU19SRUFTT05fV0VBS0VSX0VWSURFTkNFEAsSGwoXTE9TU19SRUFTT05fTE9XRVJfU0NPUkUQDBIZChVMT1NTX1JFQVNPTl9BTUJJR1VPVVMQDRIXChNMT1NTX1JFQVNPTl9FQVJMSUVSEA4SFQoRTE9TU19SRUFTT05fTEFURVIQHhIYChRMT1NTX1JFQVNPTl9SRUpFQ1RFRBAfKqABCgtFdmVudENyZWRpdBIcChhFVkVOVF9DUkVESVRfVU5TUEVDSUZJRUQQABIaChZFVkVOVF9DUkVESVRfTEFTVF9MSU5LEAESHQoZRVZFTlRfQ1JFRElUX0lOU1RBTExfTElOSxACEh4KGkVWRU5UX0NSRURJVF9XSU5ET1dfUEFTU0VEEAMSGAoURVZFTlRfQ1JFRElUX09SR0FOSUMQBDLqCQoSQXR0cmlidXRpb25TZXJ2aWNlElUKDExpc3RJbnN0YWxscxIhLmxpbmtmb3J0eS52MS5MaXN0SW5zdGFsbHNSZXF1ZXN0GiIubGlua2ZvcnR5LnYxLkxpc3RJbnN0YWxsc1Jlc3BvbnNlEk8KCkdldEluc3RhbGwSHy5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlcXVlc3QaIC5saW5rZm9ydHkudjEuR2V0SW5zdGFsbFJlc3BvbnNlEmcKEkV4cGxhaW5BdHRyaWJ1dGlvbhInLmxpbmtmb3J0eS52MS5FeHBsYWluQXR0cmlidXRpb25SZXF1ZXN0GigubGlua2ZvcnR5LnYxLkV4cGxhaW5BdHRyaWJ1dGlvblJlc3BvbnNlEmEKEEdldERlY2lzaW9uUHJvb2YSJS5saW5rZm9ydHkudjEuR2V0RGVjaXNpb25Qcm9vZlJlcXVlc3QaJi5saW5rZm9ydHkudjEuR2V0RGVjaXNpb25Qcm9vZlJlc3BvbnNlEnYKF0xpc3REZWNpc2lvbkNoZWNrcG9pbnRzEiwubGlua2ZvcnR5LnYxLkxpc3REZWNpc2lvbkNoZWNrcG9pbnRzUmVxdWVzdBotLmxpbmtmb3J0eS52MS5MaXN0RGVjaXNpb25DaGVja3BvaW50c1Jlc3BvbnNlEmYKEVJlcGxheUF0dHJpYnV0aW9uEiYubGlua2ZvcnR5LnYxLlJlcGxheUF0dHJpYnV0aW9uUmVxdWVzdBonLmxpbmtmb3J0eS52MS5SZXBsYXlBdHRyaWJ1dGlvblJlc3BvbnNlMAESWwoOTGlzdEZyYXVkUnVsZXMSIy5saW5rZm9ydHkudjEuTGlzdEZyYXVkUnVsZXNSZXF1ZXN0GiQubGlua2ZvcnR5LnYxLkxpc3RGcmF1ZFJ1bGVzUmVzcG9uc2USXgoPVXBkYXRlRnJhdWRSdWxlEiQubGlua2ZvcnR5LnYxLlVwZGF0ZUZyYXVkUnVsZVJlcXVlc3QaJS5saW5rZm9ydHkudjEuVXBkYXRlRnJhdWRSdWxlUmVzcG9uc2USWwoOR2V0RnJhdWRSZXBvcnQSIy5saW5rZm9ydHkudjEuR2V0RnJhdWRSZXBvcnRSZXF1ZXN0GiQubGlua2ZvcnR5LnYxLkdldEZyYXVkUmVwb3J0UmVzcG9uc2USTwoKTGlzdEV2ZW50cxIfLmxpbmtmb3J0eS52MS5MaXN0RXZlbnRzUmVxdWVzdBogLmxpbmtmb3J0eS52MS5MaXN0RXZlbnRzUmVzcG9uc2USZAoRTGlzdFJlZW5nYWdlbWVudHMSJi5saW5rZm9ydHkudjEuTGlzdFJlZW5nYWdlbWVudHNSZXF1ZXN0GicubGlua2ZvcnR5LnYxLkxpc3RSZWVuZ2FnZW1lbnRzUmVzcG9uc2USVQoMQ291bnRBc3Npc3RzEiEubGlua2ZvcnR5LnYxLkNvdW50QXNzaXN0c1JlcXVlc3QaIi5saW5rZm9ydHkudjEuQ291bnRBc3Npc3RzUmVzcG9uc2USWAoNR2V0U2NyZWVuRmxvdxIiLmxpbmtmb3J0eS52MS5HZXRTY3JlZW5GbG93UmVxdWVzdBojLmxpbmtmb3J0eS52MS5HZXRTY3JlZW5GbG93UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_linkforty_sdk_v1_sdk_service, file_linkforty_v1_fraud, file_linkforty_v1_money, file_linkforty_v1_replay]);
 
 /**
  * What the store said of an install.
@@ -1261,6 +1265,266 @@ export const ExplainAttributionResponseSchema: GenMessage<ExplainAttributionResp
   messageDesc(file_linkforty_v1_attribution_service, 18);
 
 /**
+ * Request of GetDecisionProof.
+ *
+ * @generated from message linkforty.v1.GetDecisionProofRequest
+ */
+export type GetDecisionProofRequest = Message<"linkforty.v1.GetDecisionProofRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * UUID of the install, as the app was told it.
+   *
+   * @generated from field: string install_id = 2;
+   */
+  installId: string;
+
+  /**
+   * Whether the newest entry comes with what its hashes are of. That is data of a device: hand it on only to whoever may see it.
+   *
+   * @generated from field: bool include_evidence = 3;
+   */
+  includeEvidence: boolean;
+};
+
+/**
+ * Describes the message linkforty.v1.GetDecisionProofRequest.
+ * Use `create(GetDecisionProofRequestSchema)` to create a new message.
+ */
+export const GetDecisionProofRequestSchema: GenMessage<GetDecisionProofRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 19);
+
+/**
+ * What the hashes in an entry are of: SHA-256 over a label, `salt` and the text. The label is `linkforty decision facts v1` or
+ * `linkforty decision click v1`.
+ *
+ * @generated from message linkforty.v1.DecisionEvidence
+ */
+export type DecisionEvidence = Message<"linkforty.v1.DecisionEvidence"> & {
+  /**
+   * 16 random bytes, which are erased when the install is forgotten.
+   *
+   * @generated from field: bytes salt = 1;
+   */
+  salt: Uint8Array;
+
+  /**
+   * What was decided from, as JSON.
+   *
+   * @generated from field: string facts = 2;
+   */
+  facts: string;
+
+  /**
+   * UUID of the click; empty when there is none.
+   *
+   * @generated from field: string click_id = 3;
+   */
+  clickId: string;
+};
+
+/**
+ * Describes the message linkforty.v1.DecisionEvidence.
+ * Use `create(DecisionEvidenceSchema)` to create a new message.
+ */
+export const DecisionEvidenceSchema: GenMessage<DecisionEvidence> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 20);
+
+/**
+ * That an entry is in the log.
+ *
+ * @generated from message linkforty.v1.DecisionProof
+ */
+export type DecisionProof = Message<"linkforty.v1.DecisionProof"> & {
+  /**
+   * The entry: JSON in UTF-8, of which every byte counts. docs/attribution.md has the fields.
+   *
+   * @generated from field: bytes entry = 1;
+   */
+  entry: Uint8Array;
+
+  /**
+   * Its place in the log, from 0 on.
+   *
+   * @generated from field: int64 leaf_index = 2;
+   */
+  leafIndex: bigint;
+
+  /**
+   * The hashes that lead from the entry to the root, 32 bytes each, from the bottom up.
+   *
+   * @generated from field: repeated bytes audit_path = 3;
+   */
+  auditPath: Uint8Array[];
+
+  /**
+   * What the hashes in the entry are of. Unset unless asked for, of all but the newest entry, and once the install is forgotten.
+   *
+   * @generated from field: linkforty.v1.DecisionEvidence evidence = 4;
+   */
+  evidence?: DecisionEvidence | undefined;
+};
+
+/**
+ * Describes the message linkforty.v1.DecisionProof.
+ * Use `create(DecisionProofSchema)` to create a new message.
+ */
+export const DecisionProofSchema: GenMessage<DecisionProof> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 21);
+
+/**
+ * Response of GetDecisionProof.
+ *
+ * @generated from message linkforty.v1.GetDecisionProofResponse
+ */
+export type GetDecisionProofResponse = Message<"linkforty.v1.GetDecisionProofResponse"> & {
+  /**
+   * The entries of the install that the checkpoint is over, the newest first; ten at the most.
+   *
+   * @generated from field: repeated linkforty.v1.DecisionProof proofs = 1;
+   */
+  proofs: DecisionProof[];
+
+  /**
+   * The checkpoint, as it was signed.
+   *
+   * @generated from field: string checkpoint = 2;
+   */
+  checkpoint: string;
+
+  /**
+   * The key that checks it, in the form of https://c2sp.org/signed-note. Whoever checks must have it from somewhere else than from here.
+   *
+   * @generated from field: string public_key = 3;
+   */
+  publicKey: string;
+};
+
+/**
+ * Describes the message linkforty.v1.GetDecisionProofResponse.
+ * Use `create(GetDecisionProofResponseSchema)` to create a new message.
+ */
+export const GetDecisionProofResponseSchema: GenMessage<GetDecisionProofResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 22);
+
+/**
+ * Request of ListDecisionCheckpoints.
+ *
+ * @generated from message linkforty.v1.ListDecisionCheckpointsRequest
+ */
+export type ListDecisionCheckpointsRequest = Message<"linkforty.v1.ListDecisionCheckpointsRequest"> & {
+  /**
+   * UUID of the workspace; an API key may leave it empty.
+   *
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * How many to return at the most: 1 to 1,000, 0 = 50; more is cut to 1,000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListDecisionCheckpointsRequest.
+ * Use `create(ListDecisionCheckpointsRequestSchema)` to create a new message.
+ */
+export const ListDecisionCheckpointsRequestSchema: GenMessage<ListDecisionCheckpointsRequest> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 23);
+
+/**
+ * What was signed of a log of decisions.
+ *
+ * @generated from message linkforty.v1.DecisionCheckpoint
+ */
+export type DecisionCheckpoint = Message<"linkforty.v1.DecisionCheckpoint"> & {
+  /**
+   * Over how many entries.
+   *
+   * @generated from field: int64 size = 1;
+   */
+  size: bigint;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * The signed text, in the form of https://c2sp.org/tlog-checkpoint: origin, size, root, time and the signature.
+   *
+   * @generated from field: string note = 3;
+   */
+  note: string;
+
+  /**
+   * The key that checks it. Another one than that of the response if the server's SESSION_SECRET was changed since.
+   *
+   * @generated from field: string public_key = 4;
+   */
+  publicKey: string;
+};
+
+/**
+ * Describes the message linkforty.v1.DecisionCheckpoint.
+ * Use `create(DecisionCheckpointSchema)` to create a new message.
+ */
+export const DecisionCheckpointSchema: GenMessage<DecisionCheckpoint> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 24);
+
+/**
+ * Response of ListDecisionCheckpoints.
+ *
+ * @generated from message linkforty.v1.ListDecisionCheckpointsResponse
+ */
+export type ListDecisionCheckpointsResponse = Message<"linkforty.v1.ListDecisionCheckpointsResponse"> & {
+  /**
+   * The checkpoints.
+   *
+   * @generated from field: repeated linkforty.v1.DecisionCheckpoint checkpoints = 1;
+   */
+  checkpoints: DecisionCheckpoint[];
+
+  /**
+   * For the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The key that checks what is signed from now on.
+   *
+   * @generated from field: string public_key = 3;
+   */
+  publicKey: string;
+};
+
+/**
+ * Describes the message linkforty.v1.ListDecisionCheckpointsResponse.
+ * Use `create(ListDecisionCheckpointsResponseSchema)` to create a new message.
+ */
+export const ListDecisionCheckpointsResponseSchema: GenMessage<ListDecisionCheckpointsResponse> = /*@__PURE__*/
+  messageDesc(file_linkforty_v1_attribution_service, 25);
+
+/**
  * Something that happened in an app.
  *
  * @generated from message linkforty.v1.AppEvent
@@ -1420,7 +1684,7 @@ export type AppEvent = Message<"linkforty.v1.AppEvent"> & {
  * Use `create(AppEventSchema)` to create a new message.
  */
 export const AppEventSchema: GenMessage<AppEvent> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 19);
+  messageDesc(file_linkforty_v1_attribution_service, 26);
 
 /**
  * Request of ListEvents.
@@ -1498,7 +1762,7 @@ export type ListEventsRequest = Message<"linkforty.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 20);
+  messageDesc(file_linkforty_v1_attribution_service, 27);
 
 /**
  * Response of ListEvents.
@@ -1526,7 +1790,7 @@ export type ListEventsResponse = Message<"linkforty.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 21);
+  messageDesc(file_linkforty_v1_attribution_service, 28);
 
 /**
  * Request of GetScreenFlow.
@@ -1575,7 +1839,7 @@ export type GetScreenFlowRequest = Message<"linkforty.v1.GetScreenFlowRequest"> 
  * Use `create(GetScreenFlowRequestSchema)` to create a new message.
  */
 export const GetScreenFlowRequestSchema: GenMessage<GetScreenFlowRequest> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 22);
+  messageDesc(file_linkforty_v1_attribution_service, 29);
 
 /**
  * One screen.
@@ -1624,7 +1888,7 @@ export type Screen = Message<"linkforty.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 23);
+  messageDesc(file_linkforty_v1_attribution_service, 30);
 
 /**
  * A way from one screen to the next.
@@ -1659,7 +1923,7 @@ export type ScreenTransition = Message<"linkforty.v1.ScreenTransition"> & {
  * Use `create(ScreenTransitionSchema)` to create a new message.
  */
 export const ScreenTransitionSchema: GenMessage<ScreenTransition> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 24);
+  messageDesc(file_linkforty_v1_attribution_service, 31);
 
 /**
  * Response of GetScreenFlow.
@@ -1722,10 +1986,11 @@ export type GetScreenFlowResponse = Message<"linkforty.v1.GetScreenFlowResponse"
  * Use `create(GetScreenFlowResponseSchema)` to create a new message.
  */
 export const GetScreenFlowResponseSchema: GenMessage<GetScreenFlowResponse> = /*@__PURE__*/
-  messageDesc(file_linkforty_v1_attribution_service, 25);
+  messageDesc(file_linkforty_v1_attribution_service, 32);
 
 /**
- * Something odd about an install that is credited to a click. It is shown, and nothing follows from it: none of these proves anything.
+ * Something odd about an install: a rule of fraud that holds, or what is no fraud and still odd. It is shown, and nothing else follows unless the
+ * workspace says so (UpdateFraudRule): none of these proves anything.
  *
  * @generated from enum linkforty.v1.InstallFlag
  */
@@ -1745,18 +2010,25 @@ export enum InstallFlag {
   CLICK_INJECTION = 1,
 
   /**
-   * The app was opened less than ten seconds after the click.
+   * This server heard of the install less than ten seconds after the click, or what the workspace says.
    *
    * @generated from enum value: INSTALL_FLAG_SHORT_TIME = 2;
    */
   SHORT_TIME = 2,
 
   /**
-   * The store's click and ours are more than five minutes apart.
+   * The store's click and ours are more than five minutes apart, or what the workspace says.
    *
    * @generated from enum value: INSTALL_FLAG_HARVESTED_CLICK = 3;
    */
   HARVESTED_CLICK = 3,
+
+  /**
+   * The app was opened before the click that it carries, by the clock of the device: that clock is wrong. No fraud.
+   *
+   * @generated from enum value: INSTALL_FLAG_CLOCK_ANOMALY = 4;
+   */
+  CLOCK_ANOMALY = 4,
 }
 
 /**
@@ -2150,6 +2422,20 @@ export enum LossReason {
    * @generated from enum value: LOSS_REASON_EARLIER = 14;
    */
   EARLIER = 14,
+
+  /**
+   * There is an earlier one, and the first touch wins.
+   *
+   * @generated from enum value: LOSS_REASON_LATER = 30;
+   */
+  LATER = 30,
+
+  /**
+   * It would have won, and a rule of fraud of the workspace took the credit away.
+   *
+   * @generated from enum value: LOSS_REASON_REJECTED = 31;
+   */
+  REJECTED = 31,
 }
 
 /**
@@ -2247,6 +2533,76 @@ export const AttributionService: GenService<{
     output: typeof ExplainAttributionResponseSchema;
   },
   /**
+   * Proves what was decided of an install: its entries in the workspace's log of decisions, at most the newest ten, each with what leads from it
+   * to the root that the newest checkpoint signs. Whoever has the public key can check the answer without this server, and without trusting it
+   * (`linkforty attribution check-proof`; RFC 9162 has the algorithm). DECISION_NOT_LOGGED while no checkpoint is over an entry of the install. NOT_FOUND as
+   * GetInstall. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.GetDecisionProof
+   */
+  getDecisionProof: {
+    methodKind: "unary";
+    input: typeof GetDecisionProofRequestSchema;
+    output: typeof GetDecisionProofResponseSchema;
+  },
+  /**
+   * Returns one page of the checkpoints of the workspace's log of decisions, the newest first. Kept elsewhere, one of them proves that the log was not
+   * made anew since. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.ListDecisionCheckpoints
+   */
+  listDecisionCheckpoints: {
+    methodKind: "unary";
+    input: typeof ListDecisionCheckpointsRequestSchema;
+    output: typeof ListDecisionCheckpointsResponseSchema;
+  },
+  /**
+   * Decides installs again by other rules, and says what would be credited otherwise: by link and campaign, before and after, and from where to where.
+   * Nothing is written. By the rules of today, which is to ask for nothing, every decision comes out to the byte as it is stored. Installs are decided
+   * again in the order of `install_time`; a click that another one of them lost becomes free, and one that another one got is taken. How far it has
+   * come is sent from time to time, and the answer last. At most 100,000 installs (REPORT_TOO_LARGE). NOT_FOUND for an app that is unknown. Needs
+   * `analytics.read`.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.ReplayAttribution
+   */
+  replayAttribution: {
+    methodKind: "server_streaming";
+    input: typeof ReplayAttributionRequestSchema;
+    output: typeof ReplayAttributionResponseSchema;
+  },
+  /**
+   * Returns every rule of fraud, with what the workspace makes of it. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.ListFraudRules
+   */
+  listFraudRules: {
+    methodKind: "unary";
+    input: typeof ListFraudRulesRequestSchema;
+    output: typeof ListFraudRulesResponseSchema;
+  },
+  /**
+   * Changes what follows from a rule, or the number that it compares with, for what is decided from now on. Nobody is refused credit unless a rule is
+   * set to FRAUD_ACTION_REJECT_CREDIT here. Needs `workspaces.write`. Idempotent by `request_id`.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.UpdateFraudRule
+   */
+  updateFraudRule: {
+    methodKind: "unary";
+    input: typeof UpdateFraudRuleRequestSchema;
+    output: typeof UpdateFraudRuleResponseSchema;
+  },
+  /**
+   * Says how often each rule held, by link, how long after their clicks installs came, and which links look flooded with clicks. At most 31 days and
+   * 200,000 installs (REPORT_TOO_LARGE). NOT_FOUND for an app or a link that is unknown. Needs `analytics.read`. Changes nothing.
+   *
+   * @generated from rpc linkforty.v1.AttributionService.GetFraudReport
+   */
+  getFraudReport: {
+    methodKind: "unary";
+    input: typeof GetFraudReportRequestSchema;
+    output: typeof GetFraudReportResponseSchema;
+  },
+  /**
    * Returns one page of the events of a workspace, newest first by the clocks of the devices, each with the link it is credited to. A page may
    * be shorter than asked for, and is at most 3 MiB. Events are there as soon as the drain has stored them, usually within a second. NOT_FOUND
    * for an app or a link that is unknown. Needs `analytics.read`. Changes nothing.
@@ -2261,7 +2617,7 @@ export const AttributionService: GenService<{
   /**
    * Returns one page of the times that links brought users back to an app that they had and had not used for a while, newest first. A user is brought back
    * by a link that opens the app (`SdkService.ReportOpen`) after the app's `inactivity_window`. Installs of developers' devices are left out. NOT_FOUND for an app or a
-   * link that is unknown. Needs `analytics.read`. Changes nothing.
+   * link that is unknown. Needs `attribution.read`. Changes nothing.
    *
    * @generated from rpc linkforty.v1.AttributionService.ListReengagements
    */
@@ -2273,7 +2629,7 @@ export const AttributionService: GenService<{
   /**
    * Says of each link how many installs it assisted: of an install that is credited to another click, every other click that could have had it. At most the newest
    * 20,000 attributed installs of the span are looked at; `truncated` says that there are more. Installs of developers' devices and those that were
-   * forgotten are left out. NOT_FOUND for an app that is unknown. Needs `analytics.read`. Changes nothing.
+   * forgotten are left out. NOT_FOUND for an app that is unknown. Needs `attribution.read`. Changes nothing.
    *
    * @generated from rpc linkforty.v1.AttributionService.CountAssists
    */
