@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 use linkforty::{
-    accounts::{FirstSignIn, bootstrap},
+    accounts::FirstSignIn,
     pb::v1::{
         self, auth_service_client::AuthServiceClient, workspace_service_client::WorkspaceServiceClient,
     },
@@ -24,12 +24,9 @@ pub async fn auth(app: &App, token: &str) -> AuthServiceClient<InterceptedServic
     AuthServiceClient::with_interceptor(app.channel().await, Bearer(token.to_owned()))
 }
 
-/// Returns what the first owner signs in with: the embedded server made them, the other one is told to.
+/// Returns what the first owner signs in with.
 pub async fn first_owner(app: &App) -> FirstSignIn {
-    match app.running().first_sign_in.clone() {
-        Some(first) => first,
-        None => bootstrap(app.env()).await.expect("the stores answer").expect("nobody is here yet"),
-    }
+    app.first_sign_in().await.expect("nobody else was told").clone()
 }
 
 /// Signs in.

@@ -4,7 +4,6 @@ use std::{fs, path::Path};
 
 use chrono::Duration;
 use linkforty::{
-    accounts::bootstrap,
     pb::v1::{CreateLinkRequest, ListLinksRequest, link_service_client::LinkServiceClient},
     rpc::Permission,
     workspaces::{
@@ -71,9 +70,7 @@ impl House {
             ("TLS_CLIENT_CERTIFICATE", certificate),
         ];
         let app = App::start_with(store, &settings).await;
-        if app.running().first_sign_in.is_none() {
-            bootstrap(app.env()).await.expect("the stores answer");
-        }
+        app.first_sign_in().await;
         Self { app, inside, outside, files }
     }
 

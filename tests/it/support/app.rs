@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http::Method;
 use linkforty::{
+    accounts::{FirstSignIn, bootstrap},
     analytics::rollup,
     clock::{SettableClock, from_micros},
     config::Config,
@@ -27,6 +28,7 @@ use sea_orm::{
     ColumnTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
 };
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 
 use super::{canary, plain, postgres::TestDatabase};
@@ -93,6 +95,7 @@ pub struct App {
     /// Holds everything the server keeps in files; goes with the test.
     pub data: TempDir,
     database: Option<TestDatabase>,
+    first: OnceCell<Option<FirstSignIn>>,
 }
 
 /// Any moment will do, as long as it is always the same.
@@ -140,7 +143,7 @@ impl App {
         change(&mut settings, changes);
         let clock = SettableClock::at(from_micros(NOON));
         let running = run(&settings, &clock, 40).await;
-        Self { clock, running, settings, data, database }
+        Self { clock, running, settings, data, database, first: OnceCell::new() }
     }
 
     /// Starts another node on the same Postgres and Redis, with a data directory of its own and the same clock. A
@@ -152,7 +155,7 @@ impl App {
         settings.insert("DATA_DIR".to_owned(), data.path().join("data").display().to_string());
         change(&mut settings, changes);
         let running = run(&settings, &self.clock, 41).await;
-        Self { clock: self.clock.clone(), running, settings, data, database: None }
+        Self { clock: self.clock.clone(), running, settings, data, database: None, first: OnceCell::new() }
     }
 
     /// Stops the server as an operator does, and starts it again with what it kept.
@@ -166,6 +169,16 @@ impl App {
     pub async fn restart_with(mut self, changes: &[(&str, &str)]) -> Self {
         change(&mut self.settings, changes);
         self.restart().await
+    }
+
+    /// Returns what the first owner signs in with, and makes sure that there is one: the embedded server made them, the other one is told to.
+    /// `None` where somebody else was told.
+    pub async fn first_sign_in(&self) -> Option<&FirstSignIn> {
+        let made = async || match self.running.first_sign_in.clone() {
+            Some(first) => Some(first),
+            None => bootstrap(self.env()).await.expect("the stores answer"),
+        };
+        self.first.get_or_init(made).await.as_ref()
     }
 
     /// Returns the handles of the server, for what no door shows.

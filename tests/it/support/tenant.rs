@@ -1,7 +1,6 @@
 //! Workspaces to test in, made as the operator makes them, and typed clients for whoever holds a token or a key.
 
 use linkforty::{
-    accounts::bootstrap,
     entity::user,
     ids::Ids,
     pb::v1::{
@@ -90,9 +89,7 @@ pub struct Tenant {
 impl App {
     /// Returns the first workspace.
     pub async fn tenant(&self) -> Tenant {
-        if self.running().first_sign_in.is_none() {
-            bootstrap(self.env()).await.expect("the stores answer");
-        }
+        self.first_sign_in().await;
         let first = enter_as_operator(self.env(), None).await.expect("there is one workspace");
         self.tenant_of(&first.id.to_string()).await
     }
