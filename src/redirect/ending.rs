@@ -82,8 +82,8 @@ const ALL: [(Ending, &str); 25] = [
     (Ending::Misdirected, "misdirected"),
     (Ending::Drawn, "drawn"),
     (Ending::Undrawable, "undrawable"),
-    (Ending::Viewed, "viewed"),
     (Ending::Pasteboard, "pasteboard"),
+    (Ending::Viewed, "viewed"),
 ];
 
 /// The counters, made beforehand: counting must cost nothing.
