@@ -25,7 +25,8 @@ const TOO_MUCH: usize = 2;
 pub fn unwrapped(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..TOO_MUCH {
-        if text.contains('=') || !text.to_ascii_lowercase().contains("%3d") {
+        let lower = text.to_ascii_lowercase();
+        if text.contains('=') || !["%3d", "%253d"].iter().any(|sign| lower.contains(sign)) {
             break;
         }
         text = Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned());
