@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(states(&[1, 4], &mut wrong), [DeliveryState::Due, DeliveryState::Cancelled]);
         assert!(wrong.is_empty());
         states(&[0, 1, 5], &mut wrong);
-        event_types(&[0, 1, 14, -1], &mut wrong);
+        event_types(&[0, 1, 15, -1], &mut wrong);
         let fields: Vec<String> = wrong.into_inner().into_iter().map(|violation| violation.field).collect();
         assert_eq!(fields, ["states[0]", "states[2]", "event_types[0]", "event_types[2]", "event_types[3]"]);
     }
