@@ -481,6 +481,14 @@ async fn forget_postbacks(env: Env) {
     forgotten("postbacks of a year ago", attribution::postbacks::sweep(&env).await);
 }
 
+async fn forget_click_ids(env: Env) {
+    forgotten("old click ids of ad networks", attribution::forget_click_ids(&env).await);
+}
+
+async fn forget_views(env: Env) {
+    forgotten("old views", attribution::forget_views(&env).await);
+}
+
 async fn forget_request_ids(env: Env) {
     forgotten("old request ids", idempotency::sweep(&env.db.api, env.now()).await.map_err(Error::from));
 }
@@ -579,22 +587,6 @@ fn now(mut step: impl FnMut()) -> impl FnMut() -> std::future::Ready<()> {
 async fn exchange_tokens(env: Env, outbound: Outbound) {
     if let Err(error) = attribution::exchange_tokens(&env, &outbound).await {
         tracing::debug!(cause = %error.inward(), "cannot ask what tokens of installs stand for; trying again");
-    }
-}
-
-async fn forget_click_ids(env: Env) {
-    match attribution::forget_click_ids(&env).await {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "removed old click ids of ad networks"),
-        Err(error) => {
-            tracing::debug!(cause = %error.inward(), "cannot remove old click ids of ad networks; trying again");
-        }
-    }
-}
-
-async fn forget_views(env: Env) {
-    if let Err(error) = attribution::forget_views(&env).await {
-        tracing::debug!(cause = %error.inward(), "cannot remove old views; trying again");
     }
 }
 
