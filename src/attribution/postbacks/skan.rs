@@ -43,25 +43,6 @@ use Need::{Always, IfThere};
 
 type Order = &'static [(&'static str, Form, Need)];
 
-const V2_1: Order = &[
-    ("version", Text, Always),
-    ("ad-network-id", Text, Always),
-    ("campaign-id", Number, Always),
-    ("app-id", Number, Always),
-    ("transaction-id", Text, Always),
-    ("redownload", Flag, Always),
-    ("source-app-id", Number, IfThere),
-];
-const V2_2: Order = &[
-    ("version", Text, Always),
-    ("ad-network-id", Text, Always),
-    ("campaign-id", Number, Always),
-    ("app-id", Number, Always),
-    ("transaction-id", Text, Always),
-    ("redownload", Flag, Always),
-    ("source-app-id", Number, IfThere),
-    ("fidelity-type", Number, Always),
-];
 const V3_0: Order = &[
     ("version", Text, Always),
     ("ad-network-id", Text, Always),
@@ -73,6 +54,9 @@ const V3_0: Order = &[
     ("fidelity-type", Number, Always),
     ("did-win", Flag, Always),
 ];
+// Each version before that begins like the next one.
+const V2_2: Order = V3_0.split_at(8).0;
+const V2_1: Order = V2_2.split_at(7).0;
 const V4_0: Order = &[
     ("version", Text, Always),
     ("ad-network-id", Text, Always),
