@@ -174,8 +174,8 @@ pub fn dialect(backend: DbBackend) -> Dialect {
     if backend == DbBackend::Postgres { Dialect::Postgres } else { Dialect::Sqlite }
 }
 
-/// Begins a transaction that will write a little, for a visitor, who does not wait in line. On SQLite it takes the write lock at once: a reader that becomes a writer half-way
-/// fails at once when another came first, whatever the busy timeout says.
+/// Begins a transaction that will write a little, for a visitor, who does not wait in line. On SQLite it takes the write lock at once: a
+/// reader that becomes a writer half-way fails at once when another came first, whatever the busy timeout says.
 pub async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     pool.begin_with_options(TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

@@ -48,7 +48,7 @@ pub async fn keep_known(env: &Env, rows: &mut [Row]) -> Result<u64, DbErr> {
         }
     }
     for (scope, names) in new {
-        let stored = store::add_names(&env.db.drain, scope, &names, MOST_NAMES).await?;
+        let stored = store::add_names(env.db.writer(&env.db.drain), scope, &names, MOST_NAMES).await?;
         let names = Names { full: stored.len() >= MOST_NAMES, known: stored };
         let mut known = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {

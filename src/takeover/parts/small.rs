@@ -22,7 +22,7 @@ const STEP: usize = 500;
 
 type Columns = Map<String, Json>;
 
-/// Returns when a row was made and last changed; what nobody noted was now.
+/// Returns when a row was made and last changed; what nobody noted was at the beginning of time.
 fn times(cx: &Cx<'_>, columns: &Columns) -> (Moment, Moment) {
     let made = cx.source.moment(columns.get("created_at"));
     let changed = cx.source.moment(columns.get("updated_at"));
