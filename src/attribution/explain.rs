@@ -1,7 +1,7 @@
 //! Installs as people see them, and why each is credited as it is. Pure.
 
 use prost::Message as _;
-use prost_types::{Duration, Timestamp};
+use prost_types::Duration;
 
 use super::{
     assists::assists,
@@ -11,7 +11,7 @@ use super::{
         Assists,
         settle::{Decided, Facts, method, no_match},
     },
-    networks::referrer,
+    networks::{at_second, referrer},
     returns::Returned,
 };
 use crate::{
@@ -67,15 +67,14 @@ fn store_referral(report: &InstallRecord) -> Option<StoreReferral> {
     if report.store_referrer.is_empty() && report.store == 0 {
         return None;
     }
-    let at = |seconds: i64| Some(Timestamp { seconds, nanos: 0 }).filter(|time| time.seconds != 0);
     let store = Store::try_from(report.store).unwrap_or_default();
     Some(StoreReferral {
         store: if store == Store::Unspecified { Store::GooglePlay } else { store }.into(),
         kind: referrer::kind(&report.store_referrer).into(),
-        click_time: at(report.store_click_device_seconds),
-        install_begin_time: at(report.store_begin_device_seconds),
-        click_server_time: at(report.store_click_seconds),
-        install_begin_server_time: at(report.store_begin_seconds),
+        click_time: at_second(report.store_click_device_seconds),
+        install_begin_time: at_second(report.store_begin_device_seconds),
+        click_server_time: at_second(report.store_click_seconds),
+        install_begin_server_time: at_second(report.store_begin_seconds),
         install_version: report.install_version.clone(),
         google_play_instant: report.google_play_instant,
     })

@@ -16,6 +16,7 @@ use crate::{
         install::{Column, Entity},
     },
     ids::{InstallId, LinkId, WorkspaceId, floor},
+    pb::sdk::v1::AttributionState,
 };
 
 /// Returns what a workspace says of rules.
@@ -76,7 +77,7 @@ pub async fn installs(
         .filter(Column::InstallTime.gte(asked.span.0))
         .filter(Column::InstallTime.lt(asked.span.1))
         .filter(Column::Test.eq(false))
-        .filter(Column::State.ne(3));
+        .filter(Column::State.ne(AttributionState::Pending as i16));
     if let Some(app) = asked.app {
         query = query.filter(Column::AppId.eq(app));
     }

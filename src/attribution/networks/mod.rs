@@ -199,7 +199,7 @@ fn seal(env: &Env) -> Arc<TokenSeal> {
 }
 
 /// Returns a moment in whole seconds; 0 stands for none.
-fn at_second(seconds: i64) -> Option<prost_types::Timestamp> {
+pub(super) fn at_second(seconds: i64) -> Option<prost_types::Timestamp> {
     let time = chrono::DateTime::from_timestamp(seconds, 0).filter(|_| seconds != 0);
     time.map(timestamp)
 }
