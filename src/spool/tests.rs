@@ -345,6 +345,8 @@ async fn a_durable_append_waits_for_a_sync_and_shares_it() {
     let covered = spool.owner.shared.segment(position.segment).unwrap().synced.load(Ordering::SeqCst);
     assert!(covered > position.offset, "{covered} does not cover {position:?}");
 
+    // A slow disk: beside busy threads a fast one has time for a sync after every few. The point is everybody's, which slows others for a moment.
+    fail::cfg("spool.sync.before", "sleep(20)").expect("a point that is there");
     let waiters: Vec<_> = (0..200)
         .map(|n| {
             let spool = spool.clone();
@@ -358,6 +360,7 @@ async fn a_durable_append_waits_for_a_sync_and_shares_it() {
     for waiter in waiters {
         waiter.await.unwrap();
     }
+    fail::remove("spool.sync.before");
     let syncs = spool.status().syncs - 1;
     assert!((1..=20).contains(&syncs), "200 waiters took {syncs} syncs");
 }
