@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     "linkforty/v1/report_export.proto",
     "linkforty/v1/analytics_service.proto",
     "linkforty/v1/report_service.proto",
+    "linkforty/v1/cost_service.proto",
     "linkforty/v1/app_service.proto",
     "linkforty/v1/attribution_service.proto",
     "linkforty/v1/postback_service.proto",

@@ -47,6 +47,7 @@ mod m20261127_000170_takeovers;
 mod m20261127_000180_network_claims;
 mod m20261127_000181_views;
 mod m20261127_000182_app_opens;
+mod m20261127_000190_costs;
 mod sql;
 
 /// Knows every migration.
@@ -101,6 +102,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000180_network_claims::Migration),
             Box::new(m20261127_000181_views::Migration),
             Box::new(m20261127_000182_app_opens::Migration),
+            Box::new(m20261127_000190_costs::Migration),
         ]
     }
 }

@@ -83,11 +83,13 @@ pub enum Dimension {
     Event = 26,
     /// The id of the app.
     App = 27,
+    /// `source\0medium\0campaign\0term\0content`; nothing where the first three are empty, or the last two.
+    CampaignAd = 28,
 }
 
 impl Dimension {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Country,
         Self::Region,
         Self::City,
@@ -115,6 +117,7 @@ impl Dimension {
         Self::Method,
         Self::Event,
         Self::App,
+        Self::CampaignAd,
     ];
 
     /// Returns the number that is stored.
@@ -388,6 +391,10 @@ fn credit<'a>(values: &mut Values<'a>, Credited { link, campaign, home }: Credit
     set(Dimension::UtmContent, content.into());
     if ![source, medium, name].concat().is_empty() {
         set(Dimension::CampaignLink, [source, medium, name, &link].join("\0").into());
+        // Most campaigns have no ads, and what has none is what others lack of the campaign.
+        if ![term, content].concat().is_empty() {
+            set(Dimension::CampaignAd, [source, medium, name, term, content].join("\0").into());
+        }
     }
     set(Dimension::Domain, home.domain.into());
     set(Dimension::Project, home.project.into());
@@ -508,7 +515,7 @@ mod tests {
             assert_eq!(Dimension::numbered(dimension.number()), Some(dimension));
             assert_eq!(dimension.index(), place);
         }
-        assert_eq!((Dimension::numbered(0), Dimension::numbered(28)), (None, None));
+        assert_eq!((Dimension::numbered(0), Dimension::numbered(29)), (None, None));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `reports/` | what each report answers |
 //! | `raw/` | single clicks: listed, and counted by combinations of dimensions |
 //! | `export/` | reports as files |
+//! | `costs/` | what campaigns cost, and what that makes of reports |
 //! | `saved/` | reports under names, and links to them |
 //! | `store.rs` | names of what is shown, and the single rows that some reports look at |
 //! | `watch/` | the stream of what happens as it is stored, and the filter of it |
@@ -18,6 +19,7 @@
 //! domain of somebody else answers as an unknown one; what happened to deleted links goes on counting in their workspace.
 
 mod calendar;
+pub mod costs;
 pub mod dims;
 mod export;
 mod grpc;

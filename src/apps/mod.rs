@@ -37,7 +37,7 @@ mod store;
 pub mod tokens;
 mod wire;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::Duration;
 use futures::future::BoxFuture;
@@ -151,6 +151,11 @@ pub(crate) async fn get(env: &Env, tenant: &Tenant, id: AppId) -> Result<Shown> 
 /// Fails unless it is an app of the workspace.
 pub async fn expect(env: &Env, tenant: &Tenant, id: AppId) -> Result<()> {
     store::find(&env.db.api, tenant.id, id).await?.map(drop).ok_or_else(unknown)
+}
+
+/// Returns the apps of a workspace.
+pub async fn all(env: &Env, tenant: &Tenant) -> Result<HashSet<AppId>> {
+    Ok(store::all_of(&env.db.api, tenant.id).await?.into_iter().map(|app| app.id).collect())
 }
 
 /// Returns the apps of a workspace, and after which pause a new session begins in each, in seconds.

@@ -11,7 +11,7 @@ use tonic::{
     transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
-use crate::pb::v1::link_service_client::LinkServiceClient;
+use crate::pb::v1::{cost_service_client::CostServiceClient, link_service_client::LinkServiceClient};
 
 /// The largest message that is taken.
 const MOST: usize = 8 * 1024 * 1024;
@@ -22,14 +22,23 @@ pub(super) struct Api {
     /// Where gRPC is served.
     #[arg(long, default_value = "http://localhost:8081", value_name = "URL")]
     pub(super) api: String,
-    /// An API key with the scopes links.read and links.write.
+    /// An API key: of links with the scopes links.read and links.write, of costs with costs.write.
     #[arg(long, env = "LINKFORTY_KEY", hide_env_values = true, value_name = "KEY")]
     key: String,
 }
 
 impl Api {
-    /// Connects. `timeout` bounds each call that is no stream, and the time until a stream begins.
+    /// Connects, for calls about links. `timeout` bounds each call that is no stream, and the time until a stream begins.
     pub(super) async fn links(&self, timeout: Duration) -> anyhow::Result<LinkServiceClient<Caller>> {
+        Ok(LinkServiceClient::new(self.caller(timeout).await?).max_decoding_message_size(MOST))
+    }
+
+    /// Connects, for calls about costs.
+    pub(super) async fn costs(&self, timeout: Duration) -> anyhow::Result<CostServiceClient<Caller>> {
+        Ok(CostServiceClient::new(self.caller(timeout).await?).max_decoding_message_size(MOST))
+    }
+
+    async fn caller(&self, timeout: Duration) -> anyhow::Result<Caller> {
         let mut endpoint = Endpoint::from_shared(self.api.clone())
             .context("--api is not a URL")?
             .connect_timeout(timeout)
@@ -41,8 +50,7 @@ impl Api {
         let mut bearer: MetadataValue<Ascii> =
             format!("Bearer {}", self.key).parse().context("--key holds characters that no key has")?;
         bearer.set_sensitive(true);
-        let caller: Caller = InterceptedService::new(channel, Bearer(bearer));
-        Ok(LinkServiceClient::new(caller).max_decoding_message_size(MOST))
+        Ok(InterceptedService::new(channel, Bearer(bearer)))
     }
 }
 

@@ -11,6 +11,7 @@ mod attribution;
 mod audit;
 mod certificates;
 mod config;
+mod cost;
 mod export;
 mod import;
 mod key;
@@ -90,7 +91,7 @@ enum Command {
     /// Certificates that the server gets by itself: list, renew
     #[command(subcommand)]
     Certificates(certificates::Command),
-    /// Exchange rates for the revenue of events: import, list
+    /// Exchange rates for the revenue of events and the costs of campaigns: import, list
     #[command(subcommand)]
     Rates(rates::Command),
     /// What reports are made from: make days of it anew from what was recorded, or compare them with it
@@ -100,6 +101,9 @@ enum Command {
     Smoke(smoke::Smoke),
     /// Imports a file of links into a running deployment (CSV, Bitly, Dub, Shlink, Kutt, YOURLS, linkforty), or takes over a LinkForty database
     Import(Box<import::Import>),
+    /// What campaigns cost: import into a running deployment
+    #[command(subcommand)]
+    Cost(cost::Command),
     /// Writes the links of a running deployment to a file
     Export(export::Export),
     /// What attribution is worth on a population of which everything is known
@@ -122,6 +126,7 @@ pub fn run(cli: Cli) -> ExitCode {
             import::Import::File(file) => return conclude(block_on(file.run())),
             import::Import::Takeover(_) => Command::Import(import),
         },
+        Command::Cost(command) => return conclude(block_on(cost::run(command))),
         Command::Export(export) => return conclude(block_on(export.run()).map(|()| ExitCode::SUCCESS)),
         // These need nothing but their arguments.
         Command::Simulate(command) => return conclude(simulate::run(&command)),
@@ -164,6 +169,7 @@ pub fn run(cli: Cli) -> ExitCode {
             import::Import::File(_) => Ok(ExitCode::SUCCESS),
         },
         Command::Smoke(_)
+        | Command::Cost(_)
         | Command::Export(_)
         | Command::Simulate(_)
         | Command::Attribution(attribution::Command::CheckProof(_))

@@ -1,4 +1,4 @@
-//! `linkforty rates`: the exchange rates by which the revenue of events is converted.
+//! `linkforty rates`: the exchange rates by which the revenue of events and the costs of campaigns are converted.
 
 use std::{fs::File, io::BufReader, path::PathBuf};
 
@@ -7,7 +7,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::operator::{self, told};
-use crate::{attribution::events, config::Config};
+use crate::{analytics::costs, attribution::events, config::Config};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -16,7 +16,7 @@ use crate::{attribution::events, config::Config};
 )]
 pub(super) enum Command {
     /// Imports the bank's history of rates, `Date,USD,JPY,...` (rates of one euro; N/A: none). May be repeated: what is there for a day is replaced.
-    /// Then converts the revenue of events that waited for a rate
+    /// Then converts the revenue of events and the costs of campaigns that waited for a rate
     Import {
         /// The file, CSV
         file: PathBuf,
@@ -39,8 +39,9 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<()> 
             bar.finish_and_clear();
             let events::Imported { rates, days, empty, converted } =
                 imported.with_context(|| format!("cannot import {}", file.display()))?;
+            let costs = costs::convert_waiting(&env).await.context("cannot convert costs")?;
             say!(
-                "imported {rates} rates of {days} days; {empty} cells had none; converted the revenue of {converted} events"
+                "imported {rates} rates of {days} days; {empty} cells had none; converted the revenue of {converted} events and {costs} costs"
             );
         }
         Command::List => {

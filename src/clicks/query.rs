@@ -119,10 +119,21 @@ pub fn campaign(query: &str, link: &[&str]) -> String {
     for name in CAMPAIGN {
         let value = values(query, name).next().or_else(|| of_link(name)).unwrap_or_default();
         if !value.is_empty() {
-            lines.push(format!("{name}={}", super::cut(&value, MAX_VALUE)));
+            lines.push(format!("{name}={}", kept(&value)));
         }
     }
     lines.join("\n")
+}
+
+/// The same of a link whose own parameters are known by names without `utm_`.
+pub fn campaign_of<'a>(query: &str, link: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let link: Vec<String> = link.into_iter().map(|(name, value)| format!("utm_{name}={value}")).collect();
+    campaign(query, &link.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Returns the value of a campaign's parameter as [`campaign`] keeps it.
+pub fn value(text: &str) -> String {
+    kept(&plain(text)).to_owned()
 }
 
 /// Returns the parameters of a campaign as [`campaign`] writes it, in the order of [`CAMPAIGN`]; empty where one is not set.
@@ -146,6 +157,11 @@ pub fn is_reserved(name: &str) -> bool {
 fn values(query: &str, name: &str) -> impl Iterator<Item = String> {
     let pairs = parse(query.as_bytes()).filter(move |(given, _)| given == name);
     pairs.map(|(_, value)| plain(&value)).filter(|value| !value.is_empty())
+}
+
+/// Returns as much of a value as is kept.
+fn kept(value: &str) -> &str {
+    super::cut(value, MAX_VALUE)
 }
 
 /// Returns a text without control characters and without spaces around it.

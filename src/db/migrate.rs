@@ -110,6 +110,7 @@ pub async fn verify(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
         wrong.extend(readable::<entity::postback_refusal::Entity>(db, "postback_refusals").await);
         wrong.extend(readable::<entity::conversion_schema::Entity>(db, "conversion_schemas").await);
         wrong.extend(readable::<entity::exchange_rate::Entity>(db, "exchange_rates").await);
+        wrong.extend(readable::<entity::cost::Entity>(db, "costs").await);
         wrong.extend(readable::<entity::network_claim::Entity>(db, "network_claims").await);
         wrong.extend(readable::<entity::app_open::Entity>(db, "app_opens").await);
         wrong.extend(readable::<entity::view::Entity>(db, "views").await);

@@ -19,6 +19,7 @@ pub mod click_identity;
 pub mod click_lease;
 pub mod click_rollup;
 pub mod conversion_schema;
+pub mod cost;
 pub mod dead_letter;
 pub mod decision;
 pub mod decision_checkpoint;

@@ -76,6 +76,8 @@ permissions! {
     AnalyticsExport = "analytics.export", AnalyticsExport, [];
     /// Keep reports under names, and share them by links.
     ReportsWrite = "reports.write", ReportsWrite, [];
+    /// Import and delete what campaigns cost.
+    CostsWrite = "costs.write", CostsWrite, [];
     /// See installs, events of apps and how they were attributed.
     AttributionRead = "attribution.read", AttributionRead, [AnalyticsRead];
     /// See domains.

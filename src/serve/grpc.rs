@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     accounts::{grpc::AuthApi, people},
-    analytics::{AnalyticsApi, ReportApi},
+    analytics::{AnalyticsApi, ReportApi, costs::CostApi},
     apps::{self, AppApi},
     attribution::{
         AttributionApi, Sdk, SdkApi,
@@ -33,11 +33,11 @@ use crate::{
         analytics_service_server::AnalyticsServiceServer, api_key_service_server::ApiKeyServiceServer,
         app_service_server::AppServiceServer, attribution_service_server::AttributionServiceServer,
         audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
-        domain_service_server::DomainServiceServer, link_service_server::LinkServiceServer,
-        postback_service_server::PostbackServiceServer, project_service_server::ProjectServiceServer,
-        report_service_server::ReportServiceServer, template_service_server::TemplateServiceServer,
-        utm_preset_service_server::UtmPresetServiceServer, webhook_service_server::WebhookServiceServer,
-        workspace_service_server::WorkspaceServiceServer,
+        cost_service_server::CostServiceServer, domain_service_server::DomainServiceServer,
+        link_service_server::LinkServiceServer, postback_service_server::PostbackServiceServer,
+        project_service_server::ProjectServiceServer, report_service_server::ReportServiceServer,
+        template_service_server::TemplateServiceServer, utm_preset_service_server::UtmPresetServiceServer,
+        webhook_service_server::WebhookServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
     redirect,
     webhooks::{Tests, WebhookApi},
@@ -109,6 +109,7 @@ fn api_services(env: &Env, outbound: &Outbound, shares: &Arc<dyn Limits>) -> Ser
         .with(bounded!(UtmPresetServiceServer::new(UtmPresetApi { env: env() })))
         .with(bounded!(AnalyticsServiceServer::new(AnalyticsApi { env: env() })))
         .with(bounded!(ReportServiceServer::new(ReportApi { env: env(), limits: shares.clone() })))
+        .with(bounded!(CostServiceServer::new(CostApi { env: env() })))
         .with(bounded!(AttributionServiceServer::new(AttributionApi { env: env() })))
         .with(bounded!(PostbackServiceServer::new(PostbackApi { env: env() })))
         .with(bounded!(WebhookServiceServer::new(WebhookApi { env: env(), tests })))

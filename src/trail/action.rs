@@ -72,6 +72,10 @@ actions! {
     ReportUpdated = "report.updated",
     /// A kept report was deleted, and its shares with it.
     ReportDeleted = "report.deleted",
+    /// What campaigns cost was imported. The target is the workspace, the changes count the costs.
+    CostsImported = "costs.imported",
+    /// What campaigns cost was deleted. The target is the workspace, the changes count the costs.
+    CostsDeleted = "costs.deleted",
     /// A report was shared: everybody who has the link sees it. The target is the share.
     ReportShared = "report.shared",
     /// A share of a report was ended. The target is the share.

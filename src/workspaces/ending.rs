@@ -62,6 +62,7 @@ const TABLES: &[&str] = &[
     "decisions",
     "decision_logs",
     "fraud_rules",
+    "costs",
     "postbacks",
     "postback_refusals",
     "conversion_schemas",

@@ -78,6 +78,7 @@ pub const fn least(permission: Permission) -> Role {
         | Permission::UtmPresetsWrite
         | Permission::AnalyticsExport
         | Permission::ReportsWrite
+        | Permission::CostsWrite
         | Permission::ApiKeysRead => Role::Member,
         // What an app may open concerns everybody's links, and lasts on devices for days.
         Permission::ProjectsDelete
@@ -141,6 +142,7 @@ mod tests {
             (Permission::AttributionRead, [true, true, true, true]),
             (Permission::AnalyticsExport, [false, true, true, true]),
             (Permission::ReportsWrite, [false, true, true, true]),
+            (Permission::CostsWrite, [false, true, true, true]),
             (Permission::WorkspacesRead, [true, true, true, true]),
             (Permission::WorkspacesWrite, [false, false, true, true]),
             (Permission::WorkspacesTransfer, [false, false, false, true]),

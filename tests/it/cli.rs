@@ -303,7 +303,8 @@ fn exchange_rates_are_imported_and_listed_by_the_operator() {
     std::fs::write(&file, "Date,USD,JPY,\n2026-11-20,1.1,N/A,\n2026-11-19,1.2,161.5,\n")
         .expect("it is written");
     let summary =
-        "imported 3 rates of 2 days; 1 cells had none; converted the revenue of 0 events".to_owned();
+        "imported 3 rates of 2 days; 1 cells had none; converted the revenue of 0 events and 0 costs"
+            .to_owned();
     assert_eq!(said(&data_dir, &import).trim(), summary);
     assert_eq!(said(&data_dir, &import).trim(), summary, "a repeat is the same");
     let listed = said(&data_dir, &["rates", "list"]);

@@ -319,7 +319,7 @@ async fn late_events_are_kept_for_thirty_days_and_their_repeats_for_longer() {
     .await;
 }
 
-async fn set_currency(app: &App, currency: &str) -> Tenant {
+pub async fn set_currency(app: &App, currency: &str) -> Tenant {
     let (owner, workspace) = settled_owner(app).await;
     let tenant = app.tenant_of(&workspace).await;
     let mut workspaces = WorkspaceServiceClient::with_interceptor(app.channel().await, Bearer(owner));

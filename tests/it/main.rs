@@ -19,6 +19,7 @@ mod conditions;
 mod connections;
 mod contract;
 mod cookies;
+mod costs;
 mod decisions;
 mod deleted_workspaces;
 mod differential;

@@ -3,9 +3,17 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { AnalyticsService } from "../gen/linkforty/v1/analytics_service_pb.js";
 import { ApiKeyService } from "../gen/linkforty/v1/api_key_service_pb.js";
 import { AppService } from "../gen/linkforty/v1/app_service_pb.js";
+import { AttributionService } from "../gen/linkforty/v1/attribution_service_pb.js";
+import { AuditService } from "../gen/linkforty/v1/audit_service_pb.js";
 import { AuthService } from "../gen/linkforty/v1/auth_service_pb.js";
+import { CostService } from "../gen/linkforty/v1/cost_service_pb.js";
 import { DomainService } from "../gen/linkforty/v1/domain_service_pb.js";
 import { LinkService } from "../gen/linkforty/v1/link_service_pb.js";
+import { PostbackService } from "../gen/linkforty/v1/postback_service_pb.js";
+import { ProjectService } from "../gen/linkforty/v1/project_service_pb.js";
+import { ReportService } from "../gen/linkforty/v1/report_service_pb.js";
+import { TemplateService } from "../gen/linkforty/v1/template_service_pb.js";
+import { UtmPresetService } from "../gen/linkforty/v1/utm_preset_service_pb.js";
 import { WebhookService } from "../gen/linkforty/v1/webhook_service_pb.js";
 import { WorkspaceService } from "../gen/linkforty/v1/workspace_service_pb.js";
 import { byApiKey, bySession } from "./credentials.js";
@@ -47,10 +55,26 @@ export interface Linkforty {
   readonly apps: Client<typeof AppService>;
   /** Short links. */
   readonly links: Client<typeof LinkService>;
+  /** Folders for links. */
+  readonly projects: Client<typeof ProjectService>;
+  /** What links have in common. */
+  readonly templates: Client<typeof TemplateService>;
+  /** Campaign parameters under names. */
+  readonly utmPresets: Client<typeof UtmPresetService>;
   /** What was recorded. */
   readonly analytics: Client<typeof AnalyticsService>;
+  /** Questions that are kept, and links to their answers. */
+  readonly reports: Client<typeof ReportService>;
+  /** What campaigns cost. */
+  readonly costs: Client<typeof CostService>;
+  /** Installs and events, and why they were credited. */
+  readonly attribution: Client<typeof AttributionService>;
+  /** What Apple says of installs. */
+  readonly postbacks: Client<typeof PostbackService>;
   /** URLs that are called with what happens. */
   readonly webhooks: Client<typeof WebhookService>;
+  /** Who did what. */
+  readonly audit: Client<typeof AuditService>;
 }
 
 /**
@@ -88,7 +112,15 @@ export function createLinkforty(options: LinkfortyOptions): Linkforty {
     domains: createClient(DomainService, transport),
     apps: createClient(AppService, transport),
     links: createClient(LinkService, transport),
+    projects: createClient(ProjectService, transport),
+    templates: createClient(TemplateService, transport),
+    utmPresets: createClient(UtmPresetService, transport),
     analytics: createClient(AnalyticsService, transport),
+    reports: createClient(ReportService, transport),
+    costs: createClient(CostService, transport),
+    attribution: createClient(AttributionService, transport),
+    postbacks: createClient(PostbackService, transport),
     webhooks: createClient(WebhookService, transport),
+    audit: createClient(AuditService, transport),
   };
 }

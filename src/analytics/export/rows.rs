@@ -17,31 +17,77 @@ use crate::{
 
 const NANOS: i128 = 1_000_000_000;
 
-/// Whose revenue has a column.
+/// Which currencies have a column each.
 struct Currencies(Vec<String>);
 
 impl Currencies {
-    fn of<'a>(totals: impl IntoIterator<Item = Option<&'a Measures>>) -> Self {
-        Self::in_which(totals.into_iter().flatten().flat_map(|measures| &measures.revenue))
-    }
-
     fn in_which<'a>(money: impl Iterator<Item = &'a Money>) -> Self {
         let known: BTreeSet<&str> = money.map(|money| money.currency.as_str()).collect();
         Self(known.into_iter().map(str::to_owned).collect())
     }
 
-    fn columns(&self) -> impl Iterator<Item = Column> {
+    fn columns(&self, of: &str) -> impl Iterator<Item = Column> {
         self.0
             .iter()
-            .map(|currency| Column::new(format!("revenue_{}", currency.to_ascii_lowercase()), Decimal))
+            .map(move |currency| Column::new(format!("{of}_{}", currency.to_ascii_lowercase()), Decimal))
     }
 
-    /// One cell for each: nothing was earned where the answer names no amount.
-    fn cells(&self, revenue: &[Money]) -> impl Iterator<Item = Cell> {
+    /// One cell for each: nothing was earned, or spent, where the answer names no amount.
+    fn cells(&self, amounts: &[Money]) -> impl Iterator<Item = Cell> {
         self.0.iter().map(|currency| {
-            let amount = revenue.iter().find(|money| money.currency == *currency);
-            Cell::Decimal(amount.map_or(0, |money| i128::from(money.units) * NANOS + i128::from(money.nanos)))
+            let amount = amounts.iter().find(|money| money.currency == *currency);
+            amount.map_or(Cell::Decimal(0), decimal)
         })
+    }
+
+    /// One cell for each: a price is in one of them, or not known.
+    fn prices(&self, price: Option<&Money>) -> impl Iterator<Item = Cell> {
+        self.0.iter().map(move |currency| {
+            price.filter(|price| price.currency == *currency).map_or(Cell::Nothing, decimal)
+        })
+    }
+}
+
+fn decimal(money: &Money) -> Cell {
+    Cell::Decimal(i128::from(money.units) * NANOS + i128::from(money.nanos))
+}
+
+/// The columns of money: what was earned, and where anything was spent that too, what it makes of an install and of a click, and what came back.
+struct Monies {
+    revenue: Currencies,
+    cost: Currencies,
+}
+
+impl Monies {
+    fn of<'a>(totals: impl IntoIterator<Item = Option<&'a Measures>> + Clone) -> Self {
+        let all = || totals.clone().into_iter().flatten();
+        Self {
+            revenue: Currencies::in_which(all().flat_map(|measures| &measures.revenue)),
+            cost: Currencies::in_which(all().flat_map(|measures| &measures.cost)),
+        }
+    }
+
+    fn columns(&self) -> impl Iterator<Item = Column> {
+        let of_cost = ["cost", "cpi", "cpc"].into_iter().flat_map(|of| self.cost.columns(of));
+        self.revenue
+            .columns("revenue")
+            .chain(of_cost)
+            .chain(self.has_cost().then(|| Column::new("roas", Real)))
+    }
+
+    fn cells(&self, measures: &Measures) -> Vec<Cell> {
+        let mut cells: Vec<Cell> = self.revenue.cells(&measures.revenue).collect();
+        cells.extend(self.cost.cells(&measures.cost));
+        cells.extend(self.cost.prices(measures.cpi.as_ref()));
+        cells.extend(self.cost.prices(measures.cpc.as_ref()));
+        if self.has_cost() {
+            cells.push(measures.roas.map_or(Cell::Nothing, Cell::Real));
+        }
+        cells
+    }
+
+    fn has_cost(&self) -> bool {
+        !self.cost.0.is_empty()
     }
 }
 
@@ -65,12 +111,12 @@ fn text(text: &str) -> Cell {
 
 /// Writes buckets, those of the time before behind the others.
 pub fn time_series(answer: &QueryTimeSeriesResponse) -> Table {
-    let currencies = Currencies::of([answer.total.as_ref(), answer.previous_total.as_ref()]);
+    let monies = Monies::of([answer.total.as_ref(), answer.previous_total.as_ref()]);
     let mut columns =
         vec![Column::new("period", Text), Column::new("start_time", Time), Column::new("end_time", Time)];
     columns.extend(measure_columns());
     columns.push(Column::new("unique_visitors", Integer));
-    columns.extend(currencies.columns());
+    columns.extend(monies.columns());
     let buckets = answer.buckets.iter().map(|bucket| ("current", bucket));
     let buckets = buckets.chain(answer.previous.iter().map(|bucket| ("previous", bucket)));
     let rows = buckets.map(|(period, bucket)| {
@@ -78,7 +124,7 @@ pub fn time_series(answer: &QueryTimeSeriesResponse) -> Table {
         let mut row = vec![text(period), time(bucket.start_time.as_ref()), time(bucket.end_time.as_ref())];
         row.extend(measure_cells(&measures));
         row.push(measures.unique_visitors.map_or(Cell::Nothing, Cell::Integer));
-        row.extend(currencies.cells(&measures.revenue));
+        row.extend(monies.cells(&measures));
         row
     });
     Table { rows: rows.collect(), columns }
@@ -86,14 +132,14 @@ pub fn time_series(answer: &QueryTimeSeriesResponse) -> Table {
 
 /// Writes the values of a page, and on the last one what no row names.
 pub fn breakdown(answer: &QueryBreakdownResponse, is_last: bool) -> Table {
-    let currencies = Currencies::of([answer.total.as_ref()]);
+    let monies = Monies::of([answer.total.as_ref()]);
     let mut columns = vec![Column::new("kind", Text), Column::new("value", Text), Column::new("label", Text)];
     columns.extend(measure_columns());
-    columns.extend(currencies.columns());
+    columns.extend(monies.columns());
     let row = |kind: &str, value: &str, label: &str, measures: &Measures| {
         let mut row = vec![text(kind), text(value), text(label)];
         row.extend(measure_cells(measures));
-        row.extend(currencies.cells(&measures.revenue));
+        row.extend(monies.cells(measures));
         row
     };
     let mut rows: Vec<Row> = answer
@@ -109,34 +155,43 @@ pub fn breakdown(answer: &QueryBreakdownResponse, is_last: bool) -> Table {
 
 /// Writes the nodes of a page, and on the last one what no row names.
 pub fn campaigns(answer: &GetCampaignsResponse, is_last: bool) -> Table {
-    let currencies = Currencies::of([answer.total.as_ref()]);
-    let mut columns: Vec<Column> = ["kind", "source", "medium", "campaign", "link_id", "label"]
-        .map(|name| Column::new(name, Text))
-        .into();
+    let monies = Monies::of([answer.total.as_ref()]);
+    let mut columns: Vec<Column> =
+        ["kind", "source", "medium", "campaign", "link_id", "label", "ad_group", "creative"]
+            .map(|name| Column::new(name, Text))
+            .into();
     columns.extend(measure_columns());
     columns.push(Column::new("install_rate", Real));
     columns.push(Column::new("child_count", Integer));
-    columns.extend(currencies.columns());
+    columns.extend(monies.columns());
     let mut rows: Vec<Row> = Vec::with_capacity(answer.rows.len() + 1);
     for found in &answer.rows {
         let measures = found.measures.clone().unwrap_or_default();
         let mut row = vec![text("node")];
         row.extend(
-            [&found.source, &found.medium, &found.campaign, &found.link_id, &found.label]
-                .map(|part| text(part)),
+            [
+                &found.source,
+                &found.medium,
+                &found.campaign,
+                &found.link_id,
+                &found.label,
+                &found.ad_group,
+                &found.creative,
+            ]
+            .map(|part| text(part)),
         );
         row.extend(measure_cells(&measures));
         row.push(Cell::Real(found.install_rate));
         row.push(Cell::Integer(found.child_count.into()));
-        row.extend(currencies.cells(&measures.revenue));
+        row.extend(monies.cells(&measures));
         rows.push(row);
     }
     if let Some(other) = answer.other.as_ref().filter(|other| is_last && !is_nothing(other)) {
         let mut row = vec![text("other")];
-        row.extend(std::iter::repeat_n(Cell::Nothing, 5));
+        row.extend(std::iter::repeat_n(Cell::Nothing, 7));
         row.extend(measure_cells(other));
         row.extend([Cell::Nothing, Cell::Nothing]);
-        row.extend(currencies.cells(&other.revenue));
+        row.extend(monies.cells(other));
         rows.push(row);
     }
     Table { columns, rows }
@@ -189,7 +244,7 @@ pub fn retention(answer: &GetRetentionResponse) -> Table {
         vec![Column::new("kind", Text), Column::new("start_time", Time), Column::new("end_time", Time)];
     columns.extend(["day", "installs", "active"].map(|name| Column::new(name, Integer)));
     columns.extend([Column::new("rate", Real), Column::new("complete", Boolean)]);
-    columns.extend(currencies.columns());
+    columns.extend(currencies.columns("revenue"));
     let rows = cohorts.iter().flat_map(|(kind, cohort)| {
         cohort.days.iter().map(|day| {
             let mut row = vec![text(kind), time(cohort.start_time.as_ref()), time(cohort.end_time.as_ref())];
@@ -275,7 +330,7 @@ fn click_cells(click: &RecordedClick) -> [Cell; 27] {
 
 fn is_nothing(measures: &Measures) -> bool {
     let counts = measure_cells(measures).iter().all(|cell| *cell == Cell::Integer(0));
-    counts && measures.revenue.is_empty()
+    counts && measures.revenue.is_empty() && measures.cost.is_empty()
 }
 
 #[cfg(test)]

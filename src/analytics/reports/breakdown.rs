@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use super::{
     Paged,
     filter::{self, Filter, NO_DIMENSION},
-    numbers::shown,
+    numbers::{Numbers, joined, shown_with_cost},
     order::{self, Order},
     scope, snapshot,
     values::{dimension, labels, rows},
 };
 use crate::{
     analytics::{
+        costs,
         dims::{Dimension, OTHER},
         raw,
-        rollup::read::{Measures, Part, Reader, Scope},
+        rollup::read::{Part, Reader, Scope},
         span::{Span, YEARS},
     },
     env::Env,
@@ -43,7 +44,7 @@ pub async fn breakdown(
     let money = super::money(env, tenant, order).await?;
 
     let (all, source) = numbers(env, &scope, span, (dimension, &filters)).await?;
-    let total: Measures = all.values().sum();
+    let total: Numbers = all.values().sum();
     let (rows, other) = rows(all);
     let total_size = i32::try_from(rows.len()).unwrap_or(i32::MAX);
     let (rows, next) = order::page(rows, (order, money), &paged.page, span.slots);
@@ -51,14 +52,14 @@ pub async fn breakdown(
     Ok(QueryBreakdownResponse {
         rows: rows
             .into_iter()
-            .map(|(value, measures)| BreakdownRow {
+            .map(|(value, numbers)| BreakdownRow {
                 label: labels.remove(&value).unwrap_or_default(),
                 value,
-                measures: Some(shown(&measures, None)),
+                measures: Some(shown_with_cost(&numbers, None)),
             })
             .collect(),
-        other: Some(shown(&other, None)),
-        total: Some(shown(&total, None)),
+        other: Some(shown_with_cost(&other, None)),
+        total: Some(shown_with_cost(&total, None)),
         next_page_token: env.pages.token(next.as_ref(), &paged.question, env.now()),
         total_size,
         source: source.into(),
@@ -72,14 +73,16 @@ async fn numbers(
     scope: &Scope,
     span: Span,
     (dimension, filters): (Dimension, &Filters),
-) -> Result<(HashMap<String, Measures>, ReportSource)> {
+) -> Result<(HashMap<String, Numbers>, ReportSource)> {
     match filters {
         Filters::Rollups(filter) => {
             let db = snapshot(env).await?;
             let kept = super::kept(env);
             let mut from = Reader::open(&db, &kept, scope).await?;
-            let mut all = from.breakdown(span.slots, dimension).await?;
+            let counted = from.breakdown(span.slots, dimension).await?;
+            let spent = costs::by_value(&db, scope, span, dimension).await?;
             db.commit().await?;
+            let mut all = joined(counted, spent);
             if let Some(filter) = filter {
                 // What is counted together has lost its value.
                 all.retain(|value, _| value != OTHER && filter.values.binary_search(value).is_ok());
@@ -88,7 +91,7 @@ async fn numbers(
         }
         Filters::Clicks(filters) => {
             let all = raw::breakdown(env, scope, span.slots, dimension, filters).await?;
-            Ok((all, ReportSource::RawClicks))
+            Ok((joined(all, HashMap::new()), ReportSource::RawClicks))
         }
     }
 }

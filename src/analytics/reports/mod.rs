@@ -84,9 +84,9 @@ async fn visitors<C: ConnectionTrait>(
     from.visitors(utc_days(slots)).await.map(Some)
 }
 
-/// Returns the currency that revenue is ordered by: the workspace's, if it has one.
+/// Returns the currency that money is ordered by: the workspace's, if it has one.
 async fn money(env: &Env, tenant: &Tenant, order: Order) -> Result<Option<Currency>> {
-    if order.by != order::By::Revenue {
+    if !order.is_by_money() {
         return Ok(None);
     }
     let stored = workspaces::get(env, tenant).await?;

@@ -3,8 +3,9 @@
 //! All rows of an answer are at hand, since their numbers are sums over many; a page ends with a row all the same and not with a number, so
 //! that a row that grows meanwhile pushes none into two pages.
 
+use super::numbers::Numbers;
 use crate::{
-    analytics::rollup::read::{Currency, Measures, Slots},
+    analytics::rollup::read::{Currency, Slots},
     page::{Cursor, PageRequest},
 };
 
@@ -27,6 +28,12 @@ pub enum By {
     Events,
     /// The revenue in one currency.
     Revenue,
+    /// What was spent in it.
+    Cost,
+    /// What an install cost.
+    Cpi,
+    /// What came back for what was spent.
+    Roas,
 }
 
 /// An order of rows.
@@ -38,7 +45,7 @@ pub struct Order {
     pub descending: bool,
 }
 
-const FIELDS: [(&str, By); 8] = [
+const FIELDS: [(&str, By); 11] = [
     ("value", By::Value),
     ("clicks", By::Clicks),
     ("bot_clicks", By::BotClicks),
@@ -47,8 +54,11 @@ const FIELDS: [(&str, By); 8] = [
     ("attributed_installs", By::AttributedInstalls),
     ("events", By::Events),
     ("revenue", By::Revenue),
+    ("cost", By::Cost),
+    ("cpi", By::Cpi),
+    ("roas", By::Roas),
 ];
-const NO_ORDER: &str = "must be clicks, bot_clicks, opens, installs, attributed_installs, events, revenue or value, followed by desc for the greatest first";
+const NO_ORDER: &str = "must be clicks, bot_clicks, opens, installs, attributed_installs, events, revenue, cost, cpi, roas or value, followed by desc for the greatest first";
 
 impl Order {
     /// Reads an order; without one it is by clicks, the greatest first.
@@ -64,24 +74,33 @@ impl Order {
         Ok(Self { by, descending })
     }
 
+    /// Says whether it is by money, so that one currency counts.
+    pub const fn is_by_money(self) -> bool {
+        matches!(self.by, By::Revenue | By::Cost | By::Cpi)
+    }
+
     /// Returns what a row is ordered by, the smallest first; values are compared where it is the same. `money` is the currency that counts.
-    fn key(self, measures: &Measures, money: Option<Currency>) -> i128 {
+    fn key(self, numbers: &Numbers, money: Option<Currency>) -> i128 {
+        let Numbers { counted, spent } = numbers;
         let key = match self.by {
             By::Value => 0,
-            By::Clicks => i128::from(measures.clicks),
-            By::BotClicks => i128::from(measures.bot_clicks),
-            By::Opens => i128::from(measures.opens),
-            By::Installs => i128::from(measures.installs),
-            By::AttributedInstalls => i128::from(measures.attributed_installs),
-            By::Events => i128::from(measures.events),
-            By::Revenue => money.and_then(|money| measures.revenue.get(&money)).copied().unwrap_or(0),
+            By::Clicks => i128::from(counted.clicks),
+            By::BotClicks => i128::from(counted.bot_clicks),
+            By::Opens => i128::from(counted.opens),
+            By::Installs => i128::from(counted.installs),
+            By::AttributedInstalls => i128::from(counted.attributed_installs),
+            By::Events => i128::from(counted.events),
+            By::Revenue => money.and_then(|money| counted.revenue.get(&money)).copied().unwrap_or(0),
+            By::Cost => money.map_or(0, |money| spent.of(money)),
+            By::Cpi => money.map_or(0, |money| numbers.cpi(money)),
+            By::Roas => numbers.roas(),
         };
         if self.descending { -key } else { key }
     }
 }
 
 /// A value and its numbers.
-pub type Row = (String, Measures);
+pub type Row = (String, Numbers);
 
 /// Puts rows in order and returns one page of them, and where the next one begins. `slots` is the time that they are of, which all pages share.
 pub fn page(
@@ -122,6 +141,7 @@ fn place(cursor: &Cursor) -> Option<(i128, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analytics::{costs::Spent, rollup::read::Measures};
 
     #[test]
     fn an_order_is_a_field_and_perhaps_desc() {
@@ -148,11 +168,25 @@ mod tests {
         let rows: Vec<Row> = (0..23_i64)
             .map(|number| {
                 let mut measures = Measures { clicks: number % 5, installs: -number, ..Measures::default() };
-                measures.earn(franc.expect("a currency"), i128::from(number % 3 - 1));
-                (format!("v{number:02}"), measures)
+                let franc = franc.expect("a currency");
+                measures.earn(franc, i128::from(number % 3 - 1));
+                measures.attributed_installs = number % 4;
+                let spent = Spent::new(franc, i128::from(number % 7));
+                (format!("v{number:02}"), Numbers { counted: measures, spent })
             })
             .collect();
-        for text in ["", "clicks", "installs desc", "revenue desc", "revenue", "value", "value desc"] {
+        for text in [
+            "",
+            "clicks",
+            "installs desc",
+            "revenue desc",
+            "revenue",
+            "cost desc",
+            "cpi",
+            "roas desc",
+            "value",
+            "value desc",
+        ] {
             let order = Order::read(text).expect("an order");
             let whole = PageRequest { size: 1000, after: None };
             let (all, end) = page(rows.clone(), (order, franc), &whole, slots);

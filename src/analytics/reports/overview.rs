@@ -6,13 +6,13 @@ use std::{
 };
 
 use super::{
-    numbers::shown,
+    numbers::{Numbers, shown_with_cost},
     scope, snapshot,
     values::{Named, TOP, candidates, top},
 };
 use crate::{
     analytics::{
-        calendar,
+        calendar, costs,
         dims::Dimension,
         rollup::read::{Ask, Measures, Part, Reader, Scope, Slots, Sums},
         span::{Span, YEAR, YEAR_OF_HOURS, utc_days},
@@ -42,6 +42,9 @@ pub async fn overview(env: &Env, tenant: &Tenant, asked: &GetOverviewRequest) ->
     from.fetch(&asks(&scope, span.slots, before.slots)).await?;
     let by_day = from.series(&days, None).await?;
     let previous = super::total(&mut from, before.slots).await?;
+    let whole = Span { slots: Slots { first: before.slots.first, ..span.slots }, ..span };
+    let spent = costs::by_bucket(&db, &scope, whole, &[before.slots, span.slots], None).await?;
+    let [spent_before, spent] = spent.try_into().map_err(|_| Error::internal("two spans"))?;
     let unique = super::visitors(&mut from, &scope, span.slots).await?;
     let unique_before = super::visitors(&mut from, &scope, before.slots).await?;
     let mut values = Vec::with_capacity(TOP_DIMENSIONS.len());
@@ -110,8 +113,8 @@ pub async fn overview(env: &Env, tenant: &Tenant, asked: &GetOverviewRequest) ->
             .collect(),
         start_time: Some(timestamp(span.start())),
         end_time: Some(timestamp(span.end())),
-        total: Some(shown(&total, unique)),
-        previous: Some(shown(&previous, unique_before)),
+        total: Some(shown_with_cost(&Numbers { counted: total, spent }, unique)),
+        previous: Some(shown_with_cost(&Numbers { counted: previous, spent: spent_before }, unique_before)),
         by_country: Some(by_country),
         by_device: Some(by_device),
         by_platform: Some(by_platform),

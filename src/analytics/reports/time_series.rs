@@ -4,13 +4,13 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     filter::{self, Filter},
-    numbers::shown,
+    numbers::{Numbers, shown_with_cost},
     scope, snapshot,
 };
 use crate::{
     analytics::{
-        calendar,
-        rollup::read::{Measures, Part, Reader, Scope, Slots},
+        calendar, costs,
+        rollup::read::{Part, Reader, Scope, Slots},
         span::{Span, YEARS, is_of_utc_days, moment_of, utc_days},
     },
     env::Env,
@@ -62,7 +62,10 @@ async fn series<C: ConnectionTrait>(
 ) -> Result<(Vec<Bucket>, v1::Measures)> {
     let wanted = filter.map(|filter| (filter.dimension, filter.values.as_slice()));
     let measures = if buckets.is_empty() { Vec::new() } else { from.series(buckets, wanted).await? };
-    let total: Measures = measures.iter().sum();
+    let spent = costs::by_bucket(from.db(), scope, span, buckets, filter).await?;
+    let numbers: Vec<Numbers> =
+        measures.into_iter().zip(spent).map(|(counted, spent)| Numbers { counted, spent }).collect();
+    let total: Numbers = numbers.iter().sum();
     let known = filter.is_none() && !matches!(scope.part, Part::App(_));
     let (each, all) = if known {
         let each = if counts_visitors(buckets, granularity) {
@@ -76,12 +79,12 @@ async fn series<C: ConnectionTrait>(
         (Vec::new(), None)
     };
     let mut each = each.into_iter();
-    let shown_buckets = buckets.iter().zip(&measures).map(|(slots, measures)| Bucket {
+    let shown_buckets = buckets.iter().zip(&numbers).map(|(slots, numbers)| Bucket {
         start_time: Some(timestamp(moment_of(slots.first))),
         end_time: Some(timestamp(moment_of(slots.end))),
-        measures: Some(shown(measures, each.next())),
+        measures: Some(shown_with_cost(numbers, each.next())),
     });
-    Ok((shown_buckets.collect(), shown(&total, all)))
+    Ok((shown_buckets.collect(), shown_with_cost(&total, all)))
 }
 
 /// Visitors are kept by day of UTC: they are known of buckets that are made of such days. The first and the last may be cut.

@@ -4,7 +4,10 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use sea_orm::DbErr;
 
-use super::{numbers::shown, order::Row};
+use super::{
+    numbers::{Numbers, shown},
+    order::Row,
+};
 use crate::{
     analytics::{
         dims::{Dimension, OTHER},
@@ -37,14 +40,14 @@ impl Named {
 }
 
 /// Parts what has a row of its own from what is counted together, and drops what has nothing.
-pub fn rows(all: HashMap<String, Measures>) -> (Vec<Row>, Measures) {
-    let mut other = Measures::default();
+pub fn rows(all: HashMap<String, Numbers>) -> (Vec<Row>, Numbers) {
+    let mut other = Numbers::default();
     let mut rows = Vec::with_capacity(all.len());
-    for (value, measures) in all {
+    for (value, numbers) in all {
         if value == OTHER {
-            other += measures;
-        } else if !measures.is_zero() {
-            rows.push((value, measures));
+            other += &numbers;
+        } else if !numbers.is_nothing() {
+            rows.push((value, numbers));
         }
     }
     (rows, other)
@@ -147,7 +150,8 @@ mod tests {
     fn dimensions_have_the_numbers_of_the_contract() {
         for dimension in Dimension::ALL {
             let number = i32::from(dimension.number());
-            let expected = (dimension != Dimension::CampaignLink).then_some(dimension);
+            let is_path = matches!(dimension, Dimension::CampaignLink | Dimension::CampaignAd);
+            let expected = (!is_path).then_some(dimension);
             assert_eq!(super::dimension(number), expected, "{number}");
         }
         assert_eq!((super::dimension(0), super::dimension(-1), super::dimension(300)), (None, None, None));

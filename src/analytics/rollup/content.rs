@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! version (1 byte), then sections in the order of their numbers: number, length in bytes, and
-//!   dimension 0 (all together) or 1..27:  values in the order of their codes:
+//!   dimension 0 (all together) or 1..28:  values in the order of their codes:
 //!     what the code is more than the one before; then slots in order:
 //!       (what the slot is more than the one before) << 3 | kind << 1 | whether another slot follows
 //!         kind 0: one click · 1: so many clicks · 2: so many clicks of others
@@ -43,7 +43,13 @@ const SEVERAL: u64 = 3;
 /// Returns how many values of a dimension one row holds.
 fn most_values(dimension: u8) -> usize {
     match Dimension::numbered(dimension) {
-        Some(Dimension::Link | Dimension::CampaignLink | Dimension::Rule | Dimension::Variant) => MOST_LINKS,
+        Some(
+            Dimension::Link
+            | Dimension::CampaignLink
+            | Dimension::CampaignAd
+            | Dimension::Rule
+            | Dimension::Variant,
+        ) => MOST_LINKS,
         _ => MOST_VALUES,
     }
 }

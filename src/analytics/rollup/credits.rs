@@ -362,12 +362,7 @@ pub async fn origins(
     let campaigns: HashMap<LinkId, String> = links::credited(db, workspace, &unclicked)
         .await?
         .into_iter()
-        .map(|(link, said)| {
-            let own: Vec<String> =
-                said.utm.iter().map(|(name, value)| format!("utm_{name}={value}")).collect();
-            let own: Vec<&str> = own.iter().map(String::as_str).collect();
-            (link, query::campaign("", &own))
-        })
+        .map(|(link, said)| (link, query::campaign_of("", &said.utm)))
         .collect();
     Ok(touches
         .iter()

@@ -106,7 +106,7 @@ impl Bundle {
             D::Referrer | D::UtmSource | D::UtmMedium | D::UtmCampaign | D::UtmTerm | D::UtmContent => {
                 Self::Origins
             }
-            D::Link | D::Rule | D::Variant | D::CampaignLink => Self::Links,
+            D::Link | D::Rule | D::Variant | D::CampaignLink | D::CampaignAd => Self::Links,
             D::Device
             | D::System
             | D::SystemVersion

@@ -108,6 +108,11 @@ impl<'a, C: ConnectionTrait> Reader<'a, C> {
         Ok(Self { db, kept, scope, rows })
     }
 
+    /// Returns the snapshot.
+    pub fn db(&self) -> &'a C {
+        self.db
+    }
+
     /// Reads all that some questions need, in one statement or two.
     pub async fn fetch(&mut self, asks: &[Ask]) -> Result<(), DbErr> {
         let is_link = self.is_link();

@@ -1,11 +1,11 @@
-//! What strangers who open a share are not told: ids. Pure.
+//! What strangers who open a share are not told: ids, and what campaigns cost. Pure.
 
 use data_encoding::HEXLOWER;
 use ring::digest;
 
 use crate::pb::v1::{
-    CampaignLevel, Dimension, GetCampaignsResponse, GetFunnelResponse, QueryBreakdownResponse, ReportQuery,
-    ReportResult, report_query::Query, report_result::Result as Answer,
+    CampaignLevel, Dimension, GetCampaignsResponse, GetFunnelResponse, Measures, QueryBreakdownResponse,
+    ReportQuery, ReportResult, report_query::Query, report_result::Result as Answer,
 };
 
 /// How many bytes tell apart what has no name.
@@ -13,6 +13,7 @@ const NAME_BYTES: usize = 4;
 
 /// Takes out of an answer what it does not show: of links and projects their labels stay, and what has none gets a short name that says nothing.
 pub fn veil(query: &ReportQuery, result: &mut ReportResult) {
+    costs(result);
     match (&query.query, &mut result.result) {
         (Some(Query::Breakdown(asked)), Some(Answer::Breakdown(answer))) => {
             breakdown(asked.dimension(), answer);
@@ -20,6 +21,29 @@ pub fn veil(query: &ReportQuery, result: &mut ReportResult) {
         (Some(Query::Campaigns(asked)), Some(Answer::Campaigns(answer))) => campaigns(asked.level(), answer),
         (Some(Query::Funnel(_)), Some(Answer::Funnel(answer))) => funnel(answer),
         _ => {}
+    }
+}
+
+fn costs(result: &mut ReportResult) {
+    let measures: Vec<&mut Measures> = match &mut result.result {
+        Some(Answer::TimeSeries(answer)) => {
+            let buckets = answer.buckets.iter_mut().chain(&mut answer.previous);
+            let buckets = buckets.filter_map(|bucket| bucket.measures.as_mut());
+            buckets.chain(&mut answer.total).chain(&mut answer.previous_total).collect()
+        }
+        Some(Answer::Breakdown(answer)) => {
+            let rows = answer.rows.iter_mut().filter_map(|row| row.measures.as_mut());
+            rows.chain(&mut answer.other).chain(&mut answer.total).collect()
+        }
+        Some(Answer::Campaigns(answer)) => {
+            let rows = answer.rows.iter_mut().filter_map(|row| row.measures.as_mut());
+            rows.chain(&mut answer.other).chain(&mut answer.total).collect()
+        }
+        Some(Answer::Funnel(_) | Answer::Retention(_)) | None => Vec::new(),
+    };
+    for measures in measures {
+        measures.cost.clear();
+        (measures.cpi, measures.cpc, measures.roas) = (None, None, None);
     }
 }
 

@@ -118,10 +118,10 @@ pub fn read(event: &sdk::Event, now: Moment) -> Result<NewEvent, Refusal> {
         Vec::new()
     });
     let revenue = event.revenue.as_ref().and_then(|revenue| {
-        let amount = money::read(revenue);
+        let amount = money::read(&revenue.currency, revenue.units, revenue.nanos);
         amount
             .map(|amount| Revenue { currency: revenue.currency.clone(), amount })
-            .map_err(|(field, why)| wrong.add_text("revenue", format!("{field}: {why}")))
+            .map_err(|(field, why)| wrong.add_text("revenue", format!("revenue.{field}: {why}")))
             .ok()
     });
     if !is_text(&event.transaction_id, MAX_TRANSACTION) {

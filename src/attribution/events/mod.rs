@@ -53,7 +53,8 @@ pub use self::{
     key::{id_after, id_of},
     list::{EventQuery, Listed, expect, list, windows},
     properties::shown as shown_properties,
-    rates::{Imported, Span, date_of, import as import_rates, list as list_rates},
+    rates::{Book, Imported, Span, date_of, import as import_rates, list as list_rates},
+    store::reporting_currencies,
 };
 use crate::{
     db::Dialect,

@@ -3,7 +3,7 @@
 //! An amount is a whole number of billionths of a unit. A rate is a whole number of billionths of a unit that one euro costs, as the European
 //! Central Bank quotes. An amount is converted by way of the euro in one step, and rounded once, to a billionth, half to even.
 
-use crate::{currency, pb::sdk::v1 as sdk};
+use crate::currency;
 
 const NANOS: i128 = 1_000_000_000;
 const MOST_UNITS: i128 = 1_000_000_000_000;
@@ -44,21 +44,20 @@ impl Amount {
     }
 }
 
-/// Reads what an app says that it earned, or names the field that is wrong.
-pub fn read(money: &sdk::Money) -> Result<Amount, (&'static str, &'static str)> {
-    let sdk::Money { currency, units, nanos } = money;
+/// Reads an amount that somebody sent, or names its field that is wrong.
+pub fn read(currency: &str, units: i64, nanos: i32) -> Result<Amount, (&'static str, &'static str)> {
     if !currency::is_known(currency) {
-        return Err(("revenue.currency", currency::NOT_ONE));
+        return Err(("currency", currency::NOT_ONE));
     }
-    if !(-999_999_999..=999_999_999).contains(nanos) {
-        return Err(("revenue.nanos", "must be -999,999,999 to 999,999,999"));
+    if !(-999_999_999..=999_999_999).contains(&nanos) {
+        return Err(("nanos", "must be -999,999,999 to 999,999,999"));
     }
-    if *units != 0 && *nanos != 0 && (*units < 0) != (*nanos < 0) {
-        return Err(("revenue.nanos", "must have the sign of units"));
+    if units != 0 && nanos != 0 && (units < 0) != (nanos < 0) {
+        return Err(("nanos", "must have the sign of units"));
     }
-    let amount = Amount::new(*units, *nanos);
+    let amount = Amount::new(units, nanos);
     if amount.0.abs() > MOST_UNITS * NANOS {
-        return Err(("revenue.units", "must be at most a trillion"));
+        return Err(("units", "must be at most a trillion"));
     }
     Ok(amount)
 }
@@ -74,7 +73,7 @@ pub fn convert(amount: Amount, from: i64, to: i64) -> Option<Amount> {
 }
 
 /// Divides and rounds: to the nearest, and what lies half-way to the even one. `divisor` is positive.
-fn divide_half_even(number: i128, divisor: i128) -> i128 {
+pub fn divide_half_even(number: i128, divisor: i128) -> i128 {
     let (quotient, rest) = (number.div_euclid(divisor), number.rem_euclid(divisor));
     // Without doubling the rest, which may be large.
     match rest.cmp(&(divisor - rest)) {
@@ -111,17 +110,17 @@ mod tests {
             ("CHF", 1_000_000_000_000, 0, None),
             ("CHF", -1_000_000_000_000, 0, None),
             ("CHF", 0, -999_999_999, None),
-            ("CHF", 1_000_000_000_000, 1, Some("revenue.units")),
-            ("CHF", i64::MIN, 0, Some("revenue.units")),
-            ("CHF", 1, -1, Some("revenue.nanos")),
-            ("CHF", -1, 1, Some("revenue.nanos")),
-            ("CHF", 0, 1_000_000_000, Some("revenue.nanos")),
-            ("CHF", 0, i32::MIN, Some("revenue.nanos")),
-            ("", 1, 0, Some("revenue.currency")),
-            ("XXX", 1, 0, Some("revenue.currency")),
+            ("CHF", 1_000_000_000_000, 1, Some("units")),
+            ("CHF", i64::MIN, 0, Some("units")),
+            ("CHF", 1, -1, Some("nanos")),
+            ("CHF", -1, 1, Some("nanos")),
+            ("CHF", 0, 1_000_000_000, Some("nanos")),
+            ("CHF", 0, i32::MIN, Some("nanos")),
+            ("", 1, 0, Some("currency")),
+            ("XXX", 1, 0, Some("currency")),
         ] {
-            let money = sdk::Money { currency: currency.into(), units, nanos };
-            assert_eq!(read(&money).err().map(|(field, _)| field), field, "{money:?}");
+            let refused = read(currency, units, nanos).err().map(|(field, _)| field);
+            assert_eq!(refused, field, "{currency} {units} {nanos}");
         }
     }
 

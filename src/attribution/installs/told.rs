@@ -62,7 +62,12 @@ async fn credit(
                 credit.campaign = campaign.unwrap_or_default();
                 home = of_click.as_deref().map(Home::read);
             }
-            None => credit.campaign = told.get(&click).map(campaign).unwrap_or_default(),
+            // Its token says what is not stored.
+            None => {
+                let told = told.get(&click);
+                let campaign = told.map(|told| query::campaign_of(&told.query, &told.credited.utm));
+                credit.campaign = campaign.unwrap_or_default();
+            }
         }
     }
     let home = match home {
@@ -96,12 +101,4 @@ async fn stored(
     Stored::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values))
         .one(db)
         .await
-}
-
-/// Returns the campaign of a click that is not stored, by what its token says of it.
-fn campaign(told: &Told) -> String {
-    let of_link: Vec<String> =
-        told.credited.utm.iter().map(|(name, value)| format!("utm_{name}={value}")).collect();
-    let of_link: Vec<&str> = of_link.iter().map(String::as_str).collect();
-    query::campaign(&told.query, &of_link)
 }

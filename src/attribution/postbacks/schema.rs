@@ -10,10 +10,7 @@ use crate::{
     entity::conversion_schema::Model,
     error::Violations,
     links::timestamp,
-    pb::{
-        sdk,
-        v1::{self, CoarseValue, ConversionSchema, MoneyRange, PostbackWindow},
-    },
+    pb::v1::{self, CoarseValue, ConversionSchema, MoneyRange, PostbackWindow},
     workspaces,
 };
 
@@ -161,15 +158,8 @@ fn amount(path: &str, end: &str, money: Option<&v1::Money>, wrong: &mut Violatio
         wrong.add(format!("{path}.{end}"), "is required");
         return None;
     };
-    let money = sdk::v1::Money { currency: currency.clone(), units: *units, nanos: *nanos };
-    match money::read(&money) {
-        Ok(amount) => Some(amount),
-        Err((field, says)) => {
-            let field = field.rsplit('.').next().unwrap_or_default();
-            wrong.add(format!("{path}.{end}.{field}"), says);
-            None
-        }
-    }
+    let read = money::read(currency, *units, *nanos);
+    read.map_err(|(field, says)| wrong.add(format!("{path}.{end}.{field}"), says)).ok()
 }
 
 #[cfg(test)]

@@ -14,8 +14,14 @@ use crate::support::{
     year::{Year, dimension, live_through, world},
 };
 
-const LEVELS: [CampaignLevel; 4] =
-    [CampaignLevel::Source, CampaignLevel::Medium, CampaignLevel::Campaign, CampaignLevel::Link];
+const LEVELS: [CampaignLevel; 6] = [
+    CampaignLevel::Source,
+    CampaignLevel::Medium,
+    CampaignLevel::Campaign,
+    CampaignLevel::Link,
+    CampaignLevel::AdGroup,
+    CampaignLevel::Creative,
+];
 /// Totals of links are none of these: they are read with the names of links.
 const RECORDED: [&str; 5] = ["clicks", "events", "installs", "feed", "click_rollups"];
 

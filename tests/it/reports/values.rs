@@ -242,60 +242,70 @@ pub async fn campaigns(
     }
 }
 
-/// The path of a thing in the tree; where nothing of a campaign is known there is no link either.
-fn path(fact: &Fact) -> [&str; 4] {
-    use dimension::{LINK, UTM_CAMPAIGN, UTM_MEDIUM, UTM_SOURCE};
-    let [source, medium, campaign] = [UTM_SOURCE, UTM_MEDIUM, UTM_CAMPAIGN].map(|number| fact.value(number));
-    let link = if [source, medium, campaign].concat().is_empty() { "" } else { fact.value(LINK) };
-    [source, medium, campaign, link]
+/// The levels, and the dimensions that a path has on them.
+const LINKS: [CampaignLevel; 4] =
+    [CampaignLevel::Source, CampaignLevel::Medium, CampaignLevel::Campaign, CampaignLevel::Link];
+const ADS: [CampaignLevel; 2] = [CampaignLevel::AdGroup, CampaignLevel::Creative];
+
+/// The path of a thing in one branch of the tree; where nothing of a campaign is known there is no link either, and no ad.
+fn path(fact: &Fact, is_of_ads: bool) -> Vec<&str> {
+    use dimension::{LINK, UTM_CAMPAIGN, UTM_CONTENT, UTM_MEDIUM, UTM_SOURCE, UTM_TERM};
+    let below = if is_of_ads { &[UTM_TERM, UTM_CONTENT][..] } else { &[LINK] };
+    let mut path: Vec<&str> = [UTM_SOURCE, UTM_MEDIUM, UTM_CAMPAIGN].map(|number| fact.value(number)).into();
+    let is_nowhere = path.concat().is_empty();
+    path.extend(below.iter().map(|number| if is_nowhere { "" } else { fact.value(*number) }));
+    path
 }
 
 pub async fn tree(year: &Year) {
-    for part in &year.parts() {
+    let levels = LINKS.into_iter().enumerate().map(|(depth, level)| (depth, level, false));
+    let levels = levels.chain(ADS.into_iter().zip(3..).map(|(level, depth)| (depth, level, true)));
+    for (part, (depth, level, is_of_ads)) in
+        year.parts().iter().flat_map(|part| levels.clone().map(move |level| (part, level)))
+    {
         let facts = year.between(part.as_ref(), year.start, year.end);
-        for (depth, level) in
-            [CampaignLevel::Source, CampaignLevel::Medium, CampaignLevel::Campaign, CampaignLevel::Link]
-                .into_iter()
-                .enumerate()
-        {
-            for source in [None, Some(""), Some("news"), Some("friend")] {
-                let request = GetCampaignsRequest {
-                    scope: scope(part.as_ref()),
-                    span: span(year.start, year.end, "Asia/Kolkata"),
-                    level: level.into(),
-                    source: source.map(str::to_owned),
-                    ..GetCampaignsRequest::default()
-                };
-                let (rows, last) = campaigns(&year.tenant, request).await;
-                let mut truth: BTreeMap<Vec<&str>, (Counts, BTreeSet<&str>)> = BTreeMap::new();
-                for fact in &facts {
-                    let path = path(fact);
-                    if source.is_none_or(|source| source == path[0]) {
-                        let (counts, children) = truth.entry(path[..=depth].to_vec()).or_default();
-                        counts.add(&fact.counts);
-                        children.extend(path.get(depth + 1));
-                    }
+        for source in [None, Some(""), Some("news"), Some("friend")] {
+            let request = GetCampaignsRequest {
+                scope: scope(part.as_ref()),
+                span: span(year.start, year.end, "Asia/Kolkata"),
+                level: level.into(),
+                source: source.map(str::to_owned),
+                ..GetCampaignsRequest::default()
+            };
+            let (rows, last) = campaigns(&year.tenant, request).await;
+            let mut truth: BTreeMap<Vec<&str>, (Counts, BTreeSet<&str>)> = BTreeMap::new();
+            for fact in &facts {
+                let path = path(fact, is_of_ads);
+                if source.is_none_or(|source| source == path[0]) {
+                    let (counts, children) = truth.entry(path[..=depth].to_vec()).or_default();
+                    counts.add(&fact.counts);
+                    children.extend(path.get(depth + 1));
                 }
-                truth.retain(|_, (counts, _)| *counts != Counts::default());
-                let told_rows: BTreeMap<Vec<&str>, (Counts, usize)> = rows
-                    .iter()
-                    .map(|row| {
-                        let path = [&*row.source, &*row.medium, &*row.campaign, &*row.link_id];
-                        let counts = told(row.measures.as_ref());
-                        let expected = counts.attributed_installs as f64 / counts.clicks.max(1) as f64;
-                        assert!(
-                            (row.install_rate - if counts.clicks == 0 { 0.0 } else { expected }).abs() < 1e-9
-                        );
-                        (path[..=depth].to_vec(), (counts, row.child_count as usize))
-                    })
-                    .collect();
-                let truth: BTreeMap<Vec<&str>, (Counts, usize)> = truth
-                    .into_iter()
-                    .map(|(path, (counts, children))| (path, (counts, children.len())))
-                    .collect();
-                assert_eq!(told_rows, truth, "{part:?} {level:?} {source:?}");
-                assert_eq!(told(last.other.as_ref()), Counts::default());
             }
+            truth.retain(|_, (counts, _)| *counts != Counts::default());
+            let told_rows: BTreeMap<Vec<&str>, (Counts, usize)> = rows
+                .iter()
+                .map(|row| {
+                    let mut path = vec![&*row.source, &*row.medium, &*row.campaign];
+                    path.extend(if is_of_ads {
+                        vec![&*row.ad_group, &*row.creative]
+                    } else {
+                        vec![&*row.link_id]
+                    });
+                    let counts = told(row.measures.as_ref());
+                    let expected = counts.attributed_installs as f64 / counts.clicks.max(1) as f64;
+                    assert!(
+                        (row.install_rate - if counts.clicks == 0 { 0.0 } else { expected }).abs() < 1e-9
+                    );
+                    (path[..=depth].to_vec(), (counts, row.child_count as usize))
+                })
+                .collect();
+            let truth: BTreeMap<Vec<&str>, (Counts, usize)> = truth
+                .into_iter()
+                .map(|(path, (counts, children))| (path, (counts, children.len())))
+                .collect();
+            assert_eq!(told_rows, truth, "{part:?} {level:?} {source:?}");
+            assert_eq!(told(last.other.as_ref()), Counts::default());
         }
     }
 }

@@ -45,12 +45,13 @@ pub type Reports = ReportServiceClient<InterceptedService<Channel, Bearer>>;
 pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// What an API key can be allowed at most.
-pub const ALL_SCOPES: [Permission; 15] = [
+pub const ALL_SCOPES: [Permission; 16] = [
     Permission::LinksRead,
     Permission::LinksWrite,
     Permission::AnalyticsRead,
     Permission::AnalyticsExport,
     Permission::ReportsWrite,
+    Permission::CostsWrite,
     Permission::WorkspacesRead,
     Permission::ApiKeysRead,
     Permission::DomainsRead,

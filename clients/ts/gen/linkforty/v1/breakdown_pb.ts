@@ -54,8 +54,8 @@ export type QueryBreakdownRequest = Message<"linkforty.v1.QueryBreakdownRequest"
   filters: DimensionFilter[];
 
   /**
-   * `clicks`, `bot_clicks`, `opens`, `installs`, `attributed_installs`, `events`, `revenue` (in the workspace's reporting currency) or `value`, and `desc` for the
-   * greatest first. Equals come in the order of values. Default: `clicks desc`.
+   * `clicks`, `bot_clicks`, `opens`, `installs`, `attributed_installs`, `events`, `revenue`, `cost`, `cpi`, `roas` (money in the workspace's reporting currency) or `value`, and
+   * `desc` for the greatest first; what has no `cpi` or `roas` counts as 0. Equals come in the order of values. Default: `clicks desc`.
    *
    * @generated from field: string order_by = 5;
    */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/campaign.proto.
  */
 export const file_linkforty_v1_campaign: GenFile = /*@__PURE__*/
-  fileDesc("ChtsaW5rZm9ydHkvdjEvY2FtcGFpZ24ucHJvdG8SDGxpbmtmb3J0eS52MSKwAgoTR2V0Q2FtcGFpZ25zUmVxdWVzdBIoCgVzY29wZRgBIAEoCzIZLmxpbmtmb3J0eS52MS5SZXBvcnRTY29wZRImCgRzcGFuGAIgASgLMhgubGlua2ZvcnR5LnYxLlJlcG9ydFNwYW4SKgoFbGV2ZWwYAyABKA4yGy5saW5rZm9ydHkudjEuQ2FtcGFpZ25MZXZlbBITCgZzb3VyY2UYBCABKAlIAIgBARITCgZtZWRpdW0YBSABKAlIAYgBARIVCghjYW1wYWlnbhgGIAEoCUgCiAEBEhAKCG9yZGVyX2J5GAcgASgJEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJQgkKB19zb3VyY2VCCQoHX21lZGl1bUILCglfY2FtcGFpZ24itAEKC0NhbXBhaWduUm93Eg4KBnNvdXJjZRgBIAEoCRIOCgZtZWRpdW0YAiABKAkSEAoIY2FtcGFpZ24YAyABKAkSDwoHbGlua19pZBgEIAEoCRINCgVsYWJlbBgFIAEoCRIoCghtZWFzdXJlcxgGIAEoCzIWLmxpbmtmb3J0eS52MS5NZWFzdXJlcxIUCgxpbnN0YWxsX3JhdGUYByABKAESEwoLY2hpbGRfY291bnQYCCABKAUi4gEKFEdldENhbXBhaWduc1Jlc3BvbnNlEicKBHJvd3MYASADKAsyGS5saW5rZm9ydHkudjEuQ2FtcGFpZ25Sb3cSJQoFb3RoZXIYAiABKAsyFi5saW5rZm9ydHkudjEuTWVhc3VyZXMSJQoFdG90YWwYAyABKAsyFi5saW5rZm9ydHkudjEuTWVhc3VyZXMSFwoPbmV4dF9wYWdlX3Rva2VuGAQgASgJEhIKCnRvdGFsX3NpemUYBSABKAUSJgoEc3BhbhgGIAEoCzIYLmxpbmtmb3J0eS52MS5SZXBvcnRTcGFuKpsBCg1DYW1wYWlnbkxldmVsEh4KGkNBTVBBSUdOX0xFVkVMX1VOU1BFQ0lGSUVEEAASGQoVQ0FNUEFJR05fTEVWRUxfU09VUkNFEAESGQoVQ0FNUEFJR05fTEVWRUxfTUVESVVNEAISGwoXQ0FNUEFJR05fTEVWRUxfQ0FNUEFJR04QAxIXChNDQU1QQUlHTl9MRVZFTF9MSU5LEARiBnByb3RvMw", [file_linkforty_v1_measures, file_linkforty_v1_report_span]);
+  fileDesc("ChtsaW5rZm9ydHkvdjEvY2FtcGFpZ24ucHJvdG8SDGxpbmtmb3J0eS52MSLUAgoTR2V0Q2FtcGFpZ25zUmVxdWVzdBIoCgVzY29wZRgBIAEoCzIZLmxpbmtmb3J0eS52MS5SZXBvcnRTY29wZRImCgRzcGFuGAIgASgLMhgubGlua2ZvcnR5LnYxLlJlcG9ydFNwYW4SKgoFbGV2ZWwYAyABKA4yGy5saW5rZm9ydHkudjEuQ2FtcGFpZ25MZXZlbBITCgZzb3VyY2UYBCABKAlIAIgBARITCgZtZWRpdW0YBSABKAlIAYgBARIVCghjYW1wYWlnbhgGIAEoCUgCiAEBEhAKCG9yZGVyX2J5GAcgASgJEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJEhUKCGFkX2dyb3VwGAogASgJSAOIAQFCCQoHX3NvdXJjZUIJCgdfbWVkaXVtQgsKCV9jYW1wYWlnbkILCglfYWRfZ3JvdXAi2AEKC0NhbXBhaWduUm93Eg4KBnNvdXJjZRgBIAEoCRIOCgZtZWRpdW0YAiABKAkSEAoIY2FtcGFpZ24YAyABKAkSDwoHbGlua19pZBgEIAEoCRINCgVsYWJlbBgFIAEoCRIoCghtZWFzdXJlcxgGIAEoCzIWLmxpbmtmb3J0eS52MS5NZWFzdXJlcxIUCgxpbnN0YWxsX3JhdGUYByABKAESEwoLY2hpbGRfY291bnQYCCABKAUSEAoIYWRfZ3JvdXAYCSABKAkSEAoIY3JlYXRpdmUYCiABKAki4gEKFEdldENhbXBhaWduc1Jlc3BvbnNlEicKBHJvd3MYASADKAsyGS5saW5rZm9ydHkudjEuQ2FtcGFpZ25Sb3cSJQoFb3RoZXIYAiABKAsyFi5saW5rZm9ydHkudjEuTWVhc3VyZXMSJQoFdG90YWwYAyABKAsyFi5saW5rZm9ydHkudjEuTWVhc3VyZXMSFwoPbmV4dF9wYWdlX3Rva2VuGAQgASgJEhIKCnRvdGFsX3NpemUYBSABKAUSJgoEc3BhbhgGIAEoCzIYLmxpbmtmb3J0eS52MS5SZXBvcnRTcGFuKtUBCg1DYW1wYWlnbkxldmVsEh4KGkNBTVBBSUdOX0xFVkVMX1VOU1BFQ0lGSUVEEAASGQoVQ0FNUEFJR05fTEVWRUxfU09VUkNFEAESGQoVQ0FNUEFJR05fTEVWRUxfTUVESVVNEAISGwoXQ0FNUEFJR05fTEVWRUxfQ0FNUEFJR04QAxIXChNDQU1QQUlHTl9MRVZFTF9MSU5LEAQSGwoXQ0FNUEFJR05fTEVWRUxfQURfR1JPVVAQBRIbChdDQU1QQUlHTl9MRVZFTF9DUkVBVElWRRAGYgZwcm90bzM", [file_linkforty_v1_measures, file_linkforty_v1_report_span]);
 
 /**
  * Request of GetCampaigns. To open a node of the tree, ask for the next level with the node's own values; without any, all nodes of a level come as
@@ -85,6 +85,13 @@ export type GetCampaignsRequest = Message<"linkforty.v1.GetCampaignsRequest"> & 
    * @generated from field: string page_token = 9;
    */
   pageToken: string;
+
+  /**
+   * Only this ad group; the empty text means unknown. Default: all. Only on the levels of ad groups and creatives.
+   *
+   * @generated from field: optional string ad_group = 10;
+   */
+  adGroup?: string | undefined;
 };
 
 /**
@@ -151,11 +158,25 @@ export type CampaignRow = Message<"linkforty.v1.CampaignRow"> & {
   installRate: number;
 
   /**
-   * How many rows the next level has within it; 0 on the last.
+   * How many rows the next level has within it, of a campaign how many links; 0 of links and creatives.
    *
    * @generated from field: int32 child_count = 8;
    */
   childCount: number;
+
+  /**
+   * Its ad group, on that level and the next; empty when it is not known.
+   *
+   * @generated from field: string ad_group = 9;
+   */
+  adGroup: string;
+
+  /**
+   * Its creative, on that level; empty when it is not known.
+   *
+   * @generated from field: string creative = 10;
+   */
+  creative: string;
 };
 
 /**
@@ -222,7 +243,7 @@ export const GetCampaignsResponseSchema: GenMessage<GetCampaignsResponse> = /*@_
   messageDesc(file_linkforty_v1_campaign, 2);
 
 /**
- * A level of the tree of campaigns.
+ * A level of the tree of campaigns. Below a campaign it has two branches: its links, and its ad groups with their creatives.
  *
  * @generated from enum linkforty.v1.CampaignLevel
  */
@@ -261,6 +282,20 @@ export enum CampaignLevel {
    * @generated from enum value: CAMPAIGN_LEVEL_LINK = 4;
    */
   LINK = 4,
+
+  /**
+   * Ad groups (ad sets), within a campaign: `utm_term`. What was counted before servers knew this level has none, until `linkforty rollup rebuild`.
+   *
+   * @generated from enum value: CAMPAIGN_LEVEL_AD_GROUP = 5;
+   */
+  AD_GROUP = 5,
+
+  /**
+   * Creatives (ads), within an ad group: `utm_content`.
+   *
+   * @generated from enum value: CAMPAIGN_LEVEL_CREATIVE = 6;
+   */
+  CREATIVE = 6,
 }
 
 /**

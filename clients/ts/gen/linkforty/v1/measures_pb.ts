@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file linkforty/v1/measures.proto.
  */
 export const file_linkforty_v1_measures: GenFile = /*@__PURE__*/
-  fileDesc("ChtsaW5rZm9ydHkvdjEvbWVhc3VyZXMucHJvdG8SDGxpbmtmb3J0eS52MSLUAQoITWVhc3VyZXMSDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSDQoFb3BlbnMYAyABKAMSEAoIaW5zdGFsbHMYBCABKAMSGwoTYXR0cmlidXRlZF9pbnN0YWxscxgFIAEoAxIOCgZldmVudHMYBiABKAMSJAoHcmV2ZW51ZRgHIAMoCzITLmxpbmtmb3J0eS52MS5Nb25leRIcCg91bmlxdWVfdmlzaXRvcnMYCCABKANIAIgBAUISChBfdW5pcXVlX3Zpc2l0b3JzIpABCgZCdWNrZXQSLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCG1lYXN1cmVzGAMgASgLMhYubGlua2ZvcnR5LnYxLk1lYXN1cmVzYgZwcm90bzM", [file_google_protobuf_timestamp, file_linkforty_v1_money]);
+  fileDesc("ChtsaW5rZm9ydHkvdjEvbWVhc3VyZXMucHJvdG8SDGxpbmtmb3J0eS52MSLXAgoITWVhc3VyZXMSDgoGY2xpY2tzGAEgASgDEhIKCmJvdF9jbGlja3MYAiABKAMSDQoFb3BlbnMYAyABKAMSEAoIaW5zdGFsbHMYBCABKAMSGwoTYXR0cmlidXRlZF9pbnN0YWxscxgFIAEoAxIOCgZldmVudHMYBiABKAMSJAoHcmV2ZW51ZRgHIAMoCzITLmxpbmtmb3J0eS52MS5Nb25leRIcCg91bmlxdWVfdmlzaXRvcnMYCCABKANIAIgBARIhCgRjb3N0GAkgAygLMhMubGlua2ZvcnR5LnYxLk1vbmV5EiAKA2NwaRgKIAEoCzITLmxpbmtmb3J0eS52MS5Nb25leRIgCgNjcGMYCyABKAsyEy5saW5rZm9ydHkudjEuTW9uZXkSEQoEcm9hcxgMIAEoAUgBiAEBQhIKEF91bmlxdWVfdmlzaXRvcnNCBwoFX3JvYXMikAEKBkJ1Y2tldBIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoIbWVhc3VyZXMYAyABKAsyFi5saW5rZm9ydHkudjEuTWVhc3VyZXNiBnByb3RvMw", [file_google_protobuf_timestamp, file_linkforty_v1_money]);
 
 /**
  * The numbers of reports. docs/analytics.md defines each of them, under its name, with when it counts and who is credited; what is said here is the short of it.
@@ -79,6 +79,35 @@ export type Measures = Message<"linkforty.v1.Measures"> & {
    * @generated from field: optional int64 unique_visitors = 8;
    */
   uniqueVisitors?: bigint | undefined;
+
+  /**
+   * What campaigns cost, in the reporting currency, as CostService was told. Of the days whose midnight, in the time zone of the report, lies in the span. Empty where nothing is known: also in buckets of hours
+   * but the first of a day, under filters and in breakdowns that costs have no part in, and for projects and domains. More than one amount as `revenue`.
+   *
+   * @generated from field: repeated linkforty.v1.Money cost = 9;
+   */
+  cost: Money[];
+
+  /**
+   * Cost for each of `attributed_installs` (CPI), rounded to a billionth, half to even. Unset without either, and where `cost` has more than one currency.
+   *
+   * @generated from field: linkforty.v1.Money cpi = 10;
+   */
+  cpi?: Money | undefined;
+
+  /**
+   * Cost for each of `clicks` (CPC); as `cpi`.
+   *
+   * @generated from field: linkforty.v1.Money cpc = 11;
+   */
+  cpc?: Money | undefined;
+
+  /**
+   * Revenue for each unit of cost (ROAS): 1.5 means that one and a half came back. Unset without cost, and where `cost` and `revenue` are not in one currency.
+   *
+   * @generated from field: optional double roas = 12;
+   */
+  roas?: number | undefined;
 };
 
 /**
