@@ -712,7 +712,7 @@ async fn rows_of(app: &App, workspace: &str) -> BTreeMap<String, Vec<String>> {
     };
     let postgres = app.env().db.dialect() == Dialect::Postgres;
     let tables = ask(if postgres {
-        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename !~ '^clicks_'".into()
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename !~ '^(clicks|events)_'".into()
     } else {
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'".into()
     })
