@@ -18,7 +18,7 @@ mod store;
 mod sums;
 mod wire;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use sea_orm::DbErr;
 
@@ -32,7 +32,6 @@ use self::{
     read::{Key, NewCost},
     store::Priced,
 };
-use super::rollup::read::Currency;
 use crate::{
     apps,
     attribution::events::{self, Book, date_of, money::Amount},
@@ -68,11 +67,16 @@ pub async fn import(
     for (place, item) in items.into_iter().enumerate() {
         costs.push(item.and_then(|cost| {
             around.expect(&cost)?;
-            if let Some(first) = seen.insert((cost.day, cost.key.clone()), place) {
-                seen.insert((cost.day, cost.key), first);
-                let again = format!("and what it is the cost of are those of costs[{first}]");
-                return Err(Error::invalid_field("date", again));
-            }
+            match seen.entry((cost.day, cost.key.clone())) {
+                Entry::Vacant(free) => free.insert(place),
+                Entry::Occupied(first) => {
+                    let first = first.get();
+                    let again = format!(
+                        "is that of costs[{first}], which is of the same campaign, country, app and link"
+                    );
+                    return Err(Error::invalid_field("date", again));
+                }
+            };
             Ok(around.stored(cost, tenant, now))
         }));
     }
@@ -149,8 +153,7 @@ pub async fn convert_waiting(env: &Env) -> Result<u64, DbErr> {
 /// Notes what a cost comes to in the currency of reports, if that is known.
 fn price(cost: &mut Model, book: &Book, currency: &str) {
     let amount = Amount::new(cost.units, cost.nanos);
-    let known = Currency::parse(currency).is_some();
-    let reporting = book.convert(amount, &cost.currency, currency, cost.day).filter(|_| known);
+    let reporting = book.convert(amount, &cost.currency, currency, cost.day);
     cost.reporting_units = reporting.as_ref().map(|reporting| reporting.amount.units());
     cost.reporting_nanos = reporting.as_ref().map(|reporting| reporting.amount.nanos());
     cost.reporting_currency = reporting.map(|reporting| reporting.currency);
