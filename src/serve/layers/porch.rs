@@ -3,7 +3,7 @@
 //! When ten times as many calls come as can be worked on, saying no is most of the work: finding out who calls, what is left of their
 //! limits and where they stand in the queue takes a tenth of what a call takes. So whoever hears that there is more work than can be done
 //! hears it again for a few milliseconds, in front of all that. Nobody loses a place by it: a queue that was full for somebody takes longer
-//! than that to run dry.
+//! than that to run dry. After it one looks whether there is room again, and the others follow as fast as there is ([`Turned`]).
 //!
 //! It knows programs by their credentials, byte for byte, and whether those are good it need not know: they were a moment ago. Browsers,
 //! which need headers of their own to read a refusal, pass.
