@@ -9,13 +9,11 @@
 //! which need headers of their own to read a refusal, pass.
 
 use std::{
-    cell::Cell,
     collections::HashMap,
     convert::Infallible,
     future::{Ready, ready},
     hash::Hasher as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
     time::Duration,
 };
 
@@ -55,8 +53,6 @@ const AGAIN: Duration = Duration::from_millis(10);
 const MOST_LOOKS: u32 = 64;
 /// How many are remembered; who is forgotten is looked at again.
 const REMEMBERED: usize = 4096;
-/// After how many refusals a thread yields: some 20 µs each.
-const YIELDS_EVERY: u32 = 16;
 /// How many refusals are written beforehand, so that not everybody is told to come back at the same moment.
 const WRITTEN: u32 = 16;
 
@@ -217,7 +213,6 @@ impl Porch {
 
     fn refusal<I>(&self, request: &Request<I>, Call { method, class }: Call) -> Response<Body> {
         let Inner { ids, clock, refusals, again, refused, .. } = &*self.0;
-        let_others_run();
         again[class as usize].increment(1);
         refused.get(method).inspect(|counter| counter.increment(1));
         let mut response = Response::new(Body::empty());
@@ -225,17 +220,6 @@ impl Porch {
         let id = identify::id(request.headers(), ids, clock.now());
         response.headers_mut().insert(identify::REQUEST_ID, id);
         response
-    }
-}
-
-/// Lets whoever waits for this core have it, now and then: a thread that refuses thousands of calls a second never waits for anything, and
-/// the kernel would take the core from it for a visitor only at its next tick, up to 4 ms later.
-fn let_others_run() {
-    thread_local!(static REFUSED: Cell<u32> = const { Cell::new(0) });
-    let refused = REFUSED.get().wrapping_add(1);
-    REFUSED.set(refused);
-    if refused.is_multiple_of(YIELDS_EVERY) {
-        thread::yield_now();
     }
 }
 
