@@ -2,7 +2,7 @@
 # Calls a server ten times as often as it can answer, lets one workspace call fifty times as often as another, and prints one table: promise,
 # measured, kept or missed. Exits with 1 when one is missed.
 #
-#   make bench-overload              about 3 minutes once it is built
+#   make bench-overload              about 4 minutes once it is built
 #   make bench-overload ARGS=5       parts of 5 seconds instead of 10
 #
 # The server has the first half of the cores; the callers and the stores share the rest. A store that waits for its callers' processor answers
