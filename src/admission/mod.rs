@@ -122,22 +122,12 @@ impl Admission {
 
     /// Gets a place for a call of `party` that has to be answered by `deadline`, waiting for one as long as that is worth it.
     pub async fn enter(&self, class: Class, party: Party, deadline: Instant) -> Result<Place, Why> {
-        let arrived = Instant::now();
-        let (seat, patience, given) = match self.arrive(class, party, arrived, deadline) {
-            Ok(Arrived::In(place)) => return Ok(place),
-            Ok(Arrived::Waits { seat, patience, given }) => (seat, patience, given),
-            Err(why) => return Err(self.turned_away(class, why)),
-        };
-        let waiting = Waiting { admission: self, class, party, seat };
-        let outcome = timeout(patience, given).await;
-        // Out of the queue, whatever became of it: nothing is given to whoever does not wait.
-        drop(waiting);
-        let meters = &self.0.meters[class as usize];
-        meters.waited.record(arrived.elapsed());
-        match outcome {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(self.turned_away(class, Why::Waited)),
-        }
+        self.arrive(class, party, deadline)?.place().await
+    }
+
+    /// The same up to where it waits: gets a place, or one in the queue.
+    pub fn arrive(&self, class: Class, party: Party, deadline: Instant) -> Result<Arrived, Why> {
+        self.decide(class, party, deadline).map_err(|why| self.turned_away(class, why))
     }
 
     /// Gets a place if there is one at this moment.
@@ -171,8 +161,8 @@ impl Admission {
         Pressure::of(self.0.pressure.load(Ordering::Relaxed))
     }
 
-    fn arrive(&self, class: Class, party: Party, now: Instant, deadline: Instant) -> Result<Arrived, Why> {
-        let share = self.0.shares.of(class);
+    fn decide(&self, class: Class, party: Party, deadline: Instant) -> Result<Arrived, Why> {
+        let (now, share) = (Instant::now(), self.0.shares.of(class));
         let mut lanes = self.lock();
         match lanes.admit(class, party, now, self.pressure(), &self.0.shares) {
             Decision::Admitted => {
@@ -185,7 +175,8 @@ impl Admission {
                 let (give, given) = oneshot::channel();
                 let seat = lanes.wait(class, party, now, give);
                 self.0.meters[class as usize].waiting.increment(1.0);
-                Ok(Arrived::Waits { seat, patience, given })
+                let queued = Queued { admission: self.clone(), class, party, seat };
+                Ok(Arrived::Waits(Waiting { queued, since: now, patience, given }))
             }
             Decision::Shed(why) => Err(why),
         }
@@ -231,20 +222,52 @@ impl Admission {
 }
 
 /// What became of an arrival that was not turned away.
-enum Arrived {
+#[derive(Debug)]
+pub enum Arrived {
+    /// It has a place.
     In(Place),
-    Waits { seat: Seat, patience: Duration, given: oneshot::Receiver<Place> },
+    /// It waits for one.
+    Waits(Waiting),
 }
 
-/// Somebody who waits. Gone, they wait no more.
-struct Waiting<'a> {
-    admission: &'a Admission,
+impl Arrived {
+    /// Waits for the place.
+    pub async fn place(self) -> Result<Place, Why> {
+        let Waiting { queued, since, patience, given } = match self {
+            Self::In(place) => return Ok(place),
+            Self::Waits(waiting) => waiting,
+        };
+        let outcome = timeout(patience, given).await;
+        let (admission, class) = (queued.admission.clone(), queued.class);
+        // Out of the queue, whatever became of it: nothing is given to whoever does not wait.
+        drop(queued);
+        admission.0.meters[class as usize].waited.record(since.elapsed());
+        match outcome {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(admission.turned_away(class, Why::Waited)),
+        }
+    }
+}
+
+/// Somebody who waits.
+#[derive(Debug)]
+pub struct Waiting {
+    queued: Queued,
+    since: Instant,
+    patience: Duration,
+    given: oneshot::Receiver<Place>,
+}
+
+/// A place in the queue. Gone, nobody waits there any more.
+#[derive(Debug)]
+struct Queued {
+    admission: Admission,
     class: Class,
     party: Party,
     seat: Seat,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Queued {
     fn drop(&mut self) {
         self.admission.0.meters[self.class as usize].waiting.decrement(1.0);
         self.admission.lock().give_up(self.class, self.party, self.seat);

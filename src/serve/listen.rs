@@ -3,9 +3,12 @@
 //! Every bound here has a reason in the constant that states it. A loop never ends by itself: when the process runs out of
 //! files, it waits and tries again.
 
+mod at_hand;
+
 use std::{
     collections::HashMap,
     convert::Infallible,
+    future::{Ready, poll_fn},
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -18,12 +21,12 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{StreamExt as _, future::Either, stream::FuturesUnordered};
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use ipnet::IpNet;
@@ -38,6 +41,7 @@ use tokio::{
 use tonic::transport::server::TcpConnectInfo;
 use tower::{ServiceExt as _, util::Oneshot};
 
+use self::at_hand::{Tasks, Turn};
 use super::{
     last_call::{LAST_CALL, keep_newcomers_out},
     layers::network_of,
@@ -106,14 +110,16 @@ impl Door {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let answer = move |peer, request| Either::<_, Ready<_>>::Left(answer(peer, request));
         self.open_on(&Handle::current(), answer);
     }
 
-    /// The same on other threads, connections and all.
-    pub(super) fn open_on<H, F, B>(self, threads: &Handle, answer: H)
+    /// The same on other threads, connections and all. What is `Right` is answered already, as soon as the message is read.
+    pub(super) fn open_on<H, F, G, B>(self, threads: &Handle, answer: H)
     where
-        H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Peer, Request<Incoming>) -> Either<F, G> + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+        G: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
         B: HttpBody + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -122,10 +128,11 @@ impl Door {
         tasks.spawn_on(self.accept(answer), threads);
     }
 
-    async fn accept<H, F, B>(self, answer: H)
+    async fn accept<H, F, G, B>(self, answer: H)
     where
-        H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Peer, Request<Incoming>) -> Either<F, G> + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+        G: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
         B: HttpBody + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -134,7 +141,6 @@ impl Door {
         let most = env.config.listen.max_connections;
         let room = Arc::new(Semaphore::new(most));
         let crowd = Crowd::new((most / SHARE_OF_ONE).max(1), env.config.trusted_proxies.clone());
-        let protocol = Arc::new(protocol());
         let open = metrics::gauge!("linkforty_connections", "listener" => name);
         let turned_away = metrics::counter!("linkforty_connections_refused_total", "listener" => name);
         let mut back_off = BACK_OFF;
@@ -146,11 +152,11 @@ impl Door {
             let _ = stream.set_nodelay(true);
             let answer = answer.clone();
             let answer = move |request| answer(Peer { remote, local }, request);
-            let (protocol, tls, life, open) = (protocol.clone(), tls.clone(), life.clone(), open.clone());
+            let (tls, life, open) = (tls.clone(), life.clone(), open.clone());
             let age = jittered(AGE, &env);
             life.tasks.clone().spawn(async move {
                 open.increment(1.0);
-                converse(stream, tls, &protocol, answer, &life, age).await;
+                converse(stream, tls, answer, &life, age).await;
                 open.decrement(1.0);
                 drop((permit, place));
             });
@@ -209,8 +215,8 @@ fn jittered(age: Duration, env: &Env) -> Duration {
 }
 
 /// What hyper is told. tonic's own server would pass `None` for several of these, which means no limit.
-fn protocol() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn protocol(tasks: Tasks) -> auto::Builder<Tasks> {
+    let mut builder = auto::Builder::new(tasks);
     builder
         .http1()
         // The next head may take as long as the connection may rest: see [`Rest`]. At most 100 headers, as hyper has it without
@@ -235,22 +241,17 @@ fn protocol() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn converse<H, F, B>(
-    stream: TcpStream,
-    tls: Option<Front>,
-    protocol: &auto::Builder<TokioExecutor>,
-    answer: H,
-    life: &Life,
-    age: Duration,
-) where
-    H: Fn(Request<Incoming>) -> F + Send + 'static,
+async fn converse<H, F, G, B>(stream: TcpStream, tls: Option<Front>, answer: H, life: &Life, age: Duration)
+where
+    H: Fn(Request<Incoming>) -> Either<F, G> + Send + 'static,
+    G: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     B: HttpBody + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Some(tls) = tls else {
-        return speak(stream, protocol, answer, life, age).await;
+        return speak(stream, answer, life, age).await;
     };
     let handshake = tokio::select! {
         () = life.cutting.cancelled() => return,
@@ -265,7 +266,7 @@ async fn converse<H, F, B>(
                 }
                 answer(request)
             };
-            speak(stream, protocol, answer, life, age).await;
+            speak(stream, answer, life, age).await;
         }
         // An authority saw what it wanted.
         Ok(Ok(None)) => {}
@@ -274,15 +275,11 @@ async fn converse<H, F, B>(
     }
 }
 
-async fn speak<I, H, F, B>(
-    stream: I,
-    protocol: &auto::Builder<TokioExecutor>,
-    answer: H,
-    life: &Life,
-    age: Duration,
-) where
+async fn speak<I, H, F, G, B>(stream: I, answer: H, life: &Life, age: Duration)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    H: Fn(Request<Incoming>) -> Either<F, G> + Send + 'static,
+    G: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     B: HttpBody + Send + 'static,
     B::Data: Send,
@@ -294,9 +291,14 @@ async fn speak<I, H, F, B>(
         told.begun.store(true, Ordering::Relaxed);
         // HTTP/2 knows no header that ends a connection, and has pings that tell whether the peer is there.
         let task = (request.version() <= Version::HTTP_11).then(|| Task::begin(told.clone()));
-        Answering { inner: answer(request), task }
+        let inner = answer(request);
+        if matches!(inner, Either::Right(_)) {
+            told.turn.is_answered();
+        }
+        Answering { inner, task }
     });
     let stream = Opening { inner: stream, story: story.clone(), seen: 0 };
+    let protocol = protocol(Tasks(story.turn.clone()));
     let connection = protocol.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
 
@@ -318,7 +320,10 @@ async fn speak<I, H, F, B>(
         let event = tokio::select! {
             biased;
             // How a connection ends is the peer's matter: resets and half requests are everyday.
-            outcome = connection.as_mut() => {
+            outcome = poll_fn(|cx| {
+                story.turn.begin();
+                connection.as_mut().poll(cx)
+            }) => {
                 if let Err(error) = outcome {
                     tracing::trace!(%error, "a connection ended in error");
                 }
@@ -380,6 +385,8 @@ enum Stage {
 /// What a connection's parts tell each other.
 #[derive(Debug, Default)]
 struct Story {
+    /// What it does at present.
+    turn: Arc<Turn>,
     /// A first request or an HTTP/2 preface has come.
     begun: AtomicBool,
     /// The preface has come.
@@ -568,6 +575,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Opening<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.story.turn.poll_send(cx));
         let outcome = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.story.sent(outcome)
     }
@@ -585,6 +593,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.story.turn.poll_send(cx));
         let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         self.story.sent(outcome)
     }

@@ -29,7 +29,7 @@ use super::{
     porch::Newcomer,
 };
 use crate::{
-    admission::{Admission, Party, Place, Why},
+    admission::{Admission, Arrived, Party, Place, Why},
     error::{Error, Reason},
     ids::Ids,
     rpc::Caller,
@@ -84,7 +84,15 @@ impl Gate {
         };
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let deadline = deadline.unwrap_or_else(|| Instant::now() + LONGEST);
-        let place = match self.admission.enter(work.class, party, deadline).await {
+        let arrived = self.admission.arrive(work.class, party, deadline);
+        if let (Some(newcomer), Ok(arrived)) = (&newcomer, &arrived) {
+            newcomer.is_let_in(matches!(arrived, Arrived::Waits(_)));
+        }
+        let place = match arrived {
+            Ok(arrived) => arrived.place().await,
+            Err(why) => Err(why),
+        };
+        let place = match place {
             Ok(place) => place,
             Err(why) => {
                 tracing::debug!(class = work.class.name(), reason = why.name(), "turned away");

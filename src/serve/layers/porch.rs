@@ -3,18 +3,22 @@
 //! When ten times as many calls come as can be worked on, saying no is most of the work: finding out who calls, what is left of their
 //! limits and where they stand in the queue takes a tenth of what a call takes. So whoever hears that there is more work than can be done
 //! hears it again for a few milliseconds, in front of all that. Nobody loses a place by it: a queue that was full for somebody takes longer
-//! than that to run dry.
+//! than that to run dry. After it one looks whether there is room again, and the others follow as fast as there is ([`Turned`]).
 //!
 //! It knows programs by their credentials, byte for byte, and whether those are good it need not know: they were a moment ago. Browsers,
 //! which need headers of their own to read a refusal, pass.
 
 use std::{
-    cell::Cell, collections::HashMap, convert::Infallible, future::ready, hash::Hasher as _, sync::Arc,
-    thread, time::Duration,
+    collections::HashMap,
+    convert::Infallible,
+    future::{Ready, ready},
+    hash::Hasher as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::body::Body;
-use futures::future::Either;
+use futures::future::{BoxFuture, Either};
 use http::{
     HeaderMap, Request, Response,
     header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN},
@@ -25,7 +29,13 @@ use quick_cache::sync::Cache;
 use siphasher::sip::SipHasher24;
 use tokio::time::Instant;
 
-use super::{bounds::overloaded, browsers::Told, identify, measure::REQUESTS, reading::read_away};
+use super::{
+    bounds::overloaded,
+    browsers::Told,
+    identify,
+    measure::REQUESTS,
+    reading::{read_away, read_what_has_come},
+};
 use crate::{
     admission::Class,
     clock::Clock,
@@ -39,10 +49,10 @@ use crate::{
 
 /// For how long somebody who was turned away is turned away again without another look.
 const AGAIN: Duration = Duration::from_millis(10);
+/// How many of theirs may look at once, at the most.
+const MOST_LOOKS: u32 = 64;
 /// How many are remembered; who is forgotten is looked at again.
 const REMEMBERED: usize = 4096;
-/// After how many refusals a thread yields: some 20 µs each.
-const YIELDS_EVERY: u32 = 16;
 /// How many refusals are written beforehand, so that not everybody is told to come back at the same moment.
 const WRITTEN: u32 = 16;
 
@@ -55,7 +65,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     classes: Classes,
     hash: SipHasher24,
-    turned: Cache<u64, Instant>,
+    turned: Cache<u64, Arc<Mutex<Turned>>>,
     refusals: Vec<HeaderMap>,
     again: [Counter; Class::ALL.len()],
     /// By method: looking a counter up by its labels costs a part of a refusal that shows.
@@ -69,18 +79,64 @@ struct Call {
     class: Class,
 }
 
+/// Somebody who was turned away, and how many of theirs may have another look.
+///
+/// If everybody had one as soon as the time is over, all that were on their way when the first is turned away would be: the looks would cost
+/// more than the refusals. So one goes first, and each that finds a place to wait in lets two others look: as many as there is room for, soon,
+/// and hardly more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Turned {
+    at: Instant,
+    looks: u32,
+}
+
+impl Turned {
+    /// Says whether somebody who comes at `now` may look, and counts it.
+    fn looks(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.at) >= AGAIN {
+            *self = Self { at: now, looks: self.looks.max(1) };
+        }
+        let may = self.looks > 0;
+        self.looks = self.looks.saturating_sub(1);
+        may
+    }
+
+    /// One that looked waits for its turn.
+    fn waits(&mut self) {
+        self.looks = (self.looks + 2).min(MOST_LOOKS);
+    }
+}
+
 /// Somebody who was let in, and may be turned away yet.
 #[derive(Clone)]
 pub(super) struct Newcomer {
     porch: Porch,
     name: u64,
+    turned: Option<Arc<Mutex<Turned>>>,
 }
 
 impl Newcomer {
     /// Remembers that there was no place.
     pub(super) fn is_turned_away(&self) {
-        self.porch.0.turned.insert(self.name, Instant::now());
+        let turned = Turned { at: Instant::now(), looks: 0 };
+        match &self.turned {
+            Some(known) => *lock(known) = turned,
+            None => self.porch.0.turned.insert(self.name, Arc::new(Mutex::new(turned))),
+        }
     }
+
+    /// Notes that there was one, to work or to wait in.
+    pub(super) fn is_let_in(&self, waits: bool) {
+        match &self.turned {
+            Some(known) if waits => lock(known).waits(),
+            Some(_) => drop(self.porch.0.turned.remove(&self.name)),
+            None => {}
+        }
+    }
+}
+
+fn lock(turned: &Mutex<Turned>) -> MutexGuard<'_, Turned> {
+    turned.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Porch {
@@ -110,11 +166,11 @@ impl Porch {
         }))
     }
 
-    /// Puts the porch in front of what answers calls.
+    /// Puts the porch in front of what answers calls. What is `Right` is a refusal.
     pub(in crate::serve) fn before<H, F, I>(
         self,
         inside: H,
-    ) -> impl Fn(Peer, Request<I>) -> Either<F, futures::future::BoxFuture<'static, Answer>> + Clone
+    ) -> impl Fn(Peer, Request<I>) -> Either<F, Refusing> + Clone
     where
         H: Fn(Peer, Request<I>) -> F + Clone,
         I: HttpBody + Send + Unpin + 'static,
@@ -124,18 +180,19 @@ impl Porch {
             let Some((name, call)) = self.known(&request) else {
                 return Either::Left(inside(peer, request));
             };
-            if self.0.turned.get(&name).is_none_or(|at| at.elapsed() >= AGAIN) {
-                request.extensions_mut().insert(Newcomer { porch: self.clone(), name });
+            let turned = self.0.turned.get(&name);
+            if turned.as_ref().is_none_or(|turned| lock(turned).looks(Instant::now())) {
+                request.extensions_mut().insert(Newcomer { porch: self.clone(), name, turned });
                 return Either::Left(inside(peer, request));
             }
             let refusal = self.refusal(&request, call);
-            if request.body().is_end_stream() {
-                return Either::Right(Box::pin(ready(Ok(refusal))));
+            if read_what_has_come(request.body_mut()) {
+                return Either::Right(Either::Left(ready(Ok(refusal))));
             }
-            Either::Right(Box::pin(async move {
+            Either::Right(Either::Right(Box::pin(async move {
                 read_away(request.into_body()).await;
                 Ok(refusal)
-            }))
+            })))
         }
     }
 
@@ -156,7 +213,6 @@ impl Porch {
 
     fn refusal<I>(&self, request: &Request<I>, Call { method, class }: Call) -> Response<Body> {
         let Inner { ids, clock, refusals, again, refused, .. } = &*self.0;
-        let_others_run();
         again[class as usize].increment(1);
         refused.get(method).inspect(|counter| counter.increment(1));
         let mut response = Response::new(Body::empty());
@@ -167,19 +223,10 @@ impl Porch {
     }
 }
 
-/// Lets whoever waits for this core have it, now and then: a thread that refuses thousands of calls a second never waits for anything, and
-/// the kernel would take the core from it for a visitor only at its next tick, up to 4 ms later.
-fn let_others_run() {
-    thread_local!(static REFUSED: Cell<u32> = const { Cell::new(0) });
-    let refused = REFUSED.get().wrapping_add(1);
-    REFUSED.set(refused);
-    if refused.is_multiple_of(YIELDS_EVERY) {
-        thread::yield_now();
-    }
-}
-
 /// What is answered; never an error of the connection's.
 type Answer = Result<Response<Body>, Infallible>;
+/// A refusal as soon as the message is read, which as a rule has come with the call.
+type Refusing = Either<Ready<Answer>, BoxFuture<'static, Answer>>;
 
 #[cfg(test)]
 mod tests {
@@ -257,5 +304,82 @@ mod tests {
         tokio::time::advance(AGAIN).await;
         door(peer, call(GET, &[me])).await.expect("infallible");
         assert_eq!(inside.load(Ordering::Relaxed), expected + 1, "times change");
+    }
+
+    #[test]
+    fn after_a_while_one_looks_and_two_more_for_each_that_finds_a_place_to_wait_in() {
+        enum Step {
+            Comes { looks: bool },
+            Waits,
+        }
+        use Step::{Comes, Waits};
+        let begun = Instant::now();
+        let mut turned = Turned { at: begun, looks: 0 };
+        for (line, (millis, step)) in [
+            (0, Comes { looks: false }),
+            (9, Comes { looks: false }),
+            (10, Comes { looks: true }),
+            (10, Comes { looks: false }),
+            (19, Comes { looks: false }),
+            // Nothing was heard of the first.
+            (20, Comes { looks: true }),
+            (20, Waits),
+            (21, Comes { looks: true }),
+            (21, Waits),
+            (21, Comes { looks: true }),
+            (22, Comes { looks: true }),
+            (22, Comes { looks: true }),
+            (22, Comes { looks: false }),
+            (23, Waits),
+            // What is left of them is not lost.
+            (40, Comes { looks: true }),
+            (40, Comes { looks: true }),
+            (40, Comes { looks: false }),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            match step {
+                Comes { looks } => {
+                    assert_eq!(turned.looks(begun + Duration::from_millis(millis)), looks, "step {line}");
+                }
+                Waits => turned.waits(),
+            }
+        }
+        for _ in 0..MOST_LOOKS {
+            turned.waits();
+        }
+        assert_eq!(turned.looks, MOST_LOOKS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_finds_a_place_to_work_in_opens_the_door_to_all() {
+        let inside = Arc::new(AtomicU32::new(0));
+        let seen = inside.clone();
+        // The first is turned away, the second waits, and the third gets a place.
+        let house = move |_: Peer, request: Sent| {
+            let newcomer = request.extensions().get::<Newcomer>().expect("a program");
+            match seen.fetch_add(1, Ordering::Relaxed) {
+                0 => newcomer.is_turned_away(),
+                1 => newcomer.is_let_in(true),
+                _ => newcomer.is_let_in(false),
+            }
+            ready(Ok(Response::new(Body::from("looked at"))))
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SettableClock::at(crate::clock::from_micros(0)));
+        let told = Told { secret: true, only_https: true };
+        let door = Porch::new(&Arc::new(Ids::seeded(1)), &clock, told).before(house);
+        let peer = Peer { remote: ([127, 0, 0, 1], 1).into(), local: ([127, 0, 0, 1], 2).into() };
+        let come = async || {
+            door(peer, call(GET, &[("authorization", "Bearer lf_me")])).await.expect("infallible");
+            inside.load(Ordering::Relaxed)
+        };
+        assert_eq!((come().await, come().await), (1, 1));
+        tokio::time::advance(AGAIN).await;
+        // One looks and waits, two more may, and the first of these finds nobody before it.
+        assert_eq!((come().await, come().await), (2, 3));
+        for expected in 4..20 {
+            assert_eq!(come().await, expected);
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -56,6 +56,20 @@ pub(super) async fn read_away(mut body: impl HttpBody<Data: Buf> + Unpin) {
         }
     };
     let _ = timeout(PATIENCE, reading).await;
+}
+
+/// Reads what has come of what nobody wants, and says whether there is no more to read.
+pub(super) fn read_what_has_come(body: &mut (impl HttpBody<Data: Buf> + Unpin)) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut read = 0;
+    while let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut cx) {
+        let Some(Ok(frame)) = frame else { return true };
+        read += frame.data_ref().map_or(0, Buf::remaining);
+        if read > MOST {
+            return true;
+        }
+    }
+    false
 }
 
 /// A message that two can read from, one after the other.
