@@ -140,7 +140,9 @@ pub async fn convert_waiting(env: &Env) -> Result<u64, DbErr> {
             let wanted: Vec<(i32, &str, &str)> =
                 waiting.iter().map(|cost| (cost.day, &*cost.currency, &*currency)).collect();
             let book = Book::of(&env.db.api, &wanted).await?;
-            waiting.iter_mut().for_each(|cost| price(cost, &book, &currency));
+            for cost in &mut waiting {
+                price(cost, &book, &currency);
+            }
             let priced: Vec<Priced> = waiting.iter().filter_map(Priced::of).collect();
             let tx = env.db.begin().await?;
             converted += store::set_reporting(&tx, workspace, &priced).await?;

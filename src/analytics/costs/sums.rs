@@ -72,8 +72,9 @@ fn days(span: Span) -> Range<i32> {
         i32::try_from(date.signed_duration_since(chrono::NaiveDate::default()).num_days())
             .unwrap_or(i32::MAX - 1)
     };
-    // Of a day that was left out midnight is that of the next.
-    let from = |slot: i32| (of(slot) - 1..).find(|day| midnight(*day) >= slot).unwrap_or(i32::MAX);
+    // Of a day that was left out midnight is that of the next; the day after has begun by then at the latest.
+    let from =
+        |slot: i32| (of(slot) - 1..=of(slot)).find(|day| midnight(*day) >= slot).unwrap_or(of(slot) + 1);
     from(first)..from(end)
 }
 

@@ -295,7 +295,7 @@ async fn run(settings: &HashMap<String, String>, clock: &SettableClock, seed: u6
 
 /// Waits until something is so, for as long as a slow machine may take.
 pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    within(Duration::from_secs(10), what, is_so).await;
+    within(Duration::from_secs(30), what, is_so).await;
 }
 
 /// Waits until something is so, and not longer than was promised.
