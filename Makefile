@@ -35,9 +35,7 @@ test: cc ## All tests with private PostgreSQL and Redis (one name: T=redirect, w
 	cargo test --features failpoints --no-run
 	failed=''
 	if [ -z '$(T)' ]; then $(MAKE) --no-print-directory test-clients || failed=clients; fi
-# Tests wait for servers more than they compute, so there is one more at a time than cores.
-	RUST_TEST_THREADS="$${RUST_TEST_THREADS:-$$(($$(nproc) + 1))}" \
-		tests/services.sh -- cargo test --features failpoints --no-fail-fast -- $(T) || failed="$$failed cargo"
+	tests/services.sh -- cargo test --features failpoints --no-fail-fast -- $(T) || failed="$$failed cargo"
 	if [ -n "$$failed" ]; then echo "make test: failed: $$failed" >&2; exit 1; fi
 
 .PHONY: test-clients

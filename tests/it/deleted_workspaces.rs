@@ -2,6 +2,7 @@
 
 use chrono::Duration;
 use linkforty::{
+    attribution::decisions,
     pb::v1::{self, workspace_service_client::WorkspaceServiceClient},
     workspaces::{self, Role, ending, enter_as_operator},
 };
@@ -134,7 +135,10 @@ async fn what_it_held_is_erased_and_what_others_hold_stays() {
             rows(app, &other.id).await.iter().any(|(table, _)| table == "installs")
         })
         .await;
-        linkforty::workspaces::keys::flush_last_use(app.env()).await.expect("writes");
+        // What is written a while later is written now.
+        app.told().await;
+        decisions::seal(app.env()).await.expect("seals");
+        workspaces::keys::flush_last_use(app.env()).await.expect("writes");
         let theirs = rows(app, &other.id).await;
         assert!(theirs.len() > 10, "{theirs:?}");
         delete(app, &owner, &of(&id, "My workspace")).await.expect("deletes");
