@@ -120,12 +120,7 @@ impl Admission {
         }))
     }
 
-    /// Gets a place for a call of `party` that has to be answered by `deadline`, waiting for one as long as that is worth it.
-    pub async fn enter(&self, class: Class, party: Party, deadline: Instant) -> Result<Place, Why> {
-        self.arrive(class, party, deadline)?.place().await
-    }
-
-    /// The same up to where it waits: gets a place, or one in the queue.
+    /// Gets a place for a call of `party` that has to be answered by `deadline`, or one in the queue if waiting is worth it.
     pub fn arrive(&self, class: Class, party: Party, deadline: Instant) -> Result<Arrived, Why> {
         self.decide(class, party, deadline).map_err(|why| self.turned_away(class, why))
     }
@@ -231,7 +226,7 @@ pub enum Arrived {
 }
 
 impl Arrived {
-    /// Waits for the place.
+    /// Returns the place, waiting for it as long as that is worth it.
     pub async fn place(self) -> Result<Place, Why> {
         let Waiting { queued, since, patience, given } = match self {
             Self::In(place) => return Ok(place),

@@ -26,7 +26,11 @@ fn house() -> Admission {
 }
 
 async fn enter(house: &Admission, party: Party) -> Result<Place, Why> {
-    house.enter(Class::Interactive, party, Instant::now() + Duration::from_secs(30)).await
+    enter_by(house, party, Instant::now() + Duration::from_secs(30)).await
+}
+
+async fn enter_by(house: &Admission, party: Party, deadline: Instant) -> Result<Place, Why> {
+    house.arrive(Class::Interactive, party, deadline)?.place().await
 }
 
 fn enter_at_once(house: &Admission, party: Party) -> Result<Place, Why> {
@@ -85,10 +89,10 @@ async fn a_call_whose_deadline_would_pass_in_the_queue_is_told_at_once() {
     }
     let _places: Vec<Place> = (0..4).map(|_| enter_at_once(&house, A).expect("is free")).collect();
     let begun = Instant::now();
-    let soon = house.enter(Class::Interactive, A, begun + Duration::from_millis(120)).await;
+    let soon = enter_by(&house, A, begun + Duration::from_millis(120)).await;
     assert_eq!(soon.err(), Some(Why::Deadline));
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    let later = house.enter(Class::Interactive, A, begun + Duration::from_millis(250)).await;
+    let later = enter_by(&house, A, begun + Duration::from_millis(250)).await;
     assert_eq!(later.err(), Some(Why::Waited));
     assert_eq!(begun.elapsed(), Duration::from_millis(150), "what it takes is left of the deadline");
 }

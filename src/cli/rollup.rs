@@ -52,8 +52,8 @@ pub(super) async fn run(config: Config, command: Command) -> anyhow::Result<Exit
     let mut sum = Sum::default();
     for workspace in workspaces {
         let Some((first, last)) = rollup::days(&env, workspace).await? else { continue };
-        let first = from.map_or(first, |from| day_of(from).max(first));
-        let last = to.map_or(last, |to| day_of(to).min(last));
+        let first = from.map_or(first, |from| from.to_epoch_days().max(first));
+        let last = to.map_or(last, |to| to.to_epoch_days().min(last));
         for day in first..=last {
             let wanted = Wanted { workspace, day };
             let done = if verify { sum.verify(&env, wanted).await } else { sum.rebuild(&env, wanted).await };
@@ -151,11 +151,6 @@ fn counts(measures: &Measures) -> String {
 fn date(day: i32) -> String {
     let date = NaiveDate::default() + chrono::Duration::days(day.into());
     date.to_string()
-}
-
-fn day_of(date: NaiveDate) -> i32 {
-    let days = date.signed_duration_since(NaiveDate::default()).num_days();
-    i32::try_from(days).unwrap_or(i32::MAX)
 }
 
 fn workspace(text: &str) -> Result<WorkspaceId, &'static str> {

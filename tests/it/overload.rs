@@ -71,7 +71,9 @@ async fn fill_queue(app: &App, class: Class) -> JoinSet<()> {
         let admission = admission.clone();
         waiting.spawn(async move {
             let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-            let _ = admission.enter(class, Party(1_000 + number as u128), deadline).await;
+            if let Ok(arrived) = admission.arrive(class, Party(1_000 + number as u128), deadline) {
+                let _ = arrived.place().await;
+            }
         });
     }
     // They have come as far as the queue when everything that is ready has been polled.

@@ -131,8 +131,7 @@ pub fn deletion(sent: &CostFilter) -> Result<CostQuery> {
 fn day(text: &str) -> Result<i32, &'static str> {
     // chrono takes 2026-1-2 too.
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == DATE_BYTES);
-    let days = date.and_then(|date| i32::try_from((date - NaiveDate::default()).num_days()).ok());
-    days.filter(|days| *days >= 0).ok_or(NOT_A_DATE)
+    date.map(|date| date.to_epoch_days()).filter(|days| *days >= 0).ok_or(NOT_A_DATE)
 }
 
 fn id<T>(text: &str, parse: fn(&str) -> Option<T>) -> Result<Option<T>, &'static str> {

@@ -67,11 +67,7 @@ fn days(span: Span) -> Range<i32> {
         return 0..0;
     }
     let midnight = |day: i32| calendar::start_of(date_of(day), span.zone);
-    let of = |slot: i32| {
-        let date = calendar::date_of(slot, span.zone);
-        i32::try_from(date.signed_duration_since(chrono::NaiveDate::default()).num_days())
-            .unwrap_or(i32::MAX - 1)
-    };
+    let of = |slot: i32| calendar::date_of(slot, span.zone).to_epoch_days();
     // Of a day that was left out midnight is that of the next; the day after has begun by then at the latest.
     let from =
         |slot: i32| (of(slot) - 1..=of(slot)).find(|day| midnight(*day) >= slot).unwrap_or(of(slot) + 1);

@@ -3,6 +3,8 @@
 //! An amount is a whole number of billionths of a unit. A rate is a whole number of billionths of a unit that one euro costs, as the European
 //! Central Bank quotes. An amount is converted by way of the euro in one step, and rounded once, to a billionth, half to even.
 
+use std::ops::AddAssign;
+
 use crate::currency;
 
 const NANOS: i128 = 1_000_000_000;
@@ -41,6 +43,12 @@ impl Amount {
     /// Says whether money went back.
     pub fn is_refund(self) -> bool {
         self.0 < 0
+    }
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
     }
 }
 
@@ -86,15 +94,18 @@ pub fn divide_half_even(number: i128, divisor: i128) -> i128 {
 /// Reads a rate such as `1.0832` exactly: billionths of a unit. `None` for what is no positive number, has more than nine decimals, or is
 /// beyond [`MOST_RATE`].
 pub fn rate(text: &str) -> Option<i64> {
+    let rate = i64::try_from(decimal(text, 9)?.0).ok()?;
+    (1..=MOST_RATE).contains(&rate).then_some(rate)
+}
+
+/// Reads a number such as `12.50` exactly: at most so many digits, and perhaps a point and up to nine more.
+pub fn decimal(text: &str, most_digits: usize) -> Option<Amount> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 9 || part.len() > 9 || !digits(whole) || !digits(part) {
+    if whole.is_empty() || whole.len() > most_digits || part.len() > 9 || !digits(whole) || !digits(part) {
         return None;
     }
-    let whole: i64 = whole.parse().ok()?;
-    let part: i64 = format!("{part:0<9}").parse().ok()?;
-    let rate = whole.checked_mul(EURO)?.checked_add(part)?;
-    (1..=MOST_RATE).contains(&rate).then_some(rate)
+    Some(Amount::new(whole.parse().ok()?, format!("{part:0<9}").parse().ok()?))
 }
 
 #[cfg(test)]
@@ -121,6 +132,26 @@ mod tests {
         ] {
             let refused = read(currency, units, nanos).err().map(|(field, _)| field);
             assert_eq!(refused, field, "{currency} {units} {nanos}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_read_exactly() {
+        for (text, expected) in [
+            ("12.50", Some(12_500_000_000)),
+            ("0", Some(0)),
+            ("0.000000001", Some(1)),
+            ("1.", Some(NANOS)),
+            ("", None),
+            (".5", None),
+            ("-1", None),
+            ("1,50", None),
+            ("1'000", None),
+            ("1e3", None),
+            ("0.0000000001", None),
+            ("99999999999999", None),
+        ] {
+            assert_eq!(decimal(text, 13).map(Amount::in_nanos), expected, "{text:?}");
         }
     }
 

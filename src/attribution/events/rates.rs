@@ -206,8 +206,7 @@ fn is_code(head: &str) -> bool {
 fn read_line(line: &csv::StringRecord, columns: &[(usize, String)]) -> Result<Vec<Model>, String> {
     let date = line.get(0).unwrap_or_default();
     let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").map_err(|_| format!("{date:?} is no date"))?;
-    let day = i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days());
-    let day = day.map_err(|_| format!("{date} is no day of this calendar"))?;
+    let day = date.to_epoch_days();
     let mut rates = Vec::with_capacity(columns.len());
     for (place, currency) in columns {
         let cell = line.get(*place).unwrap_or_default();

@@ -8,7 +8,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -46,30 +46,28 @@ pub(super) async fn to_the_end(request: Request, next: Next) -> Response {
 
 /// Reads what nobody wants.
 pub(super) async fn read_away(mut body: impl HttpBody<Data: Buf> + Unpin) {
-    let reading = async {
-        let mut read = 0;
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            read += frame.data_ref().map_or(0, Buf::remaining);
-            if read > MOST {
-                return;
-            }
-        }
-    };
-    let _ = timeout(PATIENCE, reading).await;
+    let mut read = 0;
+    let _ = timeout(PATIENCE, poll_fn(|cx| poll_away(&mut body, &mut read, cx))).await;
 }
 
 /// Reads what has come of what nobody wants, and says whether there is no more to read.
 pub(super) fn read_what_has_come(body: &mut (impl HttpBody<Data: Buf> + Unpin)) -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut read = 0;
-    while let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut cx) {
-        let Some(Ok(frame)) = frame else { return true };
-        read += frame.data_ref().map_or(0, Buf::remaining);
-        if read > MOST {
-            return true;
+    poll_away(body, &mut 0, &mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// Reads on; ready at the end, when the message broke off, and when it is too long to read.
+fn poll_away(
+    body: &mut (impl HttpBody<Data: Buf> + Unpin),
+    read: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    while let Some(Ok(frame)) = ready!(Pin::new(&mut *body).poll_frame(cx)) {
+        *read += frame.data_ref().map_or(0, Buf::remaining);
+        if *read > MOST {
+            break;
         }
     }
-    false
+    Poll::Ready(())
 }
 
 /// A message that two can read from, one after the other.
