@@ -194,6 +194,13 @@ pub struct Queue {
     pub standing: Duration,
 }
 
+/// Returns how many more of a party find a place to wait in after one more does, as far as the party's own queue goes.
+pub fn room(share: &Share, queue: &Queue) -> usize {
+    let most =
+        if queue.standing >= share.burst { share.turns * queue.places.max(1) } else { share.queue_of_one };
+    most.saturating_sub(queue.ahead + 1)
+}
+
 /// Returns how long to wait, or why it is not worth it. `left` is what the call has until its deadline.
 pub fn patience(share: &Share, queue: &Queue, left: Duration) -> Result<Duration, Why> {
     let turns = queue.ahead / queue.places.max(1);
@@ -304,6 +311,34 @@ mod tests {
             for class in Class::ALL {
                 let share = shares.of(class);
                 assert!(share.of_one >= 1 && share.most >= share.reserved, "{class:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_as_would_not_be_turned_away() {
+        let share = *shares().of(Class::Interactive);
+        // Ahead, for how long the queue stands in milliseconds.
+        for (ahead, standing, expected) in [
+            (0, 0, 199),
+            (198, 999, 1),
+            (199, 999, 0),
+            (500, 999, 0),
+            (0, 1_000, 15),
+            (14, 1_000, 1),
+            (15, 1_000, 0),
+        ] {
+            let (median, standing) = (Duration::from_millis(4), Duration::from_millis(standing));
+            let mut queue = Queue { ahead, places: 2, median, standing };
+            let more = room(&share, &queue);
+            assert_eq!(more, expected, "{queue:?}");
+            // The last of them still finds one, and who comes then does not.
+            if standing >= share.burst {
+                let long = Duration::from_secs(30);
+                queue.ahead = ahead + more;
+                assert!(patience(&share, &queue, long).is_ok());
+                queue.ahead += 1;
+                assert_eq!(patience(&share, &queue, long), Err(Why::Full));
             }
         }
     }

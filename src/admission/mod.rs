@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 pub use self::decide::{Class, Shares, Why};
 use self::{
-    decide::{Decision, patience},
+    decide::{Decision, patience, room},
     lanes::{Lanes, Seat},
     memory::Pressure,
 };
@@ -171,7 +171,7 @@ impl Admission {
                 let seat = lanes.wait(class, party, now, give);
                 self.0.meters[class as usize].waiting.increment(1.0);
                 let queued = Queued { admission: self.clone(), class, party, seat };
-                Ok(Arrived::Waits(Waiting { queued, since: now, patience, given }))
+                Ok(Arrived::Waits(Waiting { queued, since: now, patience, given, room: room(share, &queue) }))
             }
             Decision::Shed(why) => Err(why),
         }
@@ -228,7 +228,7 @@ pub enum Arrived {
 impl Arrived {
     /// Returns the place, waiting for it as long as that is worth it.
     pub async fn place(self) -> Result<Place, Why> {
-        let Waiting { queued, since, patience, given } = match self {
+        let Waiting { queued, since, patience, given, room: _ } = match self {
             Self::In(place) => return Ok(place),
             Self::Waits(waiting) => waiting,
         };
@@ -251,6 +251,14 @@ pub struct Waiting {
     since: Instant,
     patience: Duration,
     given: oneshot::Receiver<Place>,
+    room: usize,
+}
+
+impl Waiting {
+    /// Returns how many more of the party would have found a place to wait in.
+    pub const fn room(&self) -> usize {
+        self.room
+    }
 }
 
 /// A place in the queue. Gone, nobody waits there any more.

@@ -41,7 +41,7 @@ use tokio::{
 use tonic::transport::server::TcpConnectInfo;
 use tower::{ServiceExt as _, util::Oneshot};
 
-use self::at_hand::{Tasks, Turn};
+use self::at_hand::{Tasks, Turn, Turns};
 use super::{
     last_call::{LAST_CALL, keep_newcomers_out},
     layers::network_of,
@@ -307,6 +307,7 @@ where
     let mut rest = Rest { tasks: 0, since: opened };
     let mut stall = Stall::default();
     let mut stage = Stage::Open;
+    let mut turns = Turns::new(story.turn.clone());
     loop {
         let outside = async {
             tokio::select! {
@@ -320,10 +321,7 @@ where
         let event = tokio::select! {
             biased;
             // How a connection ends is the peer's matter: resets and half requests are everyday.
-            outcome = poll_fn(|cx| {
-                story.turn.begin();
-                connection.as_mut().poll(cx)
-            }) => {
+            outcome = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => {
                 if let Err(error) = outcome {
                     tracing::trace!(%error, "a connection ended in error");
                 }
@@ -575,7 +573,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Opening<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.story.turn.poll_send(cx));
+        ready!(self.story.turn.poll_send());
         let outcome = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.story.sent(outcome)
     }
@@ -593,7 +591,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Opening<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.story.turn.poll_send(cx));
+        ready!(self.story.turn.poll_send());
         let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         self.story.sent(outcome)
     }

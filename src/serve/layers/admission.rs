@@ -69,8 +69,8 @@ impl Gate {
         });
     }
 
-    async fn admit(&self, work: Work, party: Party, request: Request, next: Next) -> Response {
-        let newcomer = request.extensions().get::<Newcomer>().cloned();
+    async fn admit(&self, work: Work, party: Party, mut request: Request, next: Next) -> Response {
+        let newcomer = request.extensions_mut().remove::<Newcomer>();
         if self.admission.has_memory(work.class).is_err() {
             newcomer.as_ref().inspect(|newcomer| newcomer.is_turned_away());
             return refuse(overloaded(&self.ids));
@@ -85,8 +85,14 @@ impl Gate {
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let deadline = deadline.unwrap_or_else(|| Instant::now() + LONGEST);
         let arrived = self.admission.arrive(work.class, party, deadline);
-        if let (Some(newcomer), Ok(arrived)) = (&newcomer, &arrived) {
-            newcomer.is_let_in(matches!(arrived, Arrived::Waits(_)));
+        if let Some(newcomer) = newcomer {
+            match &arrived {
+                Ok(Arrived::In(_)) => newcomer.has_a_place(),
+                Ok(Arrived::Waits(waiting)) => newcomer.waits(waiting.room()),
+                // The one call's own; what else there is would be so for the next one too.
+                Err(Why::Deadline) => {}
+                Err(Why::Full | Why::Memory | Why::Waited) => newcomer.is_turned_away(),
+            }
         }
         let place = match arrived {
             Ok(arrived) => arrived.place().await,
@@ -96,10 +102,6 @@ impl Gate {
             Ok(place) => place,
             Err(why) => {
                 tracing::debug!(class = work.class.name(), reason = why.name(), "turned away");
-                // A deadline is the one call's own; what else there is would be so for the next one too.
-                if why != Why::Deadline {
-                    newcomer.as_ref().inspect(|newcomer| newcomer.is_turned_away());
-                }
                 return refuse(overloaded(&self.ids));
             }
         };

@@ -3,7 +3,7 @@
 //! When ten times as many calls come as can be worked on, saying no is most of the work: finding out who calls, what is left of their
 //! limits and where they stand in the queue takes a tenth of what a call takes. So whoever hears that there is more work than can be done
 //! hears it again for a few milliseconds, in front of all that. Nobody loses a place by it: a queue that was full for somebody takes longer
-//! than that to run dry. After it one looks whether there is room again, and the others follow as fast as there is ([`Turned`]).
+//! than that to run dry. After it one looks whether there is room again, and as many follow as it found room for ([`Turned`]).
 //!
 //! It knows programs by their credentials, byte for byte, and whether those are good it need not know: they were a moment ago. Browsers,
 //! which need headers of their own to read a refusal, pass.
@@ -50,7 +50,7 @@ use crate::{
 /// For how long somebody who was turned away is turned away again without another look.
 const AGAIN: Duration = Duration::from_millis(10);
 /// How many of theirs may look at once, at the most.
-const MOST_LOOKS: u32 = 64;
+const MOST_LOOKS: usize = 64;
 /// How many are remembered; who is forgotten is looked at again.
 const REMEMBERED: usize = 4096;
 /// How many refusals are written beforehand, so that not everybody is told to come back at the same moment.
@@ -82,34 +82,54 @@ struct Call {
 /// Somebody who was turned away, and how many of theirs may have another look.
 ///
 /// If everybody had one as soon as the time is over, all that were on their way when the first is turned away would be: the looks would cost
-/// more than the refusals. So one goes first, and each that finds a place to wait in lets two others look: as many as there is room for, soon,
-/// and hardly more.
+/// more than the refusals. So one goes first, and as many others follow as it found room for beside itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Turned {
+    /// When it was heard last that there is no room, or how much.
     at: Instant,
-    looks: u32,
+    looks: usize,
+    /// Those who look at present.
+    under_way: usize,
 }
 
 impl Turned {
     /// Says whether somebody who comes at `now` may look, and counts it.
     fn looks(&mut self, now: Instant) -> bool {
         if now.duration_since(self.at) >= AGAIN {
-            *self = Self { at: now, looks: self.looks.max(1) };
+            self.at = now;
+            self.looks = self.looks.max(1);
         }
         let may = self.looks > 0;
-        self.looks = self.looks.saturating_sub(1);
+        if may {
+            self.looks -= 1;
+            self.under_way += 1;
+        }
         may
     }
 
-    /// One that looked waits for its turn.
-    fn waits(&mut self) {
-        self.looks = (self.looks + 2).min(MOST_LOOKS);
+    /// One that looks has found room at `now`, for itself and so many others.
+    fn has_room(&mut self, now: Instant, others: usize) {
+        self.at = now;
+        self.looks = others.saturating_sub(self.under_way.saturating_sub(1)).min(MOST_LOOKS);
+    }
+
+    /// One that looks has found none at `now`.
+    fn has_none(&mut self, now: Instant) {
+        self.at = now;
+        self.looks = 0;
+    }
+
+    /// One that looked does no more, whatever it has found.
+    fn has_looked(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
     }
 }
 
-/// Somebody who was let in, and may be turned away yet.
+/// Somebody who was let in to look, and may be turned away yet. They look until the last clone is dropped.
 #[derive(Clone)]
-pub(super) struct Newcomer {
+pub(super) struct Newcomer(Arc<Look>);
+
+struct Look {
     porch: Porch,
     name: u64,
     turned: Option<Arc<Mutex<Turned>>>,
@@ -118,20 +138,32 @@ pub(super) struct Newcomer {
 impl Newcomer {
     /// Remembers that there was no place.
     pub(super) fn is_turned_away(&self) {
-        let turned = Turned { at: Instant::now(), looks: 0 };
-        match &self.turned {
-            Some(known) => *lock(known) = turned,
-            None => self.porch.0.turned.insert(self.name, Arc::new(Mutex::new(turned))),
+        let (Self(look), now) = (self, Instant::now());
+        match &look.turned {
+            Some(known) => lock(known).has_none(now),
+            None => {
+                let turned = Turned { at: now, looks: 0, under_way: 0 };
+                look.porch.0.turned.insert(look.name, Arc::new(Mutex::new(turned)));
+            }
         }
     }
 
-    /// Notes that there was one, to work or to wait in.
-    pub(super) fn is_let_in(&self, waits: bool) {
-        match &self.turned {
-            Some(known) if waits => lock(known).waits(),
-            Some(_) => drop(self.porch.0.turned.remove(&self.name)),
-            None => {}
+    /// Notes that there was one to wait in, and would have been for so many others.
+    pub(super) fn waits(&self, others: usize) {
+        self.0.turned.as_ref().inspect(|known| lock(known).has_room(Instant::now(), others));
+    }
+
+    /// Notes that there was one to work in: everybody may look again.
+    pub(super) fn has_a_place(&self) {
+        if self.0.turned.is_some() {
+            self.0.porch.0.turned.remove(&self.0.name);
         }
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.turned.as_ref().inspect(|known| lock(known).has_looked());
     }
 }
 
@@ -182,7 +214,8 @@ impl Porch {
             };
             let turned = self.0.turned.get(&name);
             if turned.as_ref().is_none_or(|turned| lock(turned).looks(Instant::now())) {
-                request.extensions_mut().insert(Newcomer { porch: self.clone(), name, turned });
+                let look = Look { porch: self.clone(), name, turned };
+                request.extensions_mut().insert(Newcomer(Arc::new(look)));
                 return Either::Left(inside(peer, request));
             }
             let refusal = self.refusal(&request, call);
@@ -307,14 +340,16 @@ mod tests {
     }
 
     #[test]
-    fn after_a_while_one_looks_and_two_more_for_each_that_finds_a_place_to_wait_in() {
+    fn after_a_while_one_looks_and_as_many_follow_as_there_is_room_for() {
         enum Step {
             Comes { looks: bool },
-            Waits,
+            Waits { others: usize },
+            IsTurnedAway,
+            HangsUp,
         }
-        use Step::{Comes, Waits};
+        use Step::{Comes, HangsUp, IsTurnedAway, Waits};
         let begun = Instant::now();
-        let mut turned = Turned { at: begun, looks: 0 };
+        let mut turned = Turned { at: begun, looks: 0, under_way: 0 };
         for (line, (millis, step)) in [
             (0, Comes { looks: false }),
             (9, Comes { looks: false }),
@@ -323,33 +358,40 @@ mod tests {
             (19, Comes { looks: false }),
             // Nothing was heard of the first.
             (20, Comes { looks: true }),
-            (20, Waits),
-            (21, Comes { looks: true }),
-            (21, Waits),
-            (21, Comes { looks: true }),
+            (20, HangsUp),
+            // There is room for three more, of whom nobody is on the way.
+            (21, Waits { others: 3 }),
             (22, Comes { looks: true }),
             (22, Comes { looks: true }),
-            (22, Comes { looks: false }),
-            (23, Waits),
-            // What is left of them is not lost.
-            (40, Comes { looks: true }),
-            (40, Comes { looks: true }),
-            (40, Comes { looks: false }),
+            // The second of them has found room for another one, and that is the third.
+            (23, Waits { others: 2 }),
+            (23, Comes { looks: true }),
+            (23, Comes { looks: false }),
+            (23, Waits { others: 1 }),
+            (23, Waits { others: 0 }),
+            (24, Comes { looks: false }),
+            (32, Comes { looks: false }),
+            (33, Comes { looks: true }),
+            (34, IsTurnedAway),
+            (43, Comes { looks: false }),
+            (44, Comes { looks: true }),
+            (44, Waits { others: 1_000 }),
         ]
         .into_iter()
         .enumerate()
         {
+            let now = begun + Duration::from_millis(millis);
             match step {
-                Comes { looks } => {
-                    assert_eq!(turned.looks(begun + Duration::from_millis(millis)), looks, "step {line}");
-                }
-                Waits => turned.waits(),
+                Comes { looks } => assert_eq!(turned.looks(now), looks, "step {line}"),
+                Waits { others } => turned.has_room(now, others),
+                IsTurnedAway => turned.has_none(now),
+                HangsUp => {}
+            }
+            if !matches!(step, Comes { .. }) {
+                turned.has_looked();
             }
         }
-        for _ in 0..MOST_LOOKS {
-            turned.waits();
-        }
-        assert_eq!(turned.looks, MOST_LOOKS);
+        assert_eq!(turned, Turned { at: turned.at, looks: MOST_LOOKS, under_way: 0 });
     }
 
     #[tokio::test(start_paused = true)]
@@ -361,8 +403,8 @@ mod tests {
             let newcomer = request.extensions().get::<Newcomer>().expect("a program");
             match seen.fetch_add(1, Ordering::Relaxed) {
                 0 => newcomer.is_turned_away(),
-                1 => newcomer.is_let_in(true),
-                _ => newcomer.is_let_in(false),
+                1 => newcomer.waits(1),
+                _ => newcomer.has_a_place(),
             }
             ready(Ok(Response::new(Body::from("looked at"))))
         };
@@ -376,7 +418,7 @@ mod tests {
         };
         assert_eq!((come().await, come().await), (1, 1));
         tokio::time::advance(AGAIN).await;
-        // One looks and waits, two more may, and the first of these finds nobody before it.
+        // One looks and waits, another one may, and finds nobody before it.
         assert_eq!((come().await, come().await), (2, 3));
         for expected in 4..20 {
             assert_eq!(come().await, expected);

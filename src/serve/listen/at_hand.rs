@@ -2,47 +2,97 @@
 //!
 //! hyper gives every request of HTTP/2 a task, and an answer wakes its connection, which writes it at once: ten refusals are ten tasks, ten
 //! writes, and a peer that is woken ten times. When refusing is most of the work, that is most of what it costs. So an answer that is there
-//! already is noted where the request was read, without a task, and the connection sends those of one turn in the next, which it gets as
-//! soon as whoever else waits for the thread has had theirs.
+//! already is noted where the request was read, without a task, and the connection sends those of one turn together. Then it rests for some
+//! milliseconds: what comes meanwhile is read in one go, and whoever else waits for the thread has it.
 
 use std::{
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use hyper::rt::Executor;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How long a connection rests that was answered with what is at hand, at the most. Its other answers wait as long. Measured: docs/performance.md.
+const REST: Duration = Duration::from_millis(6);
+
+/// Returns when a rest ends that begins now. All end at the same moments, so that what they have let wait is done in one go.
+fn end_of_rest() -> Instant {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let (origin, now) = (*ORIGIN, Instant::now());
+    let into = now.saturating_duration_since(origin).as_micros() % REST.as_micros();
+    now + REST - Duration::from_micros(into as u64)
+}
 
 /// What a connection does between being woken and having nothing to do. Only its own task looks at it.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     /// The request that was read last is answered already.
     at_hand: AtomicBool,
-    /// Such an answer waits for the next turn.
+    /// Such an answer waits until all that has come is read.
     holds: AtomicBool,
 }
 
 impl Turn {
-    /// Begins the next turn: what was held goes out.
-    pub(super) fn begin(&self) {
-        self.holds.store(false, Ordering::Relaxed);
-    }
-
     /// Notes that the request is answered already which hyper asks for a task for next.
     pub(super) fn is_answered(&self) {
         self.at_hand.store(true, Ordering::Relaxed);
     }
 
-    /// Pending if what there is to send is to wait for the next turn, which then comes by itself.
-    pub(super) fn poll_send(&self, cx: &Context<'_>) -> Poll<()> {
-        if !self.holds.load(Ordering::Relaxed) {
-            return Poll::Ready(());
+    /// Pending while what there is to send is to wait.
+    pub(super) fn poll_send(&self) -> Poll<()> {
+        if self.holds.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Lets go out what was held, and says whether something was.
+    fn release(&self) -> bool {
+        self.holds.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Gives a connection its turns.
+#[derive(Debug)]
+pub(super) struct Turns {
+    turn: Arc<Turn>,
+    pause: Pin<Box<Sleep>>,
+    rests: bool,
+}
+
+impl Turns {
+    pub(super) fn new(turn: Arc<Turn>) -> Self {
+        Self { turn, pause: Box::pin(sleep(Duration::ZERO)), rests: false }
+    }
+
+    /// Polls the connection, unless it rests.
+    pub(super) fn poll<C: Future>(
+        &mut self,
+        mut connection: Pin<&mut C>,
+        cx: &mut Context<'_>,
+    ) -> Poll<C::Output> {
+        if self.rests {
+            ready!(self.pause.as_mut().poll(cx));
+            self.rests = false;
         }
-        // A task that wakes itself gets behind those that wait already.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        self.turn.release();
+        let outcome = connection.as_mut().poll(cx);
+        if outcome.is_ready() || !self.turn.release() {
+            return outcome;
+        }
+        let outcome = connection.poll(cx);
+        if outcome.is_pending() {
+            self.rests = true;
+            self.pause.as_mut().reset(end_of_rest());
+            // Whoever does not look is not woken.
+            if self.pause.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        outcome
     }
 }
 
@@ -77,9 +127,7 @@ mod tests {
         convert::Infallible,
         future::{Ready, ready},
         io,
-        pin::Pin,
         sync::atomic::AtomicUsize,
-        time::Duration,
     };
 
     use axum::body::{Body, Bytes};
