@@ -84,8 +84,9 @@ impl Shares {
             Share { queue: 0, queue_of_one: 0, ..share(REDIRECTS.max(part(40)), REDIRECTS.max(part(40)), 0) },
             // It waits for the disk, or for a database that may be away, and hardly for a processor.
             share(part(30), part(240), 300),
-            // Each uses the processor, and one party's are the others' wait: two of twenty leave most of it to them.
-            Share { of_one: (part(20) / 10).max(1), ..share(part(20), part(40), 70) },
+            // Each uses the processor, and one party's are the others' wait: three of twenty leave most of it to them, and something to do
+            // while the database does its part.
+            Share { of_one: (part(20) * 3 / 20).max(1), ..share(part(20), part(40), 70) },
             // One call may take that long.
             Share { burst: Duration::from_secs(5), ..share(bulk, bulk, 0) },
         ])
@@ -265,10 +266,10 @@ mod tests {
     fn one_party_has_its_part_while_others_are_about() {
         use Decision::{Admitted, Queued, Shed};
         for (has, waits, others, expected) in [
-            (1, 0, true, Admitted),
-            (2, 0, true, Queued),
-            (2, 199, true, Queued),
-            (2, 200, true, Shed(Why::Full)),
+            (2, 0, true, Admitted),
+            (3, 0, true, Queued),
+            (3, 199, true, Queued),
+            (3, 200, true, Shed(Why::Full)),
             // Alone it may wait as it likes, up to the end of the queue.
             (40, 499, false, Queued),
             (40, 500, false, Shed(Why::Full)),
