@@ -5,6 +5,7 @@ use std::{
     fmt,
     net::SocketAddr,
     panic::AssertUnwindSafe,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,7 +32,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{canary, plain, postgres::TestDatabase};
+use super::{canary, plain, postgres::TestDatabase, sqlite};
 
 /// What the server keeps its things in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +142,9 @@ impl App {
             database = Some(own);
         }
         change(&mut settings, changes);
+        if store == Store::Embedded {
+            sqlite::place_file(Path::new(&settings["DATA_DIR"])).await;
+        }
         let clock = SettableClock::at(from_micros(NOON));
         let running = run(&settings, &clock, 40).await;
         Self { clock, running, settings, data, database, first: OnceCell::new() }

@@ -18,6 +18,7 @@ mod plain;
 mod post_office;
 mod postgres;
 mod receiver;
+mod sqlite;
 mod statements;
 mod strangers;
 mod tenant;
