@@ -185,6 +185,15 @@ mod tests {
         H: Fn(Request<Incoming>) -> Either<Ready<Answer>, G> + Send + 'static,
         G: Future<Output = Answer> + Send + 'static,
     {
+        writes_of_twenty_apart(Duration::ZERO, answer).await
+    }
+
+    /// The same of calls that come one after the other.
+    async fn writes_of_twenty_apart<H, G>(apart: Duration, answer: H) -> usize
+    where
+        H: Fn(Request<Incoming>) -> Either<Ready<Answer>, G> + Send + 'static,
+        G: Future<Output = Answer> + Send + 'static,
+    {
         let (client, server) = tokio::io::duplex(1 << 20);
         let writes = Arc::new(AtomicUsize::new(0));
         let (counted, life) = (Counted(server, writes.clone()), Life::new());
@@ -202,7 +211,14 @@ mod tests {
         // Greetings and settings are over.
         call().await;
         let before = writes.load(Ordering::Relaxed);
-        for answer in join_all((0..20).map(|_| call())).await {
+        let calls = (0..20).map(|number| {
+            let call = call();
+            async move {
+                sleep(apart * number).await;
+                call.await
+            }
+        });
+        for answer in join_all(calls).await {
             assert_eq!(answer.headers()["grpc-status"], "14");
             assert_eq!(answer.into_body().collect().await.expect("no error").to_bytes(), Bytes::new());
         }
@@ -226,6 +242,17 @@ mod tests {
         assert!(read <= 20, "{read} writes");
         let others = writes_of_twenty(|_| -> Either<_, Ready<Answer>> { Either::Left(ready(no())) }).await;
         assert!(others > 3, "{others} writes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_calls_on_is_answered_every_few_milliseconds() {
+        let apart = Duration::from_millis(1);
+        let at_hand = writes_of_twenty_apart(apart, |_| Either::Right(ready(no()))).await;
+        assert!(at_hand <= 8, "{at_hand} writes in 20 ms, which are three or four rests");
+        let others =
+            writes_of_twenty_apart(apart, |_| -> Either<_, Ready<Answer>> { Either::Left(ready(no())) })
+                .await;
+        assert!(others >= 20, "{others} writes");
     }
 
     #[tokio::test(start_paused = true)]
