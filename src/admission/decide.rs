@@ -197,9 +197,12 @@ pub struct Queue {
 
 /// Returns how many more of a party find a place to wait in after one more does, as far as the party's own queue goes.
 pub fn room(share: &Share, queue: &Queue) -> usize {
-    let most =
-        if queue.standing >= share.burst { share.turns * queue.places.max(1) } else { share.queue_of_one };
-    most.saturating_sub(queue.ahead + 1)
+    most_of_no_burst(share, queue).unwrap_or(share.queue_of_one).saturating_sub(queue.ahead + 1)
+}
+
+/// Returns how many of a party may wait in a queue that is no burst.
+fn most_of_no_burst(share: &Share, queue: &Queue) -> Option<usize> {
+    (queue.standing >= share.burst).then(|| share.turns * queue.places.max(1))
 }
 
 /// Returns how long to wait, or why it is not worth it. `left` is what the call has until its deadline.
@@ -207,7 +210,7 @@ pub fn patience(share: &Share, queue: &Queue, left: Duration) -> Result<Duration
     let turns = queue.ahead / queue.places.max(1);
     // What is under way is half done when somebody comes.
     let expected = queue.median.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX)) + queue.median / 2;
-    let stands = queue.standing >= share.burst && turns >= share.turns;
+    let stands = most_of_no_burst(share, queue).is_some_and(|most| queue.ahead >= most);
     if expected + queue.median > left {
         Err(Why::Deadline)
     } else if stands || expected > share.patience {

@@ -85,7 +85,7 @@ struct Call {
 /// more than the refusals. So one goes first, and as many others follow as it found room for beside itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Turned {
-    /// When it was heard last that there is no room, or how much.
+    /// When it was heard last that there is no room, or how much, or somebody was let look for want of news.
     at: Instant,
     looks: usize,
     /// Those who look at present.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use hyper::rt::Executor;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a connection rests that was answered with what is at hand, at the most. Its other answers wait as long. Measured: docs/performance.md.
 const REST: Duration = Duration::from_millis(6);
@@ -59,13 +59,12 @@ impl Turn {
 #[derive(Debug)]
 pub(super) struct Turns {
     turn: Arc<Turn>,
-    pause: Pin<Box<Sleep>>,
-    rests: bool,
+    rest: Option<Pin<Box<Sleep>>>,
 }
 
 impl Turns {
-    pub(super) fn new(turn: Arc<Turn>) -> Self {
-        Self { turn, pause: Box::pin(sleep(Duration::ZERO)), rests: false }
+    pub(super) const fn new(turn: Arc<Turn>) -> Self {
+        Self { turn, rest: None }
     }
 
     /// Polls the connection, unless it rests.
@@ -74,25 +73,22 @@ impl Turns {
         mut connection: Pin<&mut C>,
         cx: &mut Context<'_>,
     ) -> Poll<C::Output> {
-        if self.rests {
-            ready!(self.pause.as_mut().poll(cx));
-            self.rests = false;
-        }
-        self.turn.release();
-        let outcome = connection.as_mut().poll(cx);
-        if outcome.is_ready() || !self.turn.release() {
-            return outcome;
-        }
-        let outcome = connection.poll(cx);
-        if outcome.is_pending() {
-            self.rests = true;
-            self.pause.as_mut().reset(end_of_rest());
-            // Whoever does not look is not woken.
-            if self.pause.as_mut().poll(cx).is_ready() {
-                cx.waker().wake_by_ref();
+        loop {
+            if let Some(rest) = &mut self.rest {
+                ready!(rest.as_mut().poll(cx));
+                self.rest = None;
             }
+            self.turn.release();
+            let outcome = connection.as_mut().poll(cx);
+            if outcome.is_ready() || !self.turn.release() {
+                return outcome;
+            }
+            let outcome = connection.as_mut().poll(cx);
+            if outcome.is_ready() {
+                return outcome;
+            }
+            self.rest = Some(Box::pin(sleep_until(end_of_rest())));
         }
-        outcome
     }
 }
 
@@ -136,7 +132,10 @@ mod tests {
     use http_body_util::BodyExt as _;
     use hyper::{body::Incoming, client::conn::http2};
     use hyper_util::rt::{TokioExecutor, TokioIo};
-    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+    use tokio::{
+        io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+        time::sleep,
+    };
 
     use super::*;
     use crate::serve::shutdown::Life;

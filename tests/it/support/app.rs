@@ -5,7 +5,6 @@ use std::{
     fmt,
     net::SocketAddr,
     panic::AssertUnwindSafe,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -142,9 +141,6 @@ impl App {
             database = Some(own);
         }
         change(&mut settings, changes);
-        if store == Store::Embedded {
-            sqlite::place_file(Path::new(&settings["DATA_DIR"])).await;
-        }
         let clock = SettableClock::at(from_micros(NOON));
         let running = run(&settings, &clock, 40).await;
         Self { clock, running, settings, data, database, first: OnceCell::new() }
@@ -293,6 +289,9 @@ fn change(settings: &mut HashMap<String, String>, changes: &[(&str, &str)]) {
 
 async fn run(settings: &HashMap<String, String>, clock: &SettableClock, seed: u64) -> Running {
     let config = Config::from_lookup(&|name| settings.get(name).cloned()).expect("the settings are valid");
+    if config.database.is_none() {
+        sqlite::place_file(&config).await;
+    }
     let ground = Ground { clock: Arc::new(clock.clone()), ids: Arc::new(Ids::seeded(seed)) };
     serve::start(config, ground).await.expect("the server starts")
 }
