@@ -38,7 +38,7 @@ pub use self::{
     notify::notify,
     process::{NoSharedCache, ProcessFanout},
     recall::Recall,
-    redis::{Redis, Script, State, WrongUrl},
+    redis::{Counter, Redis, Script, State, WrongUrl},
 };
 use crate::{config::Config, ids::Ids};
 

@@ -196,7 +196,14 @@ fn bad_settings(problems: &Problems) -> ExitCode {
 
 /// Runs a command's asynchronous part.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    block_on_threads(&mut tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+/// The same on threads of a kind.
+fn block_on_threads<T>(
+    threads: &mut tokio::runtime::Builder,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     use anyhow::Context as _;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(work)
+    threads.enable_all().build().context("cannot start the runtime")?.block_on(work)
 }

@@ -5,6 +5,8 @@ use std::{
     process::ExitCode,
 };
 
+use tokio::runtime::Builder;
+
 use super::out;
 use crate::{
     config::Config,
@@ -16,7 +18,9 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::begin(&config.log);
     #[cfg(feature = "failpoints")]
     crate::failpoints::arm()?;
-    super::block_on(async {
+    // They are the visitors': `serve` makes others for everything else.
+    let mut threads = Builder::new_multi_thread();
+    super::block_on_threads(threads.on_thread_start(serve::take_short_turns), async {
         let signals = Signals::listen()?;
         let running = serve::start(config, Ground::real()).await?;
         if running.env.config.database.is_none() {

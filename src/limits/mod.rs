@@ -18,7 +18,7 @@ use crate::{cache::Redis, clock::Clock, config};
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LimitName {
-    /// Calls of an API key or a person; the key is its id.
+    /// Calls of an API key or a person; the key is its id, of an API key behind its workspace's.
     Caller,
     /// Calls of an address that has no credential; the key is the address, of IPv6 its /64.
     Address,
@@ -142,17 +142,36 @@ impl Verdict {
     }
 }
 
+/// What was taken from a bucket of this node, or what it refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Whose bucket: of the limit,
+    pub name: LimitName,
+    /// and of the key.
+    pub key: String,
+    /// How many calls.
+    pub cost: u32,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
 /// Counts calls against limits.
 #[async_trait]
 pub trait Limits: Send + Sync + Debug {
     /// Takes `cost` calls from the bucket of `key` on this node alone, if it holds them. Waits for nothing.
     fn check_here(&self, name: LimitName, key: &str, cost: u32) -> Verdict;
-    /// Takes them from the bucket that all nodes share, for a call that `here` was allowed; where there is none, `here` is the answer.
-    async fn check_everywhere(&self, name: LimitName, key: &str, cost: u32, here: Verdict) -> Verdict;
+    /// Takes from the buckets that all nodes share what was taken from this node's: from all of them, or from none and the one that is used up
+    /// says so. Where there are none, or nobody answers, what the node said holds. Keys that are asked for together have a part in `{}` in common
+    /// (a hash tag: all of them lie on one server of a cluster).
+    async fn check_everywhere(&self, taken: &mut [Taken]);
     /// Takes `cost` calls from the bucket of `key`, if it holds them: on this node, and then everywhere.
     async fn check(&self, name: LimitName, key: &str, cost: u32) -> Verdict {
-        let here = self.check_here(name, key, cost);
-        if here.is_allowed() { self.check_everywhere(name, key, cost, here).await } else { here }
+        let verdict = self.check_here(name, key, cost);
+        let mut taken = [Taken { name, key: key.to_owned(), cost, verdict }];
+        if verdict.is_allowed() {
+            self.check_everywhere(&mut taken).await;
+        }
+        taken[0].verdict
     }
     /// Forgets buckets that are full again. `serve` calls it every few seconds.
     fn sweep(&self);
@@ -168,9 +187,7 @@ impl Limits for Unlimited {
         Verdict::Allowed { limit: u32::MAX, remaining: u32::MAX }
     }
 
-    async fn check_everywhere(&self, _: LimitName, _: &str, _: u32, here: Verdict) -> Verdict {
-        here
-    }
+    async fn check_everywhere(&self, _: &mut [Taken]) {}
 
     fn sweep(&self) {}
 }
@@ -235,13 +252,17 @@ impl Rates {
 }
 
 /// Returns the limits that the settings ask for.
-pub fn open(config: &config::Limits, clock: Arc<dyn Clock>, redis: Option<Redis>) -> Arc<dyn Limits> {
+///
+/// # Panics
+///
+/// With Redis, outside of a runtime: that on which the answers come in.
+pub fn open(config: &config::Limits, clock: Arc<dyn Clock>, redis: Option<&Redis>) -> Arc<dyn Limits> {
     if !config.enabled {
         return Arc::new(Unlimited);
     }
     let local = ProcessLimits::new(Rates::new(config), clock);
     match redis {
-        Some(redis) => Arc::new(SharedLimits::new(local, redis)),
+        Some(redis) => Arc::new(SharedLimits::new(local, redis.counter())),
         None => Arc::new(local),
     }
 }

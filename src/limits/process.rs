@@ -11,7 +11,7 @@ use governor::{
 };
 use metrics::counter;
 
-use super::{LimitName, Limits, Rate, Rates, Verdict, store::Buckets};
+use super::{LimitName, Limits, Rate, Rates, Taken, Verdict, store::Buckets};
 use crate::clock::Clock;
 
 /// Keys that have a bucket of their own, per limit; about 100 bytes each.
@@ -67,9 +67,7 @@ impl Limits for ProcessLimits {
         self.decide(name, key, cost)
     }
 
-    async fn check_everywhere(&self, _: LimitName, _: &str, _: u32, here: Verdict) -> Verdict {
-        here
-    }
+    async fn check_everywhere(&self, _: &mut [Taken]) {}
 
     fn sweep(&self) {
         for name in LimitName::ALL {

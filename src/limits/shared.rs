@@ -5,49 +5,55 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metrics::counter;
 
-use super::{LimitName, Limits, ProcessLimits, Verdict};
-use crate::cache::{Redis, Script};
+use super::{LimitName, Limits, ProcessLimits, Taken, Verdict};
+use crate::cache::{Counter, Script};
 
 /// The node's own limits, and behind them those that all nodes share.
 #[derive(Debug)]
 pub struct SharedLimits {
     local: ProcessLimits,
-    redis: Redis,
+    counter: Counter,
     script: Script,
 }
 
 impl SharedLimits {
     /// Puts the shared limits behind the node's own.
-    pub fn new(local: ProcessLimits, redis: Redis) -> Self {
-        Self { local, redis, script: Script::new("limit", include_str!("gcra.lua")) }
+    pub fn new(local: ProcessLimits, counter: Counter) -> Self {
+        Self { local, counter, script: Script::new("limit", include_str!("gcra.lua")) }
+    }
+
+    /// Returns what the script is told of a bucket: microseconds between two calls, the burst, and what the call costs.
+    fn arguments(&self, Taken { name, cost, .. }: &Taken) -> [i64; 3] {
+        let rate = self.local.rate(*name);
+        let interval = i64::try_from(rate.interval().as_micros()).unwrap_or(i64::MAX).max(1);
+        [interval, i64::from(rate.burst.get()), i64::from(rate.cost(*cost).get())]
     }
 }
 
 #[async_trait]
 impl Limits for SharedLimits {
     /// What the node itself refuses needs no Redis; what Redis cannot say, the node has said.
-    async fn check_everywhere(&self, name: LimitName, key: &str, cost: u32, here: Verdict) -> Verdict {
-        let rate = self.local.rate(name);
-        let (limit, interval) = (rate.burst.get(), rate.interval().as_micros());
-        let arguments = [
-            i64::try_from(interval).unwrap_or(i64::MAX).max(1),
-            i64::from(limit),
-            i64::from(rate.cost(cost).get()),
-        ];
-        let answer = self.redis.limit(&self.script, &format!("{}:{key}", name.name()), &arguments).await;
-        match answer.as_deref() {
-            Ok([1, _, left]) => {
-                Verdict::Allowed { limit, remaining: u32::try_from(*left).unwrap_or(0).min(limit) }
+    async fn check_everywhere(&self, taken: &mut [Taken]) {
+        if taken.is_empty() {
+            return;
+        }
+        let keys: Vec<String> = taken.iter().map(|one| format!("{}:{}", one.name.name(), one.key)).collect();
+        let arguments = taken.iter().flat_map(|one| self.arguments(one)).collect();
+        match self.counter.call(&self.script, &keys, arguments).await.as_deref() {
+            Ok([0, _, left @ ..]) if left.len() == taken.len() => {
+                for (one, left) in taken.iter_mut().zip(left) {
+                    let limit = self.local.rate(one.name).burst.get();
+                    let remaining = u32::try_from(*left).unwrap_or(0).min(limit);
+                    one.verdict = Verdict::Allowed { limit, remaining };
+                }
             }
-            Ok([0, wait, _]) => {
-                counter!("linkforty_limited_total", "limit" => name.name(), "by" => "all").increment(1);
-                let wait = u64::try_from(*wait).unwrap_or(0).max(1_000);
-                Verdict::Limited { limit, retry_after: Duration::from_micros(wait) }
+            Ok([place, wait]) if (1..=taken.len() as i64).contains(place) => {
+                let one = &mut taken[*place as usize - 1];
+                counter!("linkforty_limited_total", "limit" => one.name.name(), "by" => "all").increment(1);
+                let retry_after = Duration::from_micros(u64::try_from(*wait).unwrap_or(0).max(1_000));
+                one.verdict = Verdict::Limited { limit: self.local.rate(one.name).burst.get(), retry_after };
             }
-            _ => {
-                counter!("linkforty_limits_alone_total").increment(1);
-                here
-            }
+            _ => counter!("linkforty_limits_alone_total").increment(1),
         }
     }
 
@@ -66,7 +72,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        cache::testing::{Server, client, connected, settings},
+        cache::{
+            Redis,
+            testing::{Server, client, connected, counter, settings},
+        },
         clock::SystemClock,
         config,
         limits::Rates,
@@ -77,7 +86,7 @@ mod tests {
     }
 
     async fn node(server: &Server, per_minute: u32) -> SharedLimits {
-        SharedLimits::new(local(per_minute), client(server).await)
+        SharedLimits::new(local(per_minute), counter(&client(server).await).await)
     }
 
     #[tokio::test]
@@ -112,8 +121,7 @@ mod tests {
         let mut nodes = Vec::new();
         for _ in 0..2 {
             let redis = Redis::connect(&patient).await.expect("a valid URL");
-            connected(&redis).await;
-            nodes.push(SharedLimits::new(local(50), redis));
+            nodes.push(SharedLimits::new(local(50), counter(&redis).await));
         }
         let calls = (0..200).map(|call| nodes[call % 2].check(LimitName::Caller, "key", 1));
         let started = Instant::now();
@@ -122,6 +130,33 @@ mod tests {
         // One call more each 1.2 s.
         let filled = started.elapsed().as_millis() as usize / 1_200 + 1;
         assert!((50..=50 + filled).contains(&allowed), "{allowed}");
+    }
+
+    #[tokio::test]
+    async fn of_limits_that_are_asked_together_all_are_taken_from_or_none() {
+        let Some(server) = Server::start() else { return };
+        // Of passwords one a minute, of calls ten: the node's own buckets are not asked here.
+        let node = node(&server, 10).await;
+        let ask = async |names: &[LimitName]| {
+            let allowed = Verdict::Allowed { limit: 10, remaining: 0 };
+            let taken =
+                |name: &LimitName| Taken { name: *name, key: "{a}".to_owned(), cost: 1, verdict: allowed };
+            let mut taken: Vec<Taken> = names.iter().map(taken).collect();
+            node.check_everywhere(&mut taken).await;
+            taken.into_iter().map(|one| one.verdict).collect::<Vec<_>>()
+        };
+        let left = |limit, remaining| Verdict::Allowed { limit, remaining };
+        use LimitName::{Caller, Unlock};
+        assert_eq!(ask(&[Caller, Unlock]).await, [left(10, 9), left(1, 0)]);
+        // The second has nothing left, and the first keeps what it has.
+        let [first, second] = ask(&[Caller, Unlock]).await[..] else { panic!("two were asked") };
+        assert_eq!(first, left(10, 0), "what the node said");
+        assert!(matches!(second, Verdict::Limited { limit: 1, retry_after } if retry_after.as_secs() > 50));
+        assert_eq!(ask(&[Caller]).await, [left(10, 8)]);
+        let [refused, untouched] = ask(&[Unlock, Caller]).await[..] else { panic!("two were asked") };
+        assert!(!refused.is_allowed() && untouched == left(10, 0));
+        assert_eq!(ask(&[Caller]).await, [left(10, 7)]);
+        assert_eq!(ask(&[]).await, []);
     }
 
     #[tokio::test]
@@ -140,7 +175,8 @@ mod tests {
     #[tokio::test]
     async fn a_redis_that_hangs_costs_a_few_waits_and_then_none() {
         let Some(server) = Server::start() else { return };
-        let node = node(&server, 1_000).await;
+        let redis = client(&server).await;
+        let node = SharedLimits::new(local(1_000), counter(&redis).await);
         assert!(node.check(LimitName::Caller, "key", 1).await.is_allowed());
         server.hang();
         let started = Instant::now();
@@ -153,7 +189,7 @@ mod tests {
         server.go_on();
         let filled = started.elapsed().as_millis() as u32 / 60 + 1;
         assert!((999..=999 + filled).contains(&allowed), "{allowed}: the node counts by itself");
-        connected(&node.redis).await;
+        connected(&redis).await;
     }
 
     #[tokio::test]

@@ -101,8 +101,8 @@ impl Door {
         Self { name, listener, tls, env: env.clone(), life }
     }
 
-    /// Begins to accept; `answer` answers each request.
-    pub(super) fn open<H, F, B>(self, answer: H)
+    /// Begins to accept on `threads`, which have the connections too; `answer` answers each request.
+    pub(super) fn open<H, F, B>(self, threads: &Handle, answer: H)
     where
         H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
@@ -111,11 +111,11 @@ impl Door {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let answer = move |peer, request| Either::<_, Ready<_>>::Left(answer(peer, request));
-        self.open_on(&Handle::current(), answer);
+        self.open_behind_porch(threads, answer);
     }
 
-    /// The same on other threads, connections and all. What is `Right` is answered already, as soon as the message is read.
-    pub(super) fn open_on<H, F, G, B>(self, threads: &Handle, answer: H)
+    /// The same, but what is `Right` is answered already, as soon as the message is read.
+    pub(super) fn open_behind_porch<H, F, G, B>(self, threads: &Handle, answer: H)
     where
         H: Fn(Peer, Request<Incoming>) -> Either<F, G> + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,

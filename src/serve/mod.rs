@@ -22,13 +22,13 @@ mod threads;
 mod tls;
 mod work;
 
-pub use self::shutdown::Signals;
+pub use self::{shutdown::Signals, threads::take_short_turns};
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 
 use self::{
     health::Health,
@@ -99,11 +99,25 @@ pub struct Running {
     life: Life,
     health: Health,
     work: Work,
-    threads: Threads,
+    threads: Arc<Threads>,
 }
 
 /// Starts a server. Only what no retry would mend fails: bad files, addresses in use, a broken embedded database.
 pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
+    let threads = Arc::new(Threads::begin().context("cannot start the threads of calls")?);
+    // Whatever is opened there is read and written there: connections to stores, and what works in the background. So nothing wakes the
+    // threads of visitors but visitors, and nobody's call waits for two threads.
+    let beginning = begin(config, ground, Handle::current(), threads.clone());
+    threads.handle().spawn(beginning).await.context("the start panicked")?
+}
+
+/// Starts a server on the threads of calls, but what answers visitors and operators on `visitors`.
+async fn begin(
+    config: Config,
+    ground: Ground,
+    visitors: Handle,
+    threads: Arc<Threads>,
+) -> anyhow::Result<Running> {
     // A second call, as in tests, finds it installed: the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ops::install_recorder();
@@ -117,7 +131,13 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     }
     let privileges_known = privileges::check(&config, &db).await?;
     let secrets = env::secrets(&config, &ids)?;
-    let cache::Opened { cache, fanout, redis, tasks } = cache::open(&config, ids.clone()).await?;
+    // Of what is shared visitors wait for the cache alone, and calls for what counts them.
+    let opening = {
+        let (config, ids) = (config.clone(), ids.clone());
+        visitors.spawn(async move { cache::open(&config, ids).await })
+    };
+    let cache::Opened { cache, fanout, redis, tasks } =
+        opening.await.context("opening the cache panicked")??;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
     let (spool, reader) = Spool::open(&env.config.spool_dir(), spool_options(&env.config.spool))?;
     let first_sign_in = match env.db.dialect() {
@@ -136,22 +156,22 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let health = Health::new(&env, &life);
     let spooled = spool.clone();
     health.watch_spool(move || spooled.status().into());
-    let shares = limits::open(&env.config.limits, env.clock.clone(), redis);
+    let shares = limits::open(&env.config.limits, env.clock.clone(), redis.as_ref());
     let limits =
         layers::Limiters::new(&env.config.limits, shares.clone(), env.clock.clone(), env.ids.clone());
     let places = Shares::of_places(env.config.calls.at_once, env.config.pools.bulk_max as usize);
     let gate = layers::Gate::new(Admission::new(places), env.ids.clone());
     let listen = &env.config.listen;
     let (links, api, ops) = (
-        bind("links", "LINKS_ADDR", listen.links).await?,
-        bind("API", "API_ADDR", listen.api).await?,
-        bind("ops", "OPS_ADDR", listen.ops).await?,
+        bind("links", "LINKS_ADDR", listen.links, &visitors).await?,
+        bind("API", "API_ADDR", listen.api, &Handle::current()).await?,
+        bind("ops", "OPS_ADDR", listen.ops, &visitors).await?,
     );
     let certificates = env.config.tls.as_ref().map(tls::Certificates::load).transpose()?;
     let for_callers = env.config.tls.as_ref().map(tls::Certificates::for_callers).transpose()?;
     let addresses = (links.local_addr()?, api.local_addr()?, ops.local_addr()?);
     let plain = match listen.plain {
-        Some(address) => Some(bind("plain", "LINKS_HTTP_ADDR", address).await?),
+        Some(address) => Some(bind("plain", "LINKS_HTTP_ADDR", address, &visitors).await?),
         None => None,
     };
     let plain_address = plain.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -192,22 +212,22 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let door = |name, listener, tls: Option<&tls::Front>| {
         Door::new(name, listener, tls.cloned(), &env, life.clone())
     };
-    let threads = Threads::begin().context("cannot start the threads of calls")?;
     let walls = (&gate, limits.as_ref());
     let for_apps = grpc::for_apps(&sdk, &life, walls);
-    let visitors =
-        links::Bounds { admission: gate.admission.clone(), limits: shares.clone(), calls: threads.handle() };
+    let bounds =
+        links::Bounds { admission: gate.admission.clone(), limits: shares.clone(), calls: Handle::current() };
     let visits =
-        links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, visitors);
+        links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, bounds);
     let calls = grpc::router(&env, &outbound, &life, &health, &shares, walls);
-    let porch = layers::Porch::new(&env.ids, &env.clock, layers::Told::by("api", &env));
-    door("links", links, front.as_ref()).open(move |peer, request| visits.answer(peer, request));
+    let porch = layers::Porch::new(&env.ids, &env.clock);
+    door("links", links, front.as_ref()).open(&visitors, move |peer, request| visits.answer(peer, request));
     door("api", api, front_for_callers.as_ref())
-        .open_on(&threads.handle(), porch.before(listen::to_router(calls)));
+        .open_behind_porch(&Handle::current(), porch.before(listen::to_router(calls)));
     if let Some(plain) = plain {
-        door("plain", plain, None).open(listen::to_router(plain::router(&env, sites.clone(), challenges)));
+        let answer = listen::to_router(plain::router(&env, sites.clone(), challenges));
+        door("plain", plain, None).open(&visitors, answer);
     }
-    door("ops", ops, None).open(listen::to_router(ops::router(&env, &health, sites.clone())?));
+    door("ops", ops, None).open(&visitors, listen::to_router(ops::router(&env, &health, sites.clone())?));
 
     let drain = (spool.clone(), reader);
     let works = Works {
@@ -271,8 +291,13 @@ fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn bind(name: &str, setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} for the {name} listener ({setting})"))
+/// Listens on an address, for `threads` to accept.
+async fn bind(
+    name: &str,
+    setting: &str,
+    address: SocketAddr,
+    threads: &Handle,
+) -> anyhow::Result<TcpListener> {
+    let bound = threads.spawn(TcpListener::bind(address)).await.context("listening panicked")?;
+    bound.with_context(|| format!("cannot listen on {address} for the {name} listener ({setting})"))
 }

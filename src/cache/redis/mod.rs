@@ -1,8 +1,8 @@
 //! Redis, through fred. Nothing outside this folder knows fred.
 //!
 //! Redis is never waited for: it may be absent at the start and come later; a call has a timeout, is tried once, and
-//! after five failures in a row only one call every 500 ms is made at all (`breaker.rs`). Two connections: one for commands,
-//! one that listens.
+//! after five failures in a row only one call every 500 ms is made at all (`breaker.rs`). Three connections: one for commands, one that
+//! listens, and one for limits ([`Counter`]), which whoever calls is counted by and waits for.
 //!
 //! Commands: `HELLO SELECT PING CLIENT|ID GET SET EVALSHA EVAL TIME PUBLISH SUBSCRIBE`, in a cluster also `CLUSTER|SLOTS
 //! CLUSTER|INFO`, at Sentinels `SENTINEL`. An ACL user without `@dangerous` and `@admin` may call them all; fred also asks `INFO
@@ -30,7 +30,9 @@ use fred::{
     interfaces::{ClientLike as _, KeysInterface as _, LuaInterface as _, PubsubInterface as _},
     types::{ConnectHandle, Expiration, SetOptions, Value, config::Options},
 };
+use futures::future::{join_all, try_join_all};
 use metrics::{counter, gauge, histogram};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{listen::Listener, settings::WrongUrl};
@@ -56,13 +58,39 @@ pub struct Redis(Arc<Inner>);
 struct Inner {
     config: fred::types::config::Config,
     prefix: String,
-    client: Client,
+    look_up_timeout: Duration,
     look_up: WithOptions<Client>,
     other: WithOptions<Client>,
     breaker: Breaker,
     state: Mutex<State>,
-    connection: Mutex<Option<ConnectHandle>>,
+    connections: Mutex<Vec<Connection>>,
     refusal: Mutex<Option<Instant>>,
+}
+
+/// A connection that is made and made anew.
+struct Connection {
+    client: Client,
+    /// Whose threads read and write.
+    threads: Handle,
+    task: ConnectHandle,
+}
+
+impl Connection {
+    fn begin(client: Client) -> Self {
+        Self { task: client.connect(), threads: Handle::current(), client }
+    }
+
+    fn begin_again_if_given_up(&mut self) {
+        if self.task.is_finished() {
+            let _threads = self.threads.enter();
+            self.task = self.client.connect();
+        }
+    }
+}
+
+/// Options of a command that is tried once.
+fn once(timeout: Duration) -> Options {
+    Options { timeout: Some(timeout), max_attempts: Some(1), fail_fast: true, ..Options::default() }
 }
 
 impl fmt::Debug for Redis {
@@ -102,22 +130,16 @@ impl Redis {
     pub async fn connect(settings: &config::Redis) -> Result<Self, WrongUrl> {
         let config = settings::config(settings)?;
         let client = settings::client(&config);
-        let connection = client.connect();
-        let once = |timeout| Options {
-            timeout: Some(timeout),
-            max_attempts: Some(1),
-            fail_fast: true,
-            ..Options::default()
-        };
+        let connection = Connection::begin(client.clone());
         Ok(Self(Arc::new(Inner {
             config,
             prefix: settings.prefix.clone(),
+            look_up_timeout: settings.timeout,
             look_up: client.with_options(&once(settings.timeout)),
             other: client.with_options(&once(TIMEOUT)),
-            client,
             breaker: Breaker::default(),
             state: Mutex::default(),
-            connection: Mutex::new(Some(connection)),
+            connections: Mutex::new(vec![connection]),
             refusal: Mutex::default(),
         })))
     }
@@ -143,12 +165,13 @@ impl Redis {
                 _ => {}
             }
             known = true;
-            self.connect_again_if_given_up();
+            lock(&self.0.connections).iter_mut().for_each(Connection::begin_again_if_given_up);
             if token.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_none() {
                 break;
             }
         }
-        let _ = tokio::time::timeout(QUIT, self.0.client.quit()).await;
+        let clients = self.clients();
+        let _ = tokio::time::timeout(QUIT, join_all(clients.iter().map(Client::quit))).await;
     }
 
     /// Returns what listens on Redis for the subscribers of `hub`.
@@ -163,44 +186,40 @@ impl Redis {
         self.call("publish", sent).await.map(drop)
     }
 
-    /// Calls a script that keeps a rate limit under `key` and answers with numbers.
-    pub async fn limit(&self, script: &Script, key: &str, arguments: &[i64]) -> Result<Vec<i64>, Away> {
-        let client = &self.0.look_up;
-        let key = format!("{}:l:{key}", self.0.prefix);
-        let arguments = arguments.to_vec();
-        self.call(script.name, async {
-            let known = client.evalsha(script.sha.clone(), key.clone(), arguments.clone()).await;
-            match known {
-                Err(error) if error.details().starts_with("NOSCRIPT") => {
-                    client.eval(script.source, key, arguments).await
-                }
-                other => other,
-            }
-        })
-        .await
+    /// Returns what counts for limits, over a connection that the present runtime reads and writes: whoever waits for an answer should have
+    /// no other threads to wait for than those it runs on.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn counter(&self) -> Counter {
+        let client = settings::client(&self.0.config);
+        let look_up = client.with_options(&once(self.0.look_up_timeout));
+        lock(&self.0.connections).push(Connection::begin(client));
+        Counter { redis: self.clone(), client: look_up }
+    }
+
+    fn clients(&self) -> Vec<Client> {
+        lock(&self.0.connections).iter().map(|connection| connection.client.clone()).collect()
     }
 
     fn cached(&self, key: &str) -> String {
         format!("{}:c:{key}", self.0.prefix)
     }
 
+    /// Asks over every connection: whoever asks how Redis is means all that it is for.
     async fn ping(&self) -> State {
         let options = Options { timeout: Some(PING_TIMEOUT), ..self.0.other.options().clone() };
+        let clients = self.clients();
+        let pings = clients.iter().map(|client| client.with_options(&options));
         let started = Instant::now();
-        if self.0.client.with_options(&options).ping::<()>(None).await.is_err() {
+        if try_join_all(pings.map(|client| async move { client.ping::<()>(None).await })).await.is_err() {
             counter!("linkforty_redis_errors_total", "command" => "ping").increment(1);
             return State { up: false, latency: None };
         }
         let took = started.elapsed();
         histogram!("linkforty_redis_latency_seconds", "command" => "ping").record(took.as_secs_f64());
         State { up: true, latency: Some(took) }
-    }
-
-    fn connect_again_if_given_up(&self) {
-        let mut connection = lock(&self.0.connection);
-        if connection.as_ref().is_none_or(ConnectHandle::is_finished) {
-            *connection = Some(self.0.client.connect());
-        }
     }
 
     async fn call<T>(
@@ -259,6 +278,43 @@ impl Redis {
             *said = Some(Instant::now());
             tracing::warn!(command, error = error.details(), "Redis refuses a command");
         }
+    }
+}
+
+/// Counts on Redis, for limits that all nodes share. Clones share the connection.
+#[derive(Clone)]
+pub struct Counter {
+    redis: Redis,
+    client: WithOptions<Client>,
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counter").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}
+
+impl Counter {
+    /// Calls a script with keys that all lie in one slot of a cluster, and that answers with numbers.
+    pub async fn call(
+        &self,
+        script: &Script,
+        keys: &[String],
+        arguments: Vec<i64>,
+    ) -> Result<Vec<i64>, Away> {
+        let prefix = &self.redis.0.prefix;
+        let keys: Vec<String> = keys.iter().map(|key| format!("{prefix}:l:{key}")).collect();
+        self.redis
+            .call(script.name, async {
+                let known = self.client.evalsha(script.sha.clone(), keys.clone(), arguments.clone()).await;
+                match known {
+                    Err(error) if error.details().starts_with("NOSCRIPT") => {
+                        self.client.eval(script.source, keys, arguments).await
+                    }
+                    other => other,
+                }
+            })
+            .await
     }
 }
 

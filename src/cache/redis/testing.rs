@@ -11,7 +11,7 @@ use std::{
 use secrecy::SecretString;
 use tempfile::TempDir;
 
-use super::Redis;
+use super::{Counter, Redis};
 use crate::config;
 
 /// A redis-server of the test's own, on a free port. It dies with this.
@@ -158,7 +158,14 @@ pub async fn client(server: &Server) -> Redis {
     redis
 }
 
-/// Waits until it answers.
+/// Returns what counts over a connection of its own.
+pub async fn counter(redis: &Redis) -> Counter {
+    let counter = redis.counter();
+    connected(redis).await;
+    counter
+}
+
+/// Waits until it answers on all connections.
 pub async fn connected(redis: &Redis) {
     for _ in 0..1_000 {
         if redis.ping().await.up {

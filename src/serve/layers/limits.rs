@@ -29,7 +29,7 @@ use crate::{
     config,
     error::{Error, Reason},
     ids::Ids,
-    limits::{LimitName, Limits, Verdict},
+    limits::{LimitName, Limits, Taken, Verdict},
     rpc::Caller,
     serve::refusal::refuse,
 };
@@ -86,11 +86,11 @@ impl Limiters {
         mut request: Request,
         next: Next,
     ) -> Response {
-        let mut taken = Taken::default();
+        let mut taken = AllTaken::default();
         let mut refusal = None;
         for (name, key) in limits {
             let verdict = self.shares.check_here(name, &key, 1);
-            taken.0.push((name, key, verdict));
+            taken.0.push(Taken { name, key, cost: 1, verdict });
             if let Verdict::Limited { retry_after, .. } = verdict {
                 // Those behind it keep what they have.
                 refusal = Some(refuse(limited(&self.ids, name.name(), retry_after)));
@@ -104,9 +104,9 @@ impl Limiters {
                 next.run(request).await
             }
         };
-        let Taken(taken) = response.extensions_mut().remove().unwrap_or(taken);
+        let AllTaken(taken) = response.extensions_mut().remove().unwrap_or(taken);
         let allowances: Vec<Allowance> =
-            taken.into_iter().map(|(name, _, verdict)| Allowance::of(name, verdict)).collect();
+            taken.into_iter().map(|one| Allowance::of(one.name, one.verdict)).collect();
         allowance::write(response.headers_mut(), &allowances, self.clock.now());
         response
     }
@@ -114,7 +114,7 @@ impl Limiters {
 
 /// What a call has taken from limits. In the extensions of its request, and of its answer once all nodes were asked.
 #[derive(Debug, Clone, Default)]
-struct Taken(Vec<(LimitName, String, Verdict)>);
+struct AllTaken(Vec<Taken>);
 
 /// Takes from the buckets that all nodes share what was taken from this node's. Behind admission: where there is no place to work in, nobody
 /// need ask Redis.
@@ -123,16 +123,15 @@ pub(super) async fn everywhere(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let taken: Option<Taken> = request.extensions_mut().remove();
+    let taken: Option<AllTaken> = request.extensions_mut().remove();
     let (Some(limits), Some(mut taken)) = (limits, taken) else { return next.run(request).await };
-    let mut refusal = None;
-    for (name, key, verdict) in &mut taken.0 {
-        *verdict = limits.shares.check_everywhere(*name, key, 1, *verdict).await;
-        if let Verdict::Limited { retry_after, .. } = *verdict {
-            refusal = Some(refuse(limited(&limits.ids, name.name(), retry_after)));
-            break;
+    limits.shares.check_everywhere(&mut taken.0).await;
+    let refusal = taken.0.iter().find_map(|one| match one.verdict {
+        Verdict::Limited { retry_after, .. } => {
+            Some(refuse(limited(&limits.ids, one.name.name(), retry_after)))
         }
-    }
+        Verdict::Allowed { .. } => None,
+    });
     let mut response = match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
@@ -159,13 +158,14 @@ pub(super) async fn callers(
     next: Next,
 ) -> Response {
     let Some(limits) = limits else { return next.run(request).await };
-    let of = |id: uuid::Uuid, name| (name, id.to_string());
     let caller = request.extensions().get::<Caller>();
     let taken = match (caller, network(&request)) {
         (Some(Caller::ApiKey { id, workspace, .. }), _) => {
-            vec![of(id.0, LimitName::Caller), of(workspace.0, LimitName::Workspace)]
+            // Both in one question (`Limits::check_everywhere`).
+            let tag = format!("{{{}}}", workspace.0);
+            vec![(LimitName::Caller, format!("{tag}:{}", id.0)), (LimitName::Workspace, tag)]
         }
-        (Some(Caller::Person { user, .. }), _) => vec![of(user.0, LimitName::Caller)],
+        (Some(Caller::Person { user, .. }), _) => vec![(LimitName::Caller, user.0.to_string())],
         (None, Some(network)) => vec![(LimitName::Address, network.to_string())],
         (None, None) => Vec::new(),
     };
