@@ -11,7 +11,8 @@
 //!
 //! Offered at a fixed rate, a call counts from the moment it was due. Latencies are in microseconds. This program shares its cores with the
 //! stores, and is itself what limits how much is offered: so it says how much that was. Visits are asked for one at a time by a thread of its
-//! own that sleeps in between, so what waking up takes is in all of their figures. The callers stand back behind it and the stores.
+//! own that sleeps in between, so what waking up takes is in all of their figures; for how long it was awake and had no core is taken off, where
+//! Linux says. The callers stand back behind it and the stores.
 
 #[path = "shared/calls.rs"]
 mod calls;
@@ -295,7 +296,7 @@ fn visit(links: SocketAddr, paths: &[String], stop: &AtomicBool) -> anyhow::Resu
         let due = begun + Duration::from_secs_f64(number as f64 / VISITS);
         thread::sleep(due.saturating_duration_since(Instant::now()));
         // From here on and not from when it was due: that this thread woke up late is not the server's doing.
-        let asked = Instant::now();
+        let (had_waited, asked) = (waited(), Instant::now());
         let path = &paths[number as usize % paths.len()];
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {links}\r\nUser-Agent: Mozilla/5.0 (iPhone)\r\n\r\n")?;
         let mut answer = Vec::with_capacity(1024);
@@ -305,13 +306,23 @@ fn visit(links: SocketAddr, paths: &[String], stop: &AtomicBool) -> anyhow::Resu
             anyhow::ensure!(read > 0, "the server closed the connection");
             answer.extend_from_slice(&chunk[..read]);
         }
+        // In this order: what passes in between counts.
+        let waited = waited() - had_waited;
+        let took = asked.elapsed().saturating_sub(waited);
         if answer.starts_with(b"HTTP/1.1 302") {
-            micros.push(asked.elapsed().as_micros() as u64);
+            micros.push(took.as_micros() as u64);
         } else {
             errors += 1;
         }
     }
     Ok((micros, errors))
+}
+
+/// Returns for how long this thread could have run so far and had no core (<https://docs.kernel.org/scheduler/sched-stats.html>): nothing where
+/// Linux does not say.
+fn waited() -> Duration {
+    let said = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(said.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
 /// Looks at how much memory the server has, all the time.
