@@ -139,7 +139,12 @@ async fn begin(
     let cache::Opened { cache, fanout, redis, tasks } =
         opening.await.context("opening the cache panicked")??;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
-    let (spool, reader) = Spool::open(&env.config.spool_dir(), spool_options(&env.config.spool))?;
+    // Its threads are begun there, so that they have the visitors' priority: what these have recorded does not wait behind calls for the disk.
+    let opening = {
+        let (dir, options) = (env.config.spool_dir(), spool_options(&env.config.spool));
+        visitors.spawn(async move { Spool::open(&dir, options) })
+    };
+    let (spool, reader) = opening.await.context("opening the spool panicked")??;
     let first_sign_in = match env.db.dialect() {
         // Nobody else can have this file open in another version: it is safe to bring it up to date here.
         Dialect::Sqlite => {
