@@ -29,6 +29,7 @@ use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sy
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use tokio::{net::TcpListener, runtime::Handle};
+use tokio_util::context::TokioContext;
 
 use self::{
     health::Health,
@@ -107,11 +108,10 @@ pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
     let threads = Arc::new(Threads::begin().context("cannot start the threads of calls")?);
     // Whatever is opened there is read and written there: connections to stores, and what works in the background. So nothing wakes the
     // threads of visitors but visitors, and nobody's call waits for two threads.
-    let beginning = begin(config, ground, Handle::current(), threads.clone());
-    threads.handle().spawn(beginning).await.context("the start panicked")?
+    TokioContext::new(begin(config, ground, Handle::current(), threads.clone()), threads.handle()).await
 }
 
-/// Starts a server on the threads of calls, but what answers visitors and operators on `visitors`.
+/// Starts a server in the context of the threads of calls, but what answers visitors and operators on `visitors`.
 async fn begin(
     config: Config,
     ground: Ground,
@@ -132,19 +132,10 @@ async fn begin(
     let privileges_known = privileges::check(&config, &db).await?;
     let secrets = env::secrets(&config, &ids)?;
     // Of what is shared visitors wait for the cache alone, and calls for what counts them.
-    let opening = {
-        let (config, ids) = (config.clone(), ids.clone());
-        visitors.spawn(async move { cache::open(&config, ids).await })
-    };
-    let cache::Opened { cache, fanout, redis, tasks } =
-        opening.await.context("opening the cache panicked")??;
+    let opening = TokioContext::new(cache::open(&config, ids.clone()), visitors.clone());
+    let cache::Opened { cache, fanout, redis, tasks } = opening.await?;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
-    // Its threads are begun there, so that they have the visitors' priority: what these have recorded does not wait behind calls for the disk.
-    let opening = {
-        let (dir, options) = (env.config.spool_dir(), spool_options(&env.config.spool));
-        visitors.spawn(async move { Spool::open(&dir, options) })
-    };
-    let (spool, reader) = opening.await.context("opening the spool panicked")??;
+    let (spool, reader) = Spool::open(&env.config.spool_dir(), spool_options(&env.config.spool))?;
     let first_sign_in = match env.db.dialect() {
         // Nobody else can have this file open in another version: it is safe to bring it up to date here.
         Dialect::Sqlite => {
@@ -303,6 +294,7 @@ async fn bind(
     address: SocketAddr,
     threads: &Handle,
 ) -> anyhow::Result<TcpListener> {
-    let bound = threads.spawn(TcpListener::bind(address)).await.context("listening panicked")?;
-    bound.with_context(|| format!("cannot listen on {address} for the {name} listener ({setting})"))
+    TokioContext::new(TcpListener::bind(address), threads.clone())
+        .await
+        .with_context(|| format!("cannot listen on {address} for the {name} listener ({setting})"))
 }
