@@ -145,9 +145,9 @@ impl Verdict {
 /// What was taken from a bucket of this node, or what it refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// Whose bucket: of the limit,
+    /// Of which limit the bucket is.
     pub name: LimitName,
-    /// and of the key.
+    /// Whose it is.
     pub key: String,
     /// How many calls.
     pub cost: u32,
