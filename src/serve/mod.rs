@@ -100,15 +100,16 @@ pub struct Running {
     life: Life,
     health: Health,
     work: Work,
-    threads: Arc<Threads>,
+    threads: Threads,
 }
 
 /// Starts a server. Only what no retry would mend fails: bad files, addresses in use, a broken embedded database.
 pub async fn start(config: Config, ground: Ground) -> anyhow::Result<Running> {
-    let threads = Arc::new(Threads::begin().context("cannot start the threads of calls")?);
+    let threads = Threads::begin().context("cannot start the threads of calls")?;
+    let calls = threads.handle();
     // Whatever is opened there is read and written there: connections to stores, and what works in the background. So nothing wakes the
     // threads of visitors but visitors, and nobody's call waits for two threads.
-    TokioContext::new(begin(config, ground, Handle::current(), threads.clone()), threads.handle()).await
+    TokioContext::new(begin(config, ground, Handle::current(), threads), calls).await
 }
 
 /// Starts a server in the context of the threads of calls, but what answers visitors and operators on `visitors`.
@@ -116,7 +117,7 @@ async fn begin(
     config: Config,
     ground: Ground,
     visitors: Handle,
-    threads: Arc<Threads>,
+    threads: Threads,
 ) -> anyhow::Result<Running> {
     // A second call, as in tests, finds it installed: the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -215,7 +216,7 @@ async fn begin(
     let visits =
         links::Visits::new(&env, &health, sites.clone(), redirects, associations.clone(), for_apps, bounds);
     let calls = grpc::router(&env, &outbound, &life, &health, &shares, walls);
-    let porch = layers::Porch::new(&env.ids, &env.clock);
+    let porch = layers::Porch::new(&env.ids, &env.clock, layers::Told::by("api", &env));
     door("links", links, front.as_ref()).open(&visitors, move |peer, request| visits.answer(peer, request));
     door("api", api, front_for_callers.as_ref())
         .open_behind_porch(&Handle::current(), porch.before(listen::to_router(calls)));

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use super::{
     bounds::overloaded,
+    browsers::Told,
     identify,
     measure::REQUESTS,
     reading::{read_away, read_what_has_come},
@@ -171,16 +172,19 @@ fn lock(turned: &Mutex<Turned>) -> MutexGuard<'_, Turned> {
 }
 
 impl Porch {
-    /// Returns a porch on which nobody stands.
-    pub(in crate::serve) fn new(ids: &Arc<Ids>, clock: &Arc<dyn Clock>) -> Self {
+    /// Returns a porch on which nobody stands, of a listener that tells browsers what `told` says.
+    pub(in crate::serve) fn new(ids: &Arc<Ids>, clock: &Arc<dyn Clock>, told: Told) -> Self {
         let again =
             |class: Class| counter!("linkforty_shed_total", "class" => class.name(), "reason" => "again");
         let refused = |method| {
             let code = "UNAVAILABLE";
             (method, counter!(REQUESTS, "listener" => "api", "method" => method, "code" => code))
         };
-        // What every answer tells browsers these go without: none comes here, and writing it out is a good part of what a refusal costs.
-        let refusal = |_| refusal::to_a_program(&overloaded(ids));
+        let refusal = |_| {
+            let mut headers = refusal::to_a_program(&overloaded(ids));
+            told.write(&mut headers);
+            headers
+        };
         let classes = Classes::of_the_contract();
         Self(Arc::new(Inner {
             refused: classes.methods().map(refused).collect(),
@@ -293,7 +297,8 @@ mod tests {
             ready(Ok(Response::new(Body::from("looked at"))))
         };
         let clock: Arc<dyn Clock> = Arc::new(SettableClock::at(crate::clock::from_micros(0)));
-        let door = Porch::new(&Arc::new(Ids::seeded(1)), &clock).before(house);
+        let told = Told { secret: true, only_https: true };
+        let door = Porch::new(&Arc::new(Ids::seeded(1)), &clock, told).before(house);
         let peer = Peer { remote: ([127, 0, 0, 1], 1).into(), local: ([127, 0, 0, 1], 2).into() };
         let (me, other) = (("authorization", "Bearer lf_me"), ("authorization", "Bearer lf_other"));
         let mut expected = 0;
@@ -314,7 +319,12 @@ mod tests {
             expected += u32::from(comes_in);
             assert_eq!(inside.load(Ordering::Relaxed), expected, "{path} {headers:?}");
             if !comes_in {
-                for (name, value) in [("grpc-status", "14"), ("content-type", "application/grpc")] {
+                for (name, value) in [
+                    ("grpc-status", "14"),
+                    ("content-type", "application/grpc"),
+                    ("x-content-type-options", "nosniff"),
+                    ("cache-control", "no-store"),
+                ] {
                     assert_eq!(response.headers()[name], value);
                 }
                 assert!(response.headers().contains_key("grpc-status-details-bin"));
@@ -399,7 +409,8 @@ mod tests {
             ready(Ok(Response::new(Body::from("looked at"))))
         };
         let clock: Arc<dyn Clock> = Arc::new(SettableClock::at(crate::clock::from_micros(0)));
-        let door = Porch::new(&Arc::new(Ids::seeded(1)), &clock).before(house);
+        let told = Told { secret: true, only_https: true };
+        let door = Porch::new(&Arc::new(Ids::seeded(1)), &clock, told).before(house);
         let peer = Peer { remote: ([127, 0, 0, 1], 1).into(), local: ([127, 0, 0, 1], 2).into() };
         let come = async || {
             door(peer, call(GET, &[("authorization", "Bearer lf_me")])).await.expect("infallible");
