@@ -144,8 +144,10 @@ pin() {
     client_threads=$((cores - half))
     postgres=$(head -n 1 "$(psql_ "$LINKFORTY_TEST_DATABASE_URL" -c 'SHOW data_directory')/postmaster.pid")
     redis=$(redis_ info server | tr -d '\r' | sed -n 's/^process_id://p')
-    # The postmaster's children too: those it has already, such as the one that writes its log, would stay where they are.
-    for pid in "$postgres" $(pgrep -P "$postgres") "$redis"; do
+    # What it has begun already too, such as the one that writes its log: only later ones follow it.
+    children_of_postgres=$(psql_ "$LINKFORTY_TEST_DATABASE_URL" -c "SELECT pid FROM pg_stat_activity
+      WHERE backend_type NOT IN ('client backend', 'autovacuum worker', 'parallel worker')")
+    for pid in "$postgres" $children_of_postgres "$redis"; do
       taskset -a -c -p "$half-$((cores - 1))" "$pid" >/dev/null
     done
   fi

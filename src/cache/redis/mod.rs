@@ -58,7 +58,6 @@ pub struct Redis(Arc<Inner>);
 struct Inner {
     config: fred::types::config::Config,
     prefix: String,
-    look_up_timeout: Duration,
     look_up: WithOptions<Client>,
     other: WithOptions<Client>,
     breaker: Breaker,
@@ -134,7 +133,6 @@ impl Redis {
         Ok(Self(Arc::new(Inner {
             config,
             prefix: settings.prefix.clone(),
-            look_up_timeout: settings.timeout,
             look_up: client.with_options(&once(settings.timeout)),
             other: client.with_options(&once(TIMEOUT)),
             breaker: Breaker::default(),
@@ -194,7 +192,7 @@ impl Redis {
     /// Outside of a runtime.
     pub fn counter(&self) -> Counter {
         let client = settings::client(&self.0.config);
-        let look_up = client.with_options(&once(self.0.look_up_timeout));
+        let look_up = client.with_options(self.0.look_up.options());
         lock(&self.0.connections).push(Connection::begin(client));
         Counter { redis: self.clone(), client: look_up }
     }
