@@ -148,7 +148,8 @@ async fn a_lost_connection_is_a_gap_and_then_messages_come_again() {
     assert_eq!(next(&mut links).await, message("before"));
     let mut admin = PgConnection::connect(&url).await.expect("the database is up");
     sqlx::query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'linkforty-%'",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE application_name LIKE 'linkforty-%' AND datname = current_database()",
     )
     .execute(&mut admin)
     .await
