@@ -84,6 +84,26 @@ impl Env {
     }
 }
 
+#[cfg(test)]
+impl Env {
+    /// Puts the handles of a test together.
+    pub(crate) async fn of_test(
+        config: Arc<Config>,
+        clock: &crate::clock::SettableClock,
+        seed: u64,
+        wires: (Arc<dyn SharedCache>, Arc<dyn Fanout>),
+    ) -> Self {
+        let db = Db::open(&config).await.expect("opens");
+        let secrets = Secrets {
+            jwt: SecretString::from("one secret"),
+            jwt_previous: None,
+            jwt_keys: None,
+            session: SecretString::from("another"),
+        };
+        Self::new(config, Arc::new(clock.clone()), Arc::new(Ids::seeded(seed)), db, wires, secrets)
+    }
+}
+
 /// Returns the secrets of the settings, or those of the data directory, made on first start. Production always has
 /// the former: its settings do not load without.
 pub fn secrets(config: &Config, ids: &Ids) -> anyhow::Result<Secrets> {

@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::Duration;
-use secrecy::SecretString;
 use tokio::sync::broadcast;
 
 use super::{sessions::keyring, *};
 use crate::{
     cache::{Away, Fanout, SharedCache, Signal, Topic},
     clock::{Moment, SettableClock, from_micros},
-    config::{Config, Secrets},
-    db::{self, Db},
+    config::Config,
+    db,
     error::Reason,
     ids::{Ids, WorkspaceId},
     page::PageRequest,
@@ -91,21 +90,8 @@ impl World {
     }
 
     async fn node(&self, seed: u64) -> Env {
-        let db = Db::open(&self.config).await.expect("opens");
-        let secrets = Secrets {
-            jwt: SecretString::from("one secret"),
-            jwt_previous: None,
-            jwt_keys: None,
-            session: SecretString::from("another"),
-        };
-        Env::new(
-            self.config.clone(),
-            Arc::new(self.clock.clone()),
-            Arc::new(Ids::seeded(seed)),
-            db,
-            (self.wire.clone(), self.wire.clone()),
-            secrets,
-        )
+        let wires = (self.wire.clone() as _, self.wire.clone() as _);
+        Env::of_test(self.config.clone(), &self.clock, seed, wires).await
     }
 
     fn advance(&self, seconds: i64) {

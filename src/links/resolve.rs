@@ -8,7 +8,7 @@
 //!   what happened meanwhile nobody told us.
 //! - A change drops the entry: on the node that made it before its caller is answered, on others by a message. A gap in
 //!   the messages makes every entry old.
-//! - A change of a workspace drops all of its entries here, and what the shared cache holds of it from before is not
+//! - A change of a workspace drops all of its entries in the same way, and what the shared cache holds of it from before is not
 //!   believed. Which workspaces changed is asked of the database at the start and after a gap; where there is one node, whose
 //!   operator changes things from another process, all the time.
 //! - "No store answers" is never taken for "no such link".
@@ -51,7 +51,7 @@ use crate::{
     db::Dialect,
     env::Env,
     ids::WorkspaceId,
-    workspaces::{changed_since, changed_workspace},
+    workspaces::{changed_since, changed_workspace, on_change},
 };
 
 /// What is known of a code.
@@ -178,8 +178,11 @@ impl Resolver {
     /// Returns a resolver, and what its worker needs.
     pub fn new(env: Env) -> (Self, Refreshes) {
         let (refresh, refreshes) = mpsc::channel(REFRESHES);
+        let held = held(&env);
+        let hears = held.clone();
+        on_change(&env, move |workspace, at| hears.forget_all_of(workspace, at));
         let inner = Inner {
-            held: held(&env),
+            held,
             refresh,
             hits: counter!("linkforty_link_cache_hits_total", "level" => "process"),
             stale_hits: counter!("linkforty_link_cache_stale_hits_total"),

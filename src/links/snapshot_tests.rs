@@ -2,15 +2,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use secrecy::SecretString;
 
 use super::*;
 use crate::{
     cache::{Away, ProcessFanout, SharedCache},
     clock::SettableClock,
-    config::{Config, Secrets},
-    db::{self, Db},
-    ids::Ids,
+    config::Config,
+    db,
     links::Answer,
 };
 
@@ -71,16 +69,8 @@ impl Node {
             _ => None,
         });
         let config = Arc::new(config.expect("the settings are right"));
-        let db = Db::open(&config).await.expect("opens");
-        let secrets = Secrets {
-            jwt: SecretString::from("one"),
-            jwt_previous: None,
-            jwt_keys: None,
-            session: SecretString::from("another"),
-        };
-        let handles = (self.shared.clone() as Arc<dyn SharedCache>, Arc::new(ProcessFanout::default()));
-        let ids = Arc::new(Ids::seeded(7));
-        let env = Env::new(config, Arc::new(self.clock.clone()), ids, db, (handles.0, handles.1), secrets);
+        let wires = (self.shared.clone() as _, Arc::new(ProcessFanout::default()) as _);
+        let env = Env::of_test(config, &self.clock, 7, wires).await;
         let (resolver, _) = Resolver::new(env.clone());
         let snapshots = Snapshots::load(&env, resolver.clone());
         (env, resolver, snapshots)

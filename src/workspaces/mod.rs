@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use self::changes::Changed;
 pub use self::{
-    changes::changed_workspace,
+    changes::{changed_workspace, on_change},
     invitations::{Invitation, Newcomers},
     roles::Role,
     store::{changed_since, find, first, lock},
