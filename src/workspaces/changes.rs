@@ -106,8 +106,8 @@ mod tests {
         let wires = (Arc::new(NoSharedCache) as _, Arc::new(ProcessFanout::default()) as _);
         let env = Env::of_test(Arc::new(config), &clock, 1, wires).await;
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let hears = heard.clone();
-        on_change(&env, move |id, at| hears.lock().expect("nobody panics here").push((id, at)));
+        let listener = heard.clone();
+        on_change(&env, move |id, at| listener.lock().expect("nobody panics here").push((id, at)));
 
         let (id, at) = (WorkspaceId::mint(&env.ids, env.now()), from_micros(7));
         let tx = env.db.begin().await.expect("begins");
