@@ -3,7 +3,7 @@
 //! The two ways are those of changed links (`links/changes.rs`), and so is the form: two lines and the moment. In place of a
 //! domain stands a word that is none, so nodes of the version before take it for a link they do not know.
 
-use std::{fmt, sync::OnceLock};
+use std::sync::OnceLock;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use tracing::Instrument as _;
@@ -23,12 +23,6 @@ const WORD: &str = ":workspace";
 /// links lead where they said.
 #[derive(Default)]
 struct Listener(OnceLock<Box<dyn Fn(WorkspaceId, Moment) + Send + Sync>>);
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
-    }
-}
 
 /// Calls `listener` with every workspace that is changed on this node, and when. There is one; another is not called.
 pub fn on_change(env: &Env, listener: impl Fn(WorkspaceId, Moment) + Send + Sync + 'static) {
