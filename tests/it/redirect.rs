@@ -394,7 +394,7 @@ pub async fn in_touch(here: &App, there: &App, tenant: &Tenant) {
 }
 
 /// Waits until a change was heard by every way there is: a message that comes later would make a warm link cold again.
-async fn quiet(heard: &mut Receiver<Signal>) {
+pub async fn quiet(heard: &mut Receiver<Signal>) {
     while tokio::time::timeout(Duration::from_millis(300), heard.recv()).await.is_ok() {}
 }
 
