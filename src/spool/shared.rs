@@ -33,6 +33,8 @@ pub(super) struct Shared {
     /// Syncs fail again and again: no durable append until one succeeds.
     pub sync_failing: AtomicBool,
     pub syncs: AtomicU64,
+    /// The sync thread looks for nothing by itself: the first record that it is to sync wakes it.
+    pub sync_sleeps: AtomicBool,
     pub cut_bytes: u64,
     /// The first segment of this run; those below it were recovered.
     pub first_new: u64,
@@ -85,6 +87,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             sync_failing: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
+            sync_sleeps: AtomicBool::new(false),
             cut_bytes,
             first_new,
             quarantined: AtomicU64::new(quarantined),

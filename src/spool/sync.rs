@@ -21,6 +21,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(shared: &Arc<Shared>) {
     let mut failures = 0;
+    let mut synced_at = Instant::now();
     loop {
         let closing = shared.closed.load(Ordering::SeqCst);
         match due_in(shared, failures) {
@@ -31,10 +32,11 @@ pub(super) fn run(shared: &Arc<Shared>) {
                 continue;
             }
             None => {
-                thread::park_timeout(IDLE);
+                rest(shared, synced_at);
                 continue;
             }
         }
+        synced_at = Instant::now();
         if round(shared, &mut failures) {
             failures = 0;
         } else if !closing {
@@ -44,6 +46,20 @@ pub(super) fn run(shared: &Arc<Shared>) {
             return;
         }
     }
+}
+
+/// Waits for something to sync. For a while after the last sync it looks for itself: whoever wakes it would as likely as not lose the processor
+/// to it, in the middle of a visit and for as long as others who want it take (2 ms beside busy threads; docs/performance.md, "Too much").
+fn rest(shared: &Shared, synced_at: Instant) {
+    if synced_at.elapsed() < IDLE {
+        return thread::park_timeout(shared.options.sync_interval.min(IDLE));
+    }
+    shared.sync_sleeps.store(true, Ordering::SeqCst);
+    // Looked at again: who appended before this thread said that it sleeps wakes nobody.
+    if due_in(shared, 0).is_none() && !shared.closed.load(Ordering::SeqCst) {
+        thread::park_timeout(IDLE);
+    }
+    shared.sync_sleeps.store(false, Ordering::SeqCst);
 }
 
 /// How long until a sync is due; `None` if there is nothing to sync.

@@ -380,6 +380,20 @@ async fn an_idle_interval_syncs_what_nobody_waits_for() {
 }
 
 #[tokio::test]
+async fn a_record_that_nobody_waits_for_is_synced_whether_the_sync_thread_sleeps_or_looks_for_itself() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _reader) = open(dir.path(), SMALL);
+    let sleeps = || spool.owner.shared.sync_sleeps.load(Ordering::SeqCst);
+    for (number, asleep) in [(1, true), (2, false), (3, true)] {
+        if asleep {
+            until("with nothing to do it sleeps", sleeps).await;
+        }
+        spool.append(RecordKind::Click, id(number), b"x").unwrap();
+        until("the record is synced", || spool.status().syncs == number as u64).await;
+    }
+}
+
+#[tokio::test]
 async fn a_sync_covers_the_segments_that_were_filled_before_it() {
     let dir = TempDir::new().unwrap();
     let options = SpoolOptions { sync_interval: Duration::from_hours(1), ..SMALL };

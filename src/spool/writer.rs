@@ -172,7 +172,7 @@ impl Shared {
                 }
                 state.waiters.extend(waiter);
                 drop(state);
-                if first || durable {
+                if durable || (first && self.sync_sleeps.load(Ordering::SeqCst)) {
                     self.wake_sync();
                 }
                 self.wake_reader();
