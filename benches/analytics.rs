@@ -292,7 +292,7 @@ async fn open() -> anyhow::Result<Env> {
     let db = Db::open(&config).await?;
     db::migrate(&db.api).await?;
     let secrets = env::secrets(&config, &ids)?;
-    let stores = cache::open(&config, ids.clone()).await?;
+    let stores = cache::open(&config, ids.clone(), &tokio::runtime::Handle::current()).await?;
     Ok(Env::new(config, Arc::new(SystemClock), ids, db, (stores.cache, stores.fanout), secrets))
 }
 

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret as _;
-use tokio::sync::broadcast;
+use tokio::{runtime::Handle, sync::broadcast};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
@@ -158,13 +158,14 @@ pub enum CannotOpen {
     Database(#[source] sqlx::Error),
 }
 
-/// Opens what the settings ask for. Waits for nothing: a store that is away now may come later.
-pub async fn open(config: &Config, ids: Arc<Ids>) -> Result<Opened, CannotOpen> {
+/// Opens what the settings ask for. Waits for nothing: a store that is away now may come later. What visitors wait for is read by their own
+/// threads, `visitors`, and all else by the present ones.
+pub async fn open(config: &Config, ids: Arc<Ids>, visitors: &Handle) -> Result<Opened, CannotOpen> {
     let hub = ProcessFanout::default();
     let mut tasks = Vec::new();
 
     let redis = match &config.redis {
-        Some(settings) => Some(Redis::connect(settings).await?),
+        Some(settings) => Some(Redis::connect(settings, visitors).await?),
         None => None,
     };
     if let Some(redis) = &redis {
@@ -202,7 +203,7 @@ mod tests {
     async fn opened(settings: &[(&str, &str)]) -> Opened {
         let find = |name: &str| settings.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned());
         let config = Config::from_lookup(&find).expect("valid settings");
-        open(&config, Arc::new(Ids::seeded(1))).await.expect("nothing is waited for")
+        open(&config, Arc::new(Ids::seeded(1)), &Handle::current()).await.expect("nothing is waited for")
     }
 
     #[tokio::test]

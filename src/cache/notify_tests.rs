@@ -3,7 +3,7 @@
 
 use std::{process::Command, time::Instant};
 
-use tokio::sync::broadcast;
+use tokio::{runtime::Handle, sync::broadcast};
 
 use super::*;
 use crate::cache::{Fanout as _, Paths, Redis, testing};
@@ -191,7 +191,8 @@ async fn a_connection_that_hangs_is_noticed_within_ten_seconds() {
 async fn while_redis_is_away_messages_go_by_the_database() {
     let Some(url) = database("notify_redis_away").await else { return };
     let Some(absent) = testing::Server::absent() else { return };
-    let redis = Redis::connect(&testing::settings(&absent.url())).await.expect("a valid URL");
+    let redis =
+        Redis::connect(&testing::settings(&absent.url()), &Handle::current()).await.expect("a valid URL");
     let token = CancellationToken::new();
     let _stop = token.clone().drop_guard();
     let (hub, other) = (listening(&url, &token), listening(&url, &token));

@@ -3,6 +3,7 @@
 use std::{fs, sync::Arc};
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 
 use crate::{
     cache::{self, Opened},
@@ -29,7 +30,7 @@ pub(super) async fn env(config: Config) -> anyhow::Result<Env> {
     }
     let secrets = env::secrets(&config, &ids)?;
     // Its tasks only bring messages in; what this command has to tell goes out without them.
-    let Opened { cache, fanout, .. } = cache::open(&config, ids.clone()).await?;
+    let Opened { cache, fanout, .. } = cache::open(&config, ids.clone(), &Handle::current()).await?;
     Ok(Env::new(config, clock, ids, db, (cache, fanout), secrets))
 }
 

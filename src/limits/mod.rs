@@ -252,10 +252,6 @@ impl Rates {
 }
 
 /// Returns the limits that the settings ask for.
-///
-/// # Panics
-///
-/// With Redis, outside of a runtime: that on which the answers come in.
 pub fn open(config: &config::Limits, clock: Arc<dyn Clock>, redis: Option<&Redis>) -> Arc<dyn Limits> {
     if !config.enabled {
         return Arc::new(Unlimited);

@@ -70,6 +70,8 @@ impl Limits for SharedLimits {
 mod tests {
     use std::{sync::Arc, time::Instant};
 
+    use tokio::runtime::Handle;
+
     use super::*;
     use crate::{
         cache::{
@@ -120,7 +122,7 @@ mod tests {
         let patient = config::Redis { timeout: Duration::from_secs(5), ..settings(&server.url()) };
         let mut nodes = Vec::new();
         for _ in 0..2 {
-            let redis = Redis::connect(&patient).await.expect("a valid URL");
+            let redis = Redis::connect(&patient, &Handle::current()).await.expect("a valid URL");
             nodes.push(SharedLimits::new(local(50), counter(&redis).await));
         }
         let calls = (0..200).map(|call| nodes[call % 2].check(LimitName::Caller, "key", 1));

@@ -132,9 +132,7 @@ async fn begin(
     }
     let privileges_known = privileges::check(&config, &db).await?;
     let secrets = env::secrets(&config, &ids)?;
-    // Of what is shared visitors wait for the cache alone, and calls for what counts them.
-    let opening = TokioContext::new(cache::open(&config, ids.clone()), visitors.clone());
-    let cache::Opened { cache, fanout, redis, tasks } = opening.await?;
+    let cache::Opened { cache, fanout, redis, tasks } = cache::open(&config, ids.clone(), &visitors).await?;
     let env = Env::new(config, clock, ids, db, (cache, fanout), secrets);
     let (spool, reader) = Spool::open(&env.config.spool_dir(), spool_options(&env.config.spool))?;
     let first_sign_in = match env.db.dialect() {

@@ -1,8 +1,8 @@
 //! Redis, through fred. Nothing outside this folder knows fred.
 //!
 //! Redis is never waited for: it may be absent at the start and come later; a call has a timeout, is tried once, and
-//! after five failures in a row only one call every 500 ms is made at all (`breaker.rs`). Three connections: one for commands, one that
-//! listens, and one for limits ([`Counter`]), which whoever calls is counted by and waits for.
+//! after five failures in a row only one call every 500 ms is made at all (`breaker.rs`). Three connections: one that visitors look up over,
+//! one that listens, and one for the rest, limits ([`Counter`]) included.
 //!
 //! Commands: `HELLO SELECT PING CLIENT|ID GET SET EVALSHA EVAL TIME PUBLISH SUBSCRIBE`, in a cluster also `CLUSTER|SLOTS
 //! CLUSTER|INFO`, at Sentinels `SENTINEL`. An ACL user without `@dangerous` and `@admin` may call them all; fred also asks `INFO
@@ -59,6 +59,7 @@ struct Inner {
     config: fred::types::config::Config,
     prefix: String,
     look_up: WithOptions<Client>,
+    count: WithOptions<Client>,
     other: WithOptions<Client>,
     breaker: Breaker,
     state: Mutex<State>,
@@ -75,8 +76,9 @@ struct Connection {
 }
 
 impl Connection {
-    fn begin(client: Client) -> Self {
-        Self { task: client.connect(), threads: Handle::current(), client }
+    fn begin(client: Client, threads: &Handle) -> Self {
+        let _threads = threads.enter();
+        Self { task: client.connect(), threads: threads.clone(), client }
     }
 
     fn begin_again_if_given_up(&mut self) {
@@ -123,21 +125,26 @@ impl Script {
 }
 
 impl Redis {
-    /// Prepares the connection and begins to make it, in the background and for as long as it takes. Only a URL that cannot
-    /// be read fails.
+    /// Prepares the connections and begins to make them, in the background and for as long as it takes. Only a URL that cannot
+    /// be read fails. What is looked up is read by `visitors`, and the rest by the present runtime: whoever waits for an answer should have no
+    /// other threads to wait for than those it runs on, and what calls leave behind should wake no visitor's.
     #[expect(clippy::unused_async, reason = "it needs a runtime, and says so by being async")]
-    pub async fn connect(settings: &config::Redis) -> Result<Self, WrongUrl> {
+    pub async fn connect(settings: &config::Redis, visitors: &Handle) -> Result<Self, WrongUrl> {
         let config = settings::config(settings)?;
-        let client = settings::client(&config);
-        let connection = Connection::begin(client.clone());
+        let (looks_up, other) = (settings::client(&config), settings::client(&config));
+        let connections = vec![
+            Connection::begin(looks_up.clone(), visitors),
+            Connection::begin(other.clone(), &Handle::current()),
+        ];
         Ok(Self(Arc::new(Inner {
             config,
             prefix: settings.prefix.clone(),
-            look_up: client.with_options(&once(settings.timeout)),
-            other: client.with_options(&once(TIMEOUT)),
+            look_up: looks_up.with_options(&once(settings.timeout)),
+            count: other.with_options(&once(settings.timeout)),
+            other: other.with_options(&once(TIMEOUT)),
             breaker: Breaker::default(),
             state: Mutex::default(),
-            connections: Mutex::new(vec![connection]),
+            connections: Mutex::new(connections),
             refusal: Mutex::default(),
         })))
     }
@@ -184,17 +191,9 @@ impl Redis {
         self.call("publish", sent).await.map(drop)
     }
 
-    /// Returns what counts for limits, over a connection that the present runtime reads and writes: whoever waits for an answer should have
-    /// no other threads to wait for than those it runs on.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a runtime.
+    /// Returns what counts for limits.
     pub fn counter(&self) -> Counter {
-        let client = settings::client(&self.0.config);
-        let look_up = client.with_options(self.0.look_up.options());
-        lock(&self.0.connections).push(Connection::begin(client));
-        Counter { redis: self.clone(), client: look_up }
+        Counter(self.clone())
     }
 
     fn clients(&self) -> Vec<Client> {
@@ -280,17 +279,8 @@ impl Redis {
 }
 
 /// Counts on Redis, for limits that all nodes share. Clones share the connection.
-#[derive(Clone)]
-pub struct Counter {
-    redis: Redis,
-    client: WithOptions<Client>,
-}
-
-impl fmt::Debug for Counter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Counter").field("redis", &self.redis).finish_non_exhaustive()
-    }
-}
+#[derive(Debug, Clone)]
+pub struct Counter(Redis);
 
 impl Counter {
     /// Calls a script with keys that all lie in one slot of a cluster, and that answers with numbers.
@@ -300,14 +290,15 @@ impl Counter {
         keys: &[String],
         arguments: Vec<i64>,
     ) -> Result<Vec<i64>, Away> {
-        let prefix = &self.redis.0.prefix;
+        let Self(redis) = self;
+        let Inner { prefix, count, .. } = &*redis.0;
         let keys: Vec<String> = keys.iter().map(|key| format!("{prefix}:l:{key}")).collect();
-        self.redis
+        redis
             .call(script.name, async {
-                let known = self.client.evalsha(script.sha.clone(), keys.clone(), arguments.clone()).await;
+                let known = count.evalsha(script.sha.clone(), keys.clone(), arguments.clone()).await;
                 match known {
                     Err(error) if error.details().starts_with("NOSCRIPT") => {
-                        self.client.eval(script.source, keys, arguments).await
+                        count.eval(script.source, keys, arguments).await
                     }
                     other => other,
                 }

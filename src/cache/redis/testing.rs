@@ -10,6 +10,7 @@ use std::{
 
 use secrecy::SecretString;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use super::{Counter, Redis};
 use crate::config;
@@ -153,12 +154,12 @@ pub fn settings(url: &str) -> config::Redis {
 
 /// Returns a client that is connected.
 pub async fn client(server: &Server) -> Redis {
-    let redis = Redis::connect(&settings(&server.url())).await.expect("a valid URL");
+    let redis = Redis::connect(&settings(&server.url()), &Handle::current()).await.expect("a valid URL");
     connected(&redis).await;
     redis
 }
 
-/// Returns what counts over a connection of its own.
+/// Returns what counts, once it can.
 pub async fn counter(redis: &Redis) -> Counter {
     let counter = redis.counter();
     connected(redis).await;

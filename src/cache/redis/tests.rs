@@ -1,6 +1,7 @@
 //! Against real servers, which are killed, stopped and emptied.
 
 use tokio::{
+    runtime::Handle,
     sync::broadcast,
     time::{sleep, timeout},
 };
@@ -103,7 +104,7 @@ async fn a_restart_is_a_gap_and_then_messages_come_again() {
 async fn a_server_absent_at_the_start_is_used_when_it_appears() {
     let Some(mut server) = Server::absent() else { return };
     let started = Instant::now();
-    let redis = Redis::connect(&settings(&server.url())).await.expect("a valid URL");
+    let redis = Redis::connect(&settings(&server.url()), &Handle::current()).await.expect("a valid URL");
     let token = CancellationToken::new();
     let _stop = token.clone().drop_guard();
     let mut links = listening(&redis, &token).subscribe(Topic::Links);
@@ -165,7 +166,7 @@ async fn a_user_without_dangerous_commands_can_do_everything() {
     rule.extend(rights.split(' '));
     assert_eq!(server.cli(&rule), "OK");
     let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
-    let redis = Redis::connect(&settings(&url)).await.expect("a valid URL");
+    let redis = Redis::connect(&settings(&url), &Handle::current()).await.expect("a valid URL");
     connected(&redis).await;
     let token = CancellationToken::new();
     let _stop = token.clone().drop_guard();
@@ -184,7 +185,7 @@ async fn a_user_without_dangerous_commands_can_do_everything() {
 async fn a_wrong_password_is_an_absence_that_ends_when_it_is_set_right() {
     let Some(server) = Server::start() else { return };
     let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
-    let redis = Redis::connect(&settings(&url)).await.expect("a valid URL");
+    let redis = Redis::connect(&settings(&url), &Handle::current()).await.expect("a valid URL");
     assert_eq!(redis.get("a").await, Err(Away));
     server.cli(&["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all"]);
     connected(&redis).await;
@@ -211,7 +212,7 @@ async fn sentinels_lead_to_the_master_and_to_the_next_one() {
         first.port
     ));
     let url = format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName=main", sentinel.port);
-    let redis = Redis::connect(&settings(&url)).await.expect("a valid URL");
+    let redis = Redis::connect(&settings(&url), &Handle::current()).await.expect("a valid URL");
     connected(&redis).await;
     redis.set("a", Bytes::from_static(b"x"), LIFE).await.unwrap();
     assert_eq!(first.cli(&["EXISTS", "linkforty:c:a"]), "1");
@@ -259,7 +260,9 @@ async fn a_cluster_of_three_takes_everything() {
     create.push("--cluster-yes");
     let made = nodes[0].cli(&create);
     assert!(made.contains("All 16384 slots covered"), "{made}");
-    let redis = Redis::connect(&settings(&format!("redis-cluster://{}", addresses[0]))).await.expect("valid");
+    let redis = Redis::connect(&settings(&format!("redis-cluster://{}", addresses[0])), &Handle::current())
+        .await
+        .expect("valid");
     connected(&redis).await;
     let token = CancellationToken::new();
     let _stop = token.clone().drop_guard();
