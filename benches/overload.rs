@@ -3,8 +3,9 @@
 //! `overload LINKS API PID KEYS PATHS SECONDS`: KEYS is a file with the secrets of API keys of two workspaces, a line each; PATHS one with the
 //! paths of links, some of them the first workspace's; PID is the server's process. Prints `name=value` pairs, a line for each part:
 //!
+//! - `tried`: how many calls of both workspaces are answered when so many are under way at a time; what answers most is taken for `peak`;
 //! - `alone`: visits, and calls of the second workspace, while there is nothing else to do;
-//! - `peak`: as many calls of both workspaces as are answered, a few at a time;
+//! - `peak`: as many calls of both workspaces as are answered;
 //! - `overload`: ten times as many a second, whatever becomes of them, and visits meanwhile;
 //! - `quiet`: calls of the second workspace at a fixed rate, and as many of the first;
 //! - `noise` and `noisy`: the same, and fifty times as many of the first.
@@ -22,8 +23,8 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread,
@@ -54,7 +55,7 @@ const VISITS: f64 = 200.0;
 const CONNECTIONS: usize = 4;
 /// How many calls at once are tried for the peak.
 const AT_ONCE: [usize; 4] = [4, 8, 16, 32];
-/// How often the quiet and the noisy part take turns.
+/// How often parts that are compared take turns: a machine has its moods.
 const TURNS: u32 = 3;
 /// How much nicer those who call are than whoever visits: a visitor's waiting for the callers' core is not the server's doing.
 const STANDS_BACK: i32 = 5;
@@ -106,32 +107,54 @@ async fn run(
     peak(&mut first, &mut second, AT_ONCE[1], length / 4).await?;
     rest().await;
 
-    let visits = Visited::begin(visitor)?;
-    let alone = second.call(CONNECTIONS, Pace::Rate(20.0), length).await?;
-    println!("part=alone {} {}", visits.end()?, told(&alone, length));
-
     let mut best = (0.0, 0);
     for at_once in AT_ONCE {
         let rate = peak(&mut first, &mut second, at_once, length / 2).await?;
-        println!("part=peak at_once={at_once} rps={rate:.0}");
+        println!("part=tried at_once={at_once} rps={rate:.0}");
         if rate > best.0 {
             best = (rate, at_once);
         }
         rest().await;
     }
-    println!("part=best at_once={} rps={:.0}", best.1, best.0);
 
-    let (visits, memory) = (Visited::begin(visitor)?, Memory::begin(process));
-    let rate = Pace::Rate(best.0 * TIMES / 2.0);
-    let (one, other) = tokio::try_join!(
-        first.call(CONNECTIONS, rate, length * 2),
-        second.call(CONNECTIONS, rate, length * 2)
-    )?;
-    println!("part=overload {} {} {}", visits.end()?, told(&one.and(other), length * 2), memory.end());
-    rest().await;
+    // The best of four was also the luckiest of four: what is promised compares parts that take turns, with what was seen taken together.
+    let (mut alone, mut peaks, mut overload) = (Part::default(), Vec::new(), Part::default());
+    let mut memory = Vec::new();
+    for _ in 0..TURNS {
+        let visits = Visited::begin(visitor)?;
+        let seen = second.call(CONNECTIONS, Pace::Rate(20.0), length).await?;
+        alone = alone.and(Part { seen, visits: visits.end()? });
 
-    // In turns, and what was seen taken together: of so few calls one in a hundred is a handful, and a machine has its moods.
-    let rate = best.0 / NOISE;
+        peaks.push(peak(&mut first, &mut second, best.1, length).await?);
+        rest().await;
+
+        let (visits, most) = (Visited::begin(visitor)?, Memory::begin(process));
+        let rate = Pace::Rate(best.0 * TIMES / 2.0);
+        let (one, other) =
+            tokio::try_join!(first.call(CONNECTIONS, rate, length), second.call(CONNECTIONS, rate, length))?;
+        let turn = Part { seen: one.and(other), visits: visits.end()? };
+        memory.push(most.end());
+        println!(
+            "part=turn peak_rps={:.0} answered_rps={:.0}",
+            peaks[peaks.len() - 1],
+            turn.seen.answered.len() as f64 / length.as_secs_f64()
+        );
+        overload = overload.and(turn);
+        rest().await;
+    }
+    let peak = peaks.iter().sum::<f64>() / f64::from(TURNS);
+    println!("part=alone {} {}", alone.visits.told(), told(&alone.seen, length * TURNS));
+    println!("part=peak at_once={} rps={peak:.0}", best.1);
+    // In the first turn everything takes the room that it needs.
+    println!(
+        "part=overload {} {} rss_before_mib={:.1} rss_after_mib={:.1}",
+        overload.visits.told(),
+        told(&overload.seen, length * TURNS),
+        memory[memory.len() - 2],
+        memory[memory.len() - 1]
+    );
+
+    let rate = peak / NOISE;
     let (mut quiet, mut noise, mut noisy) = (Seen::default(), Seen::default(), Seen::default());
     for _ in 0..TURNS {
         let (_, seen) = tokio::try_join!(
@@ -250,16 +273,57 @@ fn told(seen: &Seen, length: Duration) -> String {
     )
 }
 
+/// What was seen of calls and of visits meanwhile.
+#[derive(Default)]
+struct Part {
+    seen: Seen,
+    visits: Followed,
+}
+
+impl Part {
+    fn and(self, later: Self) -> Self {
+        Self { seen: self.seen.and(later.seen), visits: self.visits.and(later.visits) }
+    }
+}
+
 /// What the visitor is asked for: to follow links, one after the other, until it is told to stop.
 struct Visits {
     stop: Arc<AtomicBool>,
-    told: mpsc::Sender<anyhow::Result<(Vec<u64>, u64)>>,
+    told: mpsc::Sender<anyhow::Result<Followed>>,
+}
+
+/// How long each visit took that was sent on, and how many were not.
+#[derive(Default)]
+struct Followed {
+    micros: Vec<u64>,
+    errors: u64,
+}
+
+impl Followed {
+    fn and(mut self, later: Self) -> Self {
+        self.micros.extend(later.micros);
+        self.errors += later.errors;
+        self
+    }
+
+    fn told(&self) -> String {
+        let mut micros = self.micros.clone();
+        micros.sort_unstable();
+        format!(
+            "visits={} visit_errors={} visit_p50_us={} visit_p99_us={} visit_max_us={}",
+            micros.len(),
+            self.errors,
+            percentile(&micros, 0.5),
+            percentile(&micros, 0.99),
+            percentile(&micros, 1.0)
+        )
+    }
 }
 
 /// Visits under way.
 struct Visited {
     stop: Arc<AtomicBool>,
-    outcome: mpsc::Receiver<anyhow::Result<(Vec<u64>, u64)>>,
+    outcome: mpsc::Receiver<anyhow::Result<Followed>>,
 }
 
 impl Visited {
@@ -269,36 +333,31 @@ impl Visited {
         Ok(Self { stop, outcome })
     }
 
-    fn end(self) -> anyhow::Result<String> {
+    fn end(self) -> anyhow::Result<Followed> {
         self.stop.store(true, Ordering::Relaxed);
-        let (mut micros, errors) = self.outcome.recv().context("the visitor is gone")??;
-        micros.sort_unstable();
-        Ok(format!(
-            "visits={} visit_errors={errors} visit_p50_us={} visit_p99_us={} visit_max_us={}",
-            micros.len(),
-            percentile(&micros, 0.5),
-            percentile(&micros, 0.99),
-            percentile(&micros, 1.0)
-        ))
+        self.outcome.recv().context("the visitor is gone")?
     }
 }
 
-fn visit(links: SocketAddr, paths: &[String], stop: &AtomicBool) -> anyhow::Result<(Vec<u64>, u64)> {
+fn visit(links: SocketAddr, paths: &[String], stop: &AtomicBool) -> anyhow::Result<Followed> {
     let mut stream = TcpStream::connect(links)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let (mut micros, mut errors) = (Vec::new(), 0);
+    let mut followed = Followed::default();
     let begun = Instant::now();
     for number in 0_u64.. {
         if stop.load(Ordering::Relaxed) {
             break;
         }
         let due = begun + Duration::from_secs_f64(number as f64 / VISITS);
+        // Whole, as browsers send it: in pieces the server would be woken for each.
+        let path = &paths[number as usize % paths.len()];
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {links}\r\nUser-Agent: Mozilla/5.0 (iPhone)\r\n\r\n");
         thread::sleep(due.saturating_duration_since(Instant::now()));
         // From here on and not from when it was due: that this thread woke up late is not the server's doing.
         let (had_waited, asked) = (waited(), Instant::now());
-        let path = &paths[number as usize % paths.len()];
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {links}\r\nUser-Agent: Mozilla/5.0 (iPhone)\r\n\r\n")?;
+        stream.write_all(request.as_bytes())?;
         let mut answer = Vec::with_capacity(1024);
         let mut chunk = [0; 1024];
         while !answer.ends_with(b"\r\n\r\n") {
@@ -310,12 +369,12 @@ fn visit(links: SocketAddr, paths: &[String], stop: &AtomicBool) -> anyhow::Resu
         let waited = waited() - had_waited;
         let took = asked.elapsed().saturating_sub(waited);
         if answer.starts_with(b"HTTP/1.1 302") {
-            micros.push(took.as_micros() as u64);
+            followed.micros.push(took.as_micros() as u64);
         } else {
-            errors += 1;
+            followed.errors += 1;
         }
     }
-    Ok((micros, errors))
+    Ok(followed)
 }
 
 /// Returns for how long this thread could have run so far and had no core (<https://docs.kernel.org/scheduler/sched-stats.html>): nothing where
@@ -328,35 +387,30 @@ fn waited() -> Duration {
 /// Looks at how much memory the server has, all the time.
 struct Memory {
     stop: Arc<AtomicBool>,
-    seen: Arc<Mutex<Vec<u64>>>,
+    most_kib: Arc<AtomicU64>,
 }
 
 impl Memory {
     fn begin(process: u32) -> Self {
-        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let memory = Self { stop: stop.clone(), seen: Arc::clone(&seen) };
+        let (stop, most_kib) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let memory = Self { stop: stop.clone(), most_kib: Arc::clone(&most_kib) };
         thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
                 let kib = status.lines().find_map(|line| {
                     line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok()
                 });
-                seen.lock().unwrap_or_else(PoisonError::into_inner).extend(kib);
+                most_kib.fetch_max(kib.unwrap_or(0), Ordering::Relaxed);
                 thread::sleep(Duration::from_millis(100));
             }
         });
         memory
     }
 
-    /// Tells the most of the second and of the last quarter: the first is the time in which everything takes the room that it needs.
-    fn end(self) -> String {
+    /// Returns the most that it had, in MiB.
+    fn end(self) -> f64 {
         self.stop.store(true, Ordering::Relaxed);
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let most = |from: usize, to: usize| {
-            let quarters = &seen[seen.len() * from / 4..seen.len() * to / 4];
-            quarters.iter().max().copied().unwrap_or(0) as f64 / 1024.0
-        };
-        format!("rss_before_mib={:.1} rss_after_mib={:.1}", most(1, 2), most(3, 4))
+        self.most_kib.load(Ordering::Relaxed) as f64 / 1024.0
     }
 }
 

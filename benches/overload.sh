@@ -65,14 +65,14 @@ say "overload: parts of $seconds s"
   tee /dev/stderr >"$scratch/told"
 # of PART NAME: a figure of a part.
 figure() { grep "^part=$1 " "$scratch/told" | tail -n 1 | value "$2"; }
-peak=$(figure best rps) answered=$(figure overload answered_rps) offered=$(figure overload offered_rps)
+peak=$(figure peak rps) answered=$(figure overload answered_rps) offered=$(figure overload offered_rps)
 at_least "calls offered over what can be answered" "" 9 "$(calc %.1f "$offered / $peak")"
 at_least "calls answered then, over what can be answered" "" 0.8 "$(calc %.2f "$answered / $peak")"
 at_most "calls that failed then otherwise than by being turned away" "" 0 "$(figure overload failed)"
 at_most "refusal of a call then, p99" ms 20 "$(calc %.1f "$(figure overload refused_p99_us) / 1000")"
 at_most "visit then, p99 over that of a visit alone" "" 3 "$(calc %.2f "$(figure overload visit_p99_us) / $(figure alone visit_p99_us)")"
 at_most "visits then that were not sent on" "" 0 "$(figure overload visit_errors)"
-at_most "memory in the last quarter over that in the second" "" 1.1 "$(calc %.2f "$(figure overload rss_after_mib) / $(figure overload rss_before_mib)")"
+at_most "memory in the last of three such turns over that in the second" "" 1.1 "$(calc %.2f "$(figure overload rss_after_mib) / $(figure overload rss_before_mib)")"
 at_most "call of a workspace beside one that calls 50 times as often, p99 over that beside one like it" "" 1.5 \
   "$(calc %.2f "$(figure noisy call_p99_us) / $(figure quiet call_p99_us)")"
 at_most "calls of it that were turned away, in 1,000" "" 10 \
@@ -84,7 +84,7 @@ note "call answered then, p50" us "$(figure overload call_p50_us)"
 note "call answered then, p99" us "$(figure overload call_p99_us)"
 note "visit alone, p99" us "$(figure alone visit_p99_us)"
 note "visit then, p99" us "$(figure overload visit_p99_us)"
-note "memory in the last quarter" MiB "$(figure overload rss_after_mib)"
+note "memory in the last turn" MiB "$(figure overload rss_after_mib)"
 note "call beside one like it, p50" us "$(figure quiet call_p50_us)"
 note "call beside one like it, p99" us "$(figure quiet call_p99_us)"
 note "call beside the noisy one, p50" us "$(figure noisy call_p50_us)"

@@ -1,8 +1,8 @@
 //! Calls of gRPC methods at next to no cost: HTTP/2 (RFC 9113) as it goes over the wire, a few microseconds a call.
 //!
 //! Who offers ten times as much as a server can answer has to be ten times as quick as it, and shares the machine with it. So requests are
-//! written beforehand, and of an answer no more is read than what became of the call. The server is asked not to compress headers by what it
-//! sent before (`SETTINGS_HEADER_TABLE_SIZE` 0), so that each block of headers stands for itself.
+//! written beforehand, and of an answer no more is read than what became of the call. Headers are sent once and then referred to, as every
+//! client does. The server is asked not to (`SETTINGS_HEADER_TABLE_SIZE` 0), so that each block of its headers stands for itself.
 
 use std::{
     collections::HashMap,
@@ -45,27 +45,39 @@ const UNAVAILABLE: &[u8] = b"\x88\x9a\xca\xc8\xb2\x12\x34\xda\x8f\x82\x0b\x5f";
 /// A request, written beforehand.
 #[derive(Clone)]
 pub struct Call {
-    headers: Vec<u8>,
+    headers: Vec<Header>,
     body: Vec<u8>,
 }
+
+/// A header, by the bytes that HPACK begins one with that is to be remembered (RFC 7541, 6.2.1).
+#[derive(Clone, PartialEq, Eq)]
+struct Header {
+    name: &'static [u8],
+    value: String,
+}
+
+/// Those two are in the static table whole: POST, http.
+const METHOD_AND_SCHEME: [u8; 2] = [0x83, 0x86];
+/// Names by their places in the static table (RFC 7541, appendix A).
+const PATH: &[u8] = &[0x40 | 4];
+const AUTHORITY: &[u8] = &[0x40 | 1];
+const CONTENT_TYPE: &[u8] = &[0x40 | 31];
+const AUTHORIZATION: &[u8] = &[0x40 | 23];
+const TE: &[u8] = b"\x40\x02te";
+/// How many entries the static table has.
+const STATIC: u8 = 61;
 
 impl Call {
     /// Returns a call of a method with a message by the bearer of a key.
     pub fn new(api: &str, path: &str, key: &str, message: &impl prost::Message) -> Self {
-        // Indexes of the static table: POST, http, and names whose values follow.
-        let mut headers = vec![0x83, 0x86];
-        for (name, value) in [
-            (&[0x04][..], path),
-            (&[0x01], api),
-            (&[0x0f, 0x10], "application/grpc"),
-            (&[0x0f, 0x08], key),
-            (b"\x00\x02te", "trailers"),
-        ] {
-            assert!(value.len() < 127, "a length of one byte");
-            headers.extend_from_slice(name);
-            headers.push(value.len() as u8);
-            headers.extend_from_slice(value.as_bytes());
-        }
+        let headers = [
+            (PATH, path),
+            (AUTHORITY, api),
+            (CONTENT_TYPE, "application/grpc"),
+            (AUTHORIZATION, key),
+            (TE, "trailers"),
+        ];
+        let headers = headers.map(|(name, value)| Header { name, value: value.to_owned() }).to_vec();
         let message = message.encode_to_vec();
         let mut body = vec![0];
         body.extend_from_slice(&(message.len() as u32).to_be_bytes());
@@ -107,6 +119,8 @@ impl Seen {
 pub struct Line {
     stream: TcpStream,
     next: u32,
+    /// What the server has in its table of headers, the oldest first.
+    known: Vec<Header>,
     /// By stream: since when the call counts, and whether its headers have come.
     under_way: HashMap<u32, (Instant, bool)>,
     written: Vec<u8>,
@@ -121,6 +135,7 @@ impl Line {
         let mut line = Self {
             stream,
             next: 1,
+            known: Vec::new(),
             under_way: HashMap::new(),
             written: PREFACE.to_vec(),
             read: Vec::with_capacity(1 << 16),
@@ -189,9 +204,27 @@ impl Line {
     fn begin(&mut self, call: &Call, due: Instant) {
         let stream = self.next;
         self.next += 2;
-        self.frame(HEADERS, END_HEADERS, stream, &call.headers);
+        let headers = self.compress(&call.headers);
+        self.frame(HEADERS, END_HEADERS, stream, &headers);
         self.frame(DATA, END_STREAM, stream, &call.body);
         self.under_way.insert(stream, (due, false));
+    }
+
+    /// Writes what the server knows as its place in the table (RFC 7541, 6.1), and the rest to be remembered.
+    fn compress(&mut self, headers: &[Header]) -> Vec<u8> {
+        let mut block = METHOD_AND_SCHEME.to_vec();
+        for header in headers {
+            if let Some(place) = self.known.iter().rev().position(|known| known == header) {
+                block.push(0x80 | (STATIC + 1 + place as u8));
+                continue;
+            }
+            assert!(header.value.len() < 127, "a length of one byte");
+            block.extend_from_slice(header.name);
+            block.push(header.value.len() as u8);
+            block.extend_from_slice(header.value.as_bytes());
+            self.known.push(header.clone());
+        }
+        block
     }
 
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
