@@ -28,6 +28,7 @@ use linkforty::{
 };
 use prost_types::Timestamp;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
@@ -274,8 +275,12 @@ async fn who_comes_back_sees_what_was_stored_once_and_in_its_order_while_nodes_d
             world.node.waiting() == 0 && other.as_ref().is_none_or(|node| node.waiting() == 0)
         })
         .await;
-        // Those that were put off are decided in the meantime.
-        sleep(Duration::from_secs(11)).await;
+        within(CATCH_UP, "installs that were put off are decided", async || {
+            let pending =
+                Statement::from_string(db.get_database_backend(), "SELECT 1 FROM installs WHERE state = 3");
+            db.query_one_raw(pending).await.expect("answers").is_none()
+        })
+        .await;
         stop.store(true, Ordering::SeqCst);
 
         let stored = stored(world, begin).await;
