@@ -591,15 +591,11 @@ async fn exchange_tokens(env: Env, outbound: Outbound) {
 }
 
 async fn decide_pending(env: Env) {
-    // Until none is due: after a store was away there may be thousands.
-    loop {
-        match attribution::decide_pending(&env).await {
-            Ok(0) => return,
-            Ok(count) => tracing::info!(count, "decided installs that were pending"),
-            Err(error) => {
-                tracing::debug!(cause = %error.inward(), "cannot decide pending installs; trying again");
-                return;
-            }
+    match attribution::decide_pending(&env).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "decided installs that were pending"),
+        Err(error) => {
+            tracing::debug!(cause = %error.inward(), "cannot decide pending installs; trying again");
         }
     }
 }

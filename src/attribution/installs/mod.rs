@@ -59,8 +59,6 @@ use crate::{
 const GRACE: chrono::Duration = chrono::Duration::seconds(5);
 /// How often an install whose click is claimed under its hands looks again.
 const ATTEMPTS: usize = 5;
-/// How many pending installs are decided in one step.
-const AT_ONCE: usize = 100;
 /// How many installs are looked at for what assisted them.
 const MOST_ASSISTED: usize = 20_000;
 /// The state of an install that is not decided.
@@ -298,15 +296,17 @@ async fn keep(
     Ok(())
 }
 
-/// Decides installs that are pending and whose time has come. Returns how many.
+/// Decides installs that are pending until none is left whose time has come: after a store was away there may be thousands. Returns how many.
 pub async fn decide_pending(env: &Env) -> Result<usize> {
     // One question, as long as there is nothing to do: which is as good as always.
     if !store::is_any_due(&env.db.drain, env.now()).await? {
         return Ok(0);
     }
-    for done in 0..AT_ONCE {
+    let mut done = 0;
+    loop {
         let tx = env.db.begin().await?;
         let Some(row) = store::pending(&tx, env.now()).await? else { return Ok(done) };
+        done += 1;
         match decide_one(env, tx, &row).await {
             Ok(row) => count(&row),
             // Its click may have been claimed meanwhile, or something about it is wrong: the others do not wait for it.
@@ -316,7 +316,6 @@ pub async fn decide_pending(env: &Env) -> Result<usize> {
             }
         }
     }
-    Ok(AT_ONCE)
 }
 
 async fn decide_one(env: &Env, tx: DatabaseTransaction, row: &Model) -> Result<Model> {
