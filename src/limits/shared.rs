@@ -76,7 +76,7 @@ mod tests {
     use crate::{
         cache::{
             Redis,
-            testing::{Server, client, connected, counter, settings},
+            testing::{Server, client, connected, settings},
         },
         clock::SystemClock,
         config,
@@ -88,7 +88,7 @@ mod tests {
     }
 
     async fn node(server: &Server, per_minute: u32) -> SharedLimits {
-        SharedLimits::new(local(per_minute), counter(&client(server).await).await)
+        SharedLimits::new(local(per_minute), client(server).await.counter())
     }
 
     #[tokio::test]
@@ -123,7 +123,8 @@ mod tests {
         let mut nodes = Vec::new();
         for _ in 0..2 {
             let redis = Redis::connect(&patient, &Handle::current()).await.expect("a valid URL");
-            nodes.push(SharedLimits::new(local(50), counter(&redis).await));
+            connected(&redis).await;
+            nodes.push(SharedLimits::new(local(50), redis.counter()));
         }
         let calls = (0..200).map(|call| nodes[call % 2].check(LimitName::Caller, "key", 1));
         let started = Instant::now();
@@ -178,7 +179,7 @@ mod tests {
     async fn a_redis_that_hangs_costs_a_few_waits_and_then_none() {
         let Some(server) = Server::start() else { return };
         let redis = client(&server).await;
-        let node = SharedLimits::new(local(1_000), counter(&redis).await);
+        let node = SharedLimits::new(local(1_000), redis.counter());
         assert!(node.check(LimitName::Caller, "key", 1).await.is_allowed());
         server.hang();
         let started = Instant::now();

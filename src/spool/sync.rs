@@ -56,7 +56,7 @@ fn rest(shared: &Shared, synced_at: Instant) {
     }
     shared.sync_sleeps.store(true, Ordering::SeqCst);
     // Looked at again: who appended before this thread said that it sleeps wakes nobody.
-    if due_in(shared, 0).is_none() && !shared.closed.load(Ordering::SeqCst) {
+    if due_in(shared, 0).is_none() {
         thread::park_timeout(IDLE);
     }
     shared.sync_sleeps.store(false, Ordering::SeqCst);

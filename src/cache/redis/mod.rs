@@ -83,8 +83,7 @@ impl Connection {
 
     fn begin_again_if_given_up(&mut self) {
         if self.task.is_finished() {
-            let _threads = self.threads.enter();
-            self.task = self.client.connect();
+            *self = Self::begin(self.client.clone(), &self.threads);
         }
     }
 }

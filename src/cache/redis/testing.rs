@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::{Counter, Redis};
+use super::Redis;
 use crate::config;
 
 /// A redis-server of the test's own, on a free port. It dies with this.
@@ -157,13 +157,6 @@ pub async fn client(server: &Server) -> Redis {
     let redis = Redis::connect(&settings(&server.url()), &Handle::current()).await.expect("a valid URL");
     connected(&redis).await;
     redis
-}
-
-/// Returns what counts, once it can.
-pub async fn counter(redis: &Redis) -> Counter {
-    let counter = redis.counter();
-    connected(redis).await;
-    counter
 }
 
 /// Waits until it answers on all connections.

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::{
-    testing::{Server, client, connected, counter, settings},
+    testing::{Server, client, connected, settings},
     *,
 };
 use crate::cache::{Fanout as _, Signal};
@@ -176,7 +176,7 @@ async fn a_user_without_dangerous_commands_can_do_everything() {
     assert!(redis.get("a").await.unwrap().is_some());
     redis.add("b", Bytes::from_static(b"x"), LIFE).await.unwrap();
     let script = Script::new("limit", "return {redis.call('TIME')[1] * 0 + 7}");
-    assert_eq!(counter(&redis).await.call(&script, &["k".to_owned()], Vec::new()).await, Ok(vec![7]));
+    assert_eq!(redis.counter().call(&script, &["k".to_owned()], Vec::new()).await, Ok(vec![7]));
     redis.publish(Topic::Links, Bytes::from_static(b"m")).await.unwrap();
     assert_eq!(next(&mut links).await, message("m"));
 }
@@ -276,7 +276,7 @@ async fn a_cluster_of_three_takes_everything() {
         assert!(redis.get(name).await.unwrap().is_some());
     }
     let script = Script::new("limit", "return {7}");
-    let counter = counter(&redis).await;
+    let counter = redis.counter();
     for name in &names {
         // What is asked together has to lie in one slot.
         let keys = [format!("one:{{{name}}}:a"), format!("other:{{{name}}}")];
