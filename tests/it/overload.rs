@@ -135,6 +135,9 @@ async fn a_full_class_turns_its_own_calls_away_and_no_others() {
             let mut health = HealthClient::new(app.channel().await);
             health.check(HealthCheckRequest::default()).await.expect("health has no class");
             everything.end().await;
+            // Whoever was turned away hears the same for some milliseconds more (`serve/layers/porch.rs`).
+            let is_room = async || get(tenant, &link.id).await.is_ok() && batch(tenant).await.is_ok();
+            eventually("there is room again", is_room).await;
         }
         get(tenant, &link.id).await.expect("there is room again");
         let metrics = crate::support::get(app.ops(), "/metrics", &[]).await.text();
