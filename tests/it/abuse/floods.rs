@@ -19,6 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::tell;
 use crate::{
     faults::support::{ALONE, Node},
     http2::{
@@ -64,11 +65,11 @@ async fn under<T>(name: &str, flood: impl AsyncFn(SocketAddr, SocketAddr) -> T) 
     waits.sort_unstable();
     let p99 = waits.get((waits.len() * 99 / 100).min(waits.len().saturating_sub(1)));
     let swelled = node.peak_memory().saturating_sub(before);
-    println!(
+    tell(&format!(
         "{name}: {} requests of others, p99 {p99:?}; {} KiB more memory",
         2 * waits.len(),
         swelled >> 10
-    );
+    ));
     assert!(!waits.is_empty(), "{name}: nobody else asked");
     assert!(swelled < SWELL, "{name}: {swelled} bytes more");
     outcome

@@ -7,7 +7,10 @@ mod floods;
 mod texts;
 mod wire;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    io::{self, Write as _},
+};
 
 use chrono::TimeDelta;
 use linkforty::{
@@ -270,10 +273,15 @@ async fn every_case_is_answered_as_the_table_says() {
                 }
             }
         }
-        println!("{store}: {} of {tried} abuse cases answered as specified", tried - failed.len());
+        tell(&format!("{store}: {} of {tried} abuse cases answered as specified", tried - failed.len()));
         field.app.stop().await;
         assert!(failed.is_empty(), "on {store}:\n{}", failed.join("\n"));
     }
+}
+
+/// Prints a figure also when the test passes, of which libtest shows nothing that `println!` has printed.
+fn tell(figure: &str) {
+    writeln!(io::stdout(), "{figure}").expect("stdout is open");
 }
 
 fn shown(attempt: &str) -> String {

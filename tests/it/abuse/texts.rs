@@ -8,7 +8,7 @@ use prost_reflect::{
 };
 use tonic::{Code, Status};
 
-use super::Field;
+use super::{Field, tell};
 use crate::support::{frame, read_web, send, stores};
 
 /// A character that Postgres keeps in no text, and more than any index takes.
@@ -107,7 +107,7 @@ async fn no_text_is_our_fault_wherever_it_stands() {
                 }
             }
         }
-        println!("{store}: {tried} hostile texts, {} of them our fault", failed.len());
+        tell(&format!("{store}: {tried} hostile texts, {} of them our fault", failed.len()));
         field.app.stop().await;
         assert!(tried > 500, "the contract is larger than that");
         assert!(failed.is_empty(), "on {store}:\n{}", failed.join("\n"));
