@@ -193,11 +193,15 @@ pub(super) async fn read(env: &Env) -> bool {
 }
 
 impl Sites {
-    /// Returns what the last run left. Before the listeners open: the first visitor finds it.
+    /// Returns what the last run left, or what the database says where there was none, as on a new node. Before the listeners open:
+    /// the first visitor finds it.
     pub async fn load(env: &Env) -> Self {
         let held = held(env);
-        if let Some(table) = held.reading.lock().await.take(env.now()) {
-            held.table.store(Arc::new(table));
+        let left = held.reading.lock().await.take(env.now());
+        match left {
+            Some(table) => held.table.store(Arc::new(table)),
+            // Where it does not answer either, whoever comes is told so until it does.
+            None => drop(read(env).await),
         }
         Self(Arc::new(Inner { env: env.clone(), own: OwnHosts::of(&env.config), held }))
     }

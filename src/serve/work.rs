@@ -375,7 +375,8 @@ impl Work {
                     tracing::debug!(%error, task = name, "runs at the priority of everything else");
                 }
                 // Where the runtime goes without a stop, as in a test that fails, it first lets go of what waits for this thread, and then
-                // of the timers that the task would panic without.
+                // of the timers that the task would panic without. What the task holds gives itself back inside the runtime.
+                let _inside = runtime.enter();
                 runtime.block_on(future::select(pin!(done.closed()), pin!(task)));
                 drop(done);
             });

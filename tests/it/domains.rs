@@ -44,6 +44,9 @@ impl World {
         let servers = zone.setting();
         let changes = [&[("DNS_SERVERS", servers.as_str())], changes].concat();
         let app = App::start_with(store, &changes).await;
+        // When it is first in touch with Redis it reads the hosts again, and says of none that it is nobody's until it has.
+        let of_nobody = async || support::get(app.ops(), "/tls/ask?domain=go.nobody.test", &[]).await.status;
+        eventually("the hosts are read", async || of_nobody().await == 404).await;
         let tenant = app.tenant().await;
         Self { app, zone, tenant }
     }
@@ -747,6 +750,23 @@ async fn a_changed_domain_reaches_every_node_within_a_second() {
     delete(&world.tenant, &domain.id, true).await.expect("deletes");
     within(second, "it is gone", async || there("/spring").await.status == 404).await;
     node.stop().await;
+    world.stop().await;
+}
+
+/// It has no file of an earlier run to know them from.
+#[tokio::test]
+async fn a_new_node_knows_the_domains_before_its_first_visitor() {
+    if !stores().contains(&Store::Production) {
+        return;
+    }
+    let world = World::on(Store::Production).await;
+    world.proved(&world.tenant, "go.shop.test").await;
+    world.tenant.create(on("go.shop.test", "spring")).await;
+    for _ in 0..5 {
+        let node = world.app.start_beside(&[]).await;
+        assert_eq!(visit(&node, "go.shop.test", "/spring").await.status, 302);
+        node.stop().await;
+    }
     world.stop().await;
 }
 
