@@ -154,13 +154,19 @@ async fn read_changes(env: &Env, before: &Table) -> Result<(Table, bool), sea_or
 }
 
 impl Keyring {
-    /// Returns what the last run left; `None`: this server gets no certificates. Before the listeners open.
+    /// Returns what the last run left, or what the database says where there was nothing, as on a new node; `None`: this server gets
+    /// no certificates. Before the listeners open: the first handshake finds it.
     pub async fn load(env: &Env) -> Option<Self> {
         env.config.acme.as_ref()?;
         let held = held(env);
         let kept = held.shelf.lock().await.take();
+        let nothing = kept.is_empty();
         let hosts = kept.into_iter().map(|kept| (kept.host.as_str().into(), Shown::of(env, kept)));
         held.table.store(Arc::new(Table { hosts: hosts.collect(), confirmed: None }));
+        if nothing {
+            // Where it does not answer either, handshakes fail until it does.
+            read(env).await;
+        }
         Some(Self { env: env.clone(), held })
     }
 
