@@ -17,6 +17,8 @@ use super::{Line, dies_with_us, free_port, signal, within};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linkforty");
 /// Longer than any start takes, also while others compile.
 const START: Duration = Duration::from_secs(20);
+/// Longer than a node takes to come where it was told to die: it may first have to count a hundred thousand clicks, unoptimised.
+const ABORT: Duration = Duration::from_secs(90);
 const SIGABRT: i32 = 6;
 
 /// One node and all that it keeps in files. Killed when dropped; its output is printed if the test fails.
@@ -150,7 +152,7 @@ impl Node {
 
     /// Waits until it has aborted itself, as a failpoint makes it.
     pub async fn wait_for_abort(&mut self) {
-        let status = self.wait(START).await;
+        let status = self.wait(ABORT).await;
         assert_eq!(status.signal(), Some(SIGABRT), "it should have aborted itself: {status}");
     }
 
