@@ -105,6 +105,7 @@ fn held(env: &Env) -> Arc<Held> {
 pub(super) async fn read(env: &Env) -> bool {
     let held = held(env);
     let mut shelf = held.shelf.lock().await;
+    held.is_behind.store(false, Ordering::Release);
     let read = timeout(READING, read_changes(env, &held.table.load())).await;
     let Ok(Ok((table, changed))) = read else {
         held.is_behind.store(true, Ordering::Release);
@@ -160,12 +161,12 @@ impl Keyring {
         env.config.acme.as_ref()?;
         let held = held(env);
         let kept = held.shelf.lock().await.take();
-        let nothing = kept.is_empty();
-        let hosts = kept.into_iter().map(|kept| (kept.host.as_str().into(), Shown::of(env, kept)));
-        held.table.store(Arc::new(Table { hosts: hosts.collect(), confirmed: None }));
-        if nothing {
+        if kept.is_empty() {
             // Where it does not answer either, handshakes fail until it does.
             read(env).await;
+        } else {
+            let hosts = kept.into_iter().map(|kept| (kept.host.as_str().into(), Shown::of(env, kept)));
+            held.table.store(Arc::new(Table { hosts: hosts.collect(), confirmed: None }));
         }
         Some(Self { env: env.clone(), held })
     }
@@ -189,11 +190,8 @@ impl Keyring {
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
             };
-            if due {
-                self.held.is_behind.store(false, Ordering::Release);
-                if stop.run_until_cancelled(read(&self.env)).await.is_none() {
-                    return;
-                }
+            if due && stop.run_until_cancelled(read(&self.env)).await.is_none() {
+                return;
             }
         }
     }
